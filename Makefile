@@ -1,0 +1,44 @@
+# Everything lives in .venv, which `make setup` makes with uv or with a Python from 3.12 on.
+PYTHON := .venv/bin/python
+ARGS ?=
+
+.PHONY: help setup demo test test-fast lint bench lock clean
+
+help:
+	@echo 'make setup       make .venv or bring it up to date'
+	@echo 'make demo        set up, then record and replay with no key and no network'
+	@echo 'make test        set up, then run all tests; make test ARGS="-k sse" hands ARGS to pytest'
+	@echo 'make test-fast   the same without the slow tests'
+	@echo 'make lint        ruff check, ruff format --check, mypy'
+	@echo 'make bench       measure recording and replaying against mitmdump and aiohttp'
+	@echo 'make lock        write requirements.lock anew from pyproject.toml (needs uv; ARGS=--upgrade for newer ones)'
+	@echo 'make clean       remove .venv, caches and builds; recordings stay'
+
+setup:
+	@.ci/setup
+
+demo: setup
+	.venv/bin/wiretape demo $(ARGS)
+
+test: setup
+	$(PYTHON) -m pytest $(ARGS)
+
+test-fast: setup
+	$(PYTHON) -m pytest -m "not slow" $(ARGS)
+
+lint: setup
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+
+bench: setup
+	$(PYTHON) -m benchmarks $(ARGS)
+
+lock:
+	@command -v uv >/dev/null || { echo 'make lock needs uv on PATH' >&2; exit 1; }
+	uv pip compile --quiet --universal --python-version 3.12 --generate-hashes --no-emit-index-url \
+		--no-header --no-annotate pyproject.toml --group dev -o requirements.lock $(ARGS)
+
+clean:
+	rm -rf .venv .venv-* build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find proxy addons tests benchmarks -type d -name __pycache__ -prune -exec rm -rf {} +
