@@ -1,0 +1,207 @@
+"""An answer's chunks as they stand in a document, and back to the bytes they were.
+
+JSON stands there as JSON, an event as its fields, text as text and the rest as base64; whatever its
+fields would not give back exactly is kept as the text it was.
+"""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple, cast
+
+from . import jsontext, sse
+from .content import Framing
+from .members import Members, SideFile
+from .model import Chunk
+
+type Item = dict[str, Any]
+
+MAX_PAD: Final = 1000
+"""The most spaces before an object's last brace that are stored as their number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How an answer's chunks are written: its framing, its JSON style, its spelling of events."""
+
+    framing: Framing
+    style: str = "compact"
+    spelling: sse.Spelling = field(default_factory=sse.Spelling)
+
+
+def as_text(data: bytes) -> Item:
+    """Bytes as text, or as base64 where they are not UTF-8."""
+    try:
+        return {"text": data.decode("utf-8")}
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(data).decode()}
+
+
+def typed(type_name: str | None, value: jsontext.Json) -> Item:
+    """A JSON value with the name of its type, as llama-stack has it."""
+    return {"__type__": type_name, "__data__": value} if type_name else {"__data__": value}
+
+
+# ------------------------------------------------------------------ to documents
+
+
+class _Found(NamedTuple):
+    """JSON in a chunk: its value and style, and how many spaces stand before its last brace."""
+
+    value: jsontext.Json
+    style: str
+    text: str
+    pad: int
+
+
+def from_whole(data: bytes, type_name: str | None, *, json: bool) -> tuple[Manner, Item]:
+    """The item of a body that is one chunk; `json` where it is to be read as JSON."""
+    item = as_text(data)
+    found = jsontext.read(item["text"]) if json and "text" in item else None
+    if found is None:
+        return Manner("whole"), item
+    return Manner("whole", found[1]), typed(type_name, found[0])
+
+
+def from_events(chunks: Sequence[Chunk], type_name: str | None) -> tuple[Manner, list[Item]]:
+    """The items of an event stream's chunks, each with the fields of its event."""
+    events = [sse.parse(chunk.data) for chunk in chunks]
+    first = next((c.data for c, event in zip(chunks, events, strict=True) if event), None)
+    spelling = sse.Spelling() if first is None else sse.spelling(first)
+    exact = [
+        event if event is not None and sse.encode(event, spelling) == chunk.data else None
+        for event, chunk in zip(events, chunks, strict=True)
+    ]
+    found = _read(["" if event is None else event.data or "" for event in exact])
+    common = _common_style(found)
+    items: list[Item] = []
+    for chunk, event, got in zip(chunks, exact, found, strict=True):
+        if event is None:
+            items.append(as_text(chunk.data))
+            continue
+        fields = (("event", event.event), ("id", event.id), ("retry", event.retry))
+        item: Item = {name: value for name, value in fields if value is not None}
+        if got is not None:
+            item |= _json_item(got, common, type_name)
+        elif event.data is not None:
+            item["data"] = event.data
+        items.append(item)
+    return Manner("sse", common, spelling), items
+
+
+def from_lines(chunks: Sequence[Chunk], type_name: str | None) -> tuple[Manner, list[Item]]:
+    """The items of an NDJSON stream's chunks, a line each."""
+    plain = [as_text(chunk.data) for chunk in chunks]
+    texts = [item.get("text", "") for item in plain]
+    found = _read([text[:-1] if text.endswith("\n") else "" for text in texts])
+    common = _common_style(found)
+    items = [
+        item if got is None else _json_item(got, common, type_name)
+        for item, got in zip(plain, found, strict=True)
+    ]
+    return Manner("ndjson", common), items
+
+
+def _read(texts: Sequence[str]) -> list[_Found | None]:
+    """The JSON of a stream's texts; None for one that is no object or list, or not exactly to be
+    had.
+    """
+    hint = "compact"
+    result: list[_Found | None] = []
+    for text in texts:
+        found = None
+        if text[:1] in ("{", "["):
+            # Anthropic puts spaces before the last brace of an event. No style does.
+            plain = text[:-1].rstrip(" ") + "}" if text.endswith(" }") else text
+            read = jsontext.read(plain, hint) if len(text) - len(plain) <= MAX_PAD else None
+            if read is not None:
+                found = _Found(*read, plain, len(text) - len(plain))
+                hint = found.style
+        result.append(found)
+    return result
+
+
+def _common_style(found: Sequence[_Found | None]) -> str:
+    """The style that gives most of a stream's chunks back; the plainest where several do."""
+    there = [item for item in found if item is not None]
+    styles = sorted({item.style for item in there}, key=lambda style: (style != "compact", style))
+    if len(styles) < 2:
+        return styles[0] if styles else "compact"
+    return max(styles, key=lambda style: sum(_fits(item, style) for item in there))
+
+
+def _fits(found: _Found, style: str) -> bool:
+    return found.style == style or jsontext.dumps(found.value, style) == found.text
+
+
+def _json_item(found: _Found, common: str, type_name: str | None) -> Item:
+    """The item of a chunk that is JSON, in the stream's common style or its own."""
+    item = typed(type_name, found.value)
+    if found.pad:
+        item["pad"] = found.pad
+    if not _fits(found, common):
+        item["json"] = found.style
+    return item
+
+
+# ------------------------------------------------------------------ from documents
+
+
+def to_bytes(item: Members, manner: Manner, read: SideFile | None = None) -> bytes:
+    """The bytes of one item; FormatError names the member that is wrong."""
+    if "text" in item:
+        return item.encoded("text")
+    if "base64" in item:
+        return item.base64("base64")
+    if "file" in item:
+        return item.file("file", read)
+    if manner.framing == "sse":
+        return _to_event(item, manner)
+    if "__data__" not in item or manner.framing == "reads":
+        raise item.unlike(
+            "one of text, base64, file"
+            + (" (by its content type the answer has no JSON chunks)" if "__data__" in item else "")
+        )
+    end = "\n" if manner.framing == "ndjson" else ""
+    return (_to_json(item, manner.style) + end).encode()
+
+
+def _to_json(item: Members, style: str) -> str:
+    text = jsontext.dumps(item.values["__data__"], item.style("json", style))
+    if "pad" not in item:
+        return text
+    pad: int = item.get("pad", int, "a number of spaces")
+    if not 1 <= pad <= MAX_PAD or not text.endswith("}"):
+        raise item.wrong("pad", f"1 to {MAX_PAD} spaces before the last brace of an object")
+    return text[:-1] + " " * pad + "}"
+
+
+_ONE_LINE: Final = ("event", "id", "retry")
+
+
+def _to_event(item: Members, manner: Manner) -> bytes:
+    fields: dict[str, str | None] = {}
+    for name in (*_ONE_LINE, "data"):
+        if item.values.get(name) is None:
+            continue
+        value = item.text(name, "text of one line" if name in _ONE_LINE else "text")
+        # A line end in a field would let it write fields of its own.
+        if "\r" in value or ("\n" in value and name in _ONE_LINE):
+            raise item.wrong(name, "text of one line" if name in _ONE_LINE else "text without CR")
+        fields[name] = value
+    if "__data__" in item:
+        fields["data"] = _to_json(item, manner.style)
+    if not fields:
+        raise item.unlike("one of __data__, data, event, text, base64, file")
+    return sse.encode(sse.Event(**fields), manner.spelling)
+
+
+def spelling_of(document: Members) -> sse.Spelling:
+    """How a document says that its events are spelled."""
+    line_end = document.values.get("line_end", "\n")
+    space = document.values.get("colon_space", True)
+    if line_end not in ("\n", "\r", "\r\n"):
+        raise document.wrong("line_end", "one of '\\n', '\\r', '\\r\\n'", show=True)
+    if not isinstance(space, bool):
+        raise document.wrong("colon_space", "true or false")
+    return sse.Spelling(cast(str, line_end), space)

@@ -1,0 +1,246 @@
+"""JSON that comes back byte for byte.
+
+`parse` reads JSON text into plain Python values and `dumps` writes them in a named style;
+`style_of` finds the style that gives a text back exactly, or None. A recording stores the value and
+the style's name, so it stays readable and the wire's bytes are not lost.
+
+A style is a name of up to three parts, `layout[+escape…][+newline]`:
+
+    compact   {"a":1,"b":[2]}          what SDKs send and most providers answer
+    spaced    {"a": 1, "b": [2]}       Python's json.dumps
+    colons    {"a": 1,"b": [2]}        Google's events
+    indent2   one member a line        OpenAI's and Google's single answers (indent1 … indent8)
+    +ascii    é as \\u00e9             Python's default
+    +html     < > & as \\u003c …       Go's encoding/json
+    +newline  the text ends in "\\n"   Go's json.Encoder
+
+Numbers keep their value and their spelling: integers of any size are exact, and a number whose
+spelling is not Python's own (1e0, 0.10, 1E+2) is read as `Number`, a float that remembers its text.
+Source: RFC 8259.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from itertools import product
+from json.encoder import encode_basestring, encode_basestring_ascii
+from typing import Any, Final
+
+type Json = Any
+"""None, bool, int, float, str, list of Json, or dict of str to Json."""
+
+MAX_DEPTH: Final = 200
+"""Deepest nesting that is still treated as JSON; deeper bodies are text."""
+
+
+class Number(float):
+    """A float that is written as it was read."""
+
+    text: str
+
+    def __new__(cls, text: str) -> "Number":
+        """Read `text`, a JSON number with a fraction or an exponent."""
+        number = super().__new__(cls, text)
+        number.text = text
+        return number
+
+
+class _Parsed:
+    """Notes of one parse: whether a `Number` was met."""
+
+    __slots__ = ("numbers",)
+
+    def __init__(self) -> None:
+        self.numbers = False
+
+    def float(self, text: str) -> float:
+        value = float(text)
+        if repr(value) == text:
+            return value
+        self.numbers = True
+        return Number(text)
+
+
+def _constant(name: str) -> Json:
+    raise ValueError(f"{name} is not JSON (RFC 8259, section 6)")
+
+
+def parse(text: str | bytes, *, max_depth: int = MAX_DEPTH) -> Json:
+    """Read one JSON text.
+
+    Raises ValueError for anything RFC 8259 does not allow (NaN, trailing text, bad UTF-8), for
+    integers too long for Python to convert and for nesting deeper than `max_depth`.
+    """
+    return _parse(text, max_depth)[0]
+
+
+def _parse(text: str | bytes, max_depth: int = MAX_DEPTH) -> tuple[Json, bool]:
+    if isinstance(text, bytes):
+        text = text.decode("utf-8")
+    notes = _Parsed()
+    try:
+        value = json.loads(text, parse_float=notes.float, parse_constant=_constant)
+    except RecursionError:
+        raise ValueError("JSON nested too deeply") from None
+    if (text.count("[") + text.count("{") > max_depth) and _depth_exceeds(value, max_depth):
+        raise ValueError(f"JSON nested deeper than {max_depth} levels")
+    return value, notes.numbers
+
+
+def _depth_exceeds(value: Json, limit: int) -> bool:
+    level = [value]
+    for _ in range(limit):
+        level = [
+            child
+            for item in level
+            if isinstance(item, (list, dict))
+            for child in (item.values() if isinstance(item, dict) else item)
+            if isinstance(child, (list, dict))
+        ]
+        if not level:
+            return False
+    return True
+
+
+def unique_keys(text: str | bytes) -> bool:
+    """Whether no object in the JSON text names a member twice.
+
+    ValueError where `text` is not JSON.
+    """
+    seen_twice = False
+
+    def pairs(members: list[tuple[str, Json]]) -> dict[str, Json]:
+        nonlocal seen_twice
+        result = dict(members)
+        seen_twice = seen_twice or len(result) != len(members)
+        return result
+
+    try:
+        json.loads(text, object_pairs_hook=pairs)
+    except RecursionError:
+        raise ValueError("JSON nested too deeply") from None
+    return not seen_twice
+
+
+_HTML: Final = (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026"))
+_LINES: Final = (("\u2028", "\\u2028"), ("\u2029", "\\u2029"))
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+_STYLE: Final = re.compile(r"(compact|spaced|colons|indent[1-8])(\+ascii)?(\+html)?(\+newline)?")
+
+_SEPARATORS: Final = {"compact": (",", ":"), "spaced": (", ", ": "), "colons": (",", ": ")}
+_ENCODERS: Final[dict[tuple[str, bool], Callable[[Json], str]]] = {
+    (layout, ascii_only): json.JSONEncoder(
+        ensure_ascii=ascii_only, allow_nan=False, separators=separators
+    ).encode
+    for layout, separators in _SEPARATORS.items()
+    for ascii_only in (False, True)
+}
+
+
+def is_style(name: object) -> bool:
+    """Whether `name` names a style."""
+    return isinstance(name, str) and _STYLE.fullmatch(name) is not None
+
+
+def dumps(value: Json, style: str = "compact", *, numbers: bool = True) -> str:
+    """Write `value` in a style; `numbers=False` promises that it holds no `Number` and saves a
+    walk.
+
+    >>> dumps({"a": [1, "<é>"]}, "spaced+html")
+    '{"a": [1, "\\\\u003cé\\\\u003e"]}'
+    """
+    match = _STYLE.fullmatch(style)
+    if match is None:
+        raise ValueError(f"{style!r} is not a JSON style")
+    layout, ascii_only = match[1], match[2] is not None
+    if numbers and _holds_number(value):
+        text = "".join(_spell(value, layout, ascii_only, 0))
+    elif layout.startswith("indent"):
+        text = json.dumps(
+            value,
+            ensure_ascii=ascii_only,
+            allow_nan=False,
+            indent=int(layout[6:]),
+            separators=(",", ": "),
+        )
+    else:
+        text = _ENCODERS[layout, ascii_only](value)
+    if match[3]:
+        for plain, escaped in (*_HTML, *_LINES):
+            text = text.replace(plain, escaped)
+    if not ascii_only and not text.isascii():
+        # A lone surrogate has no UTF-8 form; its escape is the only way to write it.
+        text = _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return text + "\n" if match[4] else text
+
+
+_ATOMS: Final = frozenset((str, int, float, bool, type(None)))
+
+
+def _holds_number(value: Json) -> bool:
+    if isinstance(value, dict):
+        value = value.values()
+    elif not isinstance(value, list):
+        return type(value) is Number
+    return any(map(_holds_number, [item for item in value if type(item) not in _ATOMS]))
+
+
+def _spell(value: Json, layout: str, ascii_only: bool, level: int) -> Iterable[str]:
+    """The encoder for values that hold a `Number`, which the standard library's would respell."""
+    if isinstance(value, Number):
+        yield value.text
+        return
+    if not isinstance(value, (dict, list)) or not value:
+        yield json.dumps(value, ensure_ascii=ascii_only, allow_nan=False)
+        return
+    indent = int(layout[6:]) if layout.startswith("indent") else 0
+    open_gap = "\n" + " " * indent * (level + 1) if indent else ""
+    close_gap = "\n" + " " * indent * level if indent else ""
+    comma, colon = _SEPARATORS.get(layout, (",", ": "))
+    between = comma + open_gap
+    quote = encode_basestring_ascii if ascii_only else encode_basestring
+    yield ("{" if isinstance(value, dict) else "[") + open_gap
+    for count, item in enumerate(value):
+        if count:
+            yield between
+        if isinstance(value, dict):
+            yield quote(item) + colon
+            yield from _spell(value[item], layout, ascii_only, level + 1)
+        else:
+            yield from _spell(item, layout, ascii_only, level + 1)
+    yield close_gap + ("}" if isinstance(value, dict) else "]")
+
+
+_INDENT: Final = re.compile(r"[\[{]\n( {1,8})\S")
+
+
+def read(text: str, hint: str = "compact") -> tuple[Json, str] | None:
+    """Read JSON and find the style that writes it back exactly; `hint` is tried first.
+
+    Gives (value, style), or None where `text` is not JSON or no style gives it back: then it has to
+    be kept as text.
+    """
+    try:
+        value, numbers = _parse(text)
+    except ValueError:
+        return None
+    if dumps(value, hint, numbers=numbers) == text:
+        return value, hint
+    body = text.removesuffix("\n")
+    newline = "" if body == text else "+newline"
+    escapes: tuple[str, ...] = ("",)
+    if "\\u" in body:
+        escapes = ("+ascii", "+html", "+ascii+html", "") if body.isascii() else ("+html", "")
+    indent = _INDENT.match(body)
+    layouts = (f"indent{len(indent[1])}",) if indent else tuple(_SEPARATORS)
+    for layout, escape in product(layouts, escapes):
+        style = layout + escape + newline
+        if dumps(value, style, numbers=numbers) == text:
+            return value, style
+    return None
+
+
+def style_of(text: str) -> str | None:
+    """The style that gives `text` back exactly, or None."""
+    found = read(text)
+    return found[1] if found else None

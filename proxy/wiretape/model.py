@@ -1,0 +1,119 @@
+"""What is recorded: an exchange, that is one request with its answer as they were on the wire.
+
+All values are frozen and comparable. Bodies are bytes with transfer coding (RFC 9112, section 7)
+and content coding (RFC 9110, section 8.4) undone; header names keep their case, order and repeats.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Final, Literal
+from urllib.parse import urlsplit
+
+type Headers = tuple[tuple[str, str], ...]
+
+type End = Literal["complete", "cut", "client-closed"]
+"""How an answer ended: whole; cut by the provider or the network; or left by the client before it
+was whole.
+"""
+
+ENDS: Final[tuple[End, ...]] = ("complete", "cut", "client-closed")
+DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+
+
+def header(headers: Headers, name: str) -> str | None:
+    """The first value of a header, by any case of its name; None where it is absent."""
+    name = name.lower()
+    return next((value for key, value in headers if key.lower() == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request as the provider was meant to get it; `target` is path and query in origin form."""
+
+    method: str
+    scheme: str
+    host: str
+    port: int
+    target: str
+    headers: Headers = ()
+    body: bytes = b""
+
+    @property
+    def authority(self) -> str:
+        """Host, with the port where it is not the scheme's own: "localhost:8080"."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == DEFAULT_PORTS.get(self.scheme) else f"{host}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        return f"{self.scheme}://{self.authority}{self.target}"
+
+    @property
+    def path(self) -> str:
+        return self.target.partition("?")[0]
+
+    @property
+    def query(self) -> str:
+        return self.target.partition("?")[2]
+
+
+# The rest is taken as it stands: urlsplit() would drop a fragment, an empty query and tabs.
+_URL: Final = re.compile(
+    r"(https?)://([^/?#\\\x00-\x20\x7f]+)((?:[/?#].*)?)", re.IGNORECASE | re.DOTALL
+)
+
+
+def split_url(url: str) -> tuple[str, str, int, str]:
+    """Split an absolute http(s) URL into scheme, host, port and target; ValueError for anything
+    else.
+
+    >>> split_url("https://api.together.xyz/v1/models?limit=1")
+    ('https', 'api.together.xyz', 443, '/v1/models?limit=1')
+    """
+    found = _URL.fullmatch(url)
+    authority = urlsplit("//" + found[2]) if found else None
+    if found is None or authority is None or not authority.hostname:
+        raise ValueError("expected an http or https URL with a host")
+    scheme = found[1].lower()
+    target = found[3] if found[3].startswith("/") else "/" + found[3]
+    return scheme, authority.hostname, authority.port or DEFAULT_PORTS[scheme], target
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """One unit of an answer's body and when its last byte came, in seconds after the request was
+    sent.
+    """
+
+    data: bytes
+    at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An answer. Streamed ones have a chunk an event (or line, or read), others at most one.
+
+    `headers_at` and `end_at` are seconds after the request was sent; None where they were not
+    measured.
+    """
+
+    status: int
+    headers: Headers = ()
+    chunks: tuple[Chunk, ...] = ()
+    streaming: bool = False
+    end: End = "complete"
+    headers_at: float | None = None
+    end_at: float | None = None
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(chunk.data for chunk in self.chunks)
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A request and its answer; `recorded_at` is UTC in RFC 3339 form, to the second."""
+
+    request: Request
+    response: Response
+    recorded_at: str | None = None

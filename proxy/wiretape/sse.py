@@ -1,0 +1,128 @@
+"""Server-sent events, without losing a byte (WHATWG HTML, section 9.2, "Server-sent events").
+
+`Splitter` cuts a stream into blocks at the blank lines that end events; the blocks joined are the
+stream. `parse` reads a block's fields and `encode` writes them; whoever stores an event keeps its
+fields where `encode` gives the block back, and the block itself where it does not (comments, odd
+spacing, mixed line ends).
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+_LINE_END: Final = re.compile(rb"\r\n|\n|\r")
+# Atomic groups: a CRLF is one line end, never a CR and then an LF.
+_BLANK: Final = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
+BOM: Final = b"\xef\xbb\xbf"
+
+
+class Splitter:
+    """Cut a stream of bytes into event blocks, whatever the reads.
+
+    A block runs to the end of the blank line that dispatches it, so a block ends in one of the nine
+    pairs of LF, CR and CRLF; blank lines that dispatch nothing are blocks of their own.
+    """
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._searched = 0
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take one read; give the blocks it completes, in order."""
+        self._buffer += data
+        return self._cut(final=False)
+
+    def close(self) -> list[bytes]:
+        """The stream has ended: give what is left, complete blocks first, then a rest that no blank
+        line ended.
+        """
+        blocks = self._cut(final=True)
+        if self._buffer:
+            blocks.append(bytes(self._buffer))
+            self._buffer.clear()
+        return blocks
+
+    def _cut(self, *, final: bool) -> list[bytes]:
+        blocks = []
+        start = 0
+        while True:
+            lead = _LINE_END.match(self._buffer, start)
+            found = lead or _BLANK.search(self._buffer, max(start, self._searched))
+            if found is None:
+                break
+            end = found.end()
+            # A CR at the end of what we have may be half of a CRLF.
+            if end == len(self._buffer) and self._buffer[end - 1] == 0x0D and not final:
+                break
+            blocks.append(bytes(self._buffer[start:end]))
+            start = self._searched = end
+        del self._buffer[:start]
+        self._searched = max(0, len(self._buffer) - 3)
+        return blocks
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """The fields of one event block as they stand on the wire; None where a field is absent."""
+
+    data: str | None = None
+    event: str | None = None
+    id: str | None = None
+    retry: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """How a stream spells its events: the line end, and whether a space follows the colon."""
+
+    line_end: str = "\n"
+    space: bool = True
+
+
+def parse(block: bytes) -> Event | None:
+    """Read a block's fields; None where it holds no field or is not UTF-8.
+
+    Several data lines are joined by "\\n", as section 9.2.6 says; comments and unknown fields are
+    passed over.
+    """
+    try:
+        text = block.removeprefix(BOM).decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    data: list[str] = []
+    fields: dict[str, str] = {}
+    for line in re.split("\r\n|\n|\r", text):
+        name, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if name == "data":
+            data.append(value)
+        elif name in ("event", "id", "retry"):
+            fields[name] = value
+    if not data and not fields:
+        return None
+    return Event(data="\n".join(data) if data else None, **fields)
+
+
+def spelling(block: bytes) -> Spelling:
+    """How this block is spelled: its first line end and its first colon."""
+    end = _LINE_END.search(block)
+    colon = block.find(b":")
+    return Spelling(
+        line_end=end[0].decode() if end else "\n",
+        space=colon < 0 or block[colon + 1 : colon + 2] == b" ",
+    )
+
+
+def encode(event: Event, spelled: Spelling = Spelling()) -> bytes:
+    """Write an event block: event, id, retry, then a line for each line of data, then the blank
+    line.
+    """
+    colon = ": " if spelled.space else ":"
+    lines = [
+        name + colon + value
+        for name, value in (("event", event.event), ("id", event.id), ("retry", event.retry))
+        if value is not None
+    ]
+    if event.data is not None:
+        lines += ["data" + colon + line for line in event.data.split("\n")]
+    return (spelled.line_end.join([*lines, "", ""])).encode("utf-8", "surrogatepass")
