@@ -1,0 +1,101 @@
+"""What the end-to-end tests share: a clean environment, the command line, an HTTPS upstream."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from upstream import Upstream
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+
+class Wiretape(Protocol):
+    """Runs `wiretape ARGS` to its end."""
+
+    def __call__(
+        self,
+        *args: str | Path,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        timeout: float = 50,
+    ) -> subprocess.CompletedProcess[str]: ...
+
+
+@pytest.fixture(scope="session")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """wiretape's own folder for these tests: its CA is made once."""
+    return tmp_path_factory.mktemp("wiretape-home")
+
+
+@pytest.fixture(scope="session")
+def clean_env(state: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """An environment with no trust, no proxy and no key in it, whatever the shell exports."""
+    return {
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
+        "HOME": str(tmp_path_factory.mktemp("home")),
+        "LANG": "C.UTF-8",
+        "WIRETAPE_HOME": str(state),
+    }
+
+
+def command(*args: str | Path) -> list[str]:
+    """The command line of `wiretape ARGS`."""
+    return [sys.executable, "-m", "wiretape", *map(str, args)]
+
+
+@pytest.fixture
+def wiretape(clean_env: dict[str, str], tmp_path: Path) -> Wiretape:
+    def run(
+        *args: str | Path,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        timeout: float = 50,
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command(*args),
+            env={**clean_env, **(env or {})},
+            cwd=cwd or tmp_path,
+            timeout=timeout,
+            check=False,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+        )
+
+    return run
+
+
+@pytest.fixture
+def upstream() -> Iterator[Upstream]:
+    """A scripted provider on 127.0.0.1, with TLS for the usual hosts."""
+    with Upstream() as started:
+        yield started
+
+
+@contextmanager
+def serving(
+    args: Sequence[str | Path], env: Mapping[str, str], cwd: Path
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A wiretape that serves; gives the process and its ready line, and ends it."""
+    process = subprocess.Popen(
+        command(*args),
+        env=dict(env),
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        stdin=subprocess.DEVNULL,
+    )
+    try:
+        assert process.stdout is not None
+        yield process, process.stdout.readline()
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        process.communicate(timeout=20)
