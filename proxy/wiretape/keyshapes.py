@@ -1,0 +1,99 @@
+"""What the keys of providers look like, as rows of a table: a new shape is a new row.
+
+Only shapes that a prefix (or a part inside) makes unmistakable stand here; keys that are plain hex
+or letters (Mistral, Cohere, Azure's old ones) are known by where the request carried them. Lengths
+are those of the detectors gitleaks and kingfisher, with room above where a provider has changed
+them.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """Text that is secret wherever it stands; `name` goes into its placeholder."""
+
+    name: str
+    regex: re.Pattern[str]
+
+
+_MIXED: Final = r"(?=[A-Za-z_-]{0,60}[0-9])"
+_END: Final = r"(?![A-Za-z0-9])"
+
+# name, how it begins, what follows. Where a phrase could follow ("sk-proj-your-key-goes-here") a
+# digit is asked for. Looking ahead is bounded, so that a text full of beginnings takes linear time.
+_SHAPES: Final = (
+    ("openai-key", "sk-", rf"(?:proj|svcacct|admin|None)-{_MIXED}[A-Za-z0-9_-]{{40,}}"),
+    # OpenAI's first keys (T3BlbkFJ in the middle), DeepSeek, Moonshot, DashScope, LiteLLM
+    ("openai-key", "sk-", rf"{_MIXED}[A-Za-z0-9]{{32,}}"),
+    ("openai-key", "sess-", rf"{_MIXED}[A-Za-z0-9]{{40}}"),
+    ("openai-organization", "org-", rf"{_MIXED}[A-Za-z0-9]{{24}}{_END}"),
+    ("openai-project", "proj_", rf"{_MIXED}[A-Za-z0-9]{{24}}{_END}"),
+    ("anthropic-key", "sk-ant-", r"[a-z]{2,8}[0-9]{2}-[A-Za-z0-9_-]{40,}"),
+    ("openrouter-key", "sk-or-v1-", r"[0-9a-f]{64}"),
+    ("together-key", "tgp_v1_", r"[A-Za-z0-9_-]{40,}"),
+    ("google-key", "AIza", rf"[A-Za-z0-9_-]{{35}}{_END}"),
+    ("google-token", "ya29.", r"(?=[A-Za-z_.-]{0,60}[0-9])[A-Za-z0-9_.-]{30,}"),
+    ("groq-key", "gsk_", r"[A-Za-z0-9]{48,}"),
+    ("huggingface-key", "hf_", r"[A-Za-z0-9]{34,}"),
+    ("xai-key", "xai-", r"[A-Za-z0-9]{70,}"),
+    ("perplexity-key", "pplx-", r"[A-Za-z0-9]{48,}"),
+    ("replicate-key", "r8_", rf"[A-Za-z0-9]{{37}}{_END}"),
+    ("cerebras-key", "csk-", rf"{_MIXED}[a-z0-9]{{48}}{_END}"),
+    ("fireworks-key", "fw_", rf"{_MIXED}[A-Za-z0-9]{{22,24}}(?![A-Za-z0-9_])"),
+    ("nvidia-key", "nvapi-", r"[A-Za-z0-9_-]{60,}"),
+    ("langsmith-key", "lsv2_", r"[a-z]{2}_[0-9a-f]{32}_[0-9a-f]{10}"),
+    # AWS writes its documentation with ids that end in EXAMPLE.
+    ("aws-access-key", "AKIA", rf"(?![A-Z0-9]{{9}}EXAMPLE)[A-Z0-9]{{16}}{_END}"),
+    ("aws-access-key", "ASIA", rf"(?![A-Z0-9]{{9}}EXAMPLE)[A-Z0-9]{{16}}{_END}"),
+    ("aws-session-token", "IQoJb3JpZ2luX2Vj", r"[A-Za-z0-9+/=%_-]{100,}"),
+    ("aws-session-token", "FwoGZXIvYXdz", r"[A-Za-z0-9+/=%_-]{100,}"),
+    ("bedrock-key", "ABSK", r"(?=[A-Za-z+/]{0,60}[0-9])[A-Za-z0-9+/]{100,}={0,2}"),
+    ("bedrock-key", "bedrock-api-key-", r"[A-Za-z0-9+/=]{60,}"),
+    ("github-token", "gh", r"[pousr]_[A-Za-z0-9]{36,}"),
+    ("github-token", "github_pat_", r"[A-Za-z0-9]{22}_[A-Za-z0-9]{50,}"),
+    ("slack-token", "xox", r"[a-z]-[0-9]{8,}-[A-Za-z0-9-]{20,}"),
+    ("jwt", "eyJ", r"[A-Za-z0-9_-]{10,1000}+\.eyJ[A-Za-z0-9_-]{10,}+\.[A-Za-z0-9_-]{16,}"),
+    # PEM (RFC 7468) and PGP; the look-ahead asks for a line of base64, which prose has not.
+    (
+        "private-key",
+        "-----BEGIN ",
+        r"(?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----"
+        r"(?=(?:[^-]|-(?!-)){0,400}?[A-Za-z0-9+/]{40})(?:[^-]|-(?!-)){64,20000}+"
+        r"(?:-----END (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----)?",
+    ),
+)
+
+
+def _compiled(start: str, rest: str) -> re.Pattern[str]:
+    # A key does not begin in the middle of a word: "task-" is not "sk-". The start is written first
+    # and its border after it, since `re` is ten times as quick where a pattern starts with a text.
+    return re.compile(rf"{re.escape(start)}(?<![A-Za-z0-9]{re.escape(start)}){rest}")
+
+
+_AZURE: Final = Pattern(
+    "azure-key",
+    re.compile(rf"(?<![A-Za-z0-9])[A-Za-z0-9]{{50,54}}JQQJ99[A-Za-z0-9]{{24,28}}{_END}"),
+)
+
+LITERALS: Final[dict[Pattern, str]] = {
+    _AZURE: "JQQJ99",
+    **{Pattern(name, _compiled(start, rest)): start for name, start, rest in _SHAPES},
+}
+"""A text that stands wherever a shipped pattern matches, by pattern."""
+
+PATTERNS: Final = tuple(LITERALS)
+
+# One pass over a body with this tells that it holds none of the shapes, which is the usual case. An
+# alternative begins at the rarest character of a start and looks back for the rest.
+SIGNS: Final = re.compile(
+    r"-(?:(?<=sk-)(?=[A-Za-z0-9_-]{24})(?<![A-Za-z0-9]sk-)|(?<=sess-)|(?<=org-)|(?<=xai-)|(?<=pplx-)"
+    r"|(?<=csk-)|(?<=nvapi-)|(?<=bedrock-api-key-)|(?<=xox[a-z]-)|(?<=-----)BEGIN )"
+    r"|_(?:(?<=proj_)|(?<=tgp_v1_)|(?<=gsk_)|(?<=hf_)|(?<=r8_)|(?<=fw_)|(?<=lsv2_)|(?<=gh[pousr]_)"
+    r"|(?<=github_pat_))"
+    r"|I(?:(?<=AI)za|(?<=ASI)A)|K(?:(?<=ABSK)|(?<=AK)IA)|J(?:(?<=eyJ)|(?<=IQoJ)b3JpZ2lu)"
+    r"|9(?<=ya29)\.|Q(?<=JQ)QJ99|X(?<=FwoGZXIvYX)dz"
+)
+"""Met in every text that any of `PATTERNS` is met in, and in few others."""

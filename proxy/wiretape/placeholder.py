@@ -1,0 +1,130 @@
+"""What stands for a redacted value, and which values are worth looking for.
+
+    REDACTED-together-key-3f9a1c07     a value that cannot be guessed: equal values, equal digests
+    REDACTED-authorization             one that could be: a digest would let it be tried out
+
+A placeholder is ASCII and safe as it is in JSON, in a URL, in a header and in a host name. The
+digest is four bytes of scrypt (RFC 7914) with a salt that is the same everywhere, so a value has
+the same placeholder in every run and on every machine, and each guess at it costs two milliseconds
+and two megabytes. What protects the value is that there is a digest only where the value has at
+least `DIGEST_BITS` bits by an estimate that counts a word as a word.
+"""
+
+import hashlib
+import re
+from functools import lru_cache
+from typing import Final
+
+PLACEHOLDER: Final = re.compile(r"REDACTED-[a-z0-9]+(?:-[a-z0-9]+)*")
+"""A placeholder, its digest included."""
+
+SHORT: Final = 12
+"""A value with fewer characters is looked for only where it was named."""
+
+DIGEST_BITS: Final = 64
+
+_SALT: Final = b"wiretape placeholder 1"
+_COST: Final = 2**11
+
+# What people put where a key is asked for and none is needed, taken apart at the punctuation.
+_DUMMY_TEXT: Final = """
+    an and anthropic any anything api apikey azure bar basic bearer change changeme client
+    cohere credential credentials default demo dummy empty example fake fireworks foo for from
+    gemini goes google groq here hf ignored insert invalid is key keys litellm llama lm local
+    localhost me mistral mock my name needed no none not null ollama openai openrouter password
+    placeholder please pplx proj put random real replace required sample secret sk some
+    something studio test tester testing tests the this to together token undefined unused use
+    user value vllm with xai xxx your
+"""
+_DUMMY_WORDS: Final = frozenset(_DUMMY_TEXT.split())
+_RUNS: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|[0-9]+|[^A-Za-z0-9]")
+_IDENTIFIER: Final = re.compile(r"/?[A-Za-z]+(?:[_./][A-Za-z]+)*/?")
+_NUMBER_LENGTH: Final = 20
+_WORD_LENGTH: Final = 20
+
+
+def label(name: str) -> str:
+    """What a placeholder says of a value's name: "TOGETHER_API_KEY" gives "together-api-key"."""
+    return "-".join(re.findall(r"[a-z0-9]+", name.lower())) or "secret"
+
+
+def placeholder(name: str, value: str) -> str:
+    """What stands for `value`, found under `name`."""
+    text = f"REDACTED-{label(name)}"
+    return f"{text}-{_digest(value)}" if _bits(value) >= DIGEST_BITS else text
+
+
+@lru_cache(maxsize=4096)
+def _digest(value: str) -> str:
+    data = value.encode("utf-8", "surrogatepass")
+    return hashlib.scrypt(data, salt=_SALT, n=_COST, r=8, p=1, dklen=4).hex()
+
+
+def is_strong(value: str) -> bool:
+    """Whether a known value may be replaced wherever it stands, not only where it was named.
+
+    It may not where other texts hold it by chance: shorter than `SHORT`; one or two characters
+    repeated; a number of fewer than 20 digits; one word or an identifier made of words
+    (`response_format`, `application/json`); or only words that stand for a missing key
+    (`your-api-key-here`, `sk-no-key-required`). Nor is a placeholder a value.
+    """
+    if len(value) < SHORT or PLACEHOLDER.fullmatch(value):
+        return False
+    marks = [character for character in value if character.isalnum()]
+    if len(set(marks)) < 3:
+        return False
+    if value.isdecimal():
+        return len(value) >= _NUMBER_LENGTH
+    if _IDENTIFIER.fullmatch(value) and all(map(_reads_as_word, re.findall(r"[A-Za-z]+", value))):
+        return False
+    return not all(map(_is_dummy, re.findall(r"[^\W_]+", value)))
+
+
+def looks_random(value: str) -> bool:
+    """Whether a part of the value is long and cannot be guessed, which no model's name has."""
+    return any(_bits(part) >= DIGEST_BITS for part in re.findall(r"[A-Za-z0-9]{16,}", value))
+
+
+def _is_dummy(part: str) -> bool:
+    """Whether a part stands for nothing: "key", "fakeKey", "test12", "0000", "xxxxxxxx"."""
+    *words, last = _RUNS.findall(part)
+    if not last.isdecimal():
+        words.append(last)
+    elif len(last) > 4 and len(set(last)) > 1:
+        return False
+    return len(set(part)) == 1 or all(word.lower() in _DUMMY_WORDS for word in words)
+
+
+def _reads_as_word(part: str) -> bool:
+    """Whether letters could be a word of a language, which random ones hardly ever could."""
+    if part not in (part.lower(), part.upper(), part.capitalize()) or len(part) > _WORD_LENGTH:
+        return False
+    lower = part.lower()
+    if len(lower) <= 3:
+        return True
+    vowels = sum(character in "aeiouy" for character in lower)
+    rare = sum(character in "jqxz" for character in lower)
+    return (
+        0.2 <= vowels / len(lower) <= 0.7
+        and rare <= 1
+        and not re.search(r"[^aeiouy]{5}|[aeiouy]{4}", lower)
+    )
+
+
+def _bits(value: str) -> float:
+    """A low estimate of how many bits there are to guess.
+
+    A run of letters of one case counts as a word out of sixteen thousand, unless it is longer than
+    words are.
+    """
+    return sum(map(_run_bits, _RUNS.findall(value))) if len(set(value)) >= 8 else 0.0
+
+
+def _run_bits(run: str) -> float:
+    if run.isdecimal():
+        return 4.0 if run in "01234567890123456789" else 3.3 * len(run)
+    if not run.isalpha():
+        return 1.0
+    if run.lower() in _DUMMY_WORDS:
+        return 4.0
+    return min(4.7 * len(run), 14.0) + 4.7 * max(0, len(run) - _WORD_LENGTH)
