@@ -1,0 +1,229 @@
+"""What a run goes by: config.yaml, read and turned into what the other modules take."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from .configfile import File, OtherHosts, check, finder, near
+from .errors import ConfigError
+from .match import Matcher, Rule
+from .pace import Pace
+from .player import Repeat
+from .providers import PROVIDERS, Provider, Providers
+from .redact import (
+    KEEP_REQUEST_HEADERS,
+    KEEP_RESPONSE_HEADERS,
+    PATTERNS,
+    SECRET_HEADERS,
+    SECRET_QUERY,
+    JsonRule,
+    Pattern,
+    RedactionRules,
+)
+from .resources import shipped_config
+from .yamltext import MAX_BYTES, Fault, NotYaml, Place, parse
+
+BUILT_IN: Final = "built-in defaults"
+
+# Without these nobody knows what a body is.
+_NEEDED_HEADERS: Final = frozenset(("content-encoding", "content-type"))
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What a run goes by. `recordings` is relative to the working directory, a port of 0 any free
+    one, and `source` names the file for messages.
+
+    `other_hosts` None: tunnelled by `record` and `auto`, refused by `replay`.
+    """
+
+    source: str
+    recordings: Path
+    port: int
+    base_url_port: int | None
+    pace: Pace
+    other_hosts: OtherHosts | None
+    record_errors: bool
+    repeat: Repeat
+    providers: Providers
+    matcher: Matcher
+    redaction: RedactionRules
+
+
+def load(path: Path | None, environ: Mapping[str, str]) -> Config:
+    """Read a configuration file, or, without a path, the working directory's config.yaml or else
+    the defaults. `environ` gives the values of the variables that hold secrets.
+
+    Raises ConfigError with all that is wrong, a line each.
+    """
+    chosen = path or Path("config.yaml")
+    data = _read(chosen, missing_is_fine=path is None)
+    if data is None:
+        shipped = _read(shipped_config(), missing_is_fine=True)
+        return _config(BUILT_IN, shipped if shipped is not None else b"", environ)
+    return _config(str(chosen), data, environ, guessed=path is None)
+
+
+def _read(path: Path, *, missing_is_fine: bool) -> bytes | None:
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        if missing_is_fine:
+            return None
+        raise ConfigError(
+            f"{path}: no such file; name one that is there, or leave it away for the defaults"
+        ) from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(f"{path}: cannot be read: {reason}") from None
+
+
+def _config(
+    source: str, data: bytes, environ: Mapping[str, str], *, guessed: bool = False
+) -> Config:
+    try:
+        tree = parse(data)
+    except NotYaml as error:
+        raise ConfigError(f"{source}:{error.line}:{error.column}: not YAML: {error}") from None
+    file, faults = check(tree)
+    wrong: list[_Wrong] = []
+    providers = _providers(file, wrong)
+    redaction = _redaction(file, providers, environ, wrong)
+    matcher = _matcher(file, providers, redaction, wrong)
+    faults += [Fault(tree.line(place), place, text) for place, text in wrong]
+    if faults:
+        faults.sort(key=lambda fault: fault.line)
+        lines = [f"{source}:{fault.line}: {fault}" for fault in faults]
+        if guessed and not _ours(tree.value):
+            lines.append(
+                f"{source}: if this is another program's file, name wiretape's with --config"
+            )
+        raise ConfigError(*lines)
+    return Config(
+        source=source,
+        recordings=Path(file.recordings),
+        port=file.listen.port,
+        base_url_port=file.listen.base_url_port,
+        pace=file.pace,
+        other_hosts=file.other_hosts,
+        record_errors=file.record.errors,
+        repeat=file.replay.repeat,
+        providers=providers,
+        matcher=matcher,
+        redaction=redaction,
+    )
+
+
+def _ours(value: object) -> bool:
+    return isinstance(value, dict) and not value.keys().isdisjoint(File.model_fields)
+
+
+# ------------------------------------------------------------------ what the file means
+
+type _Wrong = tuple[Place, str]
+"""A place of the file, and what is wrong with its value beside the others."""
+
+
+def _providers(file: File, wrong: list[_Wrong]) -> Providers:
+    """The built-in providers with what the file adds to them, then the file's own."""
+    providers = {provider.name: provider for provider in PROVIDERS}
+    owner = {host: provider.name for provider in PROVIDERS for host in provider.hosts}
+    for name, entry in file.providers.items():
+        for index, host in enumerate(entry.hosts):
+            if owner.setdefault(host, name) != name:
+                text = f"{host} belongs to the provider {owner[host]}; a host has one provider"
+                wrong.append((("providers", name, "hosts", index), text))
+        known = providers.get(name, Provider(name, ()))
+        if not known.hosts and not entry.hosts:
+            hint = near(name, (provider.name for provider in PROVIDERS))
+            wrong.append((("providers", name), f"a new provider needs hosts{hint}"))
+        providers[name] = Provider(
+            name,
+            _joined(known.hosts, entry.hosts),
+            _joined(known.key_env, entry.key_env),
+            entry.errors or known.errors,
+        )
+    return Providers(providers.values())
+
+
+def _joined(known: Sequence[str], more: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*known, *more)))
+
+
+def _redaction(
+    file: File, providers: Providers, environ: Mapping[str, str], wrong: list[_Wrong]
+) -> RedactionRules:
+    """What wiretape comes with and what the file adds; the environment's keys are secret."""
+    redact = file.redact
+    secret = SECRET_HEADERS.union(redact.headers)
+    for key, names, text in (
+        ("headers", redact.headers, "cannot be secret: a body is not readable without it"),
+        ("keep_request_headers", redact.keep_request_headers, "is secret and never kept"),
+        ("keep_response_headers", redact.keep_response_headers, "is secret and never kept"),
+    ):
+        refused = _NEEDED_HEADERS if key == "headers" else secret
+        wrong += [
+            (("redact", key, index), f"{name} {text}")
+            for index, name in enumerate(names)
+            if name in refused
+        ]
+    variables = _joined(redact.env, providers.key_names)
+    values = ((name, environ.get(name, "").strip()) for name in variables)
+    return RedactionRules(
+        # A header that is compared has to be in the recording.
+        KEEP_REQUEST_HEADERS.union(redact.keep_request_headers, file.match.headers) - secret,
+        KEEP_RESPONSE_HEADERS.union(redact.keep_response_headers) - secret,
+        secret,
+        SECRET_QUERY.union(redact.query),
+        tuple(
+            JsonRule(entry.name or _label(entry.path), finder(entry.path)) for entry in redact.json_
+        ),
+        PATTERNS + tuple(Pattern(entry.name, re.compile(entry.regex)) for entry in redact.patterns),
+        tuple((name, value) for name, value in values if value),
+    )
+
+
+def _label(path: str) -> str:
+    """What a placeholder says of a JSONPath: "$.user.Email" gives "user-email"."""
+    return "-".join(re.findall(r"[a-z][a-z0-9]*", path.lower())) or "json"
+
+
+def _matcher(
+    file: File, providers: Providers, redaction: RedactionRules, wrong: list[_Wrong]
+) -> Matcher:
+    for index, name in enumerate(file.match.headers):
+        if name in redaction.secret_headers:
+            wrong.append((("match", "headers", index), f"{name} is secret and never compared"))
+    rules = []
+    for index, entry in enumerate(file.match.rules):
+        when = entry.when
+        place = ("match", "rules", index, "when", "provider")
+        provider = when.provider and _place(when.provider, providers, place, wrong)
+        rules.append(
+            Rule(
+                entry.name,
+                provider,
+                when.method,
+                when.path,
+                tuple(finder(path) for path in entry.ignore),
+                frozenset(entry.ignore_query),
+                frozenset(entry.ignore_headers),
+            )
+        )
+    return Matcher(providers, file.match.headers, rules, redaction.secret_query)
+
+
+def _place(name: str, providers: Providers, place: Place, wrong: list[_Wrong]) -> str:
+    """What a matcher calls a provider that a rule names, by itself or by a host."""
+    if any(provider.name == name for provider in providers.all):
+        return name
+    host, _, port = name.partition(":")
+    number = int(port) if port.isdecimal() else None
+    if providers.find(host, number) is None:
+        names = [provider.name for provider in providers.all]
+        text = f"unknown provider, expected a host or one of: {', '.join(names)}{near(name, names)}"
+        wrong.append((place, text))
+    return providers.place(host, number)

@@ -1,0 +1,810 @@
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from wiretape import config as config_module
+from wiretape.config import Config, load
+from wiretape.configfile import File, check, finder
+from wiretape.document import Document
+from wiretape.errors import ConfigError
+from wiretape.pace import Pace
+from wiretape.providers import PROVIDERS, Provider
+from wiretape.redact import PATTERNS, RedactionRules
+from wiretape.yamltext import parse
+
+ROOT = Path(__file__).parent.parent
+SHIPPED = ROOT / "config.yaml"
+DOCS = ROOT / "docs" / "configuration.md"
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory without a config.yaml."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def read(text: str | bytes, environ: Mapping[str, str] | None = None) -> Config:
+    """The configuration that c.yaml says."""
+    Path("c.yaml").write_bytes(text.encode() if isinstance(text, str) else text)
+    return load(Path("c.yaml"), environ or {})
+
+
+def faults(text: str | bytes) -> list[str]:
+    """What is wrong with c.yaml, its name left out."""
+    with pytest.raises(ConfigError) as caught:
+        read(text)
+    assert all(fault.startswith("c.yaml:") for fault in caught.value.faults)
+    return [fault.removeprefix("c.yaml:") for fault in caught.value.faults]
+
+
+def facts(config: Config) -> dict[str, Any]:
+    """All that a configuration says, in comparable form."""
+    return {
+        "recordings": config.recordings,
+        "port": config.port,
+        "base_url_port": config.base_url_port,
+        "pace": config.pace,
+        "other_hosts": config.other_hosts,
+        "record_errors": config.record_errors,
+        "repeat": config.repeat,
+        "providers": config.providers.all,
+        "headers": config.matcher.headers,
+        "redaction": config.redaction,
+    }
+
+
+def request(url: str = "https://api.together.xyz/v1/x", **more: Any) -> Document:
+    return {"method": "POST", "url": url, "headers": {}, **more}
+
+
+def provider(config: Config, name: str) -> Provider:
+    (found,) = (one for one in config.providers.all if one.name == name)
+    return found
+
+
+def keys_of(model: type[BaseModel], start: str = "") -> Iterator[tuple[str, Any]]:
+    """Every key that has a value of its own, spelled as in the docs, with its default."""
+    for field_name, field in model.model_fields.items():
+        name = start + (field.alias or field_name)
+        inner = (get_args(field.annotation) or (field.annotation,))[-1]
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            yield name, "required" if field.is_required() else field.default
+            continue
+        if get_origin(field.annotation) is list:
+            yield name, field.default
+            name += "[]"
+        elif get_origin(field.annotation) is dict:
+            name += ".NAME"
+        yield from keys_of(inner, name + ".")
+
+
+KEYS = dict(keys_of(File))
+
+
+# where it comes from
+
+
+def test_no_file_gives_the_defaults() -> None:
+    config = load(None, {})
+    assert config.source == "built-in defaults"
+    assert facts(config) == facts(read(""))
+
+
+def test_defaults_do_not_need_the_shipped_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config_module, "shipped_config", lambda: Path("absent.yaml"))
+    assert facts(load(None, {})) == facts(read(""))
+
+
+def test_shipped_file_says_the_defaults_and_nothing_else() -> None:
+    assert facts(load(SHIPPED, {})) == facts(read(""))
+    file, wrong = check(parse(SHIPPED.read_bytes()))
+    assert (file.match, file.redact, wrong) == (File().match, File().redact, [])
+
+
+def test_defaults_are_these() -> None:
+    config = read("")
+    assert facts(config) == {
+        "recordings": Path("recordings"),
+        "port": 0,
+        "base_url_port": None,
+        "pace": Pace.parse("instant"),
+        "other_hosts": None,
+        "record_errors": False,
+        "repeat": "last",
+        "providers": PROVIDERS,
+        "headers": ("anthropic-beta", "anthropic-version", "openai-beta"),
+        "redaction": RedactionRules(),
+    }
+
+
+def test_config_yaml_of_the_working_directory_is_read() -> None:
+    Path("config.yaml").write_text("pace: 2x")
+    config = load(None, {})
+    assert (config.source, config.pace) == ("config.yaml", Pace(2.0))
+
+
+def test_named_file_goes_before_that_of_the_working_directory() -> None:
+    Path("config.yaml").write_text("pace: 2x")
+    config = read("pace: 3x")
+    assert (config.source, config.pace) == ("c.yaml", Pace(3.0))
+
+
+def test_named_file_that_is_missing_is_an_error() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(Path("absent.yaml"), {})
+    assert str(caught.value) == (
+        "absent.yaml: no such file; name one that is there, or leave it away for the defaults"
+    )
+
+
+@pytest.mark.parametrize("name", [None, "config.yaml"])
+def test_folder_in_the_place_of_a_file_is_an_error(name: str | None) -> None:
+    Path("config.yaml").mkdir()
+    with pytest.raises(ConfigError, match=r"^config\.yaml: cannot be read: Is a directory$"):
+        load(Path(name) if name else None, {})
+
+
+def test_path_that_no_file_can_have_is_an_error() -> None:
+    with pytest.raises(ConfigError, match="cannot be read: embedded null"):
+        load(Path("a\0b"), {})
+
+
+def test_another_programs_config_yaml_gets_a_hint() -> None:
+    Path("config.yaml").write_text("baseURL: https://example.com\n")
+    with pytest.raises(ConfigError) as caught:
+        load(None, {})
+    assert caught.value.faults[0].startswith("config.yaml:1: baseURL: unknown key, expected one of")
+    assert caught.value.faults[1:] == (
+        "config.yaml: if this is another program's file, name wiretape's with --config",
+    )
+
+
+def test_wiretapes_own_faulty_file_gets_no_hint() -> None:
+    Path("config.yaml").write_text("pace: fast\n")
+    with pytest.raises(ConfigError) as caught:
+        load(None, {})
+    assert len(caught.value.faults) == 1
+
+
+# what it says
+
+
+def test_every_setting_is_read() -> None:
+    config = read(
+        """
+        version: 1
+        recordings: tests/tapes
+        listen: {port: 8080, base_url_port: 0}
+        pace: 0.5x
+        other_hosts: tunnel
+        record: {errors: true}
+        replay: {repeat: cycle}
+        """
+    )
+    assert facts(config) == facts(read("")) | {
+        "recordings": Path("tests/tapes"),
+        "port": 8080,
+        "base_url_port": 0,
+        "pace": Pace(0.5),
+        "other_hosts": "tunnel",
+        "record_errors": True,
+        "repeat": "cycle",
+    }
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "---\n", "{}", "~"])
+def test_empty_file_is_the_defaults(text: str) -> None:
+    assert facts(read(text)) == facts(load(None, {}))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("version:", "recordings:", "pace: ~", "listen:", "listen: {port: }", "match:"),
+        *("match: {rules: }", "redact: {json: null}", "providers:", "providers: {together: }"),
+    ],
+)
+def test_key_without_a_value_has_its_default(text: str) -> None:
+    assert facts(read(text)) == facts(read(""))
+
+
+def test_new_name_adds_a_provider() -> None:
+    config = read(
+        """
+        providers:
+          house:
+            hosts: [LLM.example.com, "localhost:8443", "*.models.example.com:9443", 127.0.0.1]
+            key_env: [HOUSE_KEY]
+            errors: anthropic
+          plain: {hosts: [my_service]}
+        """
+    )
+    assert config.providers.all == (
+        *PROVIDERS,
+        Provider(
+            "house",
+            ("llm.example.com", "localhost:8443", "*.models.example.com:9443", "127.0.0.1"),
+            ("HOUSE_KEY",),
+            "anthropic",
+        ),
+        Provider("plain", ("my_service",)),
+    )
+
+
+def test_built_in_name_adds_hosts_to_its_provider() -> None:
+    config = read(
+        """
+        providers:
+          anthropic: {hosts: [gateway.example.com, api.anthropic.com], key_env: [GATEWAY_KEY]}
+        """
+    )
+    assert provider(config, "anthropic") == Provider(
+        "anthropic",
+        ("api.anthropic.com", "gateway.example.com"),
+        ("ANTHROPIC_API_KEY", "GATEWAY_KEY"),
+        "anthropic",
+    )
+    assert [one.name for one in config.providers.all] == [one.name for one in PROVIDERS]
+
+
+def test_built_in_provider_can_get_another_error_shape() -> None:
+    config = read("providers: {together: {errors: ollama}}")
+    assert provider(config, "together").errors == "ollama"
+
+
+def test_compared_headers_are_in_place_of_the_default_ones_and_recorded() -> None:
+    config = read("match: {headers: [X-Tenant]}")
+    assert config.matcher.headers == ("x-tenant",)
+    defaults = RedactionRules().keep_request_headers
+    assert config.redaction.keep_request_headers == defaults | {"x-tenant"}
+
+
+def test_rule_takes_out_what_it_ignores() -> None:
+    matcher = read(
+        """
+        match:
+          headers: [x-trace, x-tenant]
+          rules:
+            - name: run
+              ignore: ["$.metadata.run", "$.messages[*].id"]
+              ignore_query: [Trace]
+              ignore_headers: [X-Trace]
+        """
+    ).matcher
+    body = {"metadata": {"run": 1, "kept": 2}, "messages": [{"id": 3}, {"id": 4, "role": "user"}]}
+    canonical = matcher.canonical(
+        request(
+            "https://api.together.xyz/v1/x?trace=5&n=6",
+            headers={"x-trace": "7", "x-tenant": "8"},
+            body=body,
+        )
+    )
+    assert canonical.value == {
+        "method": "POST",
+        "provider": "together",
+        "path": "/v1/x",
+        "query": {"n": ["6"]},
+        "headers": {"x-tenant": "8"},
+        "body": {"json": {"metadata": {"kept": 2}, "messages": [{}, {"role": "user"}]}},
+    }
+
+
+@pytest.mark.parametrize(
+    ("when", "applies"),
+    [
+        ("{}", True),
+        ("{provider: together, method: post, path: /v1/*}", True),
+        ("{provider: api.together.ai}", True),
+        ("{provider: openai}", False),
+        ("{provider: api.openai.com}", False),
+        ("{method: GET}", False),
+        ("{path: /v2/*}", False),
+        ("{path: '*/x'}", True),
+    ],
+)
+def test_rule_applies_where_it_says(when: str, applies: bool) -> None:
+    config = read(f"match: {{rules: [{{name: r, when: {when}, ignore: [$.a]}}]}}")
+    canonical = config.matcher.canonical(request(body={"a": 1}))
+    assert canonical.value["body"] == {"json": {} if applies else {"a": 1}}
+
+
+@pytest.mark.parametrize(
+    ("name", "applies"),
+    [
+        ("azure", [True, True, True]),
+        ("one.openai.azure.com", [True, False, False]),
+        ("one.openai.azure.com:8443", [False, True, False]),
+    ],
+)
+def test_rule_can_name_one_host_of_a_pattern_or_all(name: str, applies: list[bool]) -> None:
+    config = read(f"match: {{rules: [{{name: r, when: {{provider: '{name}'}}, ignore: [$.a]}}]}}")
+    bodies = [
+        config.matcher.canonical(request(f"https://{host}/v1", body={"a": 1})).value["body"]
+        for host in ("one.openai.azure.com", "one.openai.azure.com:8443", "two.openai.azure.com")
+    ]
+    assert bodies == [{"json": {} if one else {"a": 1}} for one in applies]
+
+
+def test_secret_parameters_are_not_compared() -> None:
+    config = read("redact: {query: [Session]}")
+    one, two = (
+        config.matcher.canonical(request(f"https://api.together.xyz/v1?session={value}"))
+        for value in ("1", "2")
+    )
+    assert one.key == two.key
+
+
+def test_redaction_is_added_to_what_is_built_in() -> None:
+    config = read(
+        """
+        redact:
+          headers: [X-Tenant-Token, Accept]
+          query: [Session]
+          patterns: [{name: badge, regex: "EMP-[0-9]{6}"}]
+          keep_request_headers: [User-Agent, x-example-*]
+          keep_response_headers: ["X-RateLimit-*"]
+        """
+    )
+    defaults, rules = RedactionRules(), config.redaction
+    assert rules.secret_headers == defaults.secret_headers | {"x-tenant-token", "accept"}
+    assert rules.secret_query == defaults.secret_query | {"session"}
+    assert rules.keep_request_headers == defaults.keep_request_headers - {"accept"} | {
+        "user-agent",
+        "x-example-*",
+    }
+    assert rules.keep_response_headers == defaults.keep_response_headers | {"x-ratelimit-*"}
+    assert rules.patterns[:-1] == PATTERNS
+    assert (rules.patterns[-1].name, rules.patterns[-1].regex.pattern) == ("badge", "EMP-[0-9]{6}")
+
+
+def test_json_places_are_found() -> None:
+    config = read('redact: {json: ["$.user.eMail", {name: account, path: "$..id"}, "$[0]"]}')
+    rules = config.redaction.json
+    assert [rule.name for rule in rules] == ["user-email", "account", "json"]
+    body = {"user": {"eMail": "a@example.com"}, "items": [{"id": 1}]}
+    assert [list(rule.find(body)) for rule in rules] == [
+        [("user", "eMail")],
+        [("items", 0, "id")],
+        [],
+    ]
+
+
+def test_values_of_variables_are_secret() -> None:
+    text = "{redact: {env: [DATABASE, UNSET, BLANK]}, providers: {x: {hosts: [x], key_env: [X]}}}"
+    environ = {"DATABASE": " pass\n", "BLANK": " ", "X": "x-key", "TOGETHER_API_KEY": "t", "Y": "y"}
+    config = read(text, environ)
+    assert config.redaction.values == (
+        ("DATABASE", "pass"),
+        ("TOGETHER_API_KEY", "t"),
+        ("X", "x-key"),
+    )
+
+
+# what is wrong with it
+
+
+def test_all_faults_are_told_at_once_in_order() -> None:
+    text = "\n".join(
+        [
+            "pace: fast",
+            "matching: {}",
+            "listen: {port: 12:30, base_url_port: '80'}",
+            "other_hosts: off",
+            "record:",
+            "  errors: 'yes'",
+            "  errors: no",
+            "redact:",
+            "  patterns:",
+            "    - {name: a, regex: '[a'}",
+        ]
+    )
+    known = ", ".join(sorted(File.model_fields))
+    assert faults(text) == [
+        "1: pace: expected instant, recorded or a factor such as 2x, got 'fast'",
+        f'2: matching: unknown key, expected one of: {known} (did you mean "match"?)',
+        "3: listen.port: YAML reads this as a number in an unusual form (octal, base 60, with"
+        " underscores, infinite); write plain decimals, or put it in quotes if it is text",
+        "3: listen.base_url_port: expected a whole number, got text",
+        "4: other_hosts: expected tunnel or refuse, got a boolean (YAML reads yes, no, on and off"
+        " as one)",
+        "6: record.errors: expected true or false, got text",
+        "7: record.errors: is here twice, first in line 6; keep one",
+        "10: redact.patterns[0].regex: not a regular expression: unterminated character set at"
+        " position 0",
+    ]
+
+
+ASK_FOR_HOST = (
+    "expected a host such as api.example.com, localhost:8443 or *.example.com,"
+    " without scheme and path"
+)
+NOT_A_PATH = "expected a JSONPath below the body, such as $.messages[0].id or $..id"
+A_NAME = "expected a name of lower-case letters, digits and hyphens"
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("[]", "1: expected keys with values, got a list"),
+        ("\n\njust text", "3: expected keys with values, got text"),
+        ("version: 2\nfuture: key", "1: version: unknown version 2, this wiretape knows 1"),
+        ("version: '1'", "1: version: expected a whole number, got text"),
+        (
+            "version: yes",
+            "1: version: expected a whole number, got a boolean"
+            " (YAML reads yes, no, on and off as one)",
+        ),
+        ("version: 1.0", "1: version: expected a whole number, got a number with a fraction"),
+        ("pace: 2", "1: pace: expected instant, recorded or a factor such as 2x, got 2"),
+        ("pace: [2x]", "1: pace: expected instant, recorded or a factor such as 2x, got a list"),
+        ("pace: 2000x", "1: pace: expected a factor from 0.01x to 1000x, got 2000x"),
+        ("recordings: 5", "1: recordings: expected text, got a number; put it in quotes"),
+        (
+            "recordings: no",
+            "1: recordings: expected text, got a boolean (YAML reads yes, no, on and off as one);"
+            " put it in quotes",
+        ),
+        (
+            "recordings: ~/tapes",
+            "1: recordings: expected a folder, absolute or below the working directory (no ~)",
+        ),
+        (
+            "recordings: ''",
+            "1: recordings: expected a folder, absolute or below the working directory (no ~)",
+        ),
+        ("other_hosts: allow", "1: other_hosts: expected tunnel or refuse, got 'allow'"),
+        ("listen: 8080", "1: listen: expected keys with values, got a number"),
+        (
+            "listen:\n  port: 65536",
+            "2: listen.port: expected a port from 1 to 65535, or 0 for any free one, got 65536",
+        ),
+        (
+            "listen:\n  base_url_port: -1",
+            "2: listen.base_url_port: expected a port from 1 to 65535, or 0 for any free one,"
+            " got -1",
+        ),
+        (
+            "listen: {port: 80.0}",
+            "1: listen.port: expected a whole number, got a number with a fraction",
+        ),
+        ("listen: {port: 80, base_url_port: 80}", "1: listen: expected two different ports"),
+        (
+            "listen: {prot: 80}",
+            "1: listen.prot: unknown key, expected one of: base_url_port, port"
+            ' (did you mean "port"?)',
+        ),
+        ("replay: {repeat: first}", "1: replay.repeat: expected last, cycle or miss, got 'first'"),
+        ("providers: [a]", "1: providers: expected keys with values, got a list"),
+        ("providers: {My House: {hosts: [a]}}", f'1: providers."My House": {A_NAME}'),
+        (
+            "providers:\n  togeter:\n    key_env: [A]",
+            '2: providers.togeter: a new provider needs hosts (did you mean "together"?)',
+        ),
+        (
+            "providers:\n  mine:\n    hosts:\n      - a.example.com\n      - api.openai.com",
+            "5: providers.mine.hosts[1]: api.openai.com belongs to the provider openai;"
+            " a host has one provider",
+        ),
+        (
+            "providers:\n  one: {hosts: [a]}\n  two: {hosts: [A]}",
+            "3: providers.two.hosts[0]: a belongs to the provider one; a host has one provider",
+        ),
+        (
+            "providers: {x: {hosts: [a], errors: Openai}}",
+            "1: providers.x.errors: expected openai, anthropic, google or ollama, got 'Openai'",
+        ),
+        (
+            "providers: {x: {hosts: a}}",
+            "1: providers.x.hosts: expected a list, in brackets or with a dash before each item,"
+            " got text",
+        ),
+        (
+            "providers: {x: {hosts: [a, ]}, y: {hosts: [null]}}",
+            "1: providers.y.hosts[0]: expected text, got nothing",
+        ),
+        (
+            "providers: {x: {hosts: ['a:0']}}",
+            "1: providers.x.hosts[0]: expected a port from 1 to 65535 after the host's colon",
+        ),
+        (
+            "match: {rules: [{ignore: [$.a]}]}",
+            "1: match.rules[0].name: missing, it has no default",
+        ),
+        (
+            "match:\n  rules:\n    - name: r\n    - name: s\n      ignore: [$.a]",
+            "3: match.rules[0]: ignores nothing: give ignore, ignore_query or ignore_headers",
+        ),
+        (
+            "match: {rules: [{name: r, ignore: [$.a], when: {metod: GET}}]}",
+            "1: match.rules[0].when.metod: unknown key, expected one of: method, path, provider"
+            ' (did you mean "method"?)',
+        ),
+        (
+            "match: {rules: [{name: r, ignore: [$.a], when: {path: v1}}]}",
+            "1: match.rules[0].when.path: expected a path such as /v1/*",
+        ),
+        (
+            "match: {rules: [{name: r, ignore: [$.a], when: {method: 'G T'}}]}",
+            "1: match.rules[0].when.method: expected a method such as POST",
+        ),
+        (
+            "match: {rules: [{name: r, ignore: [$.a], when: {provider: togethr}}]}",
+            "1: match.rules[0].when.provider: unknown provider, expected a host or one of:"
+            f" {', '.join(one.name for one in PROVIDERS)}"
+            ' (did you mean "together"?)',
+        ),
+        (
+            "match: {rules: [{name: r, ignore: [a.b]}]}",
+            f"1: match.rules[0].ignore[0]: {NOT_A_PATH}",
+        ),
+        (
+            "match: {headers: [x-api-key]}",
+            "1: match.headers[0]: x-api-key is secret and never compared",
+        ),
+        ("redact:\n  json:\n    - $", f"3: redact.json[0]: {NOT_A_PATH}"),
+        ("redact: {json: [{path: a}]}", f"1: redact.json[0].path: {NOT_A_PATH}"),
+        ("redact: {json: [5]}", "1: redact.json[0]: expected keys with values, got a number"),
+        (
+            "redact: {json: [$.a, '$.b[']}",
+            "1: redact.json[1]: not a JSONPath (RFC 9535): unexpected end of query at the end",
+        ),
+        (
+            "redact: {json: ['$.b[?foo(@.x)]']}",
+            "1: redact.json[0]: not a JSONPath (RFC 9535): function is not defined at position 5",
+        ),
+        ("redact: {json: [{path: $.a, name: A}]}", f"1: redact.json[0].name: {A_NAME}"),
+        (
+            "redact: {patterns: [{regex: zzz}]}",
+            "1: redact.patterns[0].name: missing, it has no default",
+        ),
+        (
+            "redact: {patterns: [{name: a, regex: 2026-11-20}]}",
+            "1: redact.patterns[0].regex: YAML reads this as a date; put it in quotes",
+        ),
+        (
+            "redact: {patterns: [{name: a, regex: '[[a]b'}]}",
+            "1: redact.patterns[0].regex: not a regular expression to rely on:"
+            " Possible nested set at position 1",
+        ),
+        (
+            "redact: {patterns: [{name: a, regex: '(?P<n>a)(?P=secret)'}]}",
+            "1: redact.patterns[0].regex: not a regular expression: unknown group name"
+            " at position 12",
+        ),
+        (
+            "redact:\n  headers: [content-type]",
+            "2: redact.headers[0]: content-type cannot be secret:"
+            " a body is not readable without it",
+        ),
+        (
+            "redact: {keep_request_headers: [a, Authorization]}",
+            "1: redact.keep_request_headers[1]: authorization is secret and never kept",
+        ),
+        (
+            "redact: {headers: [x-a], keep_response_headers: [X-A]}",
+            "1: redact.keep_response_headers[0]: x-a is secret and never kept",
+        ),
+        (
+            "redact: {values: [sk-live]}",
+            "1: redact.values: unknown key, expected one of: env, headers, json,"
+            " keep_request_headers, keep_response_headers, patterns, query",
+        ),
+    ],
+)
+def test_fault_names_line_key_and_what_is_expected(text: str, fault: str) -> None:
+    assert faults(text) == [fault]
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("https://api.example.com", "api.example.com/v1", "a b", "", ".a", "a..b", "a.", "-a"),
+        *("a-", "*", "a.*", "a:", "a:b", "user@a", "[::1]", "::1", "é.example.com", "a\n"),
+        "a." * 127 + "a",
+    ],
+)
+def test_what_is_no_host_is_a_fault(host: str) -> None:
+    assert faults(json.dumps({"providers": {"x": {"hosts": [host]}}})) == [
+        f"1: providers.x.hosts[0]: {ASK_FOR_HOST}"
+    ]
+
+
+@pytest.mark.parametrize("regex", ["", "x*", "a?", r"\b", "$", "(?=a)", "a|", r"(\w+-)*"])
+def test_pattern_that_matches_nothing_is_a_fault(regex: str) -> None:
+    text = json.dumps({"redact": {"patterns": [{"name": "a", "regex": regex}]}})
+    assert faults(text) == [
+        "1: redact.patterns[0].regex: matches the empty text: ask for at least one character"
+    ]
+
+
+@pytest.mark.parametrize("regex", [r"\w+", ".", "[a-z]{8,}", "[A-Za-z0-9-]{20,}", "[0-9a-f]{8}"])
+def test_pattern_that_matches_placeholders_is_a_fault(regex: str) -> None:
+    text = json.dumps({"redact": {"patterns": [{"name": "a", "regex": regex}]}})
+    (fault,) = faults(text)
+    assert fault.startswith(
+        "1: redact.patterns[0].regex: matches wiretape's own placeholders, such"
+    )
+
+
+def test_pattern_that_takes_forever_on_long_texts_is_still_checked_at_once() -> None:
+    assert read(r"redact: {patterns: [{name: a, regex: '(\w+)+!-secret'}]}").redaction.patterns[-1]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "redact: {env: [s3cret-key]}",
+        "redact: {headers: ['authorization: s3cret-key']}",
+        "redact: {query: ['key=s3cret-key']}",
+        "redact: {keep_request_headers: ['x: s3cret-key']}",
+        "redact: {patterns: [{name: a, regex: 's3cret-key('}]}",
+        "redact: {patterns: [{name: a, regex: '(?P<s3cret-key>'}]}",
+        "redact: {patterns: [{name: s3cret_key, regex: zzz}]}",
+        "redact: {json: [s3cret-key]}",
+        "redact: {json: ['$[\"s3cret-key']}",
+        'redact: {json: ["$[\'s3cret-key"]}',
+        "providers: {x: {hosts: ['https://me:s3cret-key@a']}}",
+        "providers: {x: {hosts: [a], key_env: [s3cret-key]}}",
+        "match: {rules: [{name: r, ignore: [$.a], when: {provider: s3cret-key}}]}",
+        "match: {rules: [{name: r, ignore: [$.a], when: {path: s3cret-key}}]}",
+        "recordings: {s3cret-key}",
+        "recordings: [s3cret-key",
+        "recordings: *s3cret-key",
+    ],
+)
+def test_fault_holds_nothing_that_could_be_secret(text: str) -> None:
+    assert "s3cr" not in "".join(faults(text))
+
+
+def test_broken_yaml_names_line_and_column() -> None:
+    (fault,) = faults("pace: 2x\nlisten: port: 80\n")
+    assert fault.startswith("2:13: not YAML: mapping values are not allowed")
+
+
+@pytest.mark.parametrize(
+    ("data", "fault"),
+    [
+        (b"pace: \xff", "1:1: not YAML: expected UTF-8, got the byte 0xff"),
+        (b"#" * (1 << 20) + b"\n", "1:1: not YAML: longer than 1 MiB"),
+        (b"pace: 2x\n---\n", "2:1: not YAML: a second document begins here, expected one"),
+    ],
+)
+def test_text_that_is_no_configuration_is_a_fault(data: bytes, fault: str) -> None:
+    assert faults(data) == [fault]
+
+
+names = st.sampled_from([*re.findall(r"\w+", " ".join(KEYS)), "together", "x"])
+leaves = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=5)
+    | names
+    | st.dates()
+    | st.sampled_from(["$.a", "a.example.com", "instant", "tunnel"])
+)
+documents = st.recursive(
+    leaves,
+    lambda values: st.lists(values, max_size=3) | st.dictionaries(names, values, max_size=5),
+    max_leaves=15,
+)
+
+
+@given(st.dictionaries(names, documents) | documents)
+def test_any_document_is_read_or_refused_line_by_line(value: Any) -> None:
+    data = yaml.safe_dump(value, allow_unicode=True).encode("utf-8", "surrogatepass")
+    Path("any.yaml").write_bytes(data)
+    try:
+        told = [f"any.yaml:1: {load(Path('any.yaml'), {}).source}"]
+    except ConfigError as error:
+        told = list(error.faults)
+    assert [line for line in told if not re.match(r"any\.yaml:[0-9]+:.*\S$", line)] == []
+
+
+# JSONPaths
+
+
+@pytest.mark.parametrize("body", ["text", '{"a": 1}', 5, 1.5, True, None, [], {}])
+def test_path_finds_nothing_where_there_is_none(body: Any) -> None:
+    assert list(finder("$.a")(body)) == []
+
+
+def test_path_goes_as_deep_as_a_body_may_be() -> None:
+    body: dict[str, Any] = {}
+    for _ in range(200):
+        body = {"a": body}
+    assert len(list(finder("$..a")(body))) == 200
+
+
+def test_filter_with_a_broken_expression_finds_nothing() -> None:
+    assert list(finder("$.a[?match(@.b, '(')]")({"a": [{"b": "("}]})) == []
+
+
+def test_jsonpath_is_imported_only_where_a_path_is_configured() -> None:
+    code = (
+        "import sys; from pathlib import Path; from wiretape.config import load; "
+        "load(Path(sys.argv[1]), {}); print('jsonpath' in sys.modules)"
+    )
+    Path("path.yaml").write_text("redact: {json: [$.a]}")
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", code, file], capture_output=True, text=True, check=True
+        ).stdout
+        for file in (str(SHIPPED), "path.yaml")
+    ]
+    assert said == ["False\n", "True\n"]
+
+
+# what is written about it
+
+
+def documented() -> dict[str, tuple[str, str]]:
+    """The default and the example of each key in the docs' table."""
+    rows = re.findall(
+        r"^\| `([^`]+)` \| [^|]+ \| ([^|]+) \| ([^|]+) \| [^|]+ \|$", DOCS.read_text(), re.M
+    )
+    return {key: (default.strip("`"), example.strip("`")) for key, default, example in rows}
+
+
+def test_docs_have_every_key_and_no_other() -> None:
+    assert list(documented()) == list(KEYS)
+
+
+@pytest.mark.parametrize(("key", "default"), KEYS.items())
+def test_docs_have_the_default(key: str, default: Any) -> None:
+    said = documented()[key][0]
+    if default is None or default == "required":
+        assert said == ("none" if default is None else "required")
+    else:
+        assert yaml.safe_load(said) == (str(default) if isinstance(default, Pace) else default)
+
+
+@pytest.mark.parametrize("key", [key for key in KEYS if "[]" not in key])
+def test_docs_example_of_a_key_is_accepted(key: str) -> None:
+    example = documented()[key][1]
+    if example == "see below":
+        return
+    value: Any = yaml.safe_load(example)
+    for step in reversed(key.split(".")):
+        value = {"together" if step == "NAME" else step: value}
+    assert facts(read(yaml.safe_dump(value)))
+
+
+@pytest.mark.parametrize("block", re.findall(r"```yaml\n(.*?)```", DOCS.read_text(), re.S))
+def test_docs_example_is_accepted(block: str) -> None:
+    assert facts(read(block))
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_shipped_file_shows_every_key(key: str) -> None:
+    name = key.replace("[]", "").rpartition(".")[2]
+    assert re.search(rf"(?<![\w.]){name}:", SHIPPED.read_text())
+
+
+def test_shipped_files_commented_example_is_accepted() -> None:
+    text = SHIPPED.read_text().replace("  rules: []\n", "  rules:\n")
+    text = re.sub(r"^  # (- name|  )", r"  \1", text, flags=re.M)
+    one, two = (
+        request(f"https://api.together.xyz/v1/x?trace={n}", body={"metadata": {"request_id": n}})
+        for n in (1, 2)
+    )
+    matcher = read(text).matcher
+    assert matcher.canonical(one).key == matcher.canonical(two).key
+
+
+def test_shipped_file_is_short_and_names_togethers_hosts() -> None:
+    text = SHIPPED.read_text()
+    assert len(text.splitlines()) < 70
+    assert tuple(yaml.safe_load(text)["providers"]["together"]["hosts"]) == PROVIDERS[0].hosts
