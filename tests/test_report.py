@@ -1,0 +1,79 @@
+"""A run's rows, counts and exit status."""
+
+import pytest
+
+from wiretape.miss import Miss
+from wiretape.report import Outcome, Report, Row
+
+
+def row(outcome: Outcome, **facts: object) -> Row:
+    return Row(outcome, "together", "GET", "/v1/models", **facts)  # type: ignore[arg-type]  # by name
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "status"),
+    [
+        ([], 0),
+        (["recorded", "replayed", "skipped", "passed", "failed"], 0),
+        (["replayed", "missed"], 3),
+        (["recorded", "refused"], 4),
+        (["missed", "refused"], 4),
+    ],
+)
+def test_a_miss_exits_with_3_and_a_loss_with_4(outcomes: list[Outcome], status: int) -> None:
+    report = Report("auto")
+    for outcome in outcomes:
+        report.add(row(outcome))
+    assert report.exit_status == status
+
+
+def test_the_report_file_says_what_happened() -> None:
+    report = Report("replay")
+    report.add(row("replayed", status=200, duration=0.12345, recording="a.json"))
+    report.add(row("missed", status=404, miss=Miss("GET", "https://h/", "no-recordings")))
+    report.notice("careful")
+    report.notice("careful")
+    report.redactions["authorization"] += 2
+    assert report.as_json() == {
+        "wiretape_report": 1,
+        "mode": "replay",
+        "counts": {"missed": 1, "replayed": 1},
+        "beyond_last_take": 0,
+        "redactions": {"authorization": 2},
+        "notices": ["careful"],
+        "exchanges": [
+            {
+                "outcome": "replayed",
+                "provider": "together",
+                "method": "GET",
+                "path": "/v1/models",
+                "status": 200,
+                "duration": 0.123,
+                "recording": "a.json",
+            },
+            {
+                "outcome": "missed",
+                "provider": "together",
+                "method": "GET",
+                "path": "/v1/models",
+                "status": 404,
+                "miss": {
+                    "reason": "no-recordings",
+                    "method": "GET",
+                    "url": "https://h/",
+                    "nearest": None,
+                    "differences": [],
+                    "rule": None,
+                },
+            },
+        ],
+    }
+
+
+def test_listeners_hear_of_each_row_and_of_a_notice_once() -> None:
+    heard: list[object] = []
+    report = Report("record", listen=heard.append, notify=heard.append)
+    report.add(row("recorded"))
+    report.notice("a")
+    report.notice("a")
+    assert heard == [row("recorded"), "a"]
