@@ -1,0 +1,187 @@
+"""The replay engine: a request in, a recorded answer or a miss out. The doors are `server.py` and
+`mitm.py`.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+from secrets import token_hex
+from typing import Final
+
+from .content import decoded
+from .document import Document, from_request
+from .errors import FormatError, StoreError
+from .library import Entry, Library
+from .match import Canonical
+from .miss import Miss, explain
+from .model import Request, Response, split_url
+from .player import Player
+from .providers import Provider, Providers, error_body
+from .redact import Redactor
+from .report import Report, Row
+
+MISS_STATUS: Final = 404
+"""No SDK retries a 404: they retry 408, 409, 429 and 5xx."""
+
+_MEMO: Final = 1024
+_MEMO_BODY: Final = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """A recording's answer to a request."""
+
+    entry: Entry
+    response: Response
+
+
+class Replayer:
+    """Answers requests from a library; tells the report what it did."""
+
+    def __init__(
+        self,
+        library: Library,
+        player: Player,
+        redactor: Redactor,
+        providers: Providers,
+        report: Report,
+    ) -> None:
+        self.library: Final = library
+        self.report: Final = report
+        self.providers: Final = providers
+        self._player = player
+        self._redactor = redactor
+        # Canonical forms of the latest requests: a test suite asks the same things again and again.
+        self._memo: OrderedDict[Request, Canonical] = OrderedDict()
+
+    def canonical(self, request: Request) -> Canonical:
+        """What a live request says, redacted as its recording was."""
+        known = self._memo.get(request)
+        if known is not None:
+            self._memo.move_to_end(request)
+            return known
+        canonical = self.library.matched(self.redacted(request))
+        if len(request.body) <= _MEMO_BODY:
+            self._memo[request] = canonical
+            if len(self._memo) > _MEMO:
+                self._memo.popitem(last=False)
+        return canonical
+
+    def redacted(self, request: Request) -> Document:
+        """The document of a live request without its secrets."""
+        document = from_request(plain_request(request))
+        return self._redactor.request(document, self._redactor.secrets(request))
+
+    def play(self, request: Request) -> Played | None:
+        """The next take of the recording that answers, or None."""
+        canonical = self.canonical(request)
+        takes = self.library.takes(canonical.key)
+        turn = self._player.next(canonical.key, takes)
+        if turn is None:
+            return None
+        entry = takes[turn.take]
+        try:
+            exchange = self.library.read(entry.name)
+        except (FormatError, StoreError) as error:
+            self.report.notice(f"{entry.name}: {error}")
+            return None
+        self.report.beyond += turn.beyond
+        return Played(entry, exchange.response)
+
+    def known(self, request: Request) -> bool:
+        """Whether the library held the request's key when the run began."""
+        key = self.canonical(request).key
+        return not self.library.written(key) and bool(self.library.takes(key))
+
+    def explain(self, request: Request) -> Miss:
+        """Why `play` gave nothing."""
+        canonical = self.canonical(request)
+        takes = self.library.takes(canonical.key)
+        url = self.redacted(request)["url"]
+        if takes:
+            return Miss(request.method, url, "takes-used", takes[-1].name)
+        return explain(
+            canonical, url, self.library.neighbours(canonical.endpoint), len(self.library)
+        )
+
+
+def plain_request(request: Request) -> Request:
+    """The request with the content coding of its body undone, where that can be done."""
+    try:
+        body = decoded(request.headers, request.body)
+    except ValueError:
+        return request
+    return request if body is request.body else replace(request, body=body)
+
+
+def miss_body(miss: Miss, provider: Provider | None) -> bytes:
+    """The body of a miss in the provider's own error shape."""
+    shape = provider.errors if provider else "openai"
+    return error_body(shape, MISS_STATUS, f"wiretape: {miss.message}", "wiretape_miss")
+
+
+MISS_HEADERS: Final = (
+    ("content-type", "application/json"),
+    ("x-should-retry", "false"),
+    ("x-wiretape", "miss"),
+)
+
+
+class Tickets:
+    """Hands a played answer from mitmproxy to the engine; a ticket is good once."""
+
+    def __init__(self) -> None:
+        self._issued: dict[str, tuple[Played, Row]] = {}
+
+    def issue(self, played: Played, row: Row) -> str:
+        """A ticket that no other user of this machine can guess."""
+        ticket = token_hex(16)
+        self._issued[ticket] = (played, row)
+        return ticket
+
+    def take(self, ticket: str) -> tuple[Played, Row] | None:
+        """What a ticket was issued for."""
+        return self._issued.pop(ticket, None)
+
+
+def base_url_place(raw: str) -> tuple[str, str, int, str]:
+    """Split a base-URL request target: "/api.together.xyz/v1/models" is https at that host.
+
+    A port makes it plain http on this machine, https elsewhere. ValueError where no host is named.
+    """
+    authority, _, rest = raw[1:].partition("/")
+    if not authority or "?" in authority:
+        raise ValueError("expected /HOST/PATH, such as /api.together.xyz/v1/chat/completions")
+    local = authority.partition(":")[0] in ("localhost", "127.0.0.1", "0.0.0.0")
+    scheme = "http" if local and ":" in authority else "https"
+    return split_url(f"{scheme}://{authority}/{rest}")
+
+
+def played_row(request: Request, providers: Providers, document: Document, played: Played) -> Row:
+    """The row of an answer that is about to be played; its times come when it has been."""
+    response = played.response
+    return row_of(
+        request,
+        providers,
+        document,
+        outcome="replayed",
+        status=response.status,
+        chunks=len(response.chunks) if response.streaming else None,
+        recording=played.entry.name,
+    )
+
+
+def row_of(
+    request: Request,
+    providers: Providers,
+    document: Document,
+    **facts: object,
+) -> Row:
+    """The report's row for a request, given its redacted document and what became of it."""
+    provider = providers.find(request.host, request.port)
+    return Row(
+        provider=provider.name if provider else request.host,
+        method=request.method,
+        path=document["endpoint"],
+        model=document.get("model"),
+        **facts,  # type: ignore[arg-type]  # Row's own fields, by name
+    )

@@ -1,0 +1,271 @@
+"""The replay engine's HTTP side: one aiohttp handler behind every door.
+
+A request comes decrypted out of a CONNECT tunnel, in absolute form as a plain-HTTP proxy gets it,
+or in origin form as `/HOST/path` (base-URL mode). The answer's chunks leave one HTTP chunk each, at
+the recording's pace.
+"""
+
+import asyncio
+import logging
+from dataclasses import dataclass, replace
+from time import perf_counter
+from typing import Final
+from urllib.parse import quote
+from weakref import WeakKeyDictionary
+
+from aiohttp import web
+from multidict import CIMultiDict
+
+from .model import Headers, Request, Response, split_url
+from .pace import Pace
+from .providers import error_body
+from .replay import (
+    MISS_HEADERS,
+    MISS_STATUS,
+    Played,
+    Replayer,
+    Tickets,
+    base_url_place,
+    miss_body,
+    played_row,
+    row_of,
+)
+from .report import Row
+
+log = logging.getLogger(__name__)
+
+MAX_REQUEST_BYTES: Final = 1 << 30
+_BODILESS: Final = frozenset((204, 304))
+# What wiretape writes itself, for this connection and this body.
+_OWN_HEADERS: Final = frozenset(
+    ("connection", "content-length", "transfer-encoding", "keep-alive", "date", "server")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a tunnel's client believes it is."""
+
+    scheme: str
+    host: str
+    port: int
+
+
+class BadTarget(Exception):
+    """A request that names no place wiretape may answer for; `str()` says what to do."""
+
+
+class Handler:
+    """Answers what the doors let in; `tunnels` tells which transport is a tunnel to where."""
+
+    def __init__(self, replayer: Replayer, pace: Pace, tickets: Tickets | None = None) -> None:
+        self._replayer = replayer
+        self._pace = pace
+        self._tickets = tickets
+        self._under_way = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.tunnels: Final[WeakKeyDictionary[asyncio.BaseTransport, Origin]] = WeakKeyDictionary()
+
+    def server(self) -> web.Server:
+        """An aiohttp server whose protocol factory the doors call, one protocol a connection."""
+        loop = asyncio.get_running_loop()
+
+        def make_request(message, payload, protocol, writer, task):  # type: ignore[no-untyped-def]  # aiohttp's private signature
+            return web.BaseRequest(
+                message, payload, protocol, writer, task, loop, client_max_size=MAX_REQUEST_BYTES
+            )
+
+        return web.Server(
+            self.handle,
+            request_factory=make_request,
+            access_log=None,
+            auto_decompress=False,
+            max_line_size=64 * 1024,
+            max_field_size=64 * 1024,
+        )
+
+    async def idle(self) -> None:
+        """Wait until no answer is under way."""
+        await self._idle.wait()
+
+    async def handle(self, http: web.BaseRequest) -> web.StreamResponse:
+        """One request. Nothing here opens a connection: what is not recorded is a miss."""
+        self._under_way += 1
+        self._idle.clear()
+        try:
+            return await self._answer(http)
+        finally:
+            self._under_way -= 1
+            if not self._under_way:
+                self._idle.set()
+
+    async def _answer(self, http: web.BaseRequest) -> web.StreamResponse:
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        try:
+            request = await self._request(http)
+        except BadTarget as error:
+            body = error_body("openai", 403, f"wiretape: {error}", "wiretape_refused")
+            return _whole(403, (("content-type", "application/json"),), body)
+        ticket = http.headers.get("x-wiretape-ticket")
+        if self._tickets is not None and ticket is not None:
+            issued = self._tickets.take(ticket)
+            if issued is not None:
+                return await self._play(http, *issued, started)
+        replayer = self._replayer
+        played = replayer.play(request)
+        if played is None:
+            return self._miss(request)
+        row = played_row(request, replayer.providers, replayer.redacted(request), played)
+        return await self._play(http, played, row, started)
+
+    def _miss(self, request: Request) -> web.StreamResponse:
+        replayer = self._replayer
+        miss = replayer.explain(request)
+        provider = replayer.providers.find(request.host, request.port)
+        document = replayer.redacted(request)
+        replayer.report.add(
+            row_of(
+                request,
+                replayer.providers,
+                document,
+                outcome="missed",
+                status=MISS_STATUS,
+                miss=miss,
+            )
+        )
+        return _whole(MISS_STATUS, MISS_HEADERS, miss_body(miss, provider))
+
+    async def _request(self, http: web.BaseRequest) -> Request:
+        scheme, host, port, target = self._place(http)
+        body = await http.read() if http.can_read_body else b""
+        headers: Headers = tuple(
+            (name.decode("latin-1"), value.decode("utf-8", "surrogateescape"))
+            for name, value in http.raw_headers
+        )
+        return Request(http.method, scheme, host, port, target, headers, body)
+
+    def _place(self, http: web.BaseRequest) -> tuple[str, str, int, str]:
+        raw = http.raw_path
+        tunnel = self.tunnels.get(http.transport) if http.transport is not None else None
+        if tunnel is not None and raw.startswith("/"):
+            return tunnel.scheme, tunnel.host, tunnel.port, raw
+        providers = self._replayer.providers
+        try:
+            place = base_url_place(raw) if raw.startswith("/") else split_url(raw)
+        except ValueError as error:
+            raise BadTarget(str(error)) from None
+        if providers.find(place[1], place[2]) is None:
+            raise BadTarget(
+                f"{place[1]} is not a configured provider host: add it under `providers` in"
+                " config.yaml"
+            )
+        return place
+
+    async def _play(
+        self, http: web.BaseRequest, played: Played, row: Row, started: float
+    ) -> web.StreamResponse:
+        """Send a recorded answer; `started` is the loop's time when its request came."""
+        loop = asyncio.get_running_loop()
+        recorded = played.response
+        report = self._replayer.report
+        due = None if self._pace.is_instant else self._pace.schedule(recorded)
+        headers = (*recorded.headers, ("x-wiretape", f"replay {quote(played.entry.name)}"))
+        first: float | None = None
+        note = None
+        sent = 0
+        if report.watched and due is not None:
+            report.begin(http, row, perf_counter(), lambda: sent)
+        if due is not None:
+            await _until(started + due.headers)
+        if not recorded.streaming and recorded.end == "complete":
+            if due is not None:
+                await _until(started + (due.chunks[0] if due.chunks else due.end))
+            response: web.StreamResponse = _whole(recorded.status, headers, recorded.body)
+        else:
+            response = _streamed(recorded, headers)
+            try:
+                await response.prepare(http)
+                for number, chunk in enumerate(recorded.chunks):
+                    if due is not None:
+                        await _until(started + due.chunks[number])
+                    await response.write(chunk.data)
+                    sent += 1
+                    first = loop.time() - started if first is None else first
+                if due is not None:
+                    await _until(started + due.end)
+                if recorded.end != "complete" and http.transport is not None:
+                    note = f"ended as recorded: {recorded.end}"
+                    # Flushes what was written; what is missing is the end of the body.
+                    http.transport.close()
+                else:
+                    await response.write_eof()
+            except ConnectionError:
+                note = "the client left"
+        report.end(http)
+        report.add(_timed(row, first, loop.time() - started, note))
+        return response
+
+
+def _timed(row: Row, first: float | None, duration: float, note: str | None) -> Row:
+    return replace(row, first_chunk=first, duration=duration, note=note)
+
+
+def _whole(status: int, headers: Headers, body: bytes) -> web.Response:
+    response = web.Response(status=status, headers=_headers(headers))
+    if status not in _BODILESS:
+        response.body = body
+    return response
+
+
+def _streamed(recorded: Response, headers: Headers) -> web.StreamResponse:
+    response = web.StreamResponse(status=recorded.status, headers=_headers(headers))
+    if not recorded.streaming:
+        # A whole body that was cut: say that more was to come.
+        response.content_length = len(recorded.body) + 1
+    elif recorded.status not in _BODILESS:
+        response.enable_chunked_encoding()
+    return response
+
+
+def _headers(headers: Headers) -> CIMultiDict[str]:
+    kept = CIMultiDict((name, value) for name, value in headers if name.lower() not in _OWN_HEADERS)
+    kept["Server"] = "wiretape"
+    return kept
+
+
+async def _until(deadline: float) -> None:
+    # Absolute deadlines: relative sleeps drift by their overhead, chunk after chunk.
+    delay = deadline - asyncio.get_running_loop().time()
+    if delay > 0:
+        await asyncio.sleep(delay)
+
+
+async def close(server: web.Server) -> None:
+    """End a server's connections."""
+    server.pre_shutdown()
+    # To aiohttp a timeout of 0 is none at all.
+    await server.shutdown(timeout=0.1)
+
+
+class Engine:
+    """The replay engine on a loopback port, for a proxy that hands tickets over to it."""
+
+    def __init__(self, replayer: Replayer, pace: Pace, tickets: Tickets | None) -> None:
+        self._handler = Handler(replayer, pace, tickets)
+        self._server: web.Server | None = None
+        self._listener: asyncio.Server | None = None
+
+    async def start(self) -> int:
+        """Listen on any free port; gives its number."""
+        self._server = self._handler.server()
+        loop = asyncio.get_running_loop()
+        self._listener = await loop.create_server(self._server, "127.0.0.1", 0)
+        return int(self._listener.sockets[0].getsockname()[1])
+
+    async def stop(self) -> None:
+        """Stop listening and end the connections."""
+        if self._listener is not None and self._server is not None:
+            self._listener.close()
+            await close(self._server)
