@@ -1,0 +1,128 @@
+"""wiretape inside a mitmproxy of the user's own: what the scripts in `addons/` load.
+
+mitmdump -s addons/record.py
+mitmdump -s addons/replay.py --set wiretape_pace=recorded
+"""
+
+import logging
+import os
+from pathlib import Path
+from typing import Final
+
+from mitmproxy import ctx, exceptions
+from mitmproxy.addonmanager import Loader
+from mitmproxy.proxy import server_hooks
+
+from .authority import state_dir
+from .config import load
+from .errors import WiretapeError
+from .intake import Intake
+from .library import Library
+from .mitm import Addon
+from .pace import Pace
+from .player import Player
+from .redact import Redactor
+from .replay import Replayer, Tickets
+from .report import Report
+from .server import Engine
+from .view import line, summary
+
+log = logging.getLogger(__name__)
+
+_OPTIONS: Final = (
+    ("wiretape_config", "Configuration file; default config.yaml in the working directory."),
+    ("wiretape_recordings", "Folder of the recordings; default as the configuration says."),
+    ("wiretape_session", "Use the folder of this name below the recordings."),
+    ("wiretape_pace", "When replayed chunks leave: instant, recorded, or a factor such as 2x."),
+)
+
+
+class Script:
+    """Builds the addon from mitmproxy's options before anything is let through."""
+
+    def __init__(self, mode: str) -> None:
+        self._mode = mode
+        self._addon: Addon | None = None
+        self._engine: Engine | None = None
+        self._intake: Intake | None = None
+        self._report: Report | None = None
+
+    def load(self, loader: Loader) -> None:
+        for name, text in _OPTIONS:
+            loader.add_option(name, str, "", text)
+        if self._mode == "replay":
+            # Eager would dial the provider before it is asked anything.
+            ctx.options.update(connection_strategy="lazy", http2=False)
+
+    def configure(self, updated: set[str]) -> None:
+        """Options are set: once at the start. What is wrong with them ends mitmproxy."""
+        if self._addon is not None:
+            return
+        try:
+            self._build()
+        except (WiretapeError, ValueError) as error:
+            raise exceptions.OptionsError(f"wiretape: {error}") from error
+
+    def _build(self) -> None:
+        chosen = ctx.options
+        config = load(Path(chosen.wiretape_config) if chosen.wiretape_config else None, os.environ)
+        redactor = Redactor(config.redaction)
+        report = self._report = Report(self._mode)
+        report.listen = lambda row: log.info("wiretape: %s", line(row))
+        report.notify = lambda text: log.warning("wiretape: %s", text)
+        library = Library(
+            Path(chosen.wiretape_recordings or config.recordings),
+            config.matcher,
+            redactor.request,
+            chosen.wiretape_session or None,
+            locks=state_dir(),
+        )
+        if self._mode == "record":
+            library.join()
+        library.load()
+        for fault in library.faults:
+            report.notice(f"skipped {fault}")
+        if self._mode == "record":
+            self._intake = Intake(
+                library,
+                redactor,
+                config.providers,
+                report,
+                record_errors=config.record_errors,
+            )
+            self._addon = Addon(config.providers, report, self._intake)
+        else:
+            player = Player(config.repeat)
+            replayer = Replayer(library, player, redactor, config.providers, report)
+            tickets = Tickets()
+            pace = Pace.parse(chosen.wiretape_pace) if chosen.wiretape_pace else config.pace
+            self._engine = Engine(replayer, pace, tickets)
+            self._addon = Addon(
+                config.providers,
+                report,
+                replayer=replayer,
+                tickets=tickets,
+                tunnel_others=config.other_hosts == "tunnel",
+            )
+        ctx.master.addons.add(self._addon)
+
+    async def running(self) -> None:
+        if self._engine is not None and self._addon is not None:
+            self._addon.engine = await self._engine.start()
+
+    def server_connect(self, data: server_hooks.ServerConnectionHookData) -> None:
+        """While there is no addon to decide, nothing goes out in replay."""
+        if self._mode == "replay" and self._addon is None:
+            data.server.error = "wiretape replays, and could not be set up"
+
+    async def done(self) -> None:
+        if self._addon is not None:
+            self._addon.abandon()
+        if self._engine is not None:
+            await self._engine.stop()
+        if self._intake is not None:
+            await self._intake.drain()
+            self._intake.close()
+            self._intake.library.leave()
+        if self._report is not None:
+            log.warning(summary(self._report))
