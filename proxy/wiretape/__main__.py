@@ -1,0 +1,5 @@
+"""`python -m wiretape` is `wiretape`."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,290 @@
+"""The command line. Commands parse, call and print; what they need is imported when they run."""
+
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from . import __version__
+from .errors import ConfigError, WiretapeError
+
+if TYPE_CHECKING:
+    from .run import Mode, Settings
+
+USAGE: Final = 2
+_CONTEXT: Final[dict[str, Any]] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+@click.group(context_settings=_CONTEXT)
+@click.version_option(__version__, "-V", "--version", prog_name="wiretape")
+def main() -> None:
+    """Record LLM-provider traffic once, replay it in every test.
+
+    \b
+    wiretape record -- pytest tests/        records what the tests ask of a provider
+    wiretape replay -- pytest tests/        answers from disk: no network, no key
+    wiretape demo                           shows both, with no key and no network
+    """
+
+
+def _routes(_c: click.Context, _p: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    from .model import split_url
+
+    routes: dict[str, str] = {}
+    for value in values:
+        host, _, url = value.partition("=")
+        try:
+            split_url(url)
+        except ValueError:
+            raise click.BadParameter(
+                f"{value!r}: expected HOST=URL, such as api.together.xyz=https://127.0.0.1:8443"
+            ) from None
+        routes[host.lower()] = url
+    return routes
+
+
+def _pace(_c: click.Context, _p: click.Parameter, value: str | None) -> Any:
+    from .pace import Pace
+
+    if value is None:
+        return None
+    try:
+        return Pace.parse(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+_PORT: Final = click.IntRange(0, 65535)
+_OPTIONS: Final[tuple[Callable[..., Any], ...]] = (
+    click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="[-- CMD …]"),
+    click.option(
+        "-c",
+        "--config",
+        "config_file",
+        type=click.Path(path_type=Path),
+        help="Configuration; default config.yaml in this folder, if there.",
+    ),
+    click.option(
+        "-r",
+        "--recordings",
+        type=click.Path(path_type=Path, file_okay=False),
+        help="Folder of the recordings; default recordings.",
+    ),
+    click.option("--port", type=_PORT, help="Port of the proxy; 0, the default, is any free one."),
+    click.option("--base-url-port", type=_PORT, help="Port for http://127.0.0.1:PORT/HOST/…"),
+    click.option(
+        "--pace",
+        callback=_pace,
+        metavar="PACE",
+        help="When replayed chunks leave: instant (default), recorded, or a factor such as 2x.",
+    ),
+    click.option("--session", metavar="NAME", help="Use the folder NAME below the recordings."),
+    click.option(
+        "--report",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="Write what happened to a JSON file.",
+    ),
+    click.option(
+        "--upstream-ca",
+        multiple=True,
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="A further CA for providers, as for one on 127.0.0.1.",
+    ),
+    click.option(
+        "--map",
+        "routes",
+        multiple=True,
+        callback=_routes,
+        metavar="HOST=URL",
+        help="Send what is meant for HOST to URL instead.",
+    ),
+    click.option("-q", "--quiet", is_flag=True, help="Only misses, losses and notices."),
+    click.option("-v", "--verbose", is_flag=True, help="Also what the proxy itself has to say."),
+)
+
+
+def _with_options(command: Callable[..., None]) -> Callable[..., None]:
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+_RUN: Final[dict[str, Any]] = {"ignore_unknown_options": False, "allow_interspersed_args": False}
+
+
+@main.command(context_settings=_RUN)
+@_with_options
+def record(**options: Any) -> None:
+    """Go to the provider and record every exchange.
+
+    Earlier takes of a request are replaced by the first take of this run.
+
+    \b
+    wiretape record -- python ask.py
+    """
+    _run("record", **options)
+
+
+@main.command(context_settings=_RUN)
+@_with_options
+def replay(**options: Any) -> None:
+    """Answer from the recordings only: no provider is connected to, no name resolved.
+
+    \b
+    wiretape replay -- python ask.py
+    wiretape replay --pace recorded -- python ask.py
+    """
+    _run("replay", **options)
+
+
+@main.command(context_settings=_RUN)
+@_with_options
+def auto(**options: Any) -> None:
+    """Replay what is recorded, record the rest; where CI is set, replay only.
+
+    \b
+    wiretape auto -- pytest tests/
+    """
+    _run(
+        "replay" if os.environ.get("CI", "").lower() not in ("", "0", "false") else "auto",
+        **options,
+    )
+
+
+@main.command()
+@click.option("--fast", is_flag=True, help="Do not wait between the words.")
+def demo(fast: bool) -> None:
+    """Show the whole round with no key and no network."""
+    from .demo import run_demo
+
+    _guarded(lambda: run_demo(fast=fast))
+
+
+@main.command()
+@click.option("--port", type=_PORT, help="The proxy's port; default: the one serving now.")
+@click.option("--shell", type=click.Choice(["sh", "fish", "powershell"]), default="sh")
+@click.option("--replay/--no-replay", default=None, help="Also set dummy keys, as replay does.")
+def env(port: int | None, shell: str, replay: bool | None) -> None:
+    """Print the export lines a client needs to go through a proxy that is serving.
+
+    \b
+    wiretape replay --port 8899 &
+    eval "$(wiretape env)"
+    """
+    _guarded(lambda: _env(port, shell, replay))
+
+
+def _env(port: int | None, shell: str, replay: bool | None) -> int:
+    from .authority import Authority, state_dir
+    from .clientenv import changed, client_environment, export_lines
+    from .config import load
+    from .running import Running, running
+
+    serving = [proxy for proxy in running() if port in (None, proxy.port)]
+    config = load(None, os.environ)
+    if serving:
+        proxy = serving[0]
+    elif port or config.port:
+        proxy = Running("record", port or config.port, 0)
+    else:
+        raise WiretapeError(
+            "no wiretape is serving: start one with `wiretape replay --port 8899`, or name a port"
+            " with --port or `listen.port` in config.yaml"
+        )
+    dummy = proxy.mode == "replay" if replay is None else replay
+    authority = Authority.load_or_create(state_dir())
+    environment = client_environment(
+        os.environ,
+        proxy_url=f"http://127.0.0.1:{proxy.port}",
+        ca_cert=authority.cert_path,
+        bundle=authority.bundle(proxy.upstream_ca),
+        dummy_keys=config.providers.key_names if dummy else (),
+        hosts=config.providers.hosts,
+    )
+    click.echo(export_lines(changed(os.environ, environment), shell), nl=False)
+    return 0
+
+
+def _run(mode: "Mode", **options: Any) -> None:
+    command: tuple[str, ...] = options.pop("command")
+    quiet: bool = options.pop("quiet")
+    verbose: bool = options.pop("verbose")
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.WARNING,
+        format="wiretape: %(message)s",
+        stream=sys.stderr,
+    )
+
+    def work() -> int:
+        from .report import Report
+        from .run import run
+        from .view import View
+
+        settings = _settings(mode, **options)
+        report = Report(mode)
+        # CMD shares the terminal, and would write into the lines of a live view.
+        view = View(report, quiet=quiet, live=not command)
+        try:
+            status = asyncio.run(run(settings, command, report))
+        except WiretapeError:
+            view.abandon()
+            raise
+        view.close()
+        return status
+
+    _guarded(work)
+
+
+def _settings(
+    mode: "Mode",
+    config_file: Path | None,
+    recordings: Path | None,
+    port: int | None,
+    base_url_port: int | None,
+    pace: Any,
+    session: str | None,
+    report: Path | None,
+    upstream_ca: tuple[Path, ...],
+    routes: dict[str, str],
+) -> "Settings":
+    from .config import load
+    from .run import Settings
+
+    config = load(config_file, os.environ)
+    return Settings(
+        mode=mode,
+        config=config,
+        recordings=recordings or config.recordings,
+        pace=pace or config.pace,
+        port=config.port if port is None else port,
+        base_url_port=config.base_url_port if base_url_port is None else base_url_port,
+        session=session,
+        report=report,
+        upstream_ca=upstream_ca,
+        routes=routes,
+    )
+
+
+def _guarded(work: Callable[[], int]) -> None:
+    """Run a command; what wiretape has to say of a fault is said without a traceback."""
+    try:
+        status = work()
+    except ConfigError as error:
+        _fail(error)
+        sys.exit(USAGE)
+    except WiretapeError as error:
+        _fail(error)
+        sys.exit(USAGE)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(status)
+
+
+def _fail(error: WiretapeError) -> None:
+    for text in str(error).splitlines():
+        click.echo(f"wiretape: {text}", err=True)

@@ -1,0 +1,169 @@
+"""What a run shows on stderr: a line an exchange, notices, misses, a summary."""
+
+import sys
+from time import perf_counter
+from typing import TYPE_CHECKING, Final, TextIO
+
+from .miss import SHOWN, Miss, describe
+from .report import Outcome, Report, Row
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+_COLOURS: Final[dict[Outcome, str]] = {
+    "recorded": "green",
+    "replayed": "cyan",
+    "missed": "bold red",
+    "refused": "bold red",
+    "failed": "red",
+    "skipped": "yellow",
+    "passed": "dim",
+}
+OUTCOMES: Final = tuple(_COLOURS)
+
+
+def line(row: Row) -> str:
+    """An exchange on one line of plain text.
+
+    "recorded  together  POST /v1/chat/completions  some/model  200  25 chunks  first 0.182s
+    1.204s"
+    """
+    parts = [f"{row.outcome:<8}", row.provider, f"{row.method} {row.path}"]
+    if row.model:
+        parts.append(row.model)
+    if row.status is not None:
+        parts.append(str(row.status))
+    if row.chunks is not None:
+        parts.append(f"{row.chunks} chunk{'' if row.chunks == 1 else 's'}")
+    if row.first_chunk is not None:
+        parts.append(f"first {row.first_chunk:.3f}s")
+    if row.duration is not None:
+        parts.append(f"{row.duration:.3f}s")
+    if row.note:
+        parts.append(f"({row.note})")
+    return printable("  ".join(parts))
+
+
+def printable(text: str) -> str:
+    """Text that cannot steer a terminal: a model's name or a path may hold anything."""
+    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def summary(report: Report) -> str:
+    """The run in one line: "wiretape record: 3 recorded, 1 missed"."""
+    counts = report.counts
+    told = [f"{counts[outcome]} {outcome}" for outcome in OUTCOMES if counts[outcome]]
+    text = f"wiretape {report.mode}: {', '.join(told) or 'no exchanges'}"
+    if report.beyond:
+        text += f"; {report.beyond} answered again beyond the last take"
+    if report.redactions:
+        text += f"; {report.redactions.total()} values redacted"
+    return text
+
+
+class View:
+    """Prints a report as it grows; `plain` where stderr is no terminal."""
+
+    def __init__(
+        self, report: Report, stream: TextIO | None = None, *, quiet: bool, live: bool = False
+    ) -> None:
+        self._report = report
+        self._stream = stream or sys.stderr
+        self._quiet = quiet
+        self._misses: set[str] = set()
+        self._console = _console(self._stream) if not quiet and self._stream.isatty() else None
+        self._live: Live | None = None
+        if live and self._console is not None:
+            self._live = self._watch(self._console)
+        report.listen = self.row
+        report.notify = self.notice
+
+    def _watch(self, console: "Console") -> "Live":
+        """Show the exchanges that are under way, below the ones that are over."""
+        from rich.live import Live
+        from rich.text import Text
+
+        def underway() -> Text:
+            now = perf_counter()
+            rows = [
+                f"…         {u.provider}  {u.method} {u.path}  {u.model or ''}"
+                f"  {u.count()} reads  {now - u.started:.1f}s"
+                for u in list(self._report.underway.values())
+            ]
+            return Text(printable("\n".join(rows)), "dim", no_wrap=True, overflow="ellipsis")
+
+        self._report.watched = True
+        live = Live(
+            get_renderable=underway,
+            console=console,
+            refresh_per_second=8,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        live.start()
+        return live
+
+    def row(self, row: Row) -> None:
+        """An exchange is over. A miss is told even when quiet, once each."""
+        if not self._quiet or row.outcome in ("refused", "failed"):
+            self._print(line(row), _COLOURS[row.outcome])
+        if row.miss is not None and row.miss.message not in self._misses:
+            self._misses.add(row.miss.message)
+            self._miss(row.miss)
+
+    def notice(self, text: str) -> None:
+        self._print(f"wiretape: {printable(text)}", "yellow")
+
+    def abandon(self) -> None:
+        """The run could not begin or end as it should: there is nothing to sum up."""
+        if self._live is not None:
+            self._live.stop()
+
+    def close(self) -> None:
+        """The run is over."""
+        self.abandon()
+        if not self._quiet:
+            self._print(summary(self._report), "bold")
+
+    def _miss(self, miss: Miss) -> None:
+        if self._console is None or miss.reason != "differs":
+            self._print(printable("  " + miss.message.replace("\n", "\n  ")), "red")
+            return
+        head, *rest = miss.message.split("\n")
+        self._print("  " + printable(head), "red")
+        self._console.print(_diff(miss))
+        for text in rest[min(len(miss.differences), SHOWN) :]:
+            self._print("  " + printable(text), "default")
+
+    def _print(self, text: str, style: str) -> None:
+        if self._console is not None:
+            from rich.text import Text
+
+            self._console.print(Text(text, style))
+        else:
+            print(text, file=self._stream, flush=True)
+
+
+def _console(stream: TextIO) -> "Console":
+    # rich takes 70 ms to import: only a terminal has use for it.
+    from rich.console import Console
+
+    return Console(file=stream, highlight=False, soft_wrap=True)
+
+
+def _diff(miss: Miss) -> "Text":
+    from rich.text import Text
+
+    text = Text()
+    for number, difference in enumerate(miss.differences[:SHOWN]):
+        path, _, values = describe(difference).partition(": got ")
+        got, _, recorded = values.partition(", recorded ")
+        text.append("\n" if number else "")
+        text.append(f"    {printable(path)}: ", "bold")
+        text.append(f"got {printable(got)}", "red")
+        text.append(", ")
+        text.append(f"recorded {printable(recorded)}", "green")
+    return text
