@@ -15,11 +15,12 @@ from pydantic import BaseModel
 from wiretape import config as config_module
 from wiretape.config import Config, load
 from wiretape.configfile import File, check, finder
-from wiretape.document import Document
+from wiretape.document import Document, from_request
 from wiretape.errors import ConfigError
+from wiretape.model import Request
 from wiretape.pace import Pace
 from wiretape.providers import PROVIDERS, Provider
-from wiretape.redact import PATTERNS, RedactionRules
+from wiretape.redact import PATTERNS, RedactionRules, Redactor
 from wiretape.yamltext import parse
 
 ROOT = Path(__file__).parent.parent
@@ -93,6 +94,25 @@ KEYS = dict(keys_of(File))
 
 
 # where it comes from
+
+
+def test_what_a_pattern_of_the_users_own_finds_still_tells_requests_apart(tmp_path: Path) -> None:
+    place = tmp_path / "config.yaml"
+    place.write_text(r'redact: {patterns: [{name: ticket, regex: "T-[0-9a-f]{24}"}]}')
+    config = load(place, {})
+    redactor = Redactor(config.redaction)
+
+    def key(text: str) -> str:
+        body = json.dumps({"prompt": text}).encode()
+        headers = (("content-type", "application/json"),)
+        made = Request("POST", "https", "api.openai.com", 443, "/v1/x", headers, body)
+        return config.matcher.canonical(redactor.request(from_request(made))).key
+
+    one, two = "T-" + "0a1b2c3d4e5f" * 2, "T-" + "f5e4d3c2b1a0" * 2
+    assert key(one) != key(two)
+    assert key(one) == key(one)
+    keys = ["tgp_v1_" + text * 22 for text in ("Xq", "9k")]
+    assert key(keys[0]) == key(keys[1])
 
 
 def test_no_file_gives_the_defaults() -> None:

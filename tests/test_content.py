@@ -7,7 +7,7 @@ import zlib
 import brotli  # type: ignore[import-untyped]  # it ships no types
 import pytest
 import zstandard
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wiretape.content import (
@@ -112,12 +112,14 @@ def test_garbage_after_the_end_is_refused_and_not_dropped(name: str, data: bytes
         undo(name, bytewise(data + b"garbage"))
 
 
+@settings(deadline=None)
 @given(st.sampled_from(["gzip", "deflate", "br", "zstd"]), st.binary(max_size=40))
 def test_whatever_the_bytes_only_a_value_error_escapes(name: str, data: bytes) -> None:
     with contextlib.suppress(ValueError):
         undo(name, [data])
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200), st.integers(0, 9), st.integers(1, 50))
 def test_raw_deflate_is_never_taken_for_wrapped(data: bytes, level: int, cut: int) -> None:
     coded = raw_deflate(data, level)

@@ -194,6 +194,7 @@ def rounded(response: Response) -> tuple[object, ...]:
     )
 
 
+@settings(deadline=None)
 @given(EXCHANGES)
 def test_an_exchange_that_was_a_file_is_the_same_to_the_byte(exchange: Exchange) -> None:
     again = to_exchange(stored(exchange))
@@ -202,6 +203,7 @@ def test_an_exchange_that_was_a_file_is_the_same_to_the_byte(exchange: Exchange)
     assert again.recorded_at == exchange.recorded_at
 
 
+@settings(deadline=None)
 @given(EXCHANGES)
 def test_an_exchange_that_was_a_file_gives_the_same_file(exchange: Exchange) -> None:
     text = recording_format.dumps(from_exchange(exchange))
@@ -209,11 +211,13 @@ def test_an_exchange_that_was_a_file_gives_the_same_file(exchange: Exchange) -> 
     assert recording_format.dumps(from_exchange(again)) == text
 
 
+@settings(deadline=None)
 @given(EXCHANGES)
 def test_a_file_is_as_the_schema_says(exchange: Exchange) -> None:
     SCHEMA.validate(json.loads(recording_format.dumps(from_exchange(exchange))))
 
 
+@settings(deadline=None)
 @given(EXCHANGES)
 def test_a_request_has_the_key_that_it_had_before_it_was_a_file(exchange: Exchange) -> None:
     live = Matcher(Providers()).canonical(from_request(exchange.request))
@@ -448,7 +452,7 @@ def no_side_file(name: str) -> bytes:
     raise FormatError(f"side file {name!r:.80} is not there")
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(untrusted())
 def test_of_an_untrusted_document_comes_an_exchange_or_a_format_error(document: Document) -> None:
     try:
@@ -464,7 +468,7 @@ def test_of_an_untrusted_document_comes_an_exchange_or_a_format_error(document: 
     assert again.response.body == exchange.response.body
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(untrusted())
 def test_a_document_that_can_be_replayed_can_be_matched(document: Document) -> None:
     try:

@@ -1,6 +1,7 @@
 """The text of a recording file, and what is said of a text that is none."""
 
 import base64
+import contextlib
 import hashlib
 import json
 import re
@@ -9,7 +10,7 @@ from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]  # its stubs are not installed
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wiretape import format as recording_format
@@ -117,6 +118,7 @@ def test_a_body_as_deep_as_any_comes_back(body: bytes) -> None:
     assert (again.request.body, again.response) == (body, stream)
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(), st.one_of(st.text(), st.lists(st.floats(0, 1)), st.none())))
 def test_what_is_written_is_json_of_the_document(body: dict[str, Any]) -> None:
     written = document(json.dumps(body).encode())
@@ -237,28 +239,33 @@ def test_a_message_does_not_quote_the_file() -> None:
     assert "secret" not in str(caught.value)
 
 
+@settings(deadline=None)
 @given(st.one_of(st.text(), st.binary()))
 def test_whatever_the_file_holds_only_a_format_error_escapes(text: str | bytes) -> None:
     with pytest.raises(FormatError):
         loads(text)
 
 
-@given(st.data())
-def test_a_half_written_or_damaged_file_gives_a_recording_or_a_format_error(
-    data: st.DataObject,
-) -> None:
-    text = dumps(
-        document(b'{"a": [1, "x"]}', Response(200, EVENTS, (Chunk(b"data: {}\n\n"),), True))
-    )
-    start = data.draw(st.integers(0, len(text)))
-    stop = data.draw(st.integers(start, len(text)))
-    damaged = (
-        text[:start] + data.draw(st.sampled_from(["", "\0", '"', "9" * 5000, "}"])) + text[stop:]
-    )
-    try:
-        to_exchange(loads(damaged))
-    except FormatError:
-        return
+STREAM = Response(200, EVENTS, (Chunk(b"data: {}\n\n"),), True)
+WHOLE = dumps(document(b'{"a": [1, "x"]}', STREAM))
+
+
+@settings(deadline=None)
+@given(
+    st.integers(0, len(WHOLE)),
+    st.integers(0, len(WHOLE)),
+    st.sampled_from(["", "\0", '"', "9" * 5000, "}"]),
+)
+def test_of_a_damaged_file_comes_a_recording_or_a_format_error(a: int, b: int, put: str) -> None:
+    with contextlib.suppress(FormatError):
+        to_exchange(loads(WHOLE[: min(a, b)] + put + WHOLE[max(a, b) :]))
+
+
+@settings(deadline=None)
+@given(st.integers(0, len(WHOLE) - 3))
+def test_a_half_written_file_is_refused(size: int) -> None:
+    with pytest.raises(FormatError):
+        loads(WHOLE[:size])
 
 
 def test_llama_stacks_recordings_are_read() -> None:

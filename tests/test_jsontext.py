@@ -5,7 +5,7 @@ import random
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wiretape.jsontext import MAX_DEPTH, Number, dumps, is_style, parse, read, style_of, unique_keys
@@ -49,6 +49,7 @@ def depth(levels: int) -> str:
     return "[" * levels + "]" * levels
 
 
+@settings(deadline=None)
 @given(VALUES, st.sampled_from(STYLES))
 def test_json_in_any_style_is_read_and_written_back_exactly(value: Any, style: str) -> None:
     text = dumps(value, style)
@@ -57,6 +58,7 @@ def test_json_in_any_style_is_read_and_written_back_exactly(value: Any, style: s
     assert dumps(*found) == text
 
 
+@settings(deadline=None)
 @given(VALUES, st.sampled_from(STYLES), st.sampled_from(STYLES))
 def test_a_hint_never_changes_what_comes_back(value: Any, style: str, hint: str) -> None:
     text = dumps(value, style)
@@ -65,11 +67,13 @@ def test_a_hint_never_changes_what_comes_back(value: Any, style: str, hint: str)
     assert dumps(*found) == text
 
 
+@settings(deadline=None)
 @given(VALUES, st.sampled_from(STYLES))
 def test_every_style_is_json_of_the_same_value(value: Any, style: str) -> None:
     assert json.loads(dumps(value, style)) == json.loads(dumps(value))
 
 
+@settings(deadline=None)
 @given(VALUES, st.sampled_from(STYLES))
 def test_every_style_can_be_written_as_utf_8(value: Any, style: str) -> None:
     assert dumps(value, style).encode().decode() == dumps(value, style)
@@ -91,6 +95,7 @@ WORDS = [
 TOKENS = st.one_of(st.sampled_from("{}[],:1 \n\t\ufeff"), st.sampled_from(WORDS))
 
 
+@settings(deadline=None)
 @given(st.one_of(st.text(), st.lists(TOKENS, max_size=12).map("".join)))
 def test_any_text_comes_back_exactly_or_is_left_alone(text: str) -> None:
     found = read(text)
@@ -100,6 +105,7 @@ def test_any_text_comes_back_exactly_or_is_left_alone(text: str) -> None:
     assert dumps(*found) == text
 
 
+@settings(deadline=None)
 @given(VALUES, st.randoms(use_true_random=False))
 def test_json_spaced_at_random_comes_back_exactly_or_is_left_alone(
     value: Any, chance: random.Random

@@ -1,7 +1,7 @@
 """Requests, answers and the URLs they went to."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wiretape.model import Chunk, Request, Response, header, split_url
@@ -98,6 +98,7 @@ HOSTS = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(st.sampled_from(["http", "https"]), HOSTS, st.integers(1, 65535), st.text().map("/".__add__))
 def test_the_url_of_a_request_splits_into_what_it_was_made_of(
     scheme: str, host: str, port: int, target: str

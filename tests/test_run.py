@@ -2,10 +2,12 @@
 
 import json
 import os
+import pty
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -151,6 +153,15 @@ def test_replay_gives_keys_that_are_not_set_a_dummy_and_leaves_others(wiretape: 
     assert wiretape("record", "--", *show).stdout == "\n"
 
 
+@pytest.mark.parametrize("mode", ["record", "replay"])
+def test_cmd_is_told_the_base_url(wiretape: Wiretape, upstream: Upstream, mode: str) -> None:
+    client = ["sh", "-c", f"curl -s --noproxy '*' $WIRETAPE_BASE_URL/{HOST}/v1/models"]
+    upstream.script("/v1/models", Answer.json({"data": []}))
+    wiretape("record", *options(upstream, Path("r")), "--", *client)
+    done = wiretape(mode, *options(upstream, Path("r")), "--", *client)
+    assert done.stdout == '{"data": []}'
+
+
 def test_env_prints_what_a_serving_proxy_needs(
     clean_env: dict[str, str], wiretape: Wiretape, upstream: Upstream, tmp_path: Path
 ) -> None:
@@ -258,6 +269,64 @@ def test_a_kill_in_the_middle_of_a_run_leaves_what_was_finished(
         process.wait(timeout=20)
     (document,) = documents(tmp_path / "r")
     assert document["request"]["body"] == json.loads(BODY)
+
+
+def test_a_terminal_shows_what_is_under_way_and_what_is_over(
+    clean_env: dict[str, str], upstream: Upstream, tmp_path: Path
+) -> None:
+    gate = threading.Event()
+    upstream.script(CHAT, Answer(headers=STREAM, chunks=EVENTS, gates={2: gate}))
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        command("record", *options(upstream, tmp_path / "r")),
+        env={**clean_env, "TERM": "xterm", "COLUMNS": "200"},
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        text=True,
+    )
+    os.close(theirs)
+    with process:
+        assert process.stdout is not None
+        proxy = process.stdout.readline().split("HTTPS_PROXY=")[1].split(",")[0]
+        client = [*curl(), "-k", "-x", proxy]
+        with subprocess.Popen(client, stdout=subprocess.PIPE, env=clean_env):
+            shown = _until(ours, b"together  POST /v1/chat/completions  m  ")
+            assert b"reads" in shown + _until(ours, b"reads")
+            gate.set()
+            _until(ours, b"recorded  together  POST /v1/chat/completions")
+        process.terminate()
+        _until(ours, b"1 recorded")
+        assert process.wait(timeout=20) == 0
+    os.close(ours)
+
+
+def _until(descriptor: int, text: bytes) -> bytes:
+    """What a terminal is sent up to and with `text`; pytest's time limit ends a wait in vain."""
+    got = b""
+    while text not in got:
+        got += os.read(descriptor, 65536)
+    return got
+
+
+def test_a_fault_inside_is_an_answer_and_fails_the_run(
+    wiretape: Wiretape, upstream: Upstream, tmp_path: Path
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\n"
+        "if '-m' in sys.orig_argv and 'wiretape' in sys.orig_argv:\n"
+        "    import wiretape.replay as replay\n"
+        "    def fail(*_): raise RuntimeError('broken')\n"
+        "    replay.Replayer.play = fail\n"
+    )
+    done = wiretape(
+        "replay", "--", "sh", "-c", "curl -s https://api.openai.com/v1/models; true",
+        env={"PYTHONPATH": str(tmp_path)},
+    )  # fmt: skip
+    assert "wiretape failed inside (RuntimeError)" in done.stdout
+    assert "Traceback" not in done.stderr
+    assert done.returncode == 3
 
 
 def test_help_shows_commands_that_work(wiretape: Wiretape) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wiretape.sse import BOM, Event, Spelling, Splitter, encode, parse, spelling
@@ -22,6 +22,7 @@ PIECES = st.sampled_from(
 STREAMS = st.one_of(st.lists(PIECES, max_size=24).map(b"".join), st.binary(max_size=24))
 
 
+@settings(deadline=None)
 @given(STREAMS, st.lists(st.integers(0, 60), max_size=8))
 def test_blocks_are_the_same_wherever_a_stream_is_cut(stream: bytes, cuts: list[int]) -> None:
     places = [0, *sorted(cuts), len(stream)]
@@ -29,16 +30,19 @@ def test_blocks_are_the_same_wherever_a_stream_is_cut(stream: bytes, cuts: list[
     assert split(reads) == split([stream])
 
 
+@settings(deadline=None)
 @given(STREAMS)
 def test_blocks_byte_by_byte_are_those_of_the_whole(stream: bytes) -> None:
     assert split(stream[i : i + 1] for i in range(len(stream))) == split([stream])
 
 
+@settings(deadline=None)
 @given(STREAMS)
 def test_blocks_joined_are_the_stream(stream: bytes) -> None:
     assert b"".join(split([stream])) == stream
 
 
+@settings(deadline=None)
 @given(STREAMS)
 def test_no_block_is_empty_and_only_the_last_may_lack_its_end(stream: bytes) -> None:
     blocks = split([stream])
@@ -190,11 +194,13 @@ EVENTS = st.builds(Event, DATA, FIELDS, FIELDS, FIELDS).filter(lambda event: eve
 SPELLINGS = st.builds(Spelling, st.sampled_from(["\n", "\r", "\r\n"]), st.just(True))
 
 
+@settings(deadline=None)
 @given(EVENTS, SPELLINGS)
 def test_an_event_that_is_written_reads_the_same(event: Event, spelled: Spelling) -> None:
     assert parse(encode(event, spelled)) == event
 
 
+@settings(deadline=None)
 @given(EVENTS, SPELLINGS)
 def test_an_event_that_is_written_is_one_block(event: Event, spelled: Spelling) -> None:
     assert split([encode(event, spelled)]) == [encode(event, spelled)]

@@ -1,11 +1,15 @@
 """What a run shows: plain lines where stderr is no terminal, colour where it is."""
 
 import io
+import logging
+
+import pytest
 
 from wiretape.match import Difference
 from wiretape.miss import Miss
+from wiretape.redact import RedactionRules
 from wiretape.report import Report, Row
-from wiretape.view import View, line, summary
+from wiretape.view import View, line, log_to_stderr, summary
 
 ROW = Row(
     "recorded",
@@ -103,6 +107,22 @@ def test_a_live_view_shows_what_is_under_way() -> None:
     view.close()
     assert "together  POST /v1/chat  m  7 reads" in out.getvalue()
     assert "wiretape record: 1 recorded" in out.getvalue()
+
+
+def test_log_lines_and_tracebacks_hold_no_secret(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = "tgp_v1_" + "Xq7" * 14 + "z"
+    monkeypatch.setattr(logging.root, "handlers", [])
+    log_to_stderr(RedactionRules(), verbose=True)
+    try:
+        raise ValueError(f"Authorization: Bearer {key}")
+    except ValueError:
+        logging.getLogger("wiretape.server").debug("failed on ?key=%s", key, exc_info=True)
+    told = capsys.readouterr().err
+    assert key not in told
+    assert "wiretape: failed on ?key=REDACTED-" in told
+    assert "ValueError: Authorization: Bearer REDACTED-" in told
 
 
 def test_the_summary_counts() -> None:

@@ -1,7 +1,6 @@
 """The command line. Commands parse, call and print; what they need is imported when they run."""
 
 import asyncio
-import logging
 import os
 import sys
 from collections.abc import Callable
@@ -214,18 +213,14 @@ def _run(mode: "Mode", **options: Any) -> None:
     command: tuple[str, ...] = options.pop("command")
     quiet: bool = options.pop("quiet")
     verbose: bool = options.pop("verbose")
-    logging.basicConfig(
-        level=logging.INFO if verbose else logging.WARNING,
-        format="wiretape: %(message)s",
-        stream=sys.stderr,
-    )
 
     def work() -> int:
         from .report import Report
         from .run import run
-        from .view import View
+        from .view import View, log_to_stderr
 
         settings = _settings(mode, **options)
+        log_to_stderr(settings.config.redaction, verbose=verbose)
         report = Report(mode)
         # CMD shares the terminal, and would write into the lines of a live view.
         view = View(report, quiet=quiet, live=not command)

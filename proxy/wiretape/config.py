@@ -10,6 +10,7 @@ from .configfile import File, OtherHosts, check, finder, near
 from .errors import ConfigError
 from .match import Matcher, Rule
 from .pace import Pace
+from .placeholder import label
 from .player import Repeat
 from .providers import PROVIDERS, Provider, Providers
 from .redact import (
@@ -213,7 +214,12 @@ def _matcher(
                 frozenset(entry.ignore_headers),
             )
         )
-    return Matcher(providers, file.match.headers, rules, redaction.secret_query)
+    own = [
+        *(pattern.name for pattern in redaction.patterns),
+        *(rule.name for rule in redaction.json),
+    ]
+    distinct = {label(name) for name in own} - {label(pattern.name) for pattern in PATTERNS}
+    return Matcher(providers, file.match.headers, rules, redaction.secret_query, distinct)
 
 
 def _place(name: str, providers: Providers, place: Place, wrong: list[_Wrong]) -> str:

@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 
 from . import format as recording_format
 from . import llamastack
-from .document import Document, to_exchange
+from .document import Document, to_exchange, to_request
 from .errors import FormatError, StoreError
 from .match import Canonical, Matcher
 from .model import Exchange, split_url
@@ -186,8 +186,10 @@ class Library:
                 document = self._load(self.folder / entry.name)
                 if entry.foreign:
                     document = llamastack.convert(document).document
+                to_request(document["request"], self._side_file(self.folder / entry.name))
                 yield entry.name, self.canonical(document["request"])
             except (FormatError, StoreError):
+                # It was whole when the run began; a miss is no time to complain of it.
                 continue
 
     def _read(self, name: str) -> Exchange:

@@ -32,10 +32,10 @@ type Finder = Callable[[jsontext.Json], Iterable[Path]]
 """Finds places in a JSON value, as a compiled JSONPath does (RFC 9535)."""
 
 PLACEHOLDER_DIGEST: Final = re.compile(
-    r"(REDACTED-[a-z0-9]+(?:-[a-z0-9]+)*?)-[0-9a-f]{8}(?![0-9a-f])"
+    r"REDACTED-([a-z0-9]+(?:-[a-z0-9]+)*?)-[0-9a-f]{8}(?![0-9a-f])"
 )
-"""A placeholder's digest tells one secret from another; to a matcher any secret of the kind is the
-same.
+"""A placeholder's digest tells one secret from another; to a matcher any key of a kind is the same,
+so that a recording made with one answers another.
 """
 
 
@@ -77,6 +77,8 @@ class Matcher:
     """Turns request documents into canonical forms.
 
     `headers` are the header names that count, `secret_query` the query parameters that never do.
+    Of placeholders with a label in `distinct` (the user's own patterns and places, which may find
+    more than keys: an e-mail address) the digest counts, as the values did.
     """
 
     def __init__(
@@ -85,11 +87,13 @@ class Matcher:
         headers: Iterable[str] = (),
         rules: Sequence[Rule] = (),
         secret_query: Iterable[str] = (),
+        distinct: Iterable[str] = (),
     ) -> None:
         self.headers: Final = tuple(sorted({name.lower() for name in headers}))
         self._providers = providers
         self._rules = tuple(rules)
         self._secret_query = frozenset(name.lower() for name in secret_query)
+        self._distinct = frozenset(distinct)
 
     def canonical(self, request: Document) -> Canonical:
         """The canonical form of a document's `request` part, which has been redacted."""
@@ -116,10 +120,13 @@ class Matcher:
         # ASCII, so a lone surrogate in a prompt can be hashed too.
         text = json.dumps(value, sort_keys=True, separators=(",", ":"))
         if "REDACTED-" in text:
-            text = PLACEHOLDER_DIGEST.sub(r"\1", text)
+            text = PLACEHOLDER_DIGEST.sub(self._without_digest, text)
             value = json.loads(text)
         key = hashlib.sha256(text.encode()).hexdigest()
         return Canonical((value["provider"], value["method"], value["path"]), value, key)
+
+    def _without_digest(self, found: re.Match[str]) -> str:
+        return found[0] if found[1] in self._distinct else f"REDACTED-{found[1]}"
 
     def _rules_for(self, host: str, port: int, place: str, method: str, path: str) -> list[Rule]:
         # A host that a pattern covers is a place of its own, but its provider's rules are its too.
@@ -156,9 +163,6 @@ def _body(request: Document, headers: Mapping[str, Any], rules: Sequence[Rule]) 
 def _read_body(request: Document, headers: Mapping[str, Any]) -> tuple[str, Any]:
     if "body" in request:
         return "json", plain_numbers(request["body"])
-    if "body_file" in request:
-        # A side file is named by what the body's digest would be.
-        return "sha256", request["body_file"].removesuffix(".bin")
     content_type = headers.get("content-type", "")
     if isinstance(content_type, list):
         content_type = content_type[0] if content_type else ""
@@ -178,6 +182,9 @@ def _read_body(request: Document, headers: Mapping[str, Any]) -> tuple[str, Any]
         data = text.encode("utf-8", "surrogatepass")
     elif "body_base64" in request:
         text, data = None, base64.b64decode(request["body_base64"])
+    elif "body_file" in request:
+        # A side file is named by what the body's digest would be.
+        return "sha256", request["body_file"].removesuffix(".bin")
     else:
         return "", None
     if media.startswith("multipart/") and parameters.get("boundary"):

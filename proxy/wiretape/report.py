@@ -109,7 +109,11 @@ class Report:
     def exit_status(self) -> int:
         """0, or what a run that was otherwise well exits with: 4 for a loss, 3 for a miss."""
         counts = self.counts
-        return EXIT_REFUSED if counts["refused"] else EXIT_MISS if counts["missed"] else 0
+        if counts["refused"]:
+            return EXIT_REFUSED
+        # In replay there is no provider that could have failed.
+        missed = counts["missed"] or (self.mode == "replay" and counts["failed"])
+        return EXIT_MISS if missed else 0
 
     def as_json(self) -> dict[str, Any]:
         """The document `--report` writes."""

@@ -223,6 +223,7 @@ async def run(settings: Settings, command: Sequence[str], report: Report) -> int
             hosts=settings.config.providers.hosts,
         )
         status = 0
+        environment["WIRETAPE_BASE_URL"] = f"http://127.0.0.1:{base_url_port}"
         if program is not None:
             status = await _run_command(program, command, environment, child)
         else:
@@ -294,7 +295,7 @@ def _explain_silence(report: Report, with_command: bool) -> None:
             "nothing reached the proxy. CMD made no request, or its client ignores HTTPS_PROXY:"
             " aiohttp does without trust_env=True, Node before 22.21 always, Java without"
             " -Dhttps.proxyHost. Such clients can be given a base URL instead:"
-            " http://127.0.0.1:PORT/HOST/… (see --base-url-port)"
+            " $WIRETAPE_BASE_URL/HOST/…, which CMD has in its environment"
         )
         return
     hosts = ", ".join(sorted(report.other_hosts)[:5]) or "none that said where it wanted to go"

@@ -7,6 +7,7 @@ the recording's pace.
 
 import asyncio
 import logging
+import socket
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Final
@@ -35,6 +36,7 @@ from .report import Row
 log = logging.getLogger(__name__)
 
 MAX_REQUEST_BYTES: Final = 1 << 30
+JSON: Final = (("content-type", "application/json"),)
 _BODILESS: Final = frozenset((204, 304))
 # What wiretape writes itself, for this connection and this body.
 _OWN_HEADERS: Final = frozenset(
@@ -95,6 +97,10 @@ class Handler:
         self._idle.clear()
         try:
             return await self._answer(http)
+        except Exception as error:
+            # Whatever it is, the client gets an answer and the run fails; nothing goes out.
+            log.debug("a request could not be answered", exc_info=True)
+            return self._failed(http, error)
         finally:
             self._under_way -= 1
             if not self._under_way:
@@ -107,7 +113,7 @@ class Handler:
             request = await self._request(http)
         except BadTarget as error:
             body = error_body("openai", 403, f"wiretape: {error}", "wiretape_refused")
-            return _whole(403, (("content-type", "application/json"),), body)
+            return _whole(403, JSON, body)
         ticket = http.headers.get("x-wiretape-ticket")
         if self._tickets is not None and ticket is not None:
             issued = self._tickets.take(ticket)
@@ -119,6 +125,12 @@ class Handler:
             return self._miss(request)
         row = played_row(request, replayer.providers, replayer.redacted(request), played)
         return await self._play(http, played, row, started)
+
+    def _failed(self, http: web.BaseRequest, error: Exception) -> web.StreamResponse:
+        note = f"wiretape failed inside ({type(error).__name__}); -v shows where"
+        path = http.path.partition("?")[0]
+        self._replayer.report.add(Row("failed", "wiretape", http.method, path, note=note))
+        return _whole(500, JSON, error_body("openai", 500, note, "wiretape_error"))
 
     def _miss(self, request: Request) -> web.StreamResponse:
         replayer = self._replayer
@@ -139,7 +151,11 @@ class Handler:
 
     async def _request(self, http: web.BaseRequest) -> Request:
         scheme, host, port, target = self._place(http)
-        body = await http.read() if http.can_read_body else b""
+        if http.can_read_body:
+            _acknowledge(http.transport)
+            body = await http.read()
+        else:
+            body = b""
         headers: Headers = tuple(
             (name.decode("latin-1"), value.decode("utf-8", "surrogateescape"))
             for name, value in http.raw_headers
@@ -175,8 +191,9 @@ class Handler:
         first: float | None = None
         note = None
         sent = 0
+        token = object()
         if report.watched and due is not None:
-            report.begin(http, row, perf_counter(), lambda: sent)
+            report.begin(token, row, perf_counter(), lambda: sent)
         if due is not None:
             await _until(started + due.headers)
         if not recorded.streaming and recorded.end == "complete":
@@ -203,9 +220,20 @@ class Handler:
                     await response.write_eof()
             except ConnectionError:
                 note = "the client left"
-        report.end(http)
+        report.end(token)
         report.add(_timed(row, first, loop.time() - started, note))
         return response
+
+
+def _acknowledge(transport: asyncio.BaseTransport | None) -> None:
+    """Let what has come be acknowledged at once (Linux; elsewhere nothing is done).
+
+    urllib3 sends head and body apart and leaves Nagle's algorithm on towards a proxy: its body
+    waits for our acknowledgement of the head, which the kernel puts off by 40 ms.
+    """
+    sock = transport.get_extra_info("socket") if transport is not None else None
+    if sock is not None and hasattr(socket, "TCP_QUICKACK"):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
 
 def _timed(row: Row, first: float | None, duration: float, note: str | None) -> Row:
@@ -230,7 +258,12 @@ def _streamed(recorded: Response, headers: Headers) -> web.StreamResponse:
 
 
 def _headers(headers: Headers) -> CIMultiDict[str]:
-    kept = CIMultiDict((name, value) for name, value in headers if name.lower() not in _OWN_HEADERS)
+    # aiohttp writes UTF-8; bytes that were none (RFC 9110, section 5.5) stand as lone surrogates.
+    kept = CIMultiDict(
+        (name, value.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
+        for name, value in headers
+        if name.lower() not in _OWN_HEADERS
+    )
     kept["Server"] = "wiretape"
     return kept
 

@@ -1,10 +1,12 @@
 """What a run shows on stderr: a line an exchange, notices, misses, a summary."""
 
+import logging
 import sys
 from time import perf_counter
 from typing import TYPE_CHECKING, Final, TextIO
 
 from .miss import SHOWN, Miss, describe
+from .redact import RedactionRules, Redactor
 from .report import Outcome, Report, Row
 
 if TYPE_CHECKING:
@@ -61,6 +63,25 @@ def summary(report: Report) -> str:
     if report.redactions:
         text += f"; {report.redactions.total()} values redacted"
     return text
+
+
+class _Redacted(logging.Formatter):
+    """Takes the secrets out of log lines and tracebacks: any of them may quote a request."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        super().__init__("wiretape: %(message)s")
+        self._redactor = redactor
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(self._redactor.text(super().format(record)))
+
+
+def log_to_stderr(rules: RedactionRules, *, verbose: bool) -> None:
+    """Send warnings to stderr, and with `verbose` what wiretape itself has to say."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Redacted(Redactor(rules)))
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, handlers=[handler])
+    logging.getLogger("wiretape").setLevel(logging.DEBUG if verbose else logging.WARNING)
 
 
 class View:
