@@ -1,0 +1,251 @@
+"""The project as a stranger gets it: set up from a clone, built as a wheel, installed elsewhere."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tomllib
+import venv
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from pathspec import GitIgnoreSpec
+
+ROOT = Path(__file__).parent.parent
+
+
+def project_files() -> Iterator[Path]:
+    """What git would hold: every file that .gitignore does not name, relative to the root."""
+    ignored = GitIgnoreSpec.from_lines((ROOT / ".gitignore").read_text().splitlines())
+    for folder, folders, files in os.walk(ROOT):
+        inside = Path(folder).relative_to(ROOT)
+        folders[:] = [
+            name
+            for name in sorted(folders)
+            if name != ".git" and not ignored.match_file(f"{inside / name}/")
+        ]
+        for name in sorted(files):
+            # a worktree's .git is a file
+            if name != ".git" and not ignored.match_file(inside / name):
+                yield inside / name
+
+
+def clean_environment(**more: str) -> dict[str, str]:
+    """The environment without what could make another Python find this checkout."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"} and "_proxy" not in name.lower()
+    }
+    return kept | more
+
+
+# Names that no project file may hold
+
+
+# Joined here so that this file does not hold them either.
+FORBIDDEN = re.compile(
+    "|".join(
+        [rf"(?<![\w.~])/{folder}/" for folder in ("work", "root", "farm", "tmp/w")]
+        + [
+            re.escape(".".join(host))
+            for host in (
+                ("pypi", "org"),
+                ("pythonhosted", "org"),
+                ("npmjs", "org"),
+                ("npmjs", "com"),
+                ("yarnpkg", "com"),
+            )
+        ]
+    ).encode()
+)
+
+
+def test_no_project_file_names_a_machine_path_or_a_package_registry() -> None:
+    found = []
+    for path in project_files():
+        content = (ROOT / path).read_bytes()
+        if b"\0" in content:
+            continue
+        for number, line in enumerate(content.splitlines(), 1):
+            if match := FORBIDDEN.search(line):
+                found.append(f"{path}:{number}: {match[0].decode()}")
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    "line", ["see " + "/wo" + "rk/main", "https://" + "pypi" + ".org/simple", '"/ro' + 'ot/x"']
+)
+def test_forbidden_names_are_seen(line: str) -> None:
+    assert FORBIDDEN.search(line.encode())
+
+
+@pytest.mark.parametrize("line", ["docs/work/x", "https://example.com/root/x", "~/work/x"])
+def test_folders_of_such_a_name_elsewhere_are_no_machine_paths(line: str) -> None:
+    assert not FORBIDDEN.search(line.encode())
+
+
+# requirements.lock
+
+
+def dependencies() -> list[Requirement]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    lines = project["project"]["dependencies"] + project["dependency-groups"]["dev"]
+    return [Requirement(line) for line in lines]
+
+
+def pins() -> list[tuple[str, str, str]]:
+    """Name, version and the lines with hashes of each pin, in order."""
+    text = (ROOT / "requirements.lock").read_text()
+    return re.findall(r"^([a-z0-9-]+)==(\S+)(?: ;[^\\\n]*)? \\\n((?: {4}.*\n)+)", text, re.M)
+
+
+@pytest.mark.parametrize("dependency", dependencies(), ids=lambda d: d.name)
+def test_every_dependency_is_pinned_within_its_range(dependency: Requirement) -> None:
+    name = re.sub(r"[-_.]+", "-", dependency.name).lower()
+    versions = [version for pinned, version, _ in pins() if pinned == name]
+    assert versions
+    assert [v for v in versions if not dependency.specifier.contains(v)] == []
+
+
+def test_lock_holds_nothing_but_pins_with_sha256_hashes() -> None:
+    lines = (ROOT / "requirements.lock").read_text().splitlines()
+    hashes = [line for _, _, block in pins() for line in block.splitlines()]
+    assert len(lines) == len(pins()) + len(hashes)
+    assert [
+        line for line in hashes if not re.fullmatch(r" {4}--hash=sha256:[0-9a-f]{64}( \\)?", line)
+    ] == []
+
+
+def test_lock_names_no_address() -> None:
+    assert "://" not in (ROOT / "requirements.lock").read_text()
+
+
+# The wheel
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("wheel")
+    for path in project_files():
+        (place / "tree" / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / path, place / "tree" / path)
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(place)]
+    built = subprocess.run(
+        [*command, str(place / "tree")],
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    assert built.returncode == 0, built.stdout + built.stderr
+    (path,) = place.glob("*.whl")
+    return path
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment that holds the wheel alone and sees this one's packages behind it."""
+    place = tmp_path_factory.mktemp("installed") / "an environment"
+    venv.create(place, symlinks=True, with_pip=False)
+    paths = sysconfig.get_paths(vars={"base": str(place), "platbase": str(place)}, scheme="venv")
+    # A folder named in a .pth is searched, but its own .pth files, as that of the editable
+    # wiretape, are not read: https://docs.python.org/3/library/site.html
+    Path(paths["purelib"], "behind.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
+    python = str(Path(paths["scripts"], "python"))
+    command = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet"]
+    done = subprocess.run(
+        [*command, "--no-user", "--no-index", "--no-deps", "--ignore-installed", str(wheel)],
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return Path(paths["scripts"])
+
+
+def outside(
+    command: list[str], where: Path, **variables: str
+) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        command,
+        cwd=where,
+        env=clean_environment(HOME=str(where), **variables),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+
+
+def test_wheel_holds_the_package_and_nothing_else_to_import(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        tops = {name.split("/")[0] for name in archive.namelist()}
+    version = wheel.name.split("-")[1]
+    assert tops == {
+        "wiretape",
+        f"wiretape-{version}.dist-info",
+        f"wiretape-{version}.data",
+    }
+
+
+def test_wheel_holds_every_module_the_configuration_and_the_recordings(wheel: Path) -> None:
+    expected = {
+        f"wiretape/{path.relative_to('proxy/wiretape')}"
+        for path in project_files()
+        if path.is_relative_to("proxy/wiretape")
+    } | {
+        f"wiretape/data/{path}"
+        for path in project_files()
+        if path.is_relative_to("recordings") or path == Path("config.yaml")
+    }
+    assert {"wiretape/py.typed", "wiretape/data/config.yaml"} < expected
+    assert any(name.startswith("wiretape/data/recordings/") for name in expected)
+    with zipfile.ZipFile(wheel) as archive:
+        held = {name for name in archive.namelist() if name.startswith("wiretape/")}
+        assert held == expected
+        for name in sorted(held):
+            source = name.removeprefix("wiretape/data/") if "/data/" in name else "proxy/" + name
+            assert archive.read(name) == (ROOT / source).read_bytes(), name
+
+
+def test_wheel_holds_the_mitmdump_scripts_as_shared_data(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        held = {
+            name.partition(".data/data/share/wiretape/")[2]
+            for name in archive.namelist()
+            if ".data/" in name
+        }
+    assert held == {str(path) for path in project_files() if path.is_relative_to("addons")}
+
+
+def test_installed_wheel_is_imported_and_not_the_checkout(installed: Path, tmp_path: Path) -> None:
+    done = outside(
+        [str(installed / "python"), "-c", "import wiretape; print(wiretape.__file__)"], tmp_path
+    )
+    assert done.stderr == ""
+    assert Path(done.stdout).is_relative_to(installed.parent)
+
+
+def test_installed_wheel_prints_help_outside_the_checkout(installed: Path, tmp_path: Path) -> None:
+    done = outside([str(installed / "wiretape"), "--help"], tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("Usage: wiretape ")
+
+
+@pytest.mark.slow
+def test_installed_wheel_runs_the_demo_outside_the_checkout(
+    installed: Path, tmp_path: Path
+) -> None:
+    done = outside([str(installed / "wiretape"), "demo"], tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
