@@ -58,7 +58,7 @@ def test_a_random_value_has_a_digest(value: str) -> None:
 def test_a_matcher_sees_the_label_alone(name: str, value: str) -> None:
     text = placeholder(name, value)
     assert PLACEHOLDER.fullmatch(text)
-    assert PLACEHOLDER_DIGEST.sub(r"\1", text) == f"REDACTED-{label(name)}"
+    assert PLACEHOLDER_DIGEST.sub(r"REDACTED-\1", text) == f"REDACTED-{label(name)}"
 
 
 def test_a_label_has_lower_case_letters_digits_and_hyphens() -> None:
