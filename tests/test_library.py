@@ -71,6 +71,20 @@ def test_a_file_in_place_of_the_folder_is_an_error_that_names_it(tmp_path: Path)
         library(place)
 
 
+def test_a_folder_that_cannot_be_read_is_an_error_that_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "recordings").mkdir()
+
+    def denied(path: str) -> None:
+        # Root, as in a container, is denied nothing: so the system's answer is given for it.
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "scandir", denied)
+    with pytest.raises(StoreError, match="recordings: cannot be read: Permission denied"):
+        library(tmp_path / "recordings")
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [

@@ -227,6 +227,19 @@ def test_a_provider_that_is_not_reached_is_a_clear_502_and_no_recording(
     assert "failed    " in done.stderr
 
 
+def test_a_client_that_gives_up_waiting_leaves_no_recording(
+    wiretape: Wiretape, upstream: Upstream, tmp_path: Path
+) -> None:
+    never = threading.Event()
+    upstream.script("/v1/models", Answer(gates={-1: never}))
+    client = curl("/v1/models", None, HOST, "-m", "0.5")
+    done = wiretape("record", *options(upstream, tmp_path / "r"), "--", *client)
+    never.set()
+    assert done.returncode == 28  # curl: operation timed out
+    assert documents(tmp_path / "r") == []
+    assert "(the client left before an answer came)" in done.stderr
+
+
 def test_a_base_url_records_and_replays_the_same_files_as_the_proxy(
     clean_env: dict[str, str], wiretape: Wiretape, upstream: Upstream, tmp_path: Path
 ) -> None:
