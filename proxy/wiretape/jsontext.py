@@ -22,6 +22,7 @@ Source: RFC 8259.
 import json
 import re
 from collections.abc import Callable, Iterable
+from functools import cache
 from itertools import product
 from json.encoder import encode_basestring, encode_basestring_ascii
 from typing import Any, Final
@@ -33,6 +34,10 @@ MAX_DEPTH: Final = 200
 """Deepest nesting that is still treated as JSON; deeper bodies are text."""
 
 
+_numbers_made = 0
+"""How many there have been: who sees it unchanged, or zero, knows of none to look for."""
+
+
 class Number(float):
     """A float that is written as it was read."""
 
@@ -40,29 +45,24 @@ class Number(float):
 
     def __new__(cls, text: str) -> "Number":
         """Read `text`, a JSON number with a fraction or an exponent."""
+        global _numbers_made
+        _numbers_made += 1
         number = super().__new__(cls, text)
         number.text = text
         return number
 
 
-class _Parsed:
-    """Notes of one parse: whether a `Number` was met."""
-
-    __slots__ = ("numbers",)
-
-    def __init__(self) -> None:
-        self.numbers = False
-
-    def float(self, text: str) -> float:
-        value = float(text)
-        if repr(value) == text:
-            return value
-        self.numbers = True
-        return Number(text)
+def _float(text: str) -> float:
+    value = float(text)
+    return value if repr(value) == text else Number(text)
 
 
 def _constant(name: str) -> Json:
     raise ValueError(f"{name} is not JSON (RFC 8259, section 6)")
+
+
+# One decoder for all: to make one takes longer than to read an event.
+_DECODER: Final = json.JSONDecoder(parse_float=_float, parse_constant=_constant)
 
 
 def parse(text: str | bytes, *, max_depth: int = MAX_DEPTH) -> Json:
@@ -77,14 +77,17 @@ def parse(text: str | bytes, *, max_depth: int = MAX_DEPTH) -> Json:
 def _parse(text: str | bytes, max_depth: int = MAX_DEPTH) -> tuple[Json, bool]:
     if isinstance(text, bytes):
         text = text.decode("utf-8")
-    notes = _Parsed()
+    if text.startswith("\ufeff"):
+        raise json.JSONDecodeError("Unexpected UTF-8 BOM (decode using utf-8-sig)", text, 0)
+    before = _numbers_made
     try:
-        value = json.loads(text, parse_float=notes.float, parse_constant=_constant)
+        value = _DECODER.decode(text)
     except RecursionError:
         raise ValueError("JSON nested too deeply") from None
     if (text.count("[") + text.count("{") > max_depth) and _depth_exceeds(value, max_depth):
         raise ValueError(f"JSON nested deeper than {max_depth} levels")
-    return value, notes.numbers
+    # Another thread may have made one meanwhile, which costs no more than a look.
+    return value, _numbers_made != before
 
 
 def _depth_exceeds(value: Json, limit: int) -> bool:
@@ -137,6 +140,13 @@ _ENCODERS: Final[dict[tuple[str, bool], Callable[[Json], str]]] = {
 }
 
 
+@cache
+def _parts(style: str) -> tuple[str, bool, bool, bool] | None:
+    """A style's layout, and whether it has +ascii, +html and +newline; None where it is none."""
+    match = _STYLE.fullmatch(style)
+    return match and (match[1], match[2] is not None, match[3] is not None, match[4] is not None)
+
+
 def is_style(name: object) -> bool:
     """Whether `name` names a style."""
     return isinstance(name, str) and _STYLE.fullmatch(name) is not None
@@ -149,11 +159,11 @@ def dumps(value: Json, style: str = "compact", *, numbers: bool = True) -> str:
     >>> dumps({"a": [1, "<é>"]}, "spaced+html")
     '{"a": [1, "\\\\u003cé\\\\u003e"]}'
     """
-    match = _STYLE.fullmatch(style)
-    if match is None:
+    parts = _parts(style)
+    if parts is None:
         raise ValueError(f"{style!r} is not a JSON style")
-    layout, ascii_only = match[1], match[2] is not None
-    if numbers and _holds_number(value):
+    layout, ascii_only, html, newline = parts
+    if numbers and _numbers_made and _holds_number(value):
         text = "".join(_spell(value, layout, ascii_only, 0))
     elif layout.startswith("indent"):
         text = json.dumps(
@@ -165,13 +175,13 @@ def dumps(value: Json, style: str = "compact", *, numbers: bool = True) -> str:
         )
     else:
         text = _ENCODERS[layout, ascii_only](value)
-    if match[3]:
+    if html:
         for plain, escaped in (*_HTML, *_LINES):
             text = text.replace(plain, escaped)
     if not ascii_only and not text.isascii():
         # A lone surrogate has no UTF-8 form; its escape is the only way to write it.
         text = _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
-    return text + "\n" if match[4] else text
+    return text + "\n" if newline else text
 
 
 _ATOMS: Final = frozenset((str, int, float, bool, type(None)))

@@ -92,6 +92,7 @@ class Library:
         self._by_endpoint: dict[tuple[str, str, str], list[Entry]] = {}
         self._seen = _Seen()
         self._rewritten: set[str] = set()
+        self._lock = FileLock(self._lock_file(), timeout=_LOCK_SECONDS)
         self._marker: Path | None = None
         # Files younger than this are the work of another run that is still recording.
         self._others_since_ns: float = math.inf
@@ -257,8 +258,8 @@ class Library:
         canonical = self.canonical(document["request"])
         folder = self.folder / host_folder(document) / endpoint_slug(document)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(self._lock_file(), timeout=_LOCK_SECONDS):
+            with self._lock:
+                folder.mkdir(parents=True, exist_ok=True)
                 for name, data in files.items():
                     _write(folder / name, data)
                 path, void = self._place(folder, canonical.key)

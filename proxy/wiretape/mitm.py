@@ -177,21 +177,26 @@ class Addon:
 
     def _replay(self, flow: http.HTTPFlow, request: Request, replayer: Replayer) -> bool:
         """Answer from disk; False where the request is to go on to the provider."""
-        if self.intake is not None and not replayer.known(request):
+        asked = replayer.ask(request)
+        if self.intake is not None and not replayer.known(asked):
             return False
-        played = replayer.play(request)
+        played = replayer.play(asked)
         if played is not None:
             assert self.tickets is not None
-            row = played_row(request, self.providers, replayer.redacted(request), played)
+            row = played_row(asked, self.providers, played)
             self._to_engine(flow, request, self.tickets.issue(played, row))
             return True
         if self.intake is not None:
             return False
-        miss = replayer.explain(request)
-        document = replayer.redacted(request)
+        miss = replayer.explain(asked)
         self.report.add(
             row_of(
-                request, self.providers, document, outcome="missed", status=MISS_STATUS, miss=miss
+                request,
+                self.providers,
+                asked.shown,
+                outcome="missed",
+                status=MISS_STATUS,
+                miss=miss,
             )
         )
         provider = self.providers.find(request.host, request.port)

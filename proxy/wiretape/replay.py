@@ -22,8 +22,18 @@ from .report import Report, Row
 MISS_STATUS: Final = 404
 """No SDK retries a 404: they retry 408, 409, 429 and 5xx."""
 
+_SHOWN: Final[tuple[str, ...]] = ("url", "endpoint", "model")
 _MEMO: Final = 1024
 _MEMO_BODY: Final = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A live request, its canonical form, and what of its redacted document may be shown."""
+
+    request: Request
+    canonical: Canonical
+    shown: Document
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,30 +60,29 @@ class Replayer:
         self.providers: Final = providers
         self._player = player
         self._redactor = redactor
-        # Canonical forms of the latest requests: a test suite asks the same things again and again.
-        self._memo: OrderedDict[Request, Canonical] = OrderedDict()
+        # What the latest requests said: a test suite asks the same things again and again.
+        self._memo: OrderedDict[Request, Asked] = OrderedDict()
 
-    def canonical(self, request: Request) -> Canonical:
+    def ask(self, request: Request) -> Asked:
         """What a live request says, redacted as its recording was."""
-        known = self._memo.get(request)
-        if known is not None:
+        asked = self._memo.get(request)
+        if asked is not None:
             self._memo.move_to_end(request)
-            return known
-        canonical = self.library.matched(self.redacted(request))
+            return asked
+        document = self._redactor.request(
+            from_request(plain_request(request)), self._redactor.secrets(request)
+        )
+        shown = {name: document[name] for name in _SHOWN if name in document}
+        asked = Asked(request, self.library.matched(document), shown)
         if len(request.body) <= _MEMO_BODY:
-            self._memo[request] = canonical
+            self._memo[request] = asked
             if len(self._memo) > _MEMO:
                 self._memo.popitem(last=False)
-        return canonical
+        return asked
 
-    def redacted(self, request: Request) -> Document:
-        """The document of a live request without its secrets."""
-        document = from_request(plain_request(request))
-        return self._redactor.request(document, self._redactor.secrets(request))
-
-    def play(self, request: Request) -> Played | None:
+    def play(self, asked: Asked) -> Played | None:
         """The next take of the recording that answers, or None."""
-        canonical = self.canonical(request)
+        canonical = asked.canonical
         takes = self.library.takes(canonical.key)
         turn = self._player.next(canonical.key, takes)
         if turn is None:
@@ -87,18 +96,17 @@ class Replayer:
         self.report.beyond += turn.beyond
         return Played(entry, exchange.response)
 
-    def known(self, request: Request) -> bool:
+    def known(self, asked: Asked) -> bool:
         """Whether the library held the request's key when the run began."""
-        key = self.canonical(request).key
+        key = asked.canonical.key
         return not self.library.written(key) and bool(self.library.takes(key))
 
-    def explain(self, request: Request) -> Miss:
+    def explain(self, asked: Asked) -> Miss:
         """Why `play` gave nothing."""
-        canonical = self.canonical(request)
+        canonical, url = asked.canonical, asked.shown["url"]
         takes = self.library.takes(canonical.key)
-        url = self.redacted(request)["url"]
         if takes:
-            return Miss(request.method, url, "takes-used", takes[-1].name)
+            return Miss(asked.request.method, url, "takes-used", takes[-1].name)
         return explain(
             canonical, url, self.library.neighbours(canonical.endpoint), len(self.library)
         )
@@ -156,13 +164,13 @@ def base_url_place(raw: str) -> tuple[str, str, int, str]:
     return split_url(f"{scheme}://{authority}/{rest}")
 
 
-def played_row(request: Request, providers: Providers, document: Document, played: Played) -> Row:
+def played_row(asked: Asked, providers: Providers, played: Played) -> Row:
     """The row of an answer that is about to be played; its times come when it has been."""
     response = played.response
     return row_of(
-        request,
+        asked.request,
         providers,
-        document,
+        asked.shown,
         outcome="replayed",
         status=response.status,
         chunks=len(response.chunks) if response.streaming else None,

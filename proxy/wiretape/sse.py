@@ -91,7 +91,7 @@ def parse(block: bytes) -> Event | None:
         return None
     data: list[str] = []
     fields: dict[str, str] = {}
-    for line in re.split("\r\n|\n|\r", text):
+    for line in re.split("\r\n|\n|\r", text) if "\r" in text else text.split("\n"):
         name, _, value = line.partition(":")
         value = value.removeprefix(" ")
         if name == "data":
