@@ -81,7 +81,7 @@ KEYS = [
 
 
 def found(text: str) -> list[tuple[str, str]]:
-    return [(p.name, m[0]) for p in PATTERNS for m in p.regex.finditer(text)]
+    return [(p.name, text[slice(*m.span())]) for p in PATTERNS for m in p.regex.finditer(text)]
 
 
 @pytest.mark.parametrize(

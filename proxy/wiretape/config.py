@@ -1,12 +1,13 @@
 """What a run goes by: config.yaml, read and turned into what the other modules take."""
 
+import fnmatch
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from .configfile import File, OtherHosts, check, finder, near
+from .configfile import File, OtherHosts, check, finder, linear, near
 from .errors import ConfigError
 from .match import Matcher, Rule
 from .pace import Pace
@@ -17,11 +18,14 @@ from .redact import (
     KEEP_REQUEST_HEADERS,
     KEEP_RESPONSE_HEADERS,
     PATTERNS,
+    PLACEHOLDER,
+    SECRET_ENV,
     SECRET_HEADERS,
     SECRET_QUERY,
     JsonRule,
     Pattern,
     RedactionRules,
+    is_strong,
 )
 from .resources import shipped_config
 from .yamltext import MAX_BYTES, Fault, NotYaml, Place, parse
@@ -51,6 +55,8 @@ class Config:
     providers: Providers
     matcher: Matcher
     redaction: RedactionRules
+    notices: tuple[str, ...] = ()
+    """What to tell before a run: variables whose values are not looked for. They hold no value."""
 
 
 def load(path: Path | None, environ: Mapping[str, str]) -> Config:
@@ -92,7 +98,9 @@ def _config(
     file, faults = check(tree)
     wrong: list[_Wrong] = []
     providers = _providers(file, wrong)
-    redaction = _redaction(file, providers, environ, wrong)
+    environ = {**_dotenv(file, wrong), **environ}
+    names = _secret_names(file, providers, environ)
+    redaction = _redaction(file, {name: environ[name] for name in names}, wrong)
     matcher = _matcher(file, providers, redaction, wrong)
     faults += [Fault(tree.line(place), place, text) for place, text in wrong]
     if faults:
@@ -115,6 +123,7 @@ def _config(
         providers=providers,
         matcher=matcher,
         redaction=redaction,
+        notices=tuple(_notices(file, environ)),
     )
 
 
@@ -154,9 +163,58 @@ def _joined(known: Sequence[str], more: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*known, *more)))
 
 
-def _redaction(
-    file: File, providers: Providers, environ: Mapping[str, str], wrong: list[_Wrong]
-) -> RedactionRules:
+def _dotenv(file: File, wrong: list[_Wrong]) -> dict[str, str]:
+    """The variables of the files that hold them; of two files' the first's. One that is not there
+    is fine: not everybody has it.
+    """
+    found: dict[str, str] = {}
+    for index, name in enumerate(file.redact.dotenv):
+        # Imported late: only who has such files needs it.
+        from dotenv.parser import parse_stream
+
+        try:
+            with Path(name).open(encoding="utf-8") as stream:
+                for binding in parse_stream(stream):
+                    if binding.error:
+                        text = f"{name}:{binding.original.line}: expected NAME=value"
+                        wrong.append((("redact", "dotenv", index), text))
+                    elif binding.key is not None and binding.value is not None:
+                        found.setdefault(binding.key, binding.value)
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+            wrong.append((("redact", "dotenv", index), f"{name}: cannot be read: {reason}"))
+    return found
+
+
+def _secret_names(file: File, providers: Providers, environ: Mapping[str, str]) -> list[str]:
+    """The variables whose values are secret: those that are named, then those named as keys are."""
+    patterns = _joined(file.redact.env, (*providers.key_names, *SECRET_ENV))
+    return list(
+        dict.fromkeys(
+            name
+            for pattern in patterns
+            for name in (
+                sorted(fnmatch.filter(environ, pattern)) if set("*?") & set(pattern) else [pattern]
+            )
+            if environ.get(name, "").strip()
+        )
+    )
+
+
+def _notices(file: File, environ: Mapping[str, str]) -> Iterator[str]:
+    for name in file.redact.env:
+        value = environ.get(name, "").strip()
+        if value and not is_strong(value) and not PLACEHOLDER.fullmatch(value):
+            yield (
+                f"redact.env: the value of {name} is too short or plain to be looked for: it would"
+                " be replaced where it is no secret; name its places under redact.json, query or"
+                " headers"
+            )
+
+
+def _redaction(file: File, values: Mapping[str, str], wrong: list[_Wrong]) -> RedactionRules:
     """What wiretape comes with and what the file adds; the environment's keys are secret."""
     redact = file.redact
     secret = SECRET_HEADERS.union(redact.headers)
@@ -171,8 +229,6 @@ def _redaction(
             for index, name in enumerate(names)
             if name in refused
         ]
-    variables = _joined(redact.env, providers.key_names)
-    values = ((name, environ.get(name, "").strip()) for name in variables)
     return RedactionRules(
         # A header that is compared has to be in the recording.
         KEEP_REQUEST_HEADERS.union(redact.keep_request_headers, file.match.headers) - secret,
@@ -182,8 +238,10 @@ def _redaction(
         tuple(
             JsonRule(entry.name or _label(entry.path), finder(entry.path)) for entry in redact.json_
         ),
-        PATTERNS + tuple(Pattern(entry.name, re.compile(entry.regex)) for entry in redact.patterns),
-        tuple((name, value) for name, value in values if value),
+        PATTERNS + tuple(Pattern(entry.name, linear(entry.regex)) for entry in redact.patterns),
+        tuple((name, value.strip()) for name, value in values.items()),
+        redact.gate,
+        frozenset(redact.unsearched),
     )
 
 

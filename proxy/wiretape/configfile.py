@@ -14,7 +14,7 @@ import string
 import warnings
 from collections.abc import Callable, Iterable
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self, cast, get_args
 
 from pydantic import (
     AfterValidator,
@@ -30,10 +30,13 @@ from .match import Finder
 from .pace import Pace
 from .player import Repeat
 from .providers import ErrorShape
+from .redactrules import LARGE, Gate
 from .yamltext import Fault, Place, Tree
 
 if TYPE_CHECKING:
     from jsonpath import JSONPathEnvironment
+
+    from .linear import Linear
 
 type OtherHosts = Literal["tunnel", "refuse"]
 
@@ -103,6 +106,17 @@ def _port(port: int) -> int:
     return port
 
 
+def _gate(value: Any) -> Gate:
+    if value in ("refuse", "warn"):
+        return cast(Gate, value)
+    if value is False or value == "off":
+        raise ValueError(
+            "cannot be off, since secrets would be written unseen: warn writes what still holds one"
+            " and says so"
+        )
+    raise ValueError(f"expected refuse or warn, got {_got(value)}")
+
+
 def _pace(value: Any) -> Pace:
     if isinstance(value, str):
         return Pace.parse(value)
@@ -125,6 +139,13 @@ def _regex(text: str) -> str:
     # One character at a time: on long texts some expressions take forever.
     if any((match := regex.search(probe)) and not match[0] for probe in ("", *string.printable)):
         raise ValueError("matches the empty text: ask for at least one character")
+    try:
+        linear(text)
+    except ValueError as error:
+        raise ValueError(
+            f"not a regular expression of RE2, which bounds its time: {error}; RE2 has no"
+            " look-around and no backreferences"
+        ) from None
     standing = next((one for one in _PLACEHOLDERS if regex.search(one)), None)
     if standing:
         raise ValueError(
@@ -132,6 +153,15 @@ def _regex(text: str) -> str:
             " secret looks like"
         )
     return text
+
+
+@cache
+def linear(text: str) -> "Linear":
+    """A regular expression as what finds it in linear time; ValueError where it cannot be."""
+    # Imported late: only who has patterns of his own needs it.
+    from .linear import Linear
+
+    return Linear(text)
 
 
 _PLACEHOLDERS: Final = ("REDACTED-authorization", "REDACTED-x-api-key-0a1b2c3d")
@@ -188,6 +218,17 @@ Variable = Annotated[
     str,
     _text(r"[A-Za-z_][A-Za-z0-9_]*", "the name of an environment variable, not its value"),
 ]
+VariablePattern = Annotated[
+    str,
+    _text(
+        r"[A-Za-z_*?][A-Za-z0-9_*?]*",
+        "the name of an environment variable, not its value; * stands for any text",
+    ),
+]
+Coding = Annotated[
+    str, _text(r"[A-Za-z0-9_-]+", f"{LARGE}, or the name of a content coding", str.lower)
+]
+FilePath = Annotated[str, _text(r"[^~\0][^\0]*", "a file, absolute or below the working directory")]
 Label = Annotated[
     str, _text(r"[a-z0-9]+(?:-[a-z0-9]+)*", "a name of lower-case letters, digits and hyphens")
 ]
@@ -287,11 +328,14 @@ class PatternEntry(Section):
 class Redact(Section):
     headers: list[Header] = []
     query: list[Parameter] = []
-    env: list[Variable] = []
+    env: list[VariablePattern] = []
+    dotenv: list[FilePath] = []
     json_: list[JsonEntry] = Field(default=[], alias="json")
     patterns: list[PatternEntry] = []
     keep_request_headers: list[KeptHeader] = []
     keep_response_headers: list[KeptHeader] = []
+    gate: Annotated[Gate, PlainValidator(_gate)] = "refuse"
+    unsearched: list[Coding] = []
 
 
 class File(Section):

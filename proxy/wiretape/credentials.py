@@ -1,19 +1,18 @@
 """The known values of one request: what it carried as credentials, and how each may be spelled.
 
-A header or parameter names its value as secret; the value is then looked for everywhere else, plain
-and in the spellings that bodies give it: escaped for JSON or a URL, character by character or all
-of it, once or more than once; as base64 of the whole.
+A header or parameter names its value as secret; the value is then looked for everywhere else, in
+each of the forms that bodies give it (`forms.py`).
 """
 
 import base64
 import binascii
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 from urllib.parse import unquote_plus
 
-from .placeholder import is_strong, label, placeholder
+from .placeholder import is_strong, label
 
 type Known = tuple[str, str]
 """A value's label ("authorization", "query-key", "together-api-key") and the value."""
@@ -24,8 +23,6 @@ _PARAMETER: Final = re.compile(r'([\w-]+)=("(?:[^"\\]|\\.)*"|[^,\s]*)')
 _PUBLIC_PARAMETERS: Final = frozenset(
     ("algorithm", "headers", "nc", "opaque", "qop", "realm", "signedheaders", "uri", "version")
 )
-_ESCAPES: Final = re.compile(r"""%[0-9A-Fa-f]{2}|\\(?:u[0-9A-Fa-f]{4}|["/\\])""")
-_PERCENT: Final = re.compile(r"%[0-9A-Fa-f]{2}")
 
 
 class Secrets:
@@ -34,7 +31,7 @@ class Secrets:
     Where one value has two labels the first counts. Immutable; its `repr` holds no value.
     """
 
-    __slots__ = ("_escaped", "_forms", "_plain", "needles", "values")
+    __slots__ = ("_forms", "_plain", "needles", "shortest", "values")
 
     def __init__(self, values: Iterable[Known] = ()) -> None:
         strong: dict[str, str] = {}
@@ -48,14 +45,19 @@ class Secrets:
         # The longest first: a value that contains another is one placeholder.
         forms = sorted(self._forms, key=len, reverse=True)
         self._plain: Final = re.compile("|".join(map(re.escape, forms))) if forms else None
-        self._escaped: tuple[re.Pattern[str], tuple[Known, ...]] | None = None
-        spelled = [json.dumps(form, ensure_ascii=False)[1:-1] for form in forms]
+        # Bytes are looked at as one character an octet.
+        octets = [form.encode("utf-8", "surrogatepass").decode("latin-1") for form in forms]
+        spelled = [json.dumps(form, ensure_ascii=False)[1:-1] for form in {*forms, *octets}]
         self.needles: Final = tuple(
             needle
             for needle in spelled
             if not any(other in needle for other in spelled if other != needle)
         )
-        """Texts of which one stands in the JSON of whatever holds a value in an unescaped form."""
+        """Texts of which one stands in the JSON of whatever holds a value in no other form."""
+        self.shortest: Final = min(
+            (len(value.encode("utf-8", "surrogatepass")) for value in strong), default=0
+        )
+        """The length of the shortest value in bytes; 0 where there is none."""
 
     def __repr__(self) -> str:
         return f"Secrets({', '.join(name for name, _ in self.values)})"
@@ -71,76 +73,21 @@ class Secrets:
         return Secrets(known for known in self.values if known[1] not in public)
 
     def may_stand_in(self, json_text: str) -> bool:
-        """Whether a string in a JSON text could hold a value; False is certain."""
-        if self._plain is None:
-            return False
-        return (
-            any(needle in json_text for needle in self.needles)
-            # A backslash in a string is two in JSON; with one, \\u00 is another writer's ASCII.
-            or "\\\\" in json_text
-            or "\\u00" in json_text
-            or ("%" in json_text and _PERCENT.search(json_text) is not None)
-        )
+        """Whether a string in a JSON text holds a value as it is; False is certain."""
+        return any(needle in json_text for needle in self.needles)
 
-    def replace(self, text: str, found: Callable[[str], None]) -> str:
-        """Put placeholders for the values in `text`; `found` is told the label of each."""
-        if self._plain is None:
-            return text
-
-        def instead(match: re.Match[str]) -> str:
-            name, value = self._forms[match[0]]
-            found(name)
-            return placeholder(name, value)
-
-        text = self._plain.sub(instead, text)
-        if not _ESCAPES.search(text):
-            return text
-        regex, order = self._escaped or self._compile_escaped()
-
-        def unescaped(match: re.Match[str]) -> str:
-            name, value = order[(match.lastindex or 1) - 1]
-            found(name)
-            return placeholder(name, value)
-
-        return regex.sub(unescaped, text)
-
-    def _compile_escaped(self) -> tuple[re.Pattern[str], tuple[Known, ...]]:
-        order = tuple(sorted(self.values, key=lambda known: len(known[1]), reverse=True))
-        regex = re.compile("|".join(f"({''.join(map(_any_escape, value))})" for _, value in order))
-        self._escaped = regex, order
-        return self._escaped
+    def stand_in(self, text: str) -> Iterator[tuple[int, int, str, str]]:
+        """Where values stand in `text` as they are: start, end, label and value, in order."""
+        if self._plain is not None:
+            for match in self._plain.finditer(text):
+                yield (*match.span(), *self._forms[match[0]])
 
 
 def _forms(value: str) -> Iterator[str]:
-    yield value
-    yield json.dumps(value, ensure_ascii=False)[1:-1]
-    data = value.encode("utf-8", "surrogatepass")
-    for encode in (base64.b64encode, base64.urlsafe_b64encode):
-        form = encode(data).decode()
-        yield form
-        yield form.rstrip("=")
-
-
-def _any_escape(character: str) -> str:
-    """A pattern for one character as it is, and as JSON and URLs escape it, also more than once:
-    %2D, %252D, \\u002d, \\\\u002d.
-    """
-    octets = character.encode("utf-8", "surrogatepass")
-    units = character.encode("utf-16-be", "surrogatepass").hex()
-    spellings = [
-        re.escape(character),
-        "".join(rf"%(?:25)*{_any_case(f'{octet:02x}')}" for octet in octets),
-        "".join(rf"\\+u{_any_case(units[at : at + 4])}" for at in range(0, len(units), 4)),
-    ]
-    if character in '"/\\':
-        spellings.append(rf"\\+{re.escape(character)}")
-    if character == " ":
-        spellings.append(r"\+")
-    return f"(?:{'|'.join(spellings)})"
-
-
-def _any_case(digits: str) -> str:
-    return "".join(f"[{d}{d.upper()}]" if d.isalpha() else d for d in digits)
+    """A value as JSON and forms spell it without escaping a character by its number."""
+    for plain in dict.fromkeys((value, value.replace(" ", "+"))):
+        yield plain
+        yield json.dumps(plain, ensure_ascii=False)[1:-1]
 
 
 def of_header(name: str, value: str) -> Iterator[Known]:
@@ -187,4 +134,7 @@ def of_query(query: str, names: frozenset[str]) -> Iterator[Known]:
         name, _, value = pair.partition("=")
         plain = unquote_plus(name).lower()
         if plain in names and value:
-            yield f"query-{plain}", unquote_plus(value)
+            said = unquote_plus(value)
+            yield f"query-{plain}", said
+            if plain.endswith("-credential") and "/" in said:
+                yield f"query-{plain}", said.partition("/")[0]  # the id of an access key

@@ -7,8 +7,23 @@ them.
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
+
+
+class Match(Protocol):
+    """Where an expression fits."""
+
+    def span(self, group: int = 0, /) -> tuple[int, int]: ...
+
+
+class Regex(Protocol):
+    """A compiled expression, `re`'s or one of an engine like it."""
+
+    @property
+    def pattern(self) -> str: ...
+    def finditer(self, string: str, pos: int = 0, /) -> Iterator[Match]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +31,7 @@ class Pattern:
     """Text that is secret wherever it stands; `name` goes into its placeholder."""
 
     name: str
-    regex: re.Pattern[str]
+    regex: Regex
 
 
 _MIXED: Final = r"(?=[A-Za-z_-]{0,60}[0-9])"

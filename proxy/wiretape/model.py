@@ -5,7 +5,7 @@ and content coding (RFC 9110, section 8.4) undone; header names keep their case,
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
@@ -28,15 +28,18 @@ def header(headers: Headers, name: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request as the provider was meant to get it; `target` is path and query in origin form."""
+    """A request as the provider was meant to get it; `target` is path and query in origin form.
+
+    Its `repr`, like those below, tells nothing that may be secret: a traceback may show it.
+    """
 
     method: str
     scheme: str
     host: str
     port: int
-    target: str
-    headers: Headers = ()
-    body: bytes = b""
+    target: str = field(repr=False)
+    headers: Headers = field(default=(), repr=False)
+    body: bytes = field(default=b"", repr=False)
 
     @property
     def authority(self) -> str:
@@ -85,7 +88,7 @@ class Chunk:
     sent.
     """
 
-    data: bytes
+    data: bytes = field(repr=False)
     at: float | None = None
 
 
@@ -98,7 +101,7 @@ class Response:
     """
 
     status: int
-    headers: Headers = ()
+    headers: Headers = field(default=(), repr=False)
     chunks: tuple[Chunk, ...] = ()
     streaming: bool = False
     end: End = "complete"

@@ -35,12 +35,14 @@ _DUMMY_TEXT: Final = """
     placeholder please pplx proj put random real replace required sample secret sk some
     something studio test tester testing tests the this to together token undefined unused use
     user value vllm with xai xxx your
+    filtered hidden mask masked obfuscated redacted removed scrubbed xxxx
 """
 _DUMMY_WORDS: Final = frozenset(_DUMMY_TEXT.split())
 _RUNS: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|[0-9]+|[^A-Za-z0-9]")
 _IDENTIFIER: Final = re.compile(r"/?[A-Za-z]+(?:[_./][A-Za-z]+)*/?")
 _NUMBER_LENGTH: Final = 20
 _WORD_LENGTH: Final = 20
+_SECRET_LENGTH: Final = 16
 
 
 def label(name: str) -> str:
@@ -83,6 +85,16 @@ def is_strong(value: str) -> bool:
 def looks_random(value: str) -> bool:
     """Whether a part of the value is long and cannot be guessed, which no model's name has."""
     return any(_bits(part) >= DIGEST_BITS for part in re.findall(r"[A-Za-z0-9]{16,}", value))
+
+
+def looks_like_secret(value: str) -> bool:
+    """Whether a value that is named as a secret is one: long, of one word, not to be guessed."""
+    return (
+        len(value) >= _SECRET_LENGTH
+        and re.search(r"\s", value) is None
+        and is_strong(value)
+        and _bits(value) >= DIGEST_BITS
+    )
 
 
 def _is_dummy(part: str) -> bool:

@@ -4,6 +4,8 @@ Query parameters, form fields, a URL's user and the places that JSON paths find.
 a placeholder with the place's name; numbers, true, false and null stay, and so does a placeholder.
 """
 
+import base64
+import binascii
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -16,6 +18,12 @@ from .redactrules import Finding, RedactionRules, Where, finding
 
 # scheme, authority, path, the rest: RFC 3986, appendix B
 _URL: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*:)?(//[^/?#]*)?([^?#]*)(.*)", re.DOTALL)
+# A part of multipart/form-data (RFC 7578) and its name, up to the next line with two hyphens.
+_PART: Final = re.compile(
+    r"(\r?\n?content-disposition:[^\r\n]*?;[ ]*name=\"?([^\";\r\n]+)\"?[^\r\n]*(?:\r?\n[^\r\n]+)*"
+    r"\r?\n\r?\n)([^\r\n]*)(?=\r?\n--)",
+    re.IGNORECASE,
+)
 _JSON_LINE: Final = re.compile(r"((?:data:)?\s*)([\[{].*[\]}])(\s*)", re.DOTALL)
 
 
@@ -25,6 +33,11 @@ def url_parts(url: str) -> tuple[str, str, str, str, str, str]:
     scheme, authority, path, rest = found.groups("") if found else ("", "", url, "")
     user, at, host = authority[2:].rpartition("@")
     return scheme, authority[:2], user + at, host, path, rest
+
+
+def _is_multipart(part: Document) -> bool:
+    headers = part.get("headers", {})
+    return str(headers.get("content-type")).lower().startswith("multipart/")
 
 
 def each_chunk(
@@ -59,6 +72,8 @@ class Places:
                 result["model"] = body["model"]
         if "body_text" in part:
             result["body_text"] = self._body_text(part, ("request", "body_text"))
+        if "body_base64" in part and _is_multipart(part):
+            result["body_base64"] = self._binary_parts(part["body_base64"])
         return result if len(self._findings) > before else part
 
     def response(self, part: Document) -> Document:
@@ -104,7 +119,28 @@ class Places:
         text: str = part["body_text"]
         if "x-www-form-urlencoded" in str(part.get("headers", {}).get("content-type")).lower():
             return self._pairs("form", text, where)
+        if _is_multipart(part):
+            return self._parts(text, where)
         return self._json_text(text, where)
+
+    def _binary_parts(self, encoded: str) -> str:
+        try:
+            text = base64.b64decode(encoded, validate=True).decode("utf-8", "surrogateescape")
+        except binascii.Error:
+            return encoded
+        named = self._parts(text, ("request", "body_base64"))
+        return base64.b64encode(named.encode("utf-8", "surrogateescape")).decode()
+
+    def _parts(self, text: str, where: Where) -> str:
+        """A multipart body with the values of its secret fields replaced."""
+
+        def instead(found: re.Match[str]) -> str:
+            head, name, value = found.groups()
+            if name.lower() not in self._query:
+                return found[0]
+            return head + self._value(f"form-{name.lower()}", value, where)
+
+        return _PART.sub(instead, text)
 
     def _pairs(self, kind: str, text: str, where: Where) -> str:
         """Parameters (WHATWG URL, section 5) with the secret ones' values replaced and the others

@@ -3,7 +3,7 @@
 import json
 import re
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
 
 from .credentials import Known
 from .keyshapes import PATTERNS, Pattern
@@ -31,6 +31,7 @@ SECRET_HEADERS: Final = frozenset(
         "x-auth-token",
         "x-csrf-token",
         "x-functions-key",
+        "x-groq-organization",
         "x-goog-api-key",
         "x-litellm-api-key",
         "x-portkey-api-key",
@@ -41,6 +42,7 @@ SECRET_HEADERS: Final = frozenset(
 SECRET_QUERY: Final = frozenset(
     (
         "access_token",
+        "anthropic-organization-id",
         "api-key",
         "api_key",
         "apikey",
@@ -83,6 +85,27 @@ KEEP_RESPONSE_HEADERS: Final = frozenset(
 )
 
 
+SECRET_ENV: Final = (
+    "*_ACCESS_KEY",
+    "*_ACCESS_KEY_ID",
+    "*_API_KEY",
+    "*_APIKEY",
+    "*_AUTH_KEY",
+    "*_PASSWORD",
+    "*_PRIVATE_KEY",
+    "*_SECRET",
+    "*_SECRET_KEY",
+    "*_TOKEN",
+)
+"""What environment variables are called that hold keys; the asterisk stands for any text."""
+
+LARGE: Final = "large"
+"""What `unsearched` calls bodies too large to be searched; others it calls by their coding."""
+
+type Gate = Literal["refuse", "warn"]
+"""What becomes of a recording that still holds a secret."""
+
+
 @dataclass(frozen=True, slots=True)
 class JsonRule:
     """Places in a JSON body (a request's, an answer's, each chunk's) whose strings are secret."""
@@ -96,8 +119,8 @@ class RedactionRules:
     """What is secret; without arguments, what wiretape comes with.
 
     Header and parameter names are lower-case. A kept header that ends in * stands for all that
-    begin so. `values` are (label, value), of configured environment variables; the `repr` leaves
-    them out.
+    begin so. `values` are (label, value), of environment variables; the `repr` leaves them out.
+    `unsearched` names what may be recorded though it cannot be searched.
     """
 
     keep_request_headers: frozenset[str] = KEEP_REQUEST_HEADERS
@@ -107,6 +130,8 @@ class RedactionRules:
     json: tuple[JsonRule, ...] = ()
     patterns: tuple[Pattern, ...] = PATTERNS
     values: tuple[Known, ...] = field(default=(), repr=False)
+    gate: Gate = "refuse"
+    unsearched: frozenset[str] = frozenset()
 
 
 type Where = tuple[str | int, ...]

@@ -1,21 +1,26 @@
 """Redaction by value: a search of a document for known values and for patterns.
 
 Nearly all documents hold neither, and each replayed request is searched. So one look at a part's
-JSON tells whether one of them could be in it at all, and only then its strings are gone through.
+JSON tells whether one of them could be in it at all, and only then its strings are gone through:
+as they are, without their escapes, and what their base64, hexadecimal digits and compressed data
+say (`forms.py`).
 """
 
 import base64
 import binascii
 import json
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
+from urllib.parse import quote
 
-from . import jsontext
+from . import forms, jsontext
 from .credentials import Secrets
 from .document import Document
+from .edit import Edit, Span
 from .keyshapes import LITERALS, SIGNS, Pattern
-from .placeholder import PLACEHOLDER, looks_random, placeholder
+from .placeholder import PLACEHOLDER, label, looks_random, placeholder
 from .places import each_chunk, url_parts
 from .redactrules import Finding, Where, finding
 
@@ -44,43 +49,114 @@ def public_values(request: Document) -> Iterator[str]:
             yield model
 
 
+_PERCENT: Final = re.compile(r"%[0-9A-Fa-f]{2}")
+_SHORT_RUN: Final = 256
+_DEPTH: Final = 5
+"""How many forms may stand in one another: JSON in JSON, base64 in a form in gzip."""
+_SHAPE: Final = 20
+"""No shape of `keyshapes.py` is shorter (an AWS access key's id)."""
+_OWN: Final = 12
+"""Nor are what the user's patterns fit, in base64 or hexadecimal digits, as far as these are read.
+"""
+
+
 class Shapes:
     """Patterns; those that wiretape comes with are set apart, as one look tells they are absent."""
 
     def __init__(self, patterns: Iterable[Pattern]) -> None:
         patterns = tuple(patterns)
         self._shipped = tuple((p, LITERALS[p]) for p in patterns if p in LITERALS)
-        self._own = tuple(p for p in patterns if p not in LITERALS)
+        self.own: Final = tuple(p for p in patterns if p not in LITERALS)
+        self.shortest: Final = _OWN if self.own else _SHAPE
+        """The fewest bytes that are looked for in base64 or hexadecimal digits."""
 
     def may_stand_in(self, json_text: str) -> bool:
-        """Whether a string in a JSON text could hold one; False is certain."""
-        return bool(self._own) or SIGNS.search(json_text) is not None
+        """Whether a string in a JSON text could hold one as it is; False is certain."""
+        return bool(self.own) or SIGNS.search(json_text) is not None
 
     def for_text(self, text: str, *, own: bool) -> Iterator[Pattern]:
         """The patterns that have to be searched for in a text; `own` asks for the user's too."""
         if SIGNS.search(text):
             yield from (pattern for pattern, literal in self._shipped if literal in text)
         if own:
-            yield from self._own
+            yield from self.own
 
 
 class Search:
     """Replaces known values and patterns, and tells `findings`.
 
-    A part in which nothing has to change comes back itself.
+    A part in which nothing has to change comes back itself. A placeholder within base64,
+    hexadecimal digits or compressed data has no digest, since there no matcher could overlook it.
     """
 
     def __init__(self, shapes: Shapes, secrets: Secrets, findings: list[Finding]) -> None:
         self._shapes = shapes
         self._secrets = secrets
         self._findings = findings
+        self.unsearched = False
+        """Whether compressed data was met that is too large to be searched."""
+        least = min(shapes.shortest, secrets.shortest or shapes.shortest)
+        # As many letters of base64 as so many bytes take wherever they begin.
+        self._run = -(-4 * least // 3)
 
-    def _may_hold(self, json_text: str) -> bool:
-        return self._shapes.may_stand_in(json_text) or self._secrets.may_stand_in(json_text)
+    def may_hold(self, json_text: str) -> bool:
+        """Whether a string in a JSON text could hold what has to go; False is certain."""
+        return (
+            self._shapes.may_stand_in(json_text)
+            or self._secrets.may_stand_in(json_text)
+            # A backslash in a string is two in JSON.
+            or "\\\\" in json_text
+            or ("%" in json_text and _PERCENT.search(json_text) is not None)
+            or self._encoded_may_hold(json_text, 0)
+        )
+
+    def _encoded_may_hold(self, text: str, depth: int) -> bool:
+        for start, end in forms.runs(text, self._run):
+            if end - start >= 60 and text.startswith(("\n", "\r", "\\n", "\\r"), end):
+                return True  # lines of base64: each says little by itself
+            said = [reading.data for reading in forms.readings(text[start:end])]
+            if end - start < _SHORT_RUN and not any(map(forms.is_compressed, said)):
+                # Most runs are ids: one look at all that they could say.
+                plain = b"\n".join(said).decode("latin-1")
+                if not (
+                    (self._shapes.own and any(map(bytes.isascii, said)))
+                    or SIGNS.search(plain)
+                    or "%" in plain
+                    or "\\" in plain
+                    or self._secrets.may_stand_in(plain)
+                    or self._encoded_may_hold(plain, depth + 1)
+                ):
+                    continue
+            if any(self._bytes_may_hold(data, depth + 1) for data in said):
+                return True
+        return False
+
+    def _bytes_may_hold(self, data: bytes, depth: int) -> bool:
+        """Whether decoded bytes could hold what has to go; nearly all are no text, or no base64."""
+        if depth > _DEPTH:
+            return False
+        if forms.is_compressed(data):
+            return True
+        plain = data.decode("latin-1")
+        shipped = self._shapes.for_text(plain, own=False)
+        if self._secrets.may_stand_in(plain) or any(
+            True for pattern in shipped for _ in pattern.regex.finditer(plain)
+        ):
+            return True
+        try:
+            text = data.decode()
+        except UnicodeDecodeError:
+            return self._encoded_may_hold(plain, depth)
+        return (
+            bool(self._shapes.own)
+            or "\\" in text
+            or _PERCENT.search(text) is not None
+            or self._encoded_may_hold(text, depth)
+        )
 
     def request(self, part: Document) -> Document:
         """A document's `request` part."""
-        if "body_base64" not in part and not self._may_hold(_serialise(part)):
+        if "body_base64" not in part and not self.may_hold(_serialise(part)):
             return part
         before = len(self._findings)
         result = {
@@ -97,12 +173,13 @@ class Search:
             return self._path(value, where)
         if key == "headers":
             return self._headers(value, where)
-        return self._base64(value, where) if key == "body_base64" else self.values(value, where)
+        # No matcher can overlook a digest in a binary body: it is compared by its own.
+        return self._base64(value, where, 1) if key == "body_base64" else self.values(value, where)
 
     def response(self, part: Document) -> Document:
         """A document's `response` part."""
         text = _serialise(part)
-        if '"base64": ' not in text and not self._may_hold(text):
+        if '"base64": ' not in text and not self.may_hold(text):
             return part
         before = len(self._findings)
         result = {
@@ -124,7 +201,7 @@ class Search:
         }
 
     def _chunk_member(self, key: str, value: Any, where: Where) -> Any:
-        return self._base64(value, where) if key == "base64" else self.values(value, where)
+        return self._base64(value, where, 0) if key == "base64" else self.values(value, where)
 
     # ------------------------------------------------------------------ members
 
@@ -171,46 +248,157 @@ class Search:
         media, semicolon, parameters = value.partition(";")
         return media + semicolon + self.text(parameters, where)
 
-    def _base64(self, encoded: str, where: Where) -> str:
+    def _base64(self, encoded: str, where: Where, depth: int) -> str:
         try:
             data = base64.b64decode(encoded, validate=True)
         except binascii.Error:
             return self.text(encoded, where)
-        # Bytes that are no UTF-8 come back as they were.
-        text = data.decode("utf-8", "surrogateescape")
-        redacted = self.text(text, where)
-        if redacted == text:
+        found = self._bytes(data, depth, own=True)
+        if found is None:
             return encoded
-        return base64.b64encode(redacted.encode("utf-8", "surrogateescape")).decode()
+        for rule in found[1]:
+            self._findings.append(finding(rule, where))
+        return base64.b64encode(found[0]).decode()
 
     # ------------------------------------------------------------------ strings
 
     def text(self, text: str, where: Where, *, own: bool = True) -> str:
-        """A string with the known values in it replaced, then what is shaped as a secret."""
-        text = self._secrets.replace(text, lambda rule: self._found(rule, where))
-        for pattern in self._shapes.for_text(text, own=own):
-            text = self._shape(pattern, text, where)
-        return text
-
-    def _found(self, rule: str, where: Where) -> None:
-        self._findings.append(finding(rule, where))
-
-    def _shape(self, pattern: Pattern, text: str, where: Where) -> str:
-        standing = [found.span() for found in PLACEHOLDER.finditer(text)]
+        """A string with what has to go in it replaced."""
+        spans = self.spans(text, own=own)
+        if not spans:
+            return text
         parts: list[str] = []
-        done = at = 0
-        while at <= len(text) and (match := pattern.regex.search(text, at)) is not None:
-            start, end = match.span()
-            inside = next((span for span in standing if span[0] <= start < span[1]), None)
-            if inside is not None or start == end:
-                at = inside[1] if inside else end + 1
-                continue
-            # A placeholder goes whole or not at all.
-            end = max([end, *(span[1] for span in standing if start < span[0] < end)])
-            self._found(pattern.name, where)
-            parts += (text[done:start], placeholder(pattern.name, text[start:end]))
-            done = at = end
+        done = 0
+        for start, end, instead, rule in spans:
+            self._findings.append(finding(rule, where))
+            parts += (text[done:start], instead)
+            done = end
         return "".join(parts) + text[done:]
+
+    def spans(self, text: str, *, own: bool = True) -> list[Span]:
+        """What has to go in a text, in order and without overlaps; `own` looks for the user's
+        patterns too.
+        """
+        return self._spans(text, 0, 0, own)
+
+    def as_it_is(self, text: str) -> list[Span]:
+        """The known values and shipped patterns that stand in a text in no other form."""
+        return self._plain(text, 0, own=False).spans
+
+    def _plain(self, text: str, depth: int, *, own: bool) -> Edit:
+        edit = Edit(text)
+        edit.put(
+            [
+                Span(start, end, self._instead(name, value, depth), name)
+                for start, end, name, value in self._secrets.stand_in(text)
+            ]
+        )
+        for pattern in self._shapes.for_text(edit.text, own=own):
+            edit.put(list(self._shape(pattern, edit.text, depth)))
+        return edit
+
+    def _spans(self, text: str, layer: int, depth: int, own: bool) -> list[Span]:
+        """The spans of a text that stood under `layer` escapes and in `depth` encodings."""
+        edit = self._plain(text, depth, own=own)
+        if layer < _DEPTH and (plain := forms.Unescaped(edit.text)):
+            edit.put(
+                [
+                    Span(*place, _quoted(found.placeholder, edit.text[slice(*place)]), found.rule)
+                    for found in self._spans(plain.text, layer + 1, depth, own)
+                    for place in (plain.source(found.start, found.end),)
+                ]
+            )
+        # After the escapes: base64 in a URL has its marks escaped.
+        if depth < _DEPTH:
+            edit.put(list(self._encoded(edit.text, depth, own)))
+        return edit.spans
+
+    def _instead(self, name: str, value: str, depth: int) -> str:
+        return placeholder(name, value) if depth == 0 else f"REDACTED-{label(name)}"
+
+    def _shape(self, pattern: Pattern, text: str, depth: int) -> Iterator[Span]:
+        standing = [found.span() for found in PLACEHOLDER.finditer(text)]
+        starts = [start for start, _ in standing]
+        at = done = 0
+        while at >= 0:
+            matches = pattern.regex.finditer(text, at)
+            at = -1
+            for match in matches:
+                start, end = match.span()
+                near = bisect_right(starts, start) - 1
+                if near >= 0 and start < standing[near][1]:
+                    at = standing[near][1]  # none begins within a placeholder
+                    break
+                if start < done or start == end:
+                    continue
+                near = bisect_right(starts, end - 1) - 1
+                if near >= 0 and start < starts[near]:
+                    end = max(end, standing[near][1])  # one goes whole or not at all
+                done = end
+                instead = self._instead(pattern.name, text[start:end], depth)
+                yield Span(start, end, instead, pattern.name)
+
+    # ------------------------------------------------------------------ encodings
+
+    def _encoded(self, text: str, depth: int, own: bool) -> Iterator[Span]:
+        """Runs of base64 and hexadecimal digits that say a secret, spelled anew without it."""
+        for start, end in forms.runs(text, self._run):
+            while text.startswith("=", end):
+                end += 1
+            run = text[start:end]
+            rules: list[str] = []
+            # What is replaced moves what follows, so a run that changed is read again.
+            changed = True
+            while changed and len(rules) < _MANY:
+                changed = False
+                for reading in forms.readings(run):
+                    if not self._bytes_may_hold(reading.data, depth + 1):
+                        continue
+                    found = self._bytes(reading.data, depth + 1, own=own)
+                    if found is not None:
+                        run = reading.spelled(found[0])
+                        rules += found[1]
+                        changed = True
+                        break
+            if rules:
+                yield Span(start, end, run, rules[0])
+
+    def _bytes(self, data: bytes, depth: int, *, own: bool) -> tuple[bytes, list[str]] | None:
+        """Bytes without their secrets, and the rules by which they went; None without any."""
+        if forms.is_compressed(data) and depth < _DEPTH:
+            try:
+                plain = forms.decompressed(data)
+            except OverflowError:
+                self.unsearched = True
+                return None
+            if plain is not None:
+                found = self._bytes(plain, depth + 1, own=own)
+                return found and (forms.compressed_like(data, found[0]), found[1])
+        # Bytes that are no UTF-8 come back as they were.
+        text = data.decode("utf-8", "surrogateescape")
+        spans = self._spans(text, 0, depth, own and _is_text(text))
+        if not spans:
+            return None
+        parts: list[str] = []
+        done = 0
+        for span in spans:
+            parts += (text[done : span.start], span.placeholder)
+            done = span.end
+        parts.append(text[done:])
+        return "".join(parts).encode("utf-8", "surrogateescape"), [span.rule for span in spans]
+
+
+_MANY: Final = 1000
+_NO_TEXT: Final = re.compile("[\0-\x08\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def _is_text(text: str) -> bool:
+    return _NO_TEXT.search(text) is None
+
+
+def _quoted(instead: str, source: str) -> str:
+    """Base64 in a place where the source has percent-escapes; a placeholder is safe as it is."""
+    return quote(instead, safe="") if "%" in source else instead
 
 
 def _numbered(name: str) -> Iterator[str]:

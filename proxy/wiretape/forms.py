@@ -1,0 +1,213 @@
+"""The forms that a text may stand in within another, undone so that it can be looked for: the
+escapes of JSON and URLs, base64 and base64url (RFC 4648), hexadecimal digits, gzip and zstd.
+
+Nothing here knows what a secret is. Each form is undone where it could be one, at each alignment,
+and can be put back, so that what holds a placeholder in place of a secret still decodes.
+"""
+
+import base64
+import re
+import zlib
+from bisect import bisect_right
+from collections.abc import Iterator
+from typing import Final
+
+import zstandard
+
+MAX_DECODED: Final = 64 * 1024 * 1024
+"""The most bytes that compressed data is undone to."""
+
+# ------------------------------------------------------------------ escapes
+
+_ESCAPE: Final = re.compile(
+    r"((?:%[0-9A-Fa-f]{2})+)"
+    r"|\\u([dD][89abAB][0-9A-Fa-f]{2})\\u([dD][c-fC-F][0-9A-Fa-f]{2})"
+    r"|\\(?:u([0-9A-Fa-f]{4})|([\"/\\bfnrt]))"
+)
+_SHORT: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+
+
+class Unescaped:
+    """A text with one layer of the escapes of JSON and URLs undone, and where each part of it
+    stands in the text it was made of.
+    """
+
+    __slots__ = ("_at", "_ends", "_starts", "text")
+
+    def __init__(self, source: str) -> None:
+        self._at: list[int] = []
+        self._starts: list[int] = []
+        self._ends: list[int] = []
+        parts: list[str] = []
+        done = length = 0
+        for found in _ESCAPE.finditer(source):
+            start = found.start()
+            parts.append(source[done:start])
+            length += start - done
+            done = found.end()
+            for character, width in _characters(found):
+                self._at.append(length)
+                self._starts.append(start)
+                start += width
+                self._ends.append(start)
+                parts.append(character)
+                length += len(character)
+        parts.append(source[done:])
+        self.text: Final = "".join(parts)
+
+    def __bool__(self) -> bool:
+        """Whether there was an escape at all."""
+        return bool(self._at)
+
+    def source(self, start: int, end: int) -> tuple[int, int]:
+        """Where a part of the text, which is not empty, stands in the source."""
+        first, last = bisect_right(self._at, start) - 1, bisect_right(self._at, end - 1) - 1
+        if first >= 0:
+            inside = self._at[first] == start
+            start = (
+                self._starts[first] if inside else self._ends[first] + start - self._at[first] - 1
+            )
+        if last >= 0:
+            end = self._ends[last] + end - 1 - self._at[last]
+        return start, end
+
+
+def _characters(found: re.Match[str]) -> Iterator[tuple[str, int]]:
+    """What an escape stands for, and the length that each character has in it."""
+    octets, high, low, unit, short = found.groups()
+    if octets:
+        data = bytes.fromhex(octets.replace("%", ""))
+        for character in data.decode("utf-8", "surrogateescape"):
+            yield character, 3 * len(character.encode("utf-8", "surrogateescape"))
+    elif high:
+        pair = bytes.fromhex(high + low).decode("utf-16-be")
+        yield pair, 12
+    elif unit:
+        yield chr(int(unit, 16)), 6
+    else:
+        yield _SHORT.get(short, short), 2
+
+
+# ------------------------------------------------------------------ runs of base64 or hex
+
+_ALPHABET: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_"
+_RUN_OR_NOT: Final = bytes(97 if octet in _ALPHABET else 32 for octet in range(256))
+_TO_STANDARD: Final = bytes.maketrans(b"-_", b"+/")
+# An armour's last line ("-----END …", RFC 7468) begins with marks of base64url and is none of it.
+_LINES: Final = re.compile(r"(?:\r?\n(?!-----)[A-Za-z0-9+/_-]+)+")
+_HEX: Final = re.compile(r"[0-9a-f]{16,}|[0-9A-F]{16,}")
+_LINE: Final = 60
+"""No base64 that is broken into lines has shorter ones (PEM 64, MIME 76)."""
+
+
+def runs(text: str, shortest: int) -> Iterator[tuple[int, int]]:
+    """Where at least `shortest` letters, digits and marks of base64 stand together; lines of base64
+    are one run.
+    """
+    # One octet a character, so that places are the same. Finding a constant is quick.
+    octets = text.encode("ascii", "replace")
+    marked = octets.translate(_RUN_OR_NOT)
+    wanted = b"a" * shortest
+    at = marked.find(wanted)
+    while at >= 0:
+        end = marked.find(b" ", at)
+        end = len(text) if end < 0 else end
+        if end - at >= _LINE and text[end : end + 1] in ("\n", "\r"):
+            more = _LINES.match(text, end)
+            end = more.end() if more else end
+        yield at, end
+        at = marked.find(wanted, end)
+
+
+class Reading:
+    """The bytes that a part of a run says, and how to spell other bytes in its place."""
+
+    __slots__ = ("_run", "_start", "_stop", "data", "is_hex")
+
+    def __init__(self, run: str, start: int, stop: int, data: bytes, *, is_hex: bool) -> None:
+        self._run, self._start, self._stop = run, start, stop
+        self.data = data
+        self.is_hex = is_hex
+
+    def spelled(self, data: bytes) -> str:
+        """The run with `data` in the place of what was read."""
+        old = self._run[self._start : self._stop]
+        if self.is_hex:
+            new = data.hex() if old == old.lower() else data.hex().upper()
+        else:
+            url = "-" in old or "_" in old
+            new = (base64.urlsafe_b64encode if url else base64.b64encode)(data).decode()
+            # Who never pads is told by a length that is no multiple of four, or by the alphabet.
+            if not old.endswith("=") and (url or len(old) % 4):
+                new = new.rstrip("=")
+            line = old.partition("\n")[0]
+            if line != old:
+                end = "\r\n" if line.endswith("\r") else "\n"
+                width = len(line.rstrip("\r"))
+                new = end.join(new[at : at + width] for at in range(0, len(new), width))
+        return self._run[: self._start] + new + self._run[self._stop :]
+
+
+def readings(run: str) -> Iterator[Reading]:
+    """What a run (with the "=" after it) could say: base64 at each of the four places it may begin,
+    hexadecimal digits at each of the two.
+    """
+    for found in _HEX.finditer(run):
+        for start in (found.start(), found.start() + 1):
+            stop = found.end() - (found.end() - start) % 2
+            yield Reading(run, start, stop, bytes.fromhex(run[start:stop]), is_hex=True)
+    plain = run.encode().translate(_TO_STANDARD, b"\r\n=")
+    broken = "\n" in run
+    for skip in range(4):
+        if skip and broken:
+            return
+        cut = plain[skip:]
+        # One letter over says nothing; it stays as it is.
+        over = 1 if len(cut) % 4 == 1 else 0
+        whole = cut[: len(cut) - over]
+        if not whole:
+            return
+        data = base64.b64decode(whole + b"=" * (-len(whole) % 4))
+        yield Reading(run, skip, len(run) - over, data, is_hex=False)
+
+
+# ------------------------------------------------------------------ compressed data
+
+_GZIP: Final = b"\x1f\x8b\x08"
+_ZSTD: Final = b"\x28\xb5\x2f\xfd"
+
+COMPRESSED: Final = ("H4sI", "KLUv/")
+"""How gzip and zstd begin in base64."""
+
+
+def is_compressed(data: bytes) -> bool:
+    """Whether data begins as gzip (RFC 1952) or zstd (RFC 8878) does."""
+    return data.startswith((_GZIP, _ZSTD))
+
+
+def decompressed(data: bytes) -> bytes | None:
+    """What compressed data says; None where it is broken. OverflowError where it is more than
+    `MAX_DECODED` bytes.
+    """
+    try:
+        if data.startswith(_GZIP):
+            inflate = zlib.decompressobj(zlib.MAX_WBITS | 16)
+            plain = inflate.decompress(data, MAX_DECODED + 1)
+        else:
+            with zstandard.ZstdDecompressor().stream_reader(
+                data, read_across_frames=True
+            ) as reader:
+                plain = reader.read(MAX_DECODED + 1)
+    except (zlib.error, zstandard.ZstdError):
+        return None
+    if len(plain) > MAX_DECODED:
+        raise OverflowError
+    return plain
+
+
+def compressed_like(data: bytes, plain: bytes) -> bytes:
+    """`plain` compressed as `data` is; equal bytes for equal bytes."""
+    if data.startswith(_GZIP):
+        deflate = zlib.compressobj(wbits=zlib.MAX_WBITS | 16)
+        return deflate.compress(plain) + deflate.flush()
+    return zstandard.ZstdCompressor().compress(plain)
