@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from wiretape import format as recording_format
 from wiretape import jsontext
 from wiretape.document import from_exchange, from_request, to_exchange
+from wiretape.gate import inspect
 from wiretape.match import Matcher
 from wiretape.match import Path as JsonPath
 from wiretape.model import Chunk, Exchange, Headers, Request, Response
 from wiretape.providers import Providers
 from wiretape.redact import (
     PATTERNS,
-    Finding,
     JsonRule,
     Pattern,
     RedactionRules,
@@ -77,7 +77,7 @@ def redacted(
     again, more = by.document(document, secrets)
     assert (again, more) == (document, ())
     assert by.request(before["request"], secrets) == document["request"]
-    assert by.leaks(recording_format.dumps(document), secrets) == ()
+    assert inspect(recording_format.dumps(document), by, secrets) == ()
     return document, [(finding.rule, finding.where) for finding in findings]
 
 
@@ -168,7 +168,7 @@ def test_the_key_goes_from_binary_bodies_and_the_other_bytes_stay() -> None:
         "POST", "https", "h.example", 443, "/", (("api-key", KEY),), audio + KEY.encode() + audio
     )
     document, findings = redacted(request, answer(audio, (("content-type", "audio/mpeg"),)))
-    stands = placeholder("api-key", KEY).encode()
+    stands = b"REDACTED-api-key"  # a digest could not be overlooked in a binary body
     assert to_exchange(document).request.body == audio + stands + audio
     assert to_exchange(document).response.body == audio
     assert findings[1:] == [("api-key", "request.body_base64")]
@@ -363,6 +363,23 @@ def test_secret_form_fields_go() -> None:
     assert findings == [("form-client-secret", "request.body_text")]
 
 
+@pytest.mark.parametrize("more", [b"", b"\xff\xfe"], ids=["text", "binary"])
+def test_secret_fields_of_a_multipart_body_go(more: bytes) -> None:
+    def body(token: bytes) -> bytes:
+        return (
+            b'--b\r\nContent-Disposition: form-data; name="token"\r\n\r\n' + token + b"\r\n"
+            b'--b\r\nContent-Disposition: form-data; name="note"\r\n\r\nshort\r\n'
+            b'--b\r\nContent-Disposition: form-data; name="file"; filename="token"\r\n'
+            b"Content-Type: text/plain\r\n\r\na" + more + b"\r\n--b--\r\n"
+        )
+
+    headers: Headers = (("content-type", "multipart/form-data; boundary=b"),)
+    request = Request("POST", "https", "h.example", 443, "/", headers, body(b"short"))
+    document, findings = redacted(request)
+    assert to_exchange(document).request.body == body(b"REDACTED-form-token")
+    assert [rule for rule, _ in findings] == ["form-token"]
+
+
 def test_a_redirects_secret_parameters_go() -> None:
     location = f"https://user:pw@store.example/f?X-Amz-Signature={KEY}&b=1#top"
     document, _ = redacted(chat("hi", "test"), answer(b"", (("location", location),)))
@@ -487,7 +504,7 @@ def test_a_placeholder_is_replaced_whole_or_not_at_all() -> None:
     by = Redactor(RedactionRules(patterns=(Pattern("p", re.compile("key: .{4}|RED|aut.*")),)))
     document, _ = redacted(chat(f"key: {STANDS} and {STANDS} end", "test"), by=by)
     content = document["request"]["body"]["messages"][0]["content"]
-    assert content == f"REDACTED-p-{content[11:19]} and {STANDS} end"
+    assert content == f"{placeholder('p', f'key: {STANDS}')} and {STANDS} end"
 
 
 # ---------------------------------------------------------------------- precision
@@ -498,7 +515,7 @@ def test_a_shipped_recording_holds_nothing_to_redact(name: str) -> None:
     document = recording_format.loads((RECORDINGS / name).read_bytes())
     assert redactor.document(document) == (document, ())
     assert redactor.request(document["request"]) is document["request"]
-    assert redactor.leaks((RECORDINGS / name).read_text()) == ()
+    assert inspect((RECORDINGS / name).read_text(), redactor) == ()
 
 
 def test_ids_numbers_hashes_and_prose_stay() -> None:
@@ -599,36 +616,6 @@ def test_a_log_line_loses_known_values_and_patterns() -> None:
 def test_a_log_line_loses_what_it_names(line: str, expected: str) -> None:
     assert redactor.text(line) == expected
     assert redactor.text(expected) == expected
-
-
-def test_the_gate_tells_rule_and_place_of_what_still_stands() -> None:
-    request = chat(f"my key is {KEY}")
-    text = recording_format.dumps(from_exchange(Exchange(request, answer(b"{}"))))
-    assert redactor.leaks(text, redactor.secrets(request)) == (
-        Finding("authorization", "request.headers.authorization"),
-        Finding("authorization", "request.body.messages[0].content"),
-    )
-
-
-def test_the_gate_finds_what_redaction_leaves_alone() -> None:
-    document, _ = redactor.document(from_exchange(Exchange(chat("hi"), answer(b"{}"))))
-    document["response"]["body"]["__type__"] = KEY
-    text = recording_format.dumps(document)
-    assert redactor.leaks(text, redactor.secrets(chat("hi"))) == (Finding("authorization", "file"),)
-
-
-def test_the_gate_finds_a_key_in_a_text_that_is_no_recording() -> None:
-    assert redactor.leaks(f"half a file: {KEY}", redactor.secrets(chat("hi"))) == (
-        Finding("authorization", "file"),
-    )
-    assert redactor.leaks(f'{{"key": "{KEY}"}}') == (Finding("together-key", "file"),)
-
-
-def test_the_gate_lets_a_public_value_pass() -> None:
-    by = Redactor(RedactionRules(values=(("MODEL", "meta/llama-3.3-70b"),)))
-    request = chat("hi", "test", model="meta/llama-3.3-70b")
-    document, _ = by.document(from_exchange(Exchange(request, answer(b"{}"))))
-    assert by.leaks(recording_format.dumps(document)) == ()
 
 
 def test_nothing_shows_a_configured_value() -> None:

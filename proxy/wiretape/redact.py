@@ -18,9 +18,9 @@ and what frames it stay, so a document stays one. Redacting twice is redacting o
 import re
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
-from . import jsontext
+from . import joined
 from .credentials import Known, Secrets, of_header, of_query
 from .document import Document
 from .keyshapes import PATTERNS, Pattern
@@ -30,6 +30,7 @@ from .places import Places
 from .redactrules import (
     KEEP_REQUEST_HEADERS,
     KEEP_RESPONSE_HEADERS,
+    SECRET_ENV,
     SECRET_HEADERS,
     SECRET_QUERY,
     Finding,
@@ -44,6 +45,7 @@ __all__ = [
     "KEEP_RESPONSE_HEADERS",
     "PATTERNS",
     "PLACEHOLDER",
+    "SECRET_ENV",
     "SECRET_HEADERS",
     "SECRET_QUERY",
     "Finding",
@@ -119,7 +121,10 @@ class Redactor:
         search = Search(self._shapes, known, findings)
         redacted = {
             "request": search.request(places.request(self._kept_request(request))),
-            "response": search.response(places.response(self._kept_response(response))),
+            "response": search.response(
+                # First what is cut up over the chunks: its pieces say nothing by themselves.
+                joined.redact(places.response(self._kept_response(response)), search, findings)
+            ),
         }
         for key, value in document.items():
             if key not in ("request", "response", "wiretape", "recorded_at"):
@@ -145,26 +150,17 @@ class Redactor:
         text = _SCHEME_IN_TEXT.sub(_instead("authorization", is_strong), text)
         return Search(self._shapes, self._known(secrets, None), []).text(text, ())
 
-    def leaks(self, text: str, secrets: Secrets | None = None) -> tuple[Finding, ...]:
-        """What is still secret in the text of a finished recording: it must not be written then.
-
-        The text is searched as the document it says, which tells the place, and as it is.
+    def known_in(self, document: Any, secrets: Secrets | None = None) -> Secrets:
+        """The known values to look for in a document; those that its request makes public are not
+        among them.
         """
-        known = self._known(secrets, None)
-        if not self._shapes.may_stand_in(text) and not known.may_stand_in(text):
-            return ()
-        try:
-            document = jsontext.parse(text)
-            _, found = self.document(document, secrets)
-            if found:
-                return found
-            known = self._known(secrets, document["request"])
-        except (ValueError, KeyError, TypeError, AttributeError):
-            pass  # no recording, but a text all the same
-        findings: list[Finding] = []
-        # The user's patterns are written for what strings say, and may well fit JSON itself.
-        Search(self._shapes, known, findings).text(text, ("file",), own=False)
-        return tuple(findings)
+        request = document.get("request") if isinstance(document, dict) else None
+        public = isinstance(request, dict) and isinstance(request.get("url"), str)
+        return self._known(secrets, request if public else None)
+
+    def search(self, known: Secrets, findings: list[Finding] | None = None) -> Search:
+        """A search for known values and patterns."""
+        return Search(self._shapes, known, [] if findings is None else findings)
 
 
 class _Kept:
