@@ -5,23 +5,30 @@ client nor its stream ever waits for it.
 """
 
 import asyncio
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
 from . import format as recording_format
+from . import gate
 from .document import from_exchange, from_request
 from .errors import WiretapeError
 from .library import Library
-from .model import Exchange, Request
+from .model import Exchange, Request, Response
 from .providers import Providers
 from .recorder import Outcome, Recorder
-from .redact import Redactor
+from .redact import Redactor, Secrets
 from .replay import plain_request, row_of
 from .report import Outcome as RowOutcome
 from .report import Report, Row
+
+log = logging.getLogger(__name__)
+
+DEFER_SECONDS: Final = 0.05
+"""A client's next request comes right after an answer: the file waits until it is sent."""
 
 NOT_RECORDED: Final = frozenset((401, 403, 407, 408, 425, 429))
 """Answers that say nothing about the request but of the key or the moment; 5xx are the same."""
@@ -48,13 +55,23 @@ class Intake:
         self._clock = clock
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="wiretape-intake")
         self._pending: set[asyncio.Future[None]] = set()
+        self._waiting: list[tuple[Recorder, Outcome, float]] = []
+        self._timer: asyncio.TimerHandle | None = None
 
     def put(self, recorder: Recorder, outcome: Outcome, at: float) -> None:
         """An exchange has ended; `at` is seconds after its request was sent."""
-        loop = asyncio.get_running_loop()
-        work = loop.run_in_executor(self._worker, self._keep, recorder, outcome, at, loop)
-        self._pending.add(work)
-        work.add_done_callback(self._pending.discard)
+        self._waiting.append((recorder, outcome, at))
+        if self._timer is None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(DEFER_SECONDS, self._begin, loop)
+
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer = None
+        for item in self._waiting:
+            work = loop.run_in_executor(self._worker, self._keep, *item, loop)
+            self._pending.add(work)
+            work.add_done_callback(self._pending.discard)
+        self._waiting.clear()
 
     def tell(self, request: Request, outcome: RowOutcome, note: str) -> None:
         """Report an exchange of which there is nothing to keep."""
@@ -68,6 +85,9 @@ class Intake:
 
     async def drain(self) -> None:
         """Wait until everything put is kept or refused."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._begin(asyncio.get_running_loop())
         while self._pending:
             await asyncio.gather(*self._pending)
 
@@ -78,7 +98,15 @@ class Intake:
     def _keep(
         self, recorder: Recorder, outcome: Outcome, at: float, loop: asyncio.AbstractEventLoop
     ) -> None:
-        row = self._row(recorder, outcome, at)
+        try:
+            row = self._row(recorder, outcome, at)
+        except Exception as error:
+            # A fault of ours: the run fails and says so; the fault's own words may hold anything.
+            log.debug("an exchange could not be kept", exc_info=True)
+            host = recorder.request.host
+            provider = self._providers.find(host, recorder.request.port)
+            note = f"not written: wiretape failed inside ({type(error).__name__}); -v shows where"
+            row = Row("refused", provider.name if provider else host, "an", "exchange", note=note)
         loop.call_soon_threadsafe(self._report.add, row)
 
     def _row(self, recorder: Recorder, outcome: Outcome, at: float) -> Row:
@@ -105,14 +133,40 @@ class Intake:
             return replace(row, note=note)
         smaller, files = recording_format.externalise(document)
         text = recording_format.dumps(smaller)
-        leaks = self._redactor.leaks(text, secrets)
-        if leaks:
-            note = f"not written: {leaks[0].rule} still stands in {leaks[0].where}"
-            return replace(row, outcome="refused", note=note)
+        leak = self._leak(request, response, text, files, secrets)
+        if leak and self._redactor.rules.gate == "refuse":
+            return replace(row, outcome="refused", note=f"not written: {leak}")
         try:
             entry = self.library.write(smaller, text, files)
         except WiretapeError as error:
             note = self._redactor.text(f"not written: {error}", secrets)
             return replace(row, outcome="refused", note=note)
         self._report.redactions.update(finding.rule for finding in findings)
-        return replace(row, outcome="recorded", recording=entry.name)
+        row = replace(row, outcome="recorded", recording=entry.name)
+        return replace(row, note=f"written although {leak}") if leak else row
+
+    def _leak(
+        self,
+        request: Request,
+        response: Response,
+        text: str,
+        files: Mapping[str, bytes],
+        secrets: Secrets,
+    ) -> str | None:
+        """The first thing that must not be written, as a note on a row: never the value."""
+        leaks = (
+            gate.unsearchable(request, response, self._redactor)
+            or gate.inspect(text, self._redactor, secrets)
+            or tuple(
+                leak
+                for data in files.values()
+                for leak in gate.inspect_bytes(data, self._redactor, secrets)
+            )
+        )
+        if not leaks:
+            return None
+        first, more = leaks[0], len(leaks) - 1
+        what = first.masked if first.rule == "unsearched" else f"{first.rule} still stands"
+        place = f" in {first.where or 'a side file'}"
+        rest = f" (and {more} more)" if more else ""
+        return f"{what}{place}{rest}; in config.yaml: {first.remedy}"

@@ -193,8 +193,8 @@ async def run(settings: Settings, command: Sequence[str], report: Report) -> int
     """Carry out a run and give its exit status; WiretapeError where it could not begin."""
     program = _find(command, settings.environ) if command else None
     authority = Authority.load_or_create(state_dir())
-    if authority.notice:
-        report.notice(authority.notice)
+    for notice in (*settings.config.notices, *filter(None, [authority.notice])):
+        report.notice(notice)
     door: Door = (_Replay if settings.mode == "replay" else _Record)(settings, report, authority)
     stop, hurry = asyncio.Event(), asyncio.Event()
     signals: list[int] = []

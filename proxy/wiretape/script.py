@@ -70,6 +70,8 @@ class Script:
         report = self._report = Report(self._mode)
         report.listen = lambda row: log.info("wiretape: %s", line(row))
         report.notify = lambda text: log.warning("wiretape: %s", text)
+        for notice in config.notices:
+            report.notice(notice)
         library = Library(
             Path(chosen.wiretape_recordings or config.recordings),
             config.matcher,
