@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from . import __version__
+from . import __version__, cli_scan
 from .errors import ConfigError, WiretapeError
 
 if TYPE_CHECKING:
@@ -283,3 +283,6 @@ def _guarded(work: Callable[[], int]) -> None:
 def _fail(error: WiretapeError) -> None:
     for text in str(error).splitlines():
         click.echo(f"wiretape: {text}", err=True)
+
+
+cli_scan.register(main, _guarded)
