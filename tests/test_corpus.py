@@ -195,19 +195,11 @@ def test_the_search_finds_every_secret_before_redaction() -> None:
 
 
 def test_no_secret_is_left(kept: list[Kept]) -> None:
-    missed = [_leak(one) for one in kept if one.leaks and not one.positive.gap]
+    missed = [_leak(one) for one in kept if one.leaks]
     refused = sum(one.refused for one in kept)
     recall = 1 - len(missed) / len(kept)
     print(f"\nrecall {recall:.4f} ({len(kept)} positives, {refused} of them refused by the gate)")
     assert recall >= RECALL, _told(missed)
-
-
-@pytest.mark.xfail(
-    reason="A key's shape begins where a word does ('task-' is not 'sk-'), so one that nothing"
-    " parts from the letters before it is not seen, even where those were another secret."
-)
-def test_no_secret_that_directly_follows_another_is_left(kept: list[Kept]) -> None:
-    assert [_leak(one) for one in kept if one.leaks and one.positive.gap] == []
 
 
 def _leak(kept: Kept) -> str:

@@ -23,3 +23,11 @@ def test_nothing_to_put_changes_nothing() -> None:
     edit = Edit("one")
     edit.put([])
     assert (edit.text, edit.spans) == ("one", [])
+
+
+def test_gaps_are_what_lies_beside_what_was_replaced() -> None:
+    edit = Edit("one KEY two KEY")
+    assert edit.gaps() == []
+    edit.put([Span(4, 7, "X", "r"), Span(12, 15, "LONGER", "r")])
+    assert edit.text == "one X two LONGER"
+    assert [edit.text[start:end] for start, end in edit.gaps()] == ["one ", " two "]

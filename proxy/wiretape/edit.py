@@ -21,6 +21,15 @@ class Edit:
         self.text = text
         self.spans: list[Span] = []
 
+    def gaps(self) -> list[tuple[int, int]]:
+        """The stretches of the text as it is now that lie beside what was replaced."""
+        result, at, shift = list[tuple[int, int]](), 0, 0
+        for span in self.spans:
+            result.append((at, span.start + shift))
+            shift += len(span.placeholder) - (span.end - span.start)
+            at = span.end + shift
+        return [gap for gap in [*result, (at, len(self.text))] if gap[0] < gap[1]] if result else []
+
     def put(self, found: list[Span]) -> None:
         """Replace spans of the text as it is now: in order, apart from one another, each holding
         what was replaced before whole or not at all.

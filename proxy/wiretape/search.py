@@ -295,7 +295,22 @@ class Search:
         )
         for pattern in self._shapes.for_text(edit.text, own=own):
             edit.put(list(self._shape(pattern, edit.text, depth)))
+        while edit.spans and (beside := self._beside(edit, depth)):
+            edit.put(beside)
         return edit
+
+    def _beside(self, edit: Edit, depth: int) -> list[Span]:
+        """Keys that nothing parts from another secret: a shape has its borders where that ended."""
+        for start, end in edit.gaps():
+            gap = edit.text[start:end]
+            for pattern in self._shapes.for_text(gap, own=False):
+                found = list(self._shape(pattern, gap, depth))
+                if found:
+                    return [
+                        Span(start + one.start, start + one.end, one.placeholder, one.rule)
+                        for one in found
+                    ]
+        return []
 
     def _spans(self, text: str, layer: int, depth: int, own: bool) -> list[Span]:
         """The spans of a text that stood under `layer` escapes and in `depth` encodings."""
