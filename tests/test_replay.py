@@ -69,6 +69,34 @@ def test_each_event_is_one_chunk_through_every_door(
     assert len(upstream.requests) == 1
 
 
+def test_chunks_larger_than_a_read_are_whole_through_every_door(
+    wiretape: Wiretape, upstream: Upstream, clean_env: dict[str, str], state: Path, tmp_path: Path
+) -> None:
+    events = [b"data: " + b"%06d " % n * (n % 3000) + b"\n\n" for n in range(1, 400, 7)]
+    events += [b"data: " + b"x" * 200_000 + b"\n\n", b"data: [DONE]\n\n"]
+    upstream.script(CHAT, Answer(headers=STREAM, chunks=events))
+    wiretape("record", *options(upstream, tmp_path / "r"), "--", *curl(CHAT, BODY, HOST, "-o", "x"))
+    for mode in ("replay", "auto"):
+        with serving([mode, *options(upstream, tmp_path / "r")], clean_env, tmp_path) as (_, ready):
+            got = chunks_of(port_of(ready), state / "mitmproxy-ca-cert.pem")
+        assert [len(chunk) for chunk in got] == [len(event) for event in events], mode
+        assert got == events
+    assert len(upstream.requests) == 1
+
+
+def test_a_client_of_http_1_0_gets_the_stream_without_chunks(
+    recorded: Path, clean_env: dict[str, str], tmp_path: Path
+) -> None:
+    with serving(["replay", "-r", recorded], clean_env, tmp_path) as (_, ready):
+        client = ["curl", "-sSN", "--http1.0", f"http://127.0.0.1:{port_of(ready)}/{HOST}{CHAT}"]
+        client += ["-H", "content-type: application/json", "--data-raw", BODY, "-i"]
+        done = subprocess.run(client, env=clean_env, capture_output=True, timeout=20)
+    head, _, body = done.stdout.partition(b"\r\n\r\n")
+    assert b"200 OK" in head
+    assert b"transfer-encoding" not in head.lower()
+    assert body == b"".join(EVENTS)
+
+
 def test_the_run_needs_no_network_and_resolves_no_name(
     recorded: Path, wiretape: Wiretape, tmp_path: Path
 ) -> None:

@@ -114,7 +114,7 @@ def _in_json(
     searched = recorded == () and not any(sign in text for sign in forms.COMPRESSED)
     may_hold = not searched and (bool(recorded) or search.may_hold(text))
     told: set[tuple[str, str]] = set()
-    if may_hold or _NAMED.search(text):
+    if may_hold or _may_name(text):
         lines = _Lines(text)
         for where, name, value in _leaves(document):
             # Which strings of a recording the user's patterns are for, redaction knows.
@@ -152,6 +152,28 @@ def _at_places(
             yield Leak(rule, place, lines.at(value), masked(value), _remedy(where, rule))
     for place, rule in sorted(left):
         yield Leak(rule, place, 1, "…", _remedy((), rule))
+
+
+def _may_name(text: str) -> bool:
+    """Whether a string of a JSON text could be the name of a credential; False is certain.
+
+    Nearly every recording speaks of tokens: each string that has such a word is looked at once.
+    """
+    lower = text.lower()
+    if len(lower) != len(text):
+        return True  # a few letters are two in lower case, and places are not the same then
+    seen = set()
+    for word in _NAMING:
+        at = lower.find(word)
+        while at >= 0:
+            start, end = text.rfind('"', 0, at), text.find('"', at)
+            # What is longer is prose.
+            if 0 <= end - start <= _LONGEST_NAME and (name := text[start + 1 : end]) not in seen:
+                seen.add(name)
+                if "\\" in name or is_credential(name):
+                    return True
+            at = lower.find(word, at + len(word))
+    return False
 
 
 def _in_recording(
@@ -283,9 +305,18 @@ def _at_spans(text: str, found: Iterable[tuple[int, int, str]]) -> Iterator[Leak
 
 # ------------------------------------------------------------------ names of credentials
 
-_NAMED: Final = re.compile(
-    r"key|secret|token|passw|passphrase|authorization|credential|cookie", re.IGNORECASE
+_NAMING: Final = (
+    "key",
+    "secret",
+    "token",
+    "passw",
+    "passphrase",
+    "authorization",
+    "credential",
+    "cookie",
 )
+_NAMED: Final = re.compile("|".join(_NAMING), re.IGNORECASE)
+_LONGEST_NAME: Final = 200
 _WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _LAST: Final = frozenset(
     ("apikey", "authorization", "cookie", "credential", "credentials", "passphrase", "passwd")

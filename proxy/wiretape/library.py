@@ -92,6 +92,8 @@ class Library:
         self._by_endpoint: dict[tuple[str, str, str], list[Entry]] = {}
         self._seen = _Seen()
         self._rewritten: set[str] = set()
+        # The next take of a key to try: a million takes are not to be looked for one by one.
+        self._takes: dict[str, int] = {}
         self._lock = FileLock(self._lock_file(), timeout=_LOCK_SECONDS)
         self._marker: Path | None = None
         # Files younger than this are the work of another run that is still recording.
@@ -306,9 +308,10 @@ class Library:
                 self._by_endpoint[entry.endpoint].remove(entry)
                 self._count -= 1
             self._entries[key] = kept
-        for take in range(1, 1_000_000):
+        for take in range(self._takes.get(key, 1), 1_000_000):
             path = folder / (f"{key[:12]}.json" if take == 1 else f"{key[:12]}.{take}.json")
             if path in void or not path.exists():
+                self._takes[key] = take + 1
                 return path, [other for other in void if other != path]
         raise StoreError(f"{folder}: a million takes of one request")
 
@@ -343,23 +346,16 @@ def endpoint_slug(document: Document) -> str:
 
 def _write(path: Path, data: bytes) -> None:
     """Write a file so that a crash leaves the old one or the new one, whole."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
+    temporary = path.with_name(f".{token_hex(8)}.tmp")
+    # The system applies the user's umask here.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    handle = os.open(temporary, flags, 0o644)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644 & ~_UMASK)
         os.replace(temporary, path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-_UMASK: Final = _umask()

@@ -7,7 +7,7 @@ request out, so where nothing may go out `server_connect` says so again.
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from time import perf_counter
 from typing import Final
 
@@ -26,8 +26,7 @@ from .replay import (
     Tickets,
     base_url_place,
     miss_body,
-    played_row,
-    row_of,
+    missed_row,
 )
 from .report import Report
 
@@ -38,6 +37,7 @@ BASE_URL_HOST: Final = "wiretape.invalid"
 
 _RECORDER: Final = "wiretape.recorder"
 _STARTED: Final = "wiretape.started"
+_SIZES: Final = "wiretape.sizes"
 _CONTENT: Final = (("content-type", "application/json"),)
 
 
@@ -183,22 +183,14 @@ class Addon:
         played = replayer.play(asked)
         if played is not None:
             assert self.tickets is not None
-            row = played_row(asked, self.providers, played)
-            self._to_engine(flow, request, self.tickets.issue(played, row))
+            self._to_engine(flow, request, self.tickets.issue(played, asked))
+            if played.response.streaming:
+                flow.metadata[_SIZES] = [len(c.data) for c in played.response.chunks if c.data]
             return True
         if self.intake is not None:
             return False
         miss = replayer.explain(asked)
-        self.report.add(
-            row_of(
-                request,
-                self.providers,
-                asked.shown,
-                outcome="missed",
-                status=MISS_STATUS,
-                miss=miss,
-            )
-        )
+        self.report.add(missed_row(asked, miss))
         provider = self.providers.find(request.host, request.port)
         flow.response = _response(MISS_STATUS, MISS_HEADERS, miss_body(miss, provider))
         return True
@@ -231,7 +223,8 @@ class Addon:
         assert flow.response is not None
         recorder: Recorder | None = flow.metadata.get(_RECORDER)
         if recorder is None:
-            flow.response.stream = True
+            sizes = flow.metadata.pop(_SIZES, None)
+            flow.response.stream = True if sizes is None else _rejoined(sizes)
             return
         started: float = flow.metadata[_STARTED]
         recorder.start(flow.response.status_code, _headers(flow.response), perf_counter() - started)
@@ -297,6 +290,27 @@ class Addon:
         # Flows sit in reference cycles until the collector comes; their bodies need not.
         if flow.response is not None:
             flow.response.stream = False
+
+
+def _rejoined(sizes: list[int]) -> Callable[[bytes], list[bytes]]:
+    """Gives the engine's chunks whole again: mitmproxy cuts them where a read of 64 KiB ends."""
+    left, buffer = iter(sizes), bytearray()
+    size = next(left, None)
+
+    def join(data: bytes) -> list[bytes]:
+        nonlocal size
+        buffer.extend(data)
+        whole = []
+        while size is not None and len(buffer) >= size:
+            whole.append(bytes(buffer[:size]))
+            del buffer[:size]
+            size = next(left, None)
+        if size is None and buffer:
+            whole.append(bytes(buffer))
+            buffer.clear()
+        return whole
+
+    return join
 
 
 def _request_of(flow: http.HTTPFlow) -> Request:

@@ -2,7 +2,6 @@
 `mitm.py`.
 """
 
-from collections import OrderedDict
 from dataclasses import dataclass, replace
 from secrets import token_hex
 from typing import Final
@@ -22,18 +21,17 @@ from .report import Report, Row
 MISS_STATUS: Final = 404
 """No SDK retries a 404: they retry 408, 409, 429 and 5xx."""
 
-_SHOWN: Final[tuple[str, ...]] = ("url", "endpoint", "model")
-_MEMO: Final = 1024
-_MEMO_BODY: Final = 64 * 1024
-
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A live request, its canonical form, and what of its redacted document may be shown."""
+    """A live request, its canonical form, and what may be told of it: no secret stands in that."""
 
     request: Request
     canonical: Canonical
-    shown: Document
+    url: str
+    path: str
+    model: str | None
+    provider: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,25 +58,25 @@ class Replayer:
         self.providers: Final = providers
         self._player = player
         self._redactor = redactor
-        # What the latest requests said: a test suite asks the same things again and again.
-        self._memo: OrderedDict[Request, Asked] = OrderedDict()
 
     def ask(self, request: Request) -> Asked:
         """What a live request says, redacted as its recording was."""
-        asked = self._memo.get(request)
-        if asked is not None:
-            self._memo.move_to_end(request)
-            return asked
         document = self._redactor.request(
             from_request(plain_request(request)), self._redactor.secrets(request)
         )
-        shown = {name: document[name] for name in _SHOWN if name in document}
-        asked = Asked(request, self.library.matched(document), shown)
-        if len(request.body) <= _MEMO_BODY:
-            self._memo[request] = asked
-            if len(self._memo) > _MEMO:
-                self._memo.popitem(last=False)
-        return asked
+        provider = self.providers.find(request.host, request.port)
+        return Asked(
+            request,
+            self.library.matched(document),
+            document["url"],
+            document["endpoint"],
+            document.get("model"),
+            provider.name if provider else request.host,
+        )
+
+    def told(self, text: str) -> str:
+        """A text fit to be shown."""
+        return self._redactor.text(text)
 
     def play(self, asked: Asked) -> Played | None:
         """The next take of the recording that answers, or None."""
@@ -103,7 +101,7 @@ class Replayer:
 
     def explain(self, asked: Asked) -> Miss:
         """Why `play` gave nothing."""
-        canonical, url = asked.canonical, asked.shown["url"]
+        canonical, url = asked.canonical, asked.url
         takes = self.library.takes(canonical.key)
         if takes:
             return Miss(asked.request.method, url, "takes-used", takes[-1].name)
@@ -138,15 +136,15 @@ class Tickets:
     """Hands a played answer from mitmproxy to the engine; a ticket is good once."""
 
     def __init__(self) -> None:
-        self._issued: dict[str, tuple[Played, Row]] = {}
+        self._issued: dict[str, tuple[Played, Asked]] = {}
 
-    def issue(self, played: Played, row: Row) -> str:
+    def issue(self, played: Played, asked: Asked) -> str:
         """A ticket that no other user of this machine can guess."""
         ticket = token_hex(16)
-        self._issued[ticket] = (played, row)
+        self._issued[ticket] = (played, asked)
         return ticket
 
-    def take(self, ticket: str) -> tuple[Played, Row] | None:
+    def take(self, ticket: str) -> tuple[Played, Asked] | None:
         """What a ticket was issued for."""
         return self._issued.pop(ticket, None)
 
@@ -164,17 +162,40 @@ def base_url_place(raw: str) -> tuple[str, str, int, str]:
     return split_url(f"{scheme}://{authority}/{rest}")
 
 
-def played_row(asked: Asked, providers: Providers, played: Played) -> Row:
-    """The row of an answer that is about to be played; its times come when it has been."""
+def played_row(
+    asked: Asked,
+    played: Played,
+    first_chunk: float | None = None,
+    duration: float | None = None,
+    note: str | None = None,
+) -> Row:
+    """The row of an answer that is played; it has times when it has been."""
     response = played.response
-    return row_of(
-        asked.request,
-        providers,
-        asked.shown,
-        outcome="replayed",
+    return Row(
+        "replayed",
+        asked.provider,
+        asked.request.method,
+        asked.path,
+        asked.model,
         status=response.status,
         chunks=len(response.chunks) if response.streaming else None,
+        first_chunk=first_chunk,
+        duration=duration,
         recording=played.entry.name,
+        note=note,
+    )
+
+
+def missed_row(asked: Asked, miss: Miss) -> Row:
+    """The row of a request that no recording answers."""
+    return Row(
+        "missed",
+        asked.provider,
+        asked.request.method,
+        asked.path,
+        asked.model,
+        status=MISS_STATUS,
+        miss=miss,
     )
 
 

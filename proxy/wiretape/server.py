@@ -8,13 +8,14 @@ the recording's pace.
 import asyncio
 import logging
 import socket
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import lru_cache
 from time import perf_counter
 from typing import Final
 from urllib.parse import quote
 from weakref import WeakKeyDictionary
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from aiohttp.http_writer import StreamWriter
 from multidict import CIMultiDict
 
@@ -30,8 +31,8 @@ from .replay import (
     Tickets,
     base_url_place,
     miss_body,
+    missed_row,
     played_row,
-    row_of,
 )
 from .report import Row
 
@@ -39,6 +40,9 @@ log = logging.getLogger(__name__)
 
 MAX_REQUEST_BYTES: Final = 1 << 30
 _READY: Final = 256
+_READY_BYTES: Final = 1 << 20
+_MEMO: Final = 1024
+_MEMO_BODY: Final = 64 * 1024
 JSON: Final = (("content-type", "application/json"),)
 _BODILESS: Final = frozenset((204, 304))
 # What wiretape writes itself, for this connection and this body.
@@ -68,9 +72,9 @@ class Handler:
         self._pace = pace
         self._tickets = tickets
         self._ready: dict[str, tuple[Response, bytes]] = {}
+        self._asked: dict[object, Asked] = {}
         self._under_way = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._idle: asyncio.Event | None = None
         self.tunnels: Final[WeakKeyDictionary[asyncio.BaseTransport, Origin]] = WeakKeyDictionary()
 
     def server(self) -> web.Server:
@@ -96,6 +100,8 @@ class Handler:
         known = self._ready.get(played.entry.name)
         if known is None or known[0] is not played.response:
             known = (played.response, _in_chunks(played.response))
+            if len(known[1]) > _READY_BYTES:
+                return known[1]
             self._ready[played.entry.name] = known
             if len(self._ready) > _READY:
                 del self._ready[next(iter(self._ready))]
@@ -103,12 +109,13 @@ class Handler:
 
     async def idle(self) -> None:
         """Wait until no answer is under way."""
-        await self._idle.wait()
+        if self._under_way:
+            self._idle = asyncio.Event()
+            await self._idle.wait()
 
     async def handle(self, http: web.BaseRequest) -> web.StreamResponse:
         """One request. Nothing here opens a connection: what is not recorded is a miss."""
         self._under_way += 1
-        self._idle.clear()
         try:
             return await self._answer(http)
         except Exception as error:
@@ -117,68 +124,65 @@ class Handler:
             return self._failed(http, error)
         finally:
             self._under_way -= 1
-            if not self._under_way:
+            if not self._under_way and self._idle is not None:
                 self._idle.set()
 
     async def _answer(self, http: web.BaseRequest) -> web.StreamResponse:
-        loop = asyncio.get_running_loop()
-        started = loop.time()
-        try:
-            request = await self._request(http)
-        except BadTarget as error:
-            body = error_body("openai", 403, f"wiretape: {error}", "wiretape_refused")
-            return _whole(403, JSON, body)
-        ticket = http.headers.get("x-wiretape-ticket")
-        if self._tickets is not None and ticket is not None:
-            issued = self._tickets.take(ticket)
+        started = asyncio.get_running_loop().time()
+        if self._tickets is not None:
+            issued = self._tickets.take(http.headers.get("x-wiretape-ticket", ""))
             if issued is not None:
                 return await self._play(http, *issued, started)
-        replayer = self._replayer
-        asked = replayer.ask(request)
-        played = replayer.play(asked)
+        try:
+            asked = await self._ask(http)
+        except BadTarget as error:
+            body = error_body("openai", 403, f"wiretape: {error}", "wiretape_refused")
+            return _whole(403, _headers(JSON), body)
+        played = self._replayer.play(asked)
         if played is None:
             return self._miss(asked)
-        row = played_row(asked, replayer.providers, played)
-        return await self._play(http, played, row, started)
+        return await self._play(http, played, asked, started)
 
     def _failed(self, http: web.BaseRequest, error: Exception) -> web.StreamResponse:
         note = f"wiretape failed inside ({type(error).__name__}); -v shows where"
-        path = http.path.partition("?")[0]
+        path = self._replayer.told(http.path.partition("?")[0])
         self._replayer.report.add(Row("failed", "wiretape", http.method, path, note=note))
-        return _whole(500, JSON, error_body("openai", 500, note, "wiretape_error"))
+        return _whole(500, _headers(JSON), error_body("openai", 500, note, "wiretape_error"))
 
     def _miss(self, asked: Asked) -> web.StreamResponse:
         replayer, request = self._replayer, asked.request
         miss = replayer.explain(asked)
         provider = replayer.providers.find(request.host, request.port)
-        replayer.report.add(
-            row_of(
-                request,
-                replayer.providers,
-                asked.shown,
-                outcome="missed",
-                status=MISS_STATUS,
-                miss=miss,
-            )
-        )
-        return _whole(MISS_STATUS, MISS_HEADERS, miss_body(miss, provider))
+        replayer.report.add(missed_row(asked, miss))
+        return _whole(MISS_STATUS, _headers(MISS_HEADERS), miss_body(miss, provider))
 
-    async def _request(self, http: web.BaseRequest) -> Request:
-        scheme, host, port, target = self._place(http)
+    async def _ask(self, http: web.BaseRequest) -> Asked:
+        body = b""
         if http.can_read_body:
-            _acknowledge(http.transport)
+            if not http.content.is_eof():
+                _acknowledge(http.transport)
             body = await http.read()
-        else:
-            body = b""
+        tunnel = self.tunnels.get(http.transport) if http.transport is not None else None
+        # A test suite asks the same things again and again, alike to the last byte.
+        spelled = (tunnel, http.method, http.raw_path, http.raw_headers, body)
+        asked = self._asked.get(spelled)
+        if asked is None:
+            asked = self._replayer.ask(self._request(http, tunnel, body))
+            if len(body) <= _MEMO_BODY:
+                if len(self._asked) >= _MEMO:
+                    del self._asked[next(iter(self._asked))]
+                self._asked[spelled] = asked
+        return asked
+
+    def _request(self, http: web.BaseRequest, tunnel: Origin | None, body: bytes) -> Request:
+        scheme, host, port, target = self._place(http.raw_path, tunnel)
         headers: Headers = tuple(
             (name.decode("latin-1"), value.decode("utf-8", "surrogateescape"))
             for name, value in http.raw_headers
         )
         return Request(http.method, scheme, host, port, target, headers, body)
 
-    def _place(self, http: web.BaseRequest) -> tuple[str, str, int, str]:
-        raw = http.raw_path
-        tunnel = self.tunnels.get(http.transport) if http.transport is not None else None
+    def _place(self, raw: str, tunnel: Origin | None) -> tuple[str, str, int, str]:
         if tunnel is not None and raw.startswith("/"):
             return tunnel.scheme, tunnel.host, tunnel.port, raw
         providers = self._replayer.providers
@@ -194,20 +198,20 @@ class Handler:
         return place
 
     async def _play(
-        self, http: web.BaseRequest, played: Played, row: Row, started: float
+        self, http: web.BaseRequest, played: Played, asked: Asked, started: float
     ) -> web.StreamResponse:
         """Send a recorded answer; `started` is the loop's time when its request came."""
         loop = asyncio.get_running_loop()
         recorded = played.response
         report = self._replayer.report
         due = None if self._pace.is_instant else self._pace.schedule(recorded)
-        headers = (*recorded.headers, ("x-wiretape", f"replay {quote(played.entry.name)}"))
+        headers = _played_headers(recorded.headers, played.entry.name).copy()
         first: float | None = None
         note = None
         sent = 0
         token = object()
         if report.watched and due is not None:
-            report.begin(token, row, perf_counter(), lambda: sent)
+            report.begin(token, played_row(asked, played), perf_counter(), lambda: sent)
         if due is not None:
             await _until(started + due.headers)
         if not recorded.streaming and recorded.end == "complete":
@@ -215,10 +219,12 @@ class Handler:
                 await _until(started + (due.chunks[0] if due.chunks else due.end))
             response: web.StreamResponse = _whole(recorded.status, headers, recorded.body)
         else:
-            response = _streamed(recorded, headers)
+            # HTTP/1.0 has no chunks: there the connection's end is the body's.
+            chunked = http.version >= HttpVersion11
+            response = _streamed(recorded, headers, chunked=chunked)
             try:
                 writer = await response.prepare(http)
-                if due is None and recorded.streaming and isinstance(writer, StreamWriter):
+                if due is None and isinstance(writer, StreamWriter) and writer.chunked:
                     # Framed by us, all chunks leave in one write: five times as many streams.
                     writer.chunked = False
                     await writer.write(self._framed(played))
@@ -241,7 +247,7 @@ class Handler:
             except ConnectionError:
                 note = "the client left"
         report.end(token)
-        report.add(_timed(row, first, loop.time() - started, note))
+        report.add(played_row(asked, played, first, loop.time() - started, note))
         return response
 
 
@@ -263,25 +269,28 @@ def _acknowledge(transport: asyncio.BaseTransport | None) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
 
-def _timed(row: Row, first: float | None, duration: float, note: str | None) -> Row:
-    return replace(row, first_chunk=first, duration=duration, note=note)
-
-
-def _whole(status: int, headers: Headers, body: bytes) -> web.Response:
-    response = web.Response(status=status, headers=_headers(headers))
+def _whole(status: int, headers: CIMultiDict[str], body: bytes) -> web.Response:
+    response = web.Response(status=status, headers=headers)
     if status not in _BODILESS:
         response.body = body
     return response
 
 
-def _streamed(recorded: Response, headers: Headers) -> web.StreamResponse:
-    response = web.StreamResponse(status=recorded.status, headers=_headers(headers))
+def _streamed(
+    recorded: Response, headers: CIMultiDict[str], *, chunked: bool
+) -> web.StreamResponse:
+    response = web.StreamResponse(status=recorded.status, headers=headers)
     if not recorded.streaming:
         # A whole body that was cut: say that more was to come.
         response.content_length = len(recorded.body) + 1
-    elif recorded.status not in _BODILESS:
+    elif chunked and recorded.status not in _BODILESS:
         response.enable_chunked_encoding()
     return response
+
+
+@lru_cache(maxsize=1024)
+def _played_headers(headers: Headers, name: str) -> CIMultiDict[str]:
+    return _headers((*headers, ("x-wiretape", f"replay {quote(name)}")))
 
 
 def _headers(headers: Headers) -> CIMultiDict[str]:

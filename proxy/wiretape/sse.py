@@ -43,6 +43,8 @@ class Splitter:
         return blocks
 
     def _cut(self, *, final: bool) -> list[bytes]:
+        if b"\r" not in self._buffer:
+            return self._cut_at_lf()
         blocks = []
         start = 0
         while True:
@@ -58,6 +60,23 @@ class Splitter:
             start = self._searched = end
         del self._buffer[:start]
         self._searched = max(0, len(self._buffer) - 3)
+        return blocks
+
+    def _cut_at_lf(self) -> list[bytes]:
+        """The same where every line ends in LF, as in nearly all streams."""
+        blocks = []
+        start = 0
+        while True:
+            if self._buffer.startswith(b"\n", start):
+                end = start + 1
+            else:
+                end = self._buffer.find(b"\n\n", max(start, self._searched)) + 2
+                if end < 2:
+                    break
+            blocks.append(bytes(self._buffer[start:end]))
+            start = self._searched = end
+        del self._buffer[:start]
+        self._searched = max(0, len(self._buffer) - 1)
         return blocks
 
 
