@@ -30,6 +30,7 @@ lint: setup
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
+	.venv/bin/wiretape scan recordings
 
 bench: setup
 	$(PYTHON) -m benchmarks $(ARGS)
@@ -40,5 +41,5 @@ lock:
 		--no-header --no-annotate pyproject.toml --group dev -o requirements.lock $(ARGS)
 
 clean:
-	rm -rf .venv .venv-* build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* .cache build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find proxy addons tests benchmarks -type d -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""What wiretape costs, measured against mitmdump and a bare aiohttp server: `make bench`."""

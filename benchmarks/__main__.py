@@ -1,0 +1,108 @@
+"""`python -m benchmarks`: measure, print tables; `--json FILE` keeps the numbers."""
+
+import argparse
+import json
+import os
+import platform
+import ssl
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+
+from wiretape.errors import WiretapeError
+
+from . import pieces, process, recording, replaying, startup
+from .client import Unexpected
+from .outcome import Section, as_json, as_markdown, show
+from .process import CannotStart
+
+MEASURED: Final = "<!-- measured -->"
+"""What stands below this line in docs/benchmarks.md is written by `--markdown`."""
+
+SECTIONS: Final = ("recording", "replay", "start-up", "pieces")
+
+
+def _sections(wanted: list[str], *, quick: bool, folder: Path) -> Iterator[Callable[[], Section]]:
+    cores = process.cores()
+    recorded = recording.QUICK if quick else recording.FULL
+    replayed = replaying.QUICK if quick else replaying.FULL
+    every: dict[str, Callable[[], Section]] = {
+        "recording": lambda: recording.section(recorded, folder, cores),
+        "replay": lambda: replaying.section(replayed, folder, cores),
+        "start-up": lambda: startup.section(2 if quick else 7, folder),
+        "pieces": lambda: pieces.section(0.1 if quick else 0.7),
+    }
+    return (every[name] for name in SECTIONS if not wanted or name in wanted)
+
+
+def _machine() -> dict[str, str | int]:
+    return {
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "system": f"{platform.system()} {platform.machine()}",
+        "cores": os.cpu_count() or 0,
+        "python": platform.python_version(),
+        "openssl": ssl.OPENSSL_VERSION,
+        **{name: version(name) for name in ("wiretape", "mitmproxy", "aiohttp")},
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("sections", nargs="*", help=f"which of {', '.join(SECTIONS)}; default all")
+    parser.add_argument("--quick", action="store_true", help="less often, for a first look")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers to FILE")
+    parser.add_argument(
+        "--markdown",
+        type=Path,
+        metavar="FILE",
+        help=f"write the tables to FILE, below its line {MEASURED} if it has one",
+    )
+    args = parser.parse_args()
+    unknown = [name for name in args.sections if name not in SECTIONS]
+    if unknown:
+        parser.error(f"{unknown[0]}: expected one of {', '.join(SECTIONS)}")
+    try:
+        _run(args.sections, quick=args.quick, markdown=args.markdown, numbers=args.json)
+    except (CannotStart, Unexpected, WiretapeError, TimeoutError) as error:
+        sys.exit(f"benchmarks: {error or 'a server did not answer in time'}")
+
+
+def _run(wanted: list[str], *, quick: bool, markdown: Path | None, numbers: Path | None) -> None:
+    console = Console(width=None if sys.stdout.isatty() else 140)
+    machine = _machine()
+    told = ", ".join(f"{name} {value}" for name, value in machine.items())
+    console.print(told, highlight=False)
+    if hasattr(os, "getloadavg") and os.getloadavg()[0] > 0.5:
+        console.print(
+            f"load average {os.getloadavg()[0]:.1f}: other work uses these cores, trust the ratios",
+            style="yellow",
+        )
+    console.print()
+    started = time.monotonic()
+    done: list[Section] = []
+    with tempfile.TemporaryDirectory(prefix="wiretape-bench-") as folder:
+        for measure in _sections(wanted, quick=quick, folder=Path(folder)):
+            done.append(measure())
+            show(console, done[-1])
+    console.print(f"took {time.monotonic() - started:.0f} s")
+    if numbers is not None:
+        document = {"machine": machine, "sections": [as_json(section) for section in done]}
+        text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+        numbers.write_text(text, encoding="utf-8")
+    if markdown is not None:
+        tables = "\n".join([f"Measured: {told}.\n", *map(as_markdown, done)])
+        before = markdown.read_text(encoding="utf-8") if markdown.exists() else ""
+        kept, marker, _ = before.partition(MEASURED)
+        text = f"{kept}{marker}\n\n{tables}" if marker else tables
+        markdown.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""A provider that does as little as it can: a bare aiohttp server over TLS, in its own process.
+
+While recording it is the upstream (with a delay, each chunk stamped with the time it is written);
+in the replay section it is the limit, reached directly.
+
+    python -m benchmarks.origin STATE_DIR HOST [--delay MS]
+"""
+
+import argparse
+import asyncio
+import time
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+
+from wiretape.authority import Authority
+
+from . import workload
+
+
+async def _stream(http: web.BaseRequest, delay: float) -> web.StreamResponse:
+    """200 chunks, one write each; with a delay each at its own time, and stamped with it."""
+    response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+    response.enable_chunked_encoding()
+    await response.prepare(http)
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    for number in range(workload.CHUNKS):
+        if not delay:
+            await response.write(_CHUNKS[number])
+            continue
+        await asyncio.sleep(max(0.0, started + number * delay - loop.time()))
+        await response.write(workload.chunk(number, time.monotonic_ns()))
+    await response.write_eof()
+    return response
+
+
+_CHUNKS: Final = [workload.chunk(number) for number in range(workload.CHUNKS)]
+_ANSWER: Final = workload.answer(1)
+
+
+async def _serve(state: Path, host: str, delay: float) -> None:
+    async def handle(http: web.BaseRequest) -> web.StreamResponse:
+        body = await http.read()
+        if workload.is_stream(body):
+            return await _stream(http, delay)
+        return web.Response(body=_ANSWER, content_type="application/json")
+
+    context = Authority.load_or_create(state).context(host)
+    loop = asyncio.get_running_loop()
+    server = web.Server(handle, access_log=None)
+    listener = await loop.create_server(server, "127.0.0.1", 0, ssl=context, backlog=1024)
+    print(f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}", flush=True)
+    await listener.serve_forever()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("state", type=Path)
+    parser.add_argument("host")
+    parser.add_argument("--delay", type=float, default=0.0, help="milliseconds between chunks")
+    args = parser.parse_args()
+    asyncio.run(_serve(args.state, args.host, args.delay / 1000))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+"""What happens to one exchange off the wire, in this process: documents, redaction, files."""
+
+import gc
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from statistics import median
+from typing import Final
+
+from wiretape import format as recording_format
+from wiretape import gate
+from wiretape.config import load
+from wiretape.document import from_exchange, from_request, to_exchange
+from wiretape.model import Chunk, Exchange, Headers, Request, Response
+from wiretape.recorder import Recorder
+from wiretape.redact import Redactor
+
+from . import workload
+from .outcome import Measure, Section
+
+_MEDIAN: Final = "median"
+_BIG: Final = 4_000_000
+_WORDS: Final = "the quick brown fox jumps over the lazy dog, says wiretape; "
+
+
+def section(seconds: float) -> Section:
+    """Measure each piece for some seconds."""
+    gc.collect()
+    gc.freeze()
+    try:
+        measures = tuple(_measures(seconds))
+    finally:
+        gc.unfreeze()
+    return Section("In process, one exchange", (_MEDIAN,), measures)
+
+
+def _request(body: bytes) -> Request:
+    headers: Headers = (
+        ("Host", workload.HOST),
+        ("Accept", "application/json"),
+        ("Content-Type", "application/json"),
+        ("Authorization", f"Bearer {workload.KEY}"),
+        ("User-Agent", "OpenAI/Python 2.0.0"),
+    )
+    return Request("POST", "https", workload.HOST, 443, workload.PATH, headers, body)
+
+
+def _recorder(chunks: int) -> Recorder:
+    """A stream of `chunks` chunks as it was read, one read each."""
+    recorder = Recorder(_request(workload.question(1, stream=True)))
+    headers = (("content-type", "text/event-stream"), ("transfer-encoding", "chunked"))
+    recorder.start(200, headers, 0.1)
+    for number in range(chunks - 1):
+        recorder.read(workload.chunk(number % (workload.CHUNKS - 1)), 0.1 + number / 50)
+    recorder.read(workload.chunk(workload.CHUNKS - 1), chunks / 50)
+    return recorder
+
+
+def _big() -> Exchange:
+    """An exchange with a body of some 4 MB: a long text in a request, as a document is sent."""
+    messages = [
+        {"role": "user", "content": f"{number}: {_WORDS * 16}"} for number in range(_BIG // 1000)
+    ]
+    body = json.dumps({"model": workload.MODEL, "messages": messages}, separators=(",", ":"))
+    response = Response(
+        200, (("content-type", "application/json"),), (Chunk(workload.answer(1), 0.2),)
+    )
+    return Exchange(_request(body.encode()), response, "2026-11-20T17:30:00Z")
+
+
+def _measures(seconds: float) -> Iterator[Measure]:
+    config = load(None, {})
+    redactor = Redactor(config.redaction)
+    matcher = config.matcher
+
+    def kept(exchange: Exchange) -> str:
+        secrets = redactor.secrets(exchange.request)
+        document, _ = redactor.document(from_exchange(exchange), secrets)
+        smaller, _ = recording_format.externalise(document)
+        text = recording_format.dumps(smaller)
+        if gate.inspect(text, redactor, secrets):
+            raise ValueError("the benchmark's own exchange holds a secret")
+        return text
+
+    def side_file(name: str) -> bytes:
+        raise FileNotFoundError(Path(name))
+
+    recorder = _recorder(workload.CHUNKS)
+    stream = recorder.finish("ended", 5.0, "2026-11-20T17:30:00Z")
+    secrets = redactor.secrets(stream.request)
+    document = from_exchange(stream)
+    redacted, _ = redactor.document(document, secrets)
+    text = recording_format.dumps(redacted)
+    what = f"{workload.CHUNKS} chunks"
+    pieces: list[tuple[str, Callable[[], object]]] = [
+        (f"{what}: reads to exchange", lambda: recorder.finish("ended", 5.0)),
+        (f"{what}: exchange to document", lambda: from_exchange(stream)),
+        (f"{what}: redact", lambda: redactor.document(document, secrets)),
+        (f"{what}: document to text", lambda: recording_format.dumps(redacted)),
+        (f"{what}: look again before writing", lambda: gate.inspect(text, redactor, secrets)),
+        (f"{what}: all of this", lambda: kept(recorder.finish("ended", 5.0))),
+        (
+            f"{what}: text to exchange",
+            lambda: to_exchange(recording_format.loads(text), side_file),
+        ),
+        (
+            "small request to key",
+            lambda: matcher.canonical(redactor.request(from_request(stream.request), secrets)),
+        ),
+    ]
+    for name, work in pieces:
+        yield Measure(name, "ms", {_MEDIAN: _time(work, seconds) * 1000})
+    big = _big()
+    size = len(big.request.body) / 1e6
+    yield Measure(
+        f"{size:.0f} MB request: to a redacted text",
+        "MB/s",
+        {_MEDIAN: size / _time(lambda: kept(big), seconds)},
+    )
+    long = _recorder(20_000)
+    size = sum(len(data) for data, _ in long.reads) / 1e6
+    yield Measure(
+        f"{size:.0f} MB stream of 20,000 chunks: to a redacted text",
+        "MB/s",
+        {_MEDIAN: size / _time(lambda: kept(long.finish("ended", 400.0)), seconds)},
+    )
+
+
+def _time(work: Callable[[], object], seconds: float) -> float:
+    """Median seconds of a call: at least three of them, for some seconds."""
+    work()
+    times: list[float] = []
+    deadline = time.perf_counter() + seconds
+    while len(times) < 3 or time.perf_counter() < deadline:
+        started = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - started)
+    return median(times)
