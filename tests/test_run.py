@@ -65,6 +65,7 @@ def test_a_port_that_is_taken_is_named(wiretape: Wiretape, mode: str) -> None:
         (["--map", "api.together.xyz"], "expected HOST=URL"),
         (["--upstream-ca", "nowhere.pem"], "nowhere.pem"),
         (["--port", "99999"], "99999"),
+        (["--report", "nowhere/report.json"], "--report nowhere/report.json: its folder"),
         (["--no-such-option"], "--no-such-option"),
     ],
 )

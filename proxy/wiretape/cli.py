@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from . import __version__, cli_scan
-from .errors import ConfigError, WiretapeError
+from .errors import WiretapeError
 
 if TYPE_CHECKING:
     from .run import Mode, Settings
@@ -269,9 +269,6 @@ def _guarded(work: Callable[[], int]) -> None:
     """Run a command; what wiretape has to say of a fault is said without a traceback."""
     try:
         status = work()
-    except ConfigError as error:
-        _fail(error)
-        sys.exit(USAGE)
     except WiretapeError as error:
         _fail(error)
         sys.exit(USAGE)

@@ -192,6 +192,10 @@ def _check_writable(folder: Path) -> None:
 async def run(settings: Settings, command: Sequence[str], report: Report) -> int:
     """Carry out a run and give its exit status; WiretapeError where it could not begin."""
     program = _find(command, settings.environ) if command else None
+    if settings.report is not None and not settings.report.absolute().parent.is_dir():
+        raise ConfigError(
+            f"--report {settings.report}: its folder is not there; nothing was started"
+        )
     authority = Authority.load_or_create(state_dir())
     for notice in (*settings.config.notices, *filter(None, [authority.notice])):
         report.notice(notice)
