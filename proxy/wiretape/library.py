@@ -12,7 +12,7 @@ import re
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from secrets import token_hex
@@ -56,13 +56,6 @@ class Fault:
         return f"{self.name}: {self.reason}"
 
 
-@dataclass(slots=True)
-class _Seen:
-    """What stood on disk when the run began: such takes are replaced, later ones are added to."""
-
-    identity: dict[Path, tuple[int, int, int]] = field(default_factory=dict)
-
-
 class Library:
     """The recordings of one folder (or of one session in it).
 
@@ -90,7 +83,8 @@ class Library:
         self._prepare = prepare
         self._entries: dict[str, list[Entry]] = {}
         self._by_endpoint: dict[tuple[str, str, str], list[Entry]] = {}
-        self._seen = _Seen()
+        # What stood on disk when the run began: such takes are replaced, later ones added to.
+        self._seen: dict[Path, tuple[int, int, int]] = {}
         self._rewritten: set[str] = set()
         # The next take of a key to try: a million takes are not to be looked for one by one.
         self._takes: dict[str, int] = {}
@@ -150,7 +144,7 @@ class Library:
         # Whether it can be replayed is to be known now, not when a test asks for it.
         to_exchange(document, self._side_file(path))
         stat = path.stat()
-        self._seen.identity[path] = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
+        self._seen[path] = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
         take = _TAKE.search(path.stem)
         self._count += 1
         for request in requests:
@@ -320,7 +314,7 @@ class Library:
             stat = path.stat()
         except OSError:
             return False
-        seen = self._seen.identity.get(path)
+        seen = self._seen.get(path)
         return (
             seen == (stat.st_ino, stat.st_mtime_ns, stat.st_size)
             and stat.st_mtime_ns < self._others_since_ns

@@ -2,12 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Literal
 
 type Repeat = Literal["last", "cycle", "miss"]
 """What answers a request after the last take: that take again, the first again, or nothing."""
-
-REPEATS: Final[tuple[Repeat, ...]] = ("last", "cycle", "miss")
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,8 +70,11 @@ class _Replay:
         from .front import Front
         from .server import Handler
 
-        replayer = _replayer(settings, report)
-        config = settings.config
+        config, redactor = settings.config, Redactor(settings.config.redaction)
+        library = _library(settings, redactor, report)
+        if not library.folder.exists():
+            report.notice(f"{library.folder}: no such folder, so every request will be a miss")
+        replayer = Replayer(library, Player(config.repeat), redactor, config.providers, report)
         self._front = Front(
             Handler(replayer, settings.pace),
             authority,
@@ -100,12 +103,12 @@ class _Record:
         from .intake import Intake
         from .mitm import Addon
 
-        config = settings.config
-        library = _library(settings, report)
+        config, redactor = settings.config, Redactor(settings.config.redaction)
+        library = _library(settings, redactor, report)
         _check_writable(library.folder)
         self._intake = Intake(
             library,
-            Redactor(config.redaction),
+            redactor,
             config.providers,
             report,
             record_errors=config.record_errors,
@@ -114,7 +117,8 @@ class _Record:
         self._tickets = None
         if settings.mode == "auto":
             self._tickets = Tickets()
-            self._replayer = _replayer(settings, report, library)
+            player = Player(config.repeat)
+            self._replayer = Replayer(library, player, redactor, config.providers, report)
         self._pace = settings.pace
         self._addon = Addon(
             config.providers,
@@ -150,32 +154,29 @@ class _Record:
         self._intake.library.leave()
 
 
-def _library(settings: Settings, report: Report) -> Library:
-    config = settings.config
-    redactor = Redactor(config.redaction)
-    library = Library(
-        settings.recordings,
-        config.matcher,
-        redactor.request,
-        settings.session,
-        locks=state_dir(),
-    )
-    if settings.mode != "replay":
+def _library(settings: Settings, redactor: Redactor, report: Report) -> Library:
+    recording = settings.mode != "replay"
+    config, folder = settings.config, settings.recordings
+    return open_library(config, folder, settings.session, redactor, report, recording=recording)
+
+
+def open_library(
+    config: Config,
+    folder: Path,
+    session: str | None,
+    redactor: Redactor,
+    report: Report,
+    *,
+    recording: bool,
+) -> Library:
+    """The recordings of a run, read; files that are none are told. StoreError as `load` has it."""
+    library = Library(folder, config.matcher, redactor.request, session, locks=state_dir())
+    if recording:
         library.join()
     library.load()
     for fault in library.faults:
         report.notice(f"skipped {library.folder / fault.name}: {fault.reason}")
     return library
-
-
-def _replayer(settings: Settings, report: Report, library: Library | None = None) -> Replayer:
-    config = settings.config
-    if library is None:
-        library = _library(settings, report)
-        if not library.folder.exists():
-            report.notice(f"{library.folder}: no such folder, so every request will be a miss")
-    redactor = Redactor(config.redaction)
-    return Replayer(library, Player(config.repeat), redactor, config.providers, report)
 
 
 def _check_writable(folder: Path) -> None:

@@ -13,17 +13,16 @@ from mitmproxy import ctx, exceptions
 from mitmproxy.addonmanager import Loader
 from mitmproxy.proxy import server_hooks
 
-from .authority import state_dir
 from .config import load
 from .errors import WiretapeError
 from .intake import Intake
-from .library import Library
 from .mitm import Addon
 from .pace import Pace
 from .player import Player
 from .redact import Redactor
 from .replay import Replayer, Tickets
 from .report import Report
+from .run import open_library
 from .server import Engine
 from .view import line, summary
 
@@ -72,18 +71,14 @@ class Script:
         report.notify = lambda text: log.warning("wiretape: %s", text)
         for notice in config.notices:
             report.notice(notice)
-        library = Library(
+        library = open_library(
+            config,
             Path(chosen.wiretape_recordings or config.recordings),
-            config.matcher,
-            redactor.request,
             chosen.wiretape_session or None,
-            locks=state_dir(),
+            redactor,
+            report,
+            recording=self._mode == "record",
         )
-        if self._mode == "record":
-            library.join()
-        library.load()
-        for fault in library.faults:
-            report.notice(f"skipped {fault}")
         if self._mode == "record":
             self._intake = Intake(
                 library,
