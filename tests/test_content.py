@@ -2,6 +2,7 @@
 
 import contextlib
 import gzip
+import tracemalloc
 import zlib
 
 import brotli  # type: ignore[import-untyped]  # it ships no types
@@ -11,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wiretape.content import (
-    Framing,
+    TooLarge,
+    charset,
     codings,
     decoded,
     decoder,
@@ -20,7 +22,7 @@ from wiretape.content import (
     is_text,
     media_type,
 )
-from wiretape.model import Headers
+from wiretape.model import Framing, Headers
 
 TEXT = "data: {“a”: 1}\n\n".encode() * 50
 
@@ -153,6 +155,51 @@ def test_a_stream_that_is_flushed_event_by_event_is_decoded_event_by_event() -> 
         assert undoing.decode(deflate.compress(event) + deflate.flush(zlib.Z_SYNC_FLUSH)) == event
 
 
+def zeros(name: str, megabytes: int) -> bytes:
+    """A body that says so many MiB of zeros in next to none."""
+    block = bytes(1024 * 1024)
+    if name == "br":
+        squeezer = brotli.Compressor(quality=1)
+        parts = [squeezer.process(block) for _ in range(megabytes)]
+        return b"".join((*parts, squeezer.finish()))
+    if name == "zstd":
+        packer = zstandard.ZstdCompressor().compressobj()
+        return b"".join((*(packer.compress(block) for _ in range(megabytes)), packer.flush()))
+    deflate = zlib.compressobj(wbits=31 if name == "gzip" else 15)
+    return b"".join((*(deflate.compress(block) for _ in range(megabytes)), deflate.flush()))
+
+
+@pytest.mark.parametrize("name", ["gzip", "deflate", "br", "zstd"])
+def test_a_bomb_is_given_up_at_the_limit(name: str) -> None:
+    bomb = zeros(name, 64)
+    undoing = decoder([name], limit=1024)
+    tracemalloc.start()
+    try:
+        with pytest.raises(TooLarge, match="says more than is undone"):
+            undoing.decode(bomb)
+        assert tracemalloc.get_traced_memory()[1] < 24 * 1024 * 1024
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("name", ["gzip", "deflate", "br", "zstd"])
+def test_a_body_of_just_the_limit_is_undone(name: str) -> None:
+    body = zeros(name, 1)
+    assert decoded((("content-encoding", name),), body, limit=1024 * 1024) == bytes(1024 * 1024)
+    with pytest.raises(TooLarge):
+        decoded((("content-encoding", name),), body, limit=1024 * 1024 - 1)
+
+
+def test_a_bomb_in_a_bomb_is_given_up_too() -> None:
+    with pytest.raises(TooLarge):
+        decoded((("content-encoding", "gzip, gzip"),), gzip.compress(zeros("gzip", 4)), 1024)
+
+
+def test_no_more_than_five_codings_are_undone() -> None:
+    with pytest.raises(ValueError, match="more than 5 content codings"):
+        decoder(["gzip"] * 6)
+
+
 def test_an_unknown_coding_is_named() -> None:
     with pytest.raises(ValueError, match="content coding 'compress' is not known"):
         decoder(["gzip", "compress"])
@@ -228,7 +275,7 @@ def test_text_is_told_from_bytes(media: str, text: bool) -> None:
         ((("content-type", "text/plain"),), "", "whole"),
         ((("content-type", "audio/mpeg"),), "", "reads"),
         ((("content-type", "audio/mpeg"), ("Content-Length", "9")), "", "whole"),
-        ((("content-type", "application/vnd.amazon.eventstream"),), "", "reads"),
+        ((("content-type", "application/vnd.amazon.eventstream"),), "", "frames"),
         ((("content-type", "application/json"),), "/m:streamGenerateContent", "reads"),
         ((("content-type", "text/event-stream"),), "/m:streamGenerateContent", "sse"),
         ((), "", "reads"),
@@ -238,3 +285,22 @@ def test_chunks_are_cut_as_the_content_type_says(
     headers: Headers, path: str, expected: Framing
 ) -> None:
     assert framing(headers, path) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "body", "expected"),
+    [
+        ("application/json", b"{}", None),
+        ("application/json; charset=utf-8", b"{}", None),
+        ("application/json; charset=UTF-16LE", b"{\0}\0", "utf-16-le"),
+        ('text/plain; a=b; charset="iso-8859-1"', b"\xe9", "iso-8859-1"),
+        ("text/plain; charset=utf-16", b"\0a", "utf-16-be"),
+        ("text/plain; charset=utf-16", b"a\0", "utf-16-le"),
+        ("text/plain", b"\xff\xfea\0", "utf-16-le"),
+        ("text/plain", b"\xfe\xff\0a", "utf-16-be"),
+        ("text/plain", b"\xff\xfe\0\0", "utf-32-le"),
+        ("text/plain; charset=rot13", b"a", None),
+    ],
+)
+def test_what_a_body_is_spelled_in(value: str, body: bytes, expected: str | None) -> None:
+    assert charset((("content-type", value),), body) == expected

@@ -1,8 +1,10 @@
 """An exchange becomes a document and comes back whole; no document does harm."""
 
+import base64
 import copy
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wiretape import eventstream, jsontext, sse
 from wiretape import format as recording_format
-from wiretape import jsontext, sse
 from wiretape.document import (
     Document,
     answer_type,
@@ -26,8 +28,9 @@ from wiretape.document import (
 )
 from wiretape.errors import FormatError
 from wiretape.match import Matcher
-from wiretape.model import ENDS, Chunk, Exchange, Headers, Request, Response
+from wiretape.model import ENDS, FRAMINGS, Chunk, Exchange, Headers, Request, Response
 from wiretape.providers import Providers
+from wiretape.websocket import Close, Message, WebSocket
 
 PACKAGE = Path(recording_format.__file__).parent
 SCHEMA = jsonschema.Draft202012Validator(
@@ -44,6 +47,7 @@ JSON = header("application/json")
 EVENTS = header("text/event-stream; charset=utf-8")
 LINES = header("application/x-ndjson")
 AUDIO = header("audio/mpeg")
+UTF_16 = header("application/json; charset=utf-16le")
 
 
 def answer(*chunks: bytes, headers: Headers = EVENTS, streaming: bool = True) -> Response:
@@ -118,6 +122,26 @@ def event_blocks(draw: st.DrawFn) -> list[bytes]:
     return draw(st.lists(st.one_of(event, event, event, odd), max_size=6))
 
 
+def in_base64(text: bytes) -> bytes:
+    return b'{"bytes":"' + base64.b64encode(text) + b'"}'
+
+
+@st.composite
+def frames(draw: st.DrawFn) -> bytes:
+    """A frame of an AWS event stream, or what is none."""
+    value = st.one_of(
+        TEXTS, st.booleans(), st.just({"integer": 5}), st.just({"bytes": "/w=="}), st.just({"x": 1})
+    )
+    headers = draw(st.dictionaries(st.sampled_from([":event-type", "a"]), value, max_size=2))
+    text = json_texts(OBJECTS)
+    payload = draw(st.one_of(text, text.map(in_base64), st.binary(max_size=8)))
+    try:
+        data = eventstream.encode(eventstream.Frame(headers, payload))
+    except ValueError:
+        return payload
+    return data[: draw(st.sampled_from([len(data), len(data), len(data), -1]))]
+
+
 @st.composite
 def responses(draw: st.DrawFn) -> Response:
     media, streaming, data = draw(
@@ -135,14 +159,35 @@ def responses(draw: st.DrawFn) -> Response:
                 ),
             ),
             st.tuples(
+                st.just("application/vnd.amazon.eventstream"),
+                st.just(True),
+                st.lists(frames(), max_size=4),
+            ),
+            st.tuples(
                 st.sampled_from(["audio/mpeg", "application/json", "text/plain", ""]),
                 st.just(True),
                 st.lists(st.one_of(st.binary(max_size=8), json_texts()), max_size=4),
             ),
             st.tuples(
-                st.sampled_from(["application/json", "text/plain", "audio/mpeg", ""]),
+                st.sampled_from(
+                    [
+                        "application/json",
+                        "text/plain",
+                        "audio/mpeg",
+                        "text/plain;charset=utf-16",
+                        "",
+                    ]
+                ),
                 st.just(False),
-                st.lists(st.one_of(json_texts(), st.binary(max_size=8)), max_size=1),
+                st.lists(
+                    st.one_of(
+                        json_texts(),
+                        st.binary(max_size=8),
+                        json_texts().map(lambda text: text.decode().encode("utf-16-le")),
+                        TEXTS.map(lambda text: ("\ufeff" + text).encode("utf-16-be")),
+                    ),
+                    max_size=1,
+                ),
             ),
         )
     )
@@ -155,6 +200,9 @@ def responses(draw: st.DrawFn) -> Response:
         end=draw(st.sampled_from(ENDS)),
         headers_at=draw(at),
         end_at=draw(at),
+        coding=draw(st.sampled_from([None, None, "gzip", "gzip, br"])),
+        framing=draw(st.sampled_from([None, None, *FRAMINGS])) if streaming else None,
+        trailers=draw(st.sampled_from([(), (("x-usage", "7"), ("x-usage", "8"))])),
     )
 
 
@@ -190,6 +238,7 @@ def rounded(response: Response) -> tuple[object, ...]:
         response.end,
         seconds(response.headers_at),
         seconds(response.end_at),
+        (response.coding, response.framing, response.trailers),
         [(chunk.data, seconds(chunk.at)) for chunk in response.chunks],
     )
 
@@ -371,6 +420,77 @@ def test_reads_of_a_stream_that_is_neither_events_nor_lines_stay_reads() -> None
     assert items(response) == [{"text": '{"a":1}'}, {"text": "[1]"}, {"base64": "/w=="}]
 
 
+def test_a_frame_is_its_headers_and_its_payload() -> None:
+    event = eventstream.Frame({":event-type": "contentBlockDelta"}, b'{"delta":{"text":"Hi"}}')
+    wrapped = eventstream.Frame({":event-type": "chunk"}, in_base64(b'{"type": "message_stop"}'))
+    response = answer(
+        eventstream.encode(event),
+        eventstream.encode(wrapped),
+        b"cut",
+        headers=header("application/vnd.amazon.eventstream"),
+    )
+    assert items(response) == [
+        {"headers": {":event-type": "contentBlockDelta"}, "__data__": {"delta": {"text": "Hi"}}},
+        {
+            "headers": {":event-type": "chunk"},
+            "__data__": {"bytes": {"type": "message_stop"}},
+            "bytes_json": "spaced",
+        },
+        {"text": "cut"},
+    ]
+
+
+def test_text_that_is_not_utf_8_is_readable_and_says_what_it_is_spelled_in() -> None:
+    response = answer('{"a":"é"}'.encode("utf-16-le"), headers=UTF_16, streaming=False)
+    document = from_response(response, "/")
+    assert document["body"] == {"__data__": {"a": "é"}, "charset": "utf-16-le", "at": 0.0}
+    latin = answer(b"\xe9", headers=header("text/plain; charset=iso-8859-1"), streaming=False)
+    assert from_response(latin, "/")["body"] == {
+        "text": "é",
+        "charset": "iso-8859-1",
+        "at": 0.0,
+    }
+
+
+def test_a_websocket_is_the_answer_to_its_opening_request() -> None:
+    messages = (
+        Message(b'{"type": "response.create"}', 0.25, "client"),
+        Message(b'{"type":"response.done"}', 0.5, "server"),
+        Message(b"\xff", 0.75, "server", binary=True),
+    )
+    spoken = WebSocket(
+        101, (), messages, streaming=True, headers_at=0.125, end_at=1.0, close=Close("client")
+    )
+    document = from_response(spoken, "/v1/realtime")
+    assert document == {
+        "status": 101,
+        "headers": {},
+        "is_streaming": True,
+        "headers_at": 0.125,
+        "end_at": 1.0,
+        "client_json": "spaced",
+        "close": {"from": "client", "code": 1000},
+        "body": [
+            {"from": "client", "__data__": {"type": "response.create"}, "at": 0.25},
+            {"from": "server", "__data__": {"type": "response.done"}, "at": 0.5},
+            {"from": "server", "base64": "/w==", "at": 0.75},
+        ],
+    }
+    exchange = Exchange(CHAT, spoken)
+    SCHEMA.validate(json.loads(recording_format.dumps(from_exchange(exchange))))
+    assert to_exchange(stored(exchange)).response == spoken
+
+
+def test_what_an_answer_was_coded_with_and_its_trailers_are_said() -> None:
+    response = replace(answer(b"x"), coding="gzip", framing="reads", trailers=(("X-A", "1"),))
+    document = from_response(response, "/")
+    assert (document["coding"], document["framing"], document["trailers"]) == (
+        "gzip",
+        "reads",
+        {"x-a": "1"},
+    )
+
+
 # ------------------------------------------------------------------ untrusted documents
 
 
@@ -382,6 +502,21 @@ BASES = [
         answer(b"abc", b"\x00\xff", headers=AUDIO),
         answer(b'{"a":1}', headers=JSON, streaming=False),
         Response(204),
+        answer(
+            eventstream.encode(eventstream.Frame({"a": "b", "n": {"long": 1}}, b'{"c":"d"  }')),
+            eventstream.encode(eventstream.Frame({":event-type": "e"}, in_base64(b'{"c": 1}'))),
+            eventstream.encode(eventstream.Frame({}, b"\xff")),
+            b"no frame",
+            headers=header("application/vnd.amazon.eventstream"),
+        ),
+        replace(answer(b"data: 1\n\n", headers=JSON), framing="sse", coding="gzip"),
+        WebSocket(
+            101, (), (Message(b"{}", 0.5, "client"),), True, close=Close("server", 1000, "x")
+        ),
+        replace(
+            answer('{"a":1}'.encode("utf-16-le"), headers=UTF_16, streaming=False),
+            trailers=(("x-usage", "7"),),
+        ),
     )
 ] + [
     stored(
@@ -413,6 +548,7 @@ KEYS = st.one_of(
         str
     ),
     st.sampled_from(["body_text", "body_base64", "body_file", "file", "json", "line_end", "pad"]),
+    st.sampled_from(["bytes_json", "charset", "coding", "framing", "headers", "trailers"]),
 )
 NUMBERS = [-1, 0, 1, 99, 200, 600, 2**63, 10**400, 1.5, 1e300, jsontext.Number("1e400")]
 JUNK = st.one_of(
@@ -423,7 +559,7 @@ JUNK = st.one_of(
     st.sampled_from(
         ["multipart/x; boundary*=utf-8''a", 'multipart/x; boundary="', "cut", "spaced"]
     ),
-    st.sampled_from(["../../etc/passwd", "a" * 64 + ".bin"]),
+    st.sampled_from(["../../etc/passwd", "a" * 64 + ".bin", *FRAMINGS, "utf-16-le", "gzip, br"]),
     st.lists(st.one_of(st.integers(), st.text(max_size=3)), max_size=2),
     st.dictionaries(KEYS, st.one_of(st.none(), st.text(max_size=3), st.integers()), max_size=2),
 )
@@ -459,7 +595,8 @@ def test_of_an_untrusted_document_comes_an_exchange_or_a_format_error(document: 
         exchange = to_exchange(document, no_side_file)
     except FormatError:
         return
-    for name, value in (*exchange.request.headers, *exchange.response.headers):
+    response = exchange.response
+    for name, value in (*exchange.request.headers, *response.headers, *response.trailers):
         assert not set(name + value) & set("\r\n\0")
     for chunk in exchange.response.chunks:
         assert chunk.at is None or 0 <= chunk.at <= 604_800
@@ -510,7 +647,8 @@ def changed(base: int, *steps: Any, to: Any) -> Document:
         ),
         (
             changed(0, "response", "end", to="done"),
-            "response.end: expected one of complete, cut, client-closed, got 'done'",
+            "response.end: expected one of complete, cut, client-closed, reset, timeout, failed,"
+            " got 'done'",
         ),
         (
             changed(0, "response", "headers", "x-a", to="1\r\nx-b: 2"),

@@ -292,7 +292,7 @@ def test_the_schema_is_a_schema() -> None:
 
 def test_the_page_has_examples_of_both_kinds() -> None:
     kinds = [kind for kind, _ in EXAMPLES]
-    assert (kinds.count("recording"), kinds.count("chunk")) == (3, 8)
+    assert (kinds.count("recording"), kinds.count("chunk")) == (3, 11)
 
 
 @pytest.mark.parametrize("text", [text for kind, text in EXAMPLES if kind == "recording"])
@@ -366,10 +366,29 @@ BASE = {
         ("response", {"body": []}),
         ("response", {"end": "done"}),
         ("response", {"end_at": -1}),
+        ("response", {"coding": ""}),
+        ("response", {"coding": "gzip;br"}),
+        ("response", {"framing": "whole"}),
+        ("response", {"trailers": {"a": "b\r\nc"}}),
+        ("request", {"ids": {"resp_1": "3f2a"}}),
+        ("request", {"ids": {"resp_1": 1}}),
         ("response", {"line_end": "\n\n"}),
         ("response", {"is_streaming": True, "body": [{"at": 1}]}),
         ("response", {"is_streaming": True, "body": [{"text": "", "base64": ""}]}),
         ("response", {"is_streaming": True, "body": [{"event": "a\nb"}]}),
+        ("response", {"is_streaming": True, "body": [{"text": "", "charset": "utf-8"}]}),
+        ("response", {"is_streaming": True, "body": [{"base64": "", "charset": "utf-16-le"}]}),
+        ("response", {"is_streaming": True, "body": [{"headers": {}}]}),
+        ("response", {"is_streaming": True, "body": [{"from": "proxy", "text": ""}]}),
+        ("response", {"is_streaming": True, "body": [{"from": "client"}]}),
+        ("response", {"close": {"from": "client", "code": 1006}}),
+        ("response", {"close": {"from": "client", "reason": "x"}}),
+        ("response", {"is_streaming": True, "body": [{"headers": {"a": 1}, "text": ""}]}),
+        ("response", {"is_streaming": True, "body": [{"headers": {"a": {}}, "text": ""}]}),
+        (
+            "response",
+            {"is_streaming": True, "body": [{"headers": {"a": {"byte": 128}}, "text": ""}]},
+        ),
         ("response", {"is_streaming": True, "body": [{"__data__": [], "pad": 1}]}),
     ],
 )

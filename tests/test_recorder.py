@@ -10,8 +10,9 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wiretape.model import Chunk, End, Headers, Request
-from wiretape.recorder import Outcome, Recorder
+from wiretape import eventstream
+from wiretape.model import Chunk, End, Headers, Request, Response
+from wiretape.recorder import MAX_CHUNKS, MAX_HEAD, Outcome, Recorder
 
 SSE: Headers = (("Content-Type", "text/event-stream"), ("Transfer-Encoding", "chunked"))
 CHAT = Request("POST", "https", "api.together.xyz", 443, "/v1/chat/completions")
@@ -160,3 +161,212 @@ def test_an_empty_answer_has_no_chunk() -> None:
 def test_audio_is_kept_read_by_read() -> None:
     headers: Headers = (("content-type", "audio/mpeg"), ("transfer-encoding", "chunked"))
     assert record([b"\x00\x01", b"\x02"], headers) == ([b"\x00\x01", b"\x02"], "complete", True)
+
+
+# ------------------------------------------------------------------ ends
+
+
+@pytest.mark.parametrize("outcome", ["cut", "client-closed", "reset", "timeout"])
+def test_each_way_to_end_early_is_told(outcome: Outcome) -> None:
+    assert record(EVENTS[:1], outcome=outcome)[1] == outcome
+    assert record(EVENTS, outcome=outcome)[1] == "complete"
+
+
+def test_an_answer_of_our_own_is_failed_whatever_it_says() -> None:
+    assert record(EVENTS, outcome="failed", status=502)[1] == "failed"
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error"}}\n\n',
+        b'data: {"error":{"message":"rate limit"}}\n\n',
+        b'data: {"type":"error","code":"server_error"}\n\n',
+    ],
+)
+def test_an_error_that_the_provider_sends_as_an_event_ends_the_answer(event: bytes) -> None:
+    assert record([*EVENTS[:2], event], outcome="cut")[1] == "complete"
+
+
+def test_a_null_error_is_none() -> None:
+    assert record([b'data: {"error":null}\n\n'], outcome="cut")[1] == "cut"
+
+
+def test_fewer_bytes_than_the_length_that_was_told_are_a_cut() -> None:
+    headers: Headers = (("content-type", "application/json"), ("content-length", "9"))
+    assert record([b'{"a":1}'], headers)[1] == "cut"
+    assert record([b'{"a":123}'], headers)[1] == "complete"
+
+
+@pytest.mark.parametrize(("method", "status"), [("HEAD", 200), ("GET", 304), ("POST", 204)])
+def test_an_answer_that_has_no_body_is_not_cut_by_its_length(method: str, status: int) -> None:
+    request = Request(method, "https", "api.together.xyz", 443, "/v1/models")
+    headers: Headers = (("content-type", "application/json"), ("content-length", "9"))
+    assert record([], headers, request=request, status=status) == ([], "complete", False)
+
+
+@pytest.mark.parametrize("length", ["", "x", "-1", "\u0665", "9" * 5000])
+def test_a_length_that_is_none_is_passed_over(length: str) -> None:
+    headers: Headers = (("content-type", "application/json"), ("content-length", length))
+    assert record([b"{}"], headers)[1] == "complete"
+
+
+# ------------------------------------------------------------------ what the headers do not say
+
+
+def recorded(reads: list[bytes], headers: Headers) -> Response:
+    recorder = Recorder(CHAT)
+    recorder.start(200, headers, 0.1)
+    for data in reads:
+        recorder.read(data, 0.2)
+    return recorder.finish("ended", 0.3).response
+
+
+def test_events_that_are_called_json_are_events() -> None:
+    response = recorded([b"".join(EVENTS)], (("content-type", "application/json"),))
+    assert [chunk.data for chunk in response.chunks] == EVENTS
+    assert (response.streaming, response.framing) == (True, "sse")
+
+
+def test_a_file_of_json_lines_is_one_body() -> None:
+    headers: Headers = (("content-type", "application/octet-stream"), ("content-length", "16"))
+    response = recorded([b'{"a":1}\n{"a":2}\n'], headers)
+    assert (len(response.chunks), response.streaming) == (1, False)
+
+
+def test_json_that_is_called_events_is_json() -> None:
+    response = recorded([b'{"error":', b'"x"}'], SSE)
+    assert (response.body, response.streaming, response.framing) == (b'{"error":"x"}', False, None)
+
+
+def test_what_the_headers_say_is_not_said_again() -> None:
+    assert recorded(EVENTS, SSE).framing is None
+    assert recorded([b"a", b"b"], (("content-type", "audio/mpeg"),)).framing is None
+
+
+def test_a_stream_of_an_unknown_coding_is_kept_read_by_read() -> None:
+    response = recorded([b"\x01", b"\x02"], (*SSE, ("content-encoding", "compress")))
+    assert [chunk.data for chunk in response.chunks] == [b"\x01", b"\x02"]
+    assert (response.framing, response.coding) == ("reads", None)
+    assert ("content-encoding", "compress") in response.headers
+
+
+def test_the_codings_that_were_undone_are_told() -> None:
+    body = gzip.compress(brotli.compress(b"{}"))
+    headers: Headers = (("content-type", "application/json"), ("content-encoding", "BR, x-gzip"))
+    response = recorded([body], headers)
+    assert (response.body, response.coding) == (b"{}", "br, x-gzip")
+
+
+def test_frames_of_amazon_are_chunks() -> None:
+    frames = [
+        eventstream.encode(eventstream.Frame({":event-type": name}, b"{}"))
+        for name in ("contentBlockDelta", "metadata")
+    ]
+    headers: Headers = (("content-type", "application/vnd.amazon.eventstream"),)
+    stream = b"".join(frames)
+    assert record([stream[:30], stream[30:]], headers, "client-closed") == (
+        frames,
+        "complete",
+        True,
+    )
+    assert record(frames[:1], headers, "client-closed")[1] == "client-closed"
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        eventstream.Frame({":message-type": "exception", ":exception-type": "x"}, b"{}"),
+        eventstream.Frame(
+            {":event-type": "chunk"}, b'{"bytes":"eyJ0eXBlIjoibWVzc2FnZV9zdG9wIn0="}'
+        ),
+    ],
+    ids=["exception", "message_stop"],
+)
+def test_frames_of_amazon_end_with_an_error_or_the_models_own_end(frame: eventstream.Frame) -> None:
+    headers: Headers = (("content-type", "application/vnd.amazon.eventstream"),)
+    assert record([eventstream.encode(frame)], headers, "client-closed")[1] == "complete"
+
+
+def test_trailers_are_kept() -> None:
+    recorder = Recorder(CHAT)
+    recorder.start(200, SSE, 0.1)
+    recorder.trailers = (("X-Usage", "7"),)
+    assert recorder.finish("ended", 0.2).response.trailers == (("X-Usage", "7"),)
+
+
+def test_a_request_that_was_streamed_is_put_together() -> None:
+    recorder = Recorder(CHAT)
+    recorder.sent(b'{"a"')
+    recorder.sent(b":1}")
+    assert recorder.finish("ended", 0.2).request.body == b'{"a":1}'
+
+
+# ------------------------------------------------------------------ limits
+
+
+def limited(max_body: int, reads: list[bytes], headers: Headers = SSE) -> tuple[str | None, int]:
+    """Why an answer was not recorded, and how many chunks there are of it."""
+    recorder = Recorder(CHAT, max_body)
+    recorder.start(200, headers, 0.1)
+    for data in reads:
+        recorder.read(data, 0.2)
+    chunks = recorder.finish("ended", 0.3).response.chunks
+    assert recorder.first_chunk_at == 0.2
+    return recorder.unrecorded, len(chunks)
+
+
+def test_an_answer_larger_than_the_limit_is_let_go_and_told() -> None:
+    assert limited(9, [b"data: 1\n\n"]) == (None, 1)
+    assert limited(9, [b"data: 1\n\n", b"x", b"y"]) == ("an answer of more than 9 bytes", 0)
+    assert limited(1024**2, [bytes(1024**2 + 1)]) == ("an answer of more than 1 MiB", 0)
+
+
+def test_of_an_answer_that_is_let_go_no_read_is_kept() -> None:
+    recorder = Recorder(CHAT, 10)
+    recorder.start(200, SSE, 0.1)
+    for _ in range(5):
+        recorder.read(b"1234", 0.2)
+    assert recorder.reads == []
+
+
+def test_an_answer_that_becomes_too_large_when_decompressed_is_let_go() -> None:
+    headers: Headers = (*SSE, ("content-encoding", "gzip"))
+    told = "an answer of more than 1,000 bytes when decompressed"
+    assert limited(1000, [gzip.compress(bytes(1001))], headers) == (told, 0)
+
+
+def test_an_answer_of_too_many_reads_is_let_go() -> None:
+    told = "an answer of more than 250,000 reads"
+    assert limited(10**9, [b"\n"] * (MAX_CHUNKS + 1)) == (told, 0)
+
+
+def test_an_answer_of_too_many_events_is_let_go() -> None:
+    told = "an answer of more than 250,000 chunks"
+    assert limited(10**9, [b"\n" * (MAX_CHUNKS + 1)]) == (told, 0)
+    assert limited(10**9, [b"\n" * MAX_CHUNKS]) == (None, MAX_CHUNKS)
+
+
+def test_endless_headers_are_let_go() -> None:
+    recorder = Recorder(CHAT)
+    recorder.start(200, (*SSE, ("x", "y" * MAX_HEAD)), 0.1)
+    assert (recorder.unrecorded, recorder.headers) == ("headers of more than 1 MiB", ())
+    assert recorder.finish("ended", 0.2).response.status == 200
+
+
+def test_a_request_larger_than_the_limit_is_let_go() -> None:
+    recorder = Recorder(CHAT, 5)
+    for _ in range(3):
+        recorder.sent(b"123")
+    assert recorder.unrecorded == "a request of more than 5 bytes"
+    assert recorder.finish("ended", 0.2).request.body == b""
+
+
+@pytest.mark.parametrize("byte", [b"x", b"\r", b"\n"])
+@pytest.mark.parametrize("media", ["text/event-stream", "application/x-ndjson", ""])
+def test_a_stream_without_an_end_in_it_takes_time_in_proportion(byte: bytes, media: str) -> None:
+    # Each read looked at with all before it, this would take hours.
+    headers: Headers = (("content-type", media),)
+    reads = [b"x" * 255 + byte] * (MAX_CHUNKS // 2)
+    reason, _ = limited(10**9, reads, headers)
+    assert reason is None

@@ -1,7 +1,7 @@
 """An answer's chunks as they stand in a document, and back to the bytes they were.
 
-JSON stands there as JSON, an event as its fields, text as text and the rest as base64; whatever its
-fields would not give back exactly is kept as the text it was.
+JSON stands there as JSON, an event as its fields, a frame as its headers and payload, text as text
+and the rest as base64; whatever its fields would not give back exactly is kept as the text it was.
 """
 
 import base64
@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, cast
 
-from . import jsontext, sse
-from .content import Framing
+from . import eventstream, jsontext, sse
 from .members import Members, SideFile
-from .model import Chunk
+from .model import Chunk, Framing
 
 type Item = dict[str, Any]
 
@@ -29,12 +28,35 @@ class Manner:
     spelling: sse.Spelling = field(default_factory=sse.Spelling)
 
 
-def as_text(data: bytes) -> Item:
-    """Bytes as text, or as base64 where they are not UTF-8."""
+CHARSETS: Final = (
+    "utf-16-le",
+    "utf-16-be",
+    "utf-32-le",
+    "utf-32-be",
+    "iso-8859-1",
+    "windows-1252",
+)
+"""What text that is not UTF-8 may be spelled in."""
+
+
+def as_text(data: bytes, charset: str | None = None) -> Item:
+    """Bytes as text, or as base64 where they are not UTF-8; `charset` is what else they may be."""
     try:
-        return {"text": data.decode("utf-8")}
+        text = data.decode("utf-8")
     except UnicodeDecodeError:
-        return {"base64": base64.b64encode(data).decode()}
+        pass
+    else:
+        # In ASCII, UTF-16 is UTF-8 with a NUL beside each letter, where no secret would be found.
+        if charset is None or "\0" not in text:
+            return {"text": text}
+    if charset is not None:
+        try:
+            text = data.decode(charset)
+            if text.encode(charset) == data:
+                return {"text": text, "charset": charset}
+        except UnicodeError:
+            pass
+    return {"base64": base64.b64encode(data).decode()}
 
 
 def typed(type_name: str | None, value: jsontext.Json) -> Item:
@@ -54,13 +76,16 @@ class _Found(NamedTuple):
     pad: int
 
 
-def from_whole(data: bytes, type_name: str | None, *, json: bool) -> tuple[Manner, Item]:
+def from_whole(
+    data: bytes, type_name: str | None, *, json: bool, charset: str | None = None
+) -> tuple[Manner, Item]:
     """The item of a body that is one chunk; `json` where it is to be read as JSON."""
-    item = as_text(data)
+    item = as_text(data, charset)
     found = jsontext.read(item["text"]) if json and "text" in item else None
     if found is None:
         return Manner("whole"), item
-    return Manner("whole", found[1]), typed(type_name, found[0])
+    rest = {"charset": item["charset"]} if "charset" in item else {}
+    return Manner("whole", found[1]), typed(type_name, found[0]) | rest
 
 
 def from_events(chunks: Sequence[Chunk], type_name: str | None) -> tuple[Manner, list[Item]]:
@@ -100,6 +125,52 @@ def from_lines(chunks: Sequence[Chunk], type_name: str | None) -> tuple[Manner, 
         for item, got in zip(plain, found, strict=True)
     ]
     return Manner("ndjson", common), items
+
+
+def from_frames(chunks: Sequence[Chunk], type_name: str | None) -> tuple[Manner, list[Item]]:
+    """The items of an AWS event stream's chunks: a frame's headers beside its payload, or the bytes
+    of what is no frame.
+    """
+    frames = [eventstream.decode(chunk.data) for chunk in chunks]
+    plain = [
+        as_text(chunk.data if frame is None else frame.payload)
+        for frame, chunk in zip(frames, chunks, strict=True)
+    ]
+    found = _read(
+        [
+            "" if frame is None else item.get("text", "")
+            for frame, item in zip(frames, plain, strict=True)
+        ]
+    )
+    common = _common_style(found)
+    items: list[Item] = []
+    for frame, payload, got in zip(frames, plain, found, strict=True):
+        item = payload if got is None else _opened(_json_item(got, common, type_name))
+        items.append(item if frame is None else {"headers": dict(frame.headers)} | item)
+    return Manner("frames", common), items
+
+
+def _opened(item: Item) -> Item:
+    """An item whose JSON carries another's in base64, as all of Bedrock's InvokeModel do, with
+    that in its place.
+    """
+    value = item["__data__"]
+    encoded = value.get("bytes") if isinstance(value, dict) else None
+    if not isinstance(encoded, str):
+        return item
+    try:
+        inner = jsontext.read(base64.b64decode(encoded.encode(), validate=True).decode())
+    except ValueError:
+        return item
+    if inner is None or not isinstance(inner[0], (dict, list)):
+        return item
+    opened = item | {"__data__": value | {"bytes": inner[0]}, "bytes_json": inner[1]}
+    return opened if _closed(opened["__data__"], inner[1]) == value else item
+
+
+def _closed(value: dict[str, jsontext.Json], style: str) -> dict[str, jsontext.Json]:
+    text = jsontext.dumps(value["bytes"], style).encode("utf-8", "surrogatepass")
+    return value | {"bytes": base64.b64encode(text).decode()}
 
 
 def _read(texts: Sequence[str]) -> list[_Found | None]:
@@ -149,25 +220,62 @@ def _json_item(found: _Found, common: str, type_name: str | None) -> Item:
 
 def to_bytes(item: Members, manner: Manner, read: SideFile | None = None) -> bytes:
     """The bytes of one item; FormatError names the member that is wrong."""
+    if manner.framing == "frames" and "headers" in item:
+        return _to_frame(item, manner, read)
     if "text" in item:
-        return item.encoded("text")
+        charset = item.values.get("charset")
+        return item.encoded("text") if charset is None else _in_charset(item, item.text("text"))
     if "base64" in item:
         return item.base64("base64")
     if "file" in item:
         return item.file("file", read)
     if manner.framing == "sse":
         return _to_event(item, manner)
-    if "__data__" not in item or manner.framing == "reads":
+    if "__data__" not in item or manner.framing in ("reads", "frames"):
         raise item.unlike(
             "one of text, base64, file"
             + (" (by its content type the answer has no JSON chunks)" if "__data__" in item else "")
         )
     end = "\n" if manner.framing == "ndjson" else ""
-    return (_to_json(item, manner.style) + end).encode()
+    text = _to_json(item, manner.style) + end
+    return text.encode() if item.values.get("charset") is None else _in_charset(item, text)
+
+
+def _in_charset(item: Members, text: str) -> bytes:
+    charset = item.values["charset"]
+    if charset not in CHARSETS:
+        raise item.wrong("charset", f"one of {', '.join(CHARSETS)}", show=True)
+    try:
+        return text.encode(charset)
+    except UnicodeEncodeError:
+        raise item.wrong(
+            "charset", "a charset that has all the text's letters", show=True
+        ) from None
+
+
+def _to_frame(item: Members, manner: Manner, read: SideFile | None) -> bytes:
+    headers = item.object("headers").values
+    if "__data__" in item:
+        payload = _to_json(item, manner.style).encode()
+    else:
+        rest = {name: value for name, value in item.values.items() if name != "headers"}
+        payload = to_bytes(Members(rest, item.where), manner, read)
+    try:
+        return eventstream.encode(eventstream.Frame(headers, payload))
+    except ValueError:
+        raise item.wrong(
+            "headers", 'text, true, false or values such as {"integer": 1}, in a frame of 16 MiB'
+        ) from None
 
 
 def _to_json(item: Members, style: str) -> str:
-    text = jsontext.dumps(item.values["__data__"], item.style("json", style))
+    value = item.values["__data__"]
+    if "bytes_json" in item:
+        inner = item.style("bytes_json")
+        if not isinstance(value, dict) or "bytes" not in value:
+            raise item.wrong("__data__", "an object with the member bytes")
+        value = _closed(value, inner)
+    text = jsontext.dumps(value, item.style("json", style))
     if "pad" not in item:
         return text
     pad: int = item.get("pad", int, "a number of spaces")

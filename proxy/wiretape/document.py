@@ -6,14 +6,36 @@
 
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final, cast
 
 from . import jsontext
-from .chunks import Item, Manner, from_events, from_lines, from_whole, spelling_of, to_bytes
-from .content import FORM, framing, is_json, media_type
+from .chunks import (
+    Item,
+    Manner,
+    from_events,
+    from_frames,
+    from_lines,
+    from_whole,
+    spelling_of,
+    to_bytes,
+)
+from .content import FORM, charset, framing, is_json, media_type
 from .members import Members, SideFile
-from .model import ENDS, Chunk, End, Exchange, Headers, Request, Response, split_url
+from .model import (
+    ENDS,
+    FRAMINGS,
+    Chunk,
+    End,
+    Exchange,
+    Framing,
+    Headers,
+    Request,
+    Response,
+    split_url,
+)
+from .websocket import SWITCHING, WebSocket, from_websocket, to_websocket
 
 type Document = dict[str, Any]
 
@@ -101,13 +123,22 @@ def from_response(response: Response, path: str) -> Document:
         "headers": _from_headers(response.headers),
         "is_streaming": response.streaming,
     }
+    if response.coding is not None:
+        document["coding"] = response.coding
+    if response.streaming and response.framing is not None:
+        document["framing"] = response.framing
     if response.end != "complete":
         document["end"] = response.end
     if response.headers_at is not None:
         document["headers_at"] = seconds(response.headers_at)
     if response.end_at is not None:
         document["end_at"] = seconds(response.end_at)
-    manner, items = _from_body(response, path)
+    if isinstance(response, WebSocket):
+        more, items = from_websocket(response)
+        document |= more
+        manner = Manner("whole")
+    else:
+        manner, items = _from_body(response, path)
     if manner.style != "compact":
         document["json"] = manner.style
     if manner.spelling.line_end != "\n":
@@ -119,24 +150,38 @@ def from_response(response: Response, path: str) -> Document:
         if chunk.at is not None:
             item["at"] = seconds(chunk.at)
     document["body"] = items if response.streaming else (items[0] if items else None)
+    if response.trailers:
+        document["trailers"] = _from_headers(response.trailers)
     return document
+
+
+def framing_of(response: Response, path: str) -> Framing:
+    """How the chunks of a streamed answer are told apart: as it says itself or by its headers."""
+    found = response.framing or framing(response.headers, path)
+    return "reads" if found == "whole" else found
 
 
 def _from_body(response: Response, path: str) -> tuple[Manner, list[Item]]:
     named = response.status < 400
     type_name = answer_type(path, streaming=response.streaming) if named else None
     if response.streaming:
-        kind = framing(response.headers, path)
-        if kind == "sse":
-            return from_events(response.chunks, type_name)
-        if kind == "ndjson":
-            return from_lines(response.chunks, type_name)
+        kind = framing_of(response, path)
+        if kind in _FROM:
+            return _FROM[kind](response.chunks, type_name)
         return Manner("reads"), [from_whole(c.data, None, json=False)[1] for c in response.chunks]
     if not response.chunks:
         return Manner("whole"), []
     json = is_json(media_type(response.headers) or "application/json")
-    manner, item = from_whole(response.body, type_name, json=json)
+    body = response.body
+    manner, item = from_whole(body, type_name, json=json, charset=charset(response.headers, body))
     return manner, [item]
+
+
+_FROM: Final[dict[Framing, Callable[[Sequence[Chunk], str | None], tuple[Manner, list[Item]]]]] = {
+    "sse": from_events,
+    "ndjson": from_lines,
+    "frames": from_frames,
+}
 
 
 def _from_headers(headers: Headers) -> Document:
@@ -205,9 +250,24 @@ def to_response(
     end = document.get("end", "complete")
     if end not in ENDS:
         raise members.wrong("end", f"one of {', '.join(ENDS)}", show=True)
-    kind = framing(headers, path) if streaming else "whole"
+    if status == SWITCHING and streaming:
+        messages, close = to_websocket(members, side_file)
+        return WebSocket(
+            status,
+            headers,
+            messages,
+            streaming,
+            end=cast(End, end),
+            headers_at=members.seconds("headers_at"),
+            end_at=members.seconds("end_at"),
+            close=close,
+        )
+    told = document.get("framing") if streaming else None
+    if told is not None and told not in FRAMINGS:
+        raise members.wrong("framing", f"one of {', '.join(FRAMINGS)}", show=True)
+    response = Response(status, headers, streaming=streaming, framing=cast(Framing | None, told))
     manner = Manner(
-        kind if kind != "whole" or not streaming else "reads",
+        framing_of(response, path) if streaming else "whole",
         members.style("json"),
         spelling_of(members),
     )
@@ -215,15 +275,25 @@ def to_response(
         Chunk(to_bytes(item, manner, side_file), item.seconds("at"))
         for item in _items(members, streaming)
     )
-    return Response(
-        status=status,
-        headers=headers,
+    return replace(
+        response,
         chunks=chunks,
-        streaming=streaming,
         end=cast(End, end),
         headers_at=members.seconds("headers_at"),
         end_at=members.seconds("end_at"),
+        coding=_coding(members),
+        trailers=_to_headers(members, "trailers") if document.get("trailers") is not None else (),
     )
+
+
+def _coding(members: Members) -> str | None:
+    if members.values.get("coding") is None:
+        return None
+    coding = members.text("coding", "the name of a content coding")
+    names = [name.strip() for name in coding.split(",")]
+    if len(coding) > _LONGEST_CODING or not all(map(_TOKEN.fullmatch, names)):
+        raise members.wrong("coding", 'names of content codings such as "gzip"', show=True)
+    return coding
 
 
 def _items(members: Members, streaming: bool) -> list[Members]:
@@ -233,18 +303,19 @@ def _items(members: Members, streaming: bool) -> list[Members]:
 
 
 # RFC 9110, section 5.6.2.
+_LONGEST_CODING: Final = 100
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 # A line end in a value would let a recording write headers of its own. U+DC80 to U+DCFF stand for
 # bytes that are not UTF-8; other lone surrogates stand for nothing.
 _NOT_IN_A_VALUE: Final = re.compile("[\r\n\0\ud800-\udc7f\udd00-\udfff]")
 
 
-def _to_headers(members: Members) -> Headers:
+def _to_headers(members: Members, key: str = "headers") -> Headers:
     headers: list[tuple[str, str]] = []
-    found = members.object("headers")
+    found = members.object(key)
     for name, value in found.values.items():
         if not _TOKEN.fullmatch(name):
-            raise members.wrong("headers", f"names of headers, not {name[:40]!r}")
+            raise members.wrong(key, f"names of headers, not {name[:40]!r}")
         for one in value if isinstance(value, list) else [value]:
             if not isinstance(one, str) or _NOT_IN_A_VALUE.search(one):
                 raise found.wrong(name, "text without line ends, or a list of such")

@@ -11,12 +11,29 @@ from urllib.parse import urlsplit
 
 type Headers = tuple[tuple[str, str], ...]
 
-type End = Literal["complete", "cut", "client-closed"]
-"""How an answer ended: whole; cut by the provider or the network; or left by the client before it
-was whole.
+type End = Literal["complete", "cut", "client-closed", "reset", "timeout", "failed"]
+"""How an answer ended: whole; closed by the provider or the network before it was; left by the
+client; by a TCP reset; because nothing came for too long; or `failed`: the provider was never
+reached, and the answer is wiretape's own 502.
 """
 
-ENDS: Final[tuple[End, ...]] = ("complete", "cut", "client-closed")
+ENDS: Final[tuple[End, ...]] = (
+    "complete",
+    "cut",
+    "client-closed",
+    "reset",
+    "timeout",
+    "failed",
+)
+
+type Framing = Literal["sse", "ndjson", "frames", "reads", "whole"]
+"""How an answer's body is cut into chunks: at events, at lines, at the frames of AWS's event
+streams, as it was read, or not at all.
+"""
+
+FRAMINGS: Final[tuple[Framing, ...]] = ("sse", "ndjson", "frames", "reads")
+"""Those that an answer has which came in chunks."""
+
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -97,7 +114,8 @@ class Response:
     """An answer. Streamed ones have a chunk an event (or line, or read), others at most one.
 
     `headers_at` and `end_at` are seconds after the request was sent; None where they were not
-    measured.
+    measured. `coding` names the content codings that were undone, in the order they were applied
+    ("gzip", "gzip, br"). `framing` is there where it is not what the headers say.
     """
 
     status: int
@@ -107,6 +125,9 @@ class Response:
     end: End = "complete"
     headers_at: float | None = None
     end_at: float | None = None
+    coding: str | None = None
+    framing: Framing | None = None
+    trailers: Headers = field(default=(), repr=False)
 
     @property
     def body(self) -> bytes:

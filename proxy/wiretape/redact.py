@@ -111,9 +111,10 @@ class Redactor:
         """A redacted copy of a whole recording, and what was found in it."""
         request, response = document["request"], document["response"]
         findings = [
-            finding(name, (part, "headers", name))
+            finding(name, (part, key, name))
             for part in ("request", "response")
-            for name in document[part].get("headers", ())
+            for key in ("headers", "trailers")
+            for name in document[part].get(key, ())
             if name.lower() in self.rules.secret_headers
         ]
         places = Places(self.rules, findings)
@@ -173,13 +174,20 @@ class _Kept:
         self._never = never
 
     def __call__(self, part: Document) -> Document:
-        kept = {
+        changed = {
+            key: kept
+            for key in ("headers", "trailers")
+            if (kept := self._of(part.get(key, {}))) != part.get(key, {})
+        }
+        return {**part, **changed} if changed else part
+
+    def _of(self, headers: Document) -> Document:
+        return {
             lower: value
-            for name, value in part.get("headers", {}).items()
+            for name, value in headers.items()
             if (lower := name.lower()) in self._names
             or (self._starts and lower.startswith(self._starts) and lower not in self._never)
         }
-        return part if kept == part.get("headers", {}) else {**part, "headers": kept}
 
 
 def _names_in_text(before: str, names: Iterable[str], after: str) -> re.Pattern[str]:

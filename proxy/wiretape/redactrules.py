@@ -67,7 +67,10 @@ SECRET_QUERY: Final = frozenset(
 """Query parameters and form fields whose values are secret."""
 
 KEEP_REQUEST_HEADERS: Final = frozenset(
-    ("accept", "anthropic-beta", "anthropic-version", "content-type", "openai-beta")
+    (
+        *("accept", "anthropic-beta", "anthropic-version", "content-type", "openai-beta"),
+        "sec-websocket-protocol",  # without the keys that some clients put there
+    )
 )
 KEEP_RESPONSE_HEADERS: Final = frozenset(
     (
@@ -77,6 +80,8 @@ KEEP_RESPONSE_HEADERS: Final = frozenset(
         "content-language",
         "content-type",
         "location",
+        "sec-websocket-extensions",
+        "sec-websocket-protocol",
         "retry-after",
         "retry-after-ms",
         "www-authenticate",

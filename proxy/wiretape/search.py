@@ -32,9 +32,14 @@ _MODEL_IN_PATH: Final = re.compile(r"/(?:models?|deployments|engines)/([^/:?#]+)
 # Members that say how a document is to be read; what they hold is ours, not the provider's.
 _REQUEST_FRAME: Final = frozenset(("method", "body_json", "body_file"))
 _RESPONSE_FRAME: Final = frozenset(
-    ("status", "is_streaming", "end", "headers_at", "end_at", "json", "line_end", "colon_space")
+    (
+        *("status", "is_streaming", "end", "headers_at", "end_at", "json", "line_end"),
+        *("colon_space", "coding", "framing", "client_json"),
+    )
 )
-_CHUNK_FRAME: Final = frozenset(("__type__", "at", "json", "retry", "file"))
+_CHUNK_FRAME: Final = frozenset(
+    ("__type__", "at", "json", "retry", "file", "charset", "bytes_json", "from", "binary")
+)
 
 
 def public_values(request: Document) -> Iterator[str]:
@@ -190,7 +195,7 @@ class Search:
 
     def _response_member(self, key: str, value: Any) -> Any:
         where = ("response", key)
-        if key == "headers":
+        if key in ("headers", "trailers"):
             return self._headers(value, where)
         return each_chunk(self._chunk, value, where) if key == "body" else self.values(value, where)
 

@@ -26,10 +26,13 @@ class Splitter:
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._searched = 0
+        self._has_cr = False
 
     def feed(self, data: bytes) -> list[bytes]:
         """Take one read; give the blocks it completes, in order."""
         self._buffer += data
+        # Asked of each read alone: an event may take thousands, and each would look at all before.
+        self._has_cr = self._has_cr or b"\r" in data
         return self._cut(final=False)
 
     def close(self) -> list[bytes]:
@@ -43,7 +46,7 @@ class Splitter:
         return blocks
 
     def _cut(self, *, final: bool) -> list[bytes]:
-        if b"\r" not in self._buffer:
+        if not self._has_cr:
             return self._cut_at_lf()
         blocks = []
         start = 0
@@ -60,6 +63,7 @@ class Splitter:
             start = self._searched = end
         del self._buffer[:start]
         self._searched = max(0, len(self._buffer) - 3)
+        self._has_cr = b"\r" in self._buffer if blocks else True
         return blocks
 
     def _cut_at_lf(self) -> list[bytes]:
