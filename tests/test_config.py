@@ -19,7 +19,9 @@ from wiretape.document import Document, from_request
 from wiretape.errors import ConfigError
 from wiretape.model import Request
 from wiretape.pace import Pace
-from wiretape.providers import PROVIDERS, Provider
+from wiretape.packs import providers, rules
+from wiretape.policy import OnMiss
+from wiretape.providers import Provider
 from wiretape.redact import PATTERNS, RedactionRules, Redactor
 from wiretape.yamltext import parse
 
@@ -61,6 +63,16 @@ def facts(config: Config) -> dict[str, Any]:
         "repeat": config.repeat,
         "providers": config.providers.all,
         "headers": config.matcher.headers,
+        "rules": [(rule.name, rule.text) for rule in config.matcher.rules],
+        "removed": [rule.name for rule in config.removed_rules],
+        "record_mode": config.record_mode,
+        "record_drain": config.record_drain,
+        "record_max_body": config.record_max_body,
+        "host": config.host,
+        "names": config.names,
+        "on_miss": config.on_miss,
+        "http2": config.http2,
+        "upstream_proxy": config.upstream_proxy,
         "redaction": config.redaction,
     }
 
@@ -90,6 +102,7 @@ def keys_of(model: type[BaseModel], start: str = "") -> Iterator[tuple[str, Any]
         yield from keys_of(inner, name + ".")
 
 
+PROVIDERS = providers()
 KEYS = dict(keys_of(File))
 
 
@@ -144,6 +157,16 @@ def test_defaults_are_these() -> None:
         "repeat": "last",
         "providers": PROVIDERS,
         "headers": ("anthropic-beta", "anthropic-version", "openai-beta"),
+        "rules": [(rule.name, rule.text) for rule in rules(PROVIDERS)],
+        "removed": [],
+        "record_mode": "replace",
+        "record_drain": False,
+        "record_max_body": 64 * 1024 * 1024,
+        "host": "127.0.0.1",
+        "names": frozenset(),
+        "on_miss": None,
+        "http2": False,
+        "upstream_proxy": None,
         "redaction": RedactionRules(),
     }
 
@@ -205,10 +228,13 @@ def test_every_setting_is_read() -> None:
         """
         version: 1
         recordings: tests/tapes
-        listen: {port: 8080, base_url_port: 0}
+        listen: {port: 8080, base_url_port: 0, host: 0.0.0.0, names: [host.docker.internal]}
         pace: 0.5x
         other_hosts: tunnel
-        record: {errors: true}
+        record: {errors: true, mode: append, drain: true, max_body: 2}
+        on_miss: {passthrough: [API.example.com, "*.example.org"]}
+        http2: true
+        upstream_proxy: http://me:pw@proxy.example.com:3128
         replay: {repeat: cycle}
         """
     )
@@ -219,6 +245,14 @@ def test_every_setting_is_read() -> None:
         "pace": Pace(0.5),
         "other_hosts": "tunnel",
         "record_errors": True,
+        "record_mode": "append",
+        "record_drain": True,
+        "record_max_body": 2 * 1024 * 1024,
+        "host": "0.0.0.0",
+        "names": frozenset({"host.docker.internal"}),
+        "on_miss": OnMiss("passthrough", ("api.example.com", "*.example.org")),
+        "http2": True,
+        "upstream_proxy": "http://me:pw@proxy.example.com:3128",
         "repeat": "cycle",
     }
 
@@ -257,8 +291,9 @@ def test_new_name_adds_a_provider() -> None:
             ("llm.example.com", "localhost:8443", "*.models.example.com:9443", "127.0.0.1"),
             ("HOUSE_KEY",),
             "anthropic",
+            ids=("container",),
         ),
-        Provider("plain", ("my_service",)),
+        Provider("plain", ("my_service",), ids=provider(config, "openai").ids),
     )
 
 
@@ -274,6 +309,7 @@ def test_built_in_name_adds_hosts_to_its_provider() -> None:
         ("api.anthropic.com", "gateway.example.com"),
         ("ANTHROPIC_API_KEY", "GATEWAY_KEY"),
         "anthropic",
+        ids=("container",),
     )
     assert [one.name for one in config.providers.all] == [one.name for one in PROVIDERS]
 
@@ -354,6 +390,77 @@ def test_rule_can_name_one_host_of_a_pattern_or_all(name: str, applies: list[boo
         for host in ("one.openai.azure.com", "one.openai.azure.com:8443", "two.openai.azure.com")
     ]
     assert bodies == [{"json": {} if one else {"a": 1}} for one in applies]
+
+
+def test_a_built_in_rule_can_be_taken_out_by_name() -> None:
+    history = [{"tool_call_id": "call_1", "content": "x"}]
+
+    def key(config: Config, spelled: str) -> str:
+        body = {"messages": [{**history[0], "tool_call_id": spelled}]}
+        return config.matcher.canonical(request(body=body)).key
+
+    usual, without = read(""), read("match: {without: [together/tool-call-ids]}")
+    assert key(usual, "call_1") == key(usual, "call_2")
+    assert key(without, "call_1") != key(without, "call_2")
+    assert [rule.name for rule in without.removed_rules] == ["together/tool-call-ids"]
+
+
+def test_a_provider_of_ones_own_has_the_rules_of_the_one_it_speaks_like() -> None:
+    config = read("providers: {house: {hosts: [llm.example.com], errors: anthropic}}")
+    body = {"messages": [{"content": [{"type": "tool_result", "tool_use_id": "toolu_1"}]}]}
+    made = config.matcher.canonical(request("https://llm.example.com/v1/messages", body=body))
+    assert made.rules == ("house/tool-use-ids",)
+
+
+def test_a_rule_says_where_it_stands() -> None:
+    config = read("match:\n  rules:\n    - {name: a, ignore: [$.a]}")
+    assert [rule.origin for rule in config.matcher.rules[:2]] == ["c.yaml:3", "pack common"]
+
+
+def test_rules_that_found_nothing_are_told_and_only_ones_own() -> None:
+    matcher = read(
+        "match: {rules: [{name: a, ignore: [$.a]}, {name: b, normalise: [uuids]}]}"
+    ).matcher
+    matcher.canonical(request(body={"a": 1, "b": "no"}))
+    assert matcher.never_applied() == ("b",)
+    matcher.forget_applied()
+    assert matcher.never_applied() == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("text", "environ", "proxy"),
+    [
+        ("http://proxy.example.com:3128", {}, "http://proxy.example.com:3128"),
+        (
+            "$P",
+            {"P": "http://me:pw@proxy.example.com:3128/"},
+            "http://me:pw@proxy.example.com:3128/",
+        ),
+        ("http://${U}:$W@p.example.com:1", {"U": "me", "W": "x"}, "http://me:x@p.example.com:1"),
+        ("$P", {"P": " "}, None),
+    ],
+)
+def test_the_upstream_proxy_may_be_in_the_environment(
+    text: str, environ: dict[str, str], proxy: str | None
+) -> None:
+    config = read(f"upstream_proxy: {text}", environ)
+    assert config.upstream_proxy == proxy
+    unset = ("upstream_proxy: P is not set, so providers are reached without a proxy",)
+    assert config.notices == (() if proxy else unset)
+
+
+def test_a_variable_that_is_no_proxy_is_a_fault_without_its_value() -> None:
+    Path("c.yaml").write_text("upstream_proxy: $P")
+    with pytest.raises(ConfigError) as caught:
+        load(Path("c.yaml"), {"P": "s3cret"})
+    assert str(caught.value).startswith(
+        "c.yaml:1: upstream_proxy: with P filled in it is no proxy: expected http://host:port"
+    )
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_configuration_does_not_show_the_proxys_password() -> None:
+    assert "pw3" not in repr(read("upstream_proxy: http://me:pw3@a.example.com:1"))
 
 
 def test_secret_parameters_are_not_compared() -> None:
@@ -495,6 +602,9 @@ def test_values_of_variables_are_secret() -> None:
 # what is wrong with it
 
 
+PACES = "expected instant, recorded, a factor such as 2x or a speed such as ttft=0.4,tps=60"
+
+
 def test_all_faults_are_told_at_once_in_order() -> None:
     text = "\n".join(
         [
@@ -512,7 +622,7 @@ def test_all_faults_are_told_at_once_in_order() -> None:
     )
     known = ", ".join(sorted(File.model_fields))
     assert faults(text) == [
-        "1: pace: expected instant, recorded or a factor such as 2x, got 'fast'",
+        f"1: pace: {PACES}, got 'fast'",
         f'2: matching: unknown key, expected one of: {known} (did you mean "match"?)',
         "3: listen.port: YAML reads this as a number in an unusual form (octal, base 60, with"
         " underscores, infinite); write plain decimals, or put it in quotes if it is text",
@@ -547,8 +657,14 @@ A_NAME = "expected a name of lower-case letters, digits and hyphens"
             " (YAML reads yes, no, on and off as one)",
         ),
         ("version: 1.0", "1: version: expected a whole number, got a number with a fraction"),
-        ("pace: 2", "1: pace: expected instant, recorded or a factor such as 2x, got 2"),
-        ("pace: [2x]", "1: pace: expected instant, recorded or a factor such as 2x, got a list"),
+        (
+            "pace: 2",
+            f"1: pace: {PACES}, got 2",
+        ),
+        (
+            "pace: [2x]",
+            f"1: pace: {PACES}, got a list",
+        ),
         ("pace: 2000x", "1: pace: expected a factor from 0.01x to 1000x, got 2000x"),
         ("recordings: 5", "1: recordings: expected text, got a number; put it in quotes"),
         (
@@ -582,9 +698,15 @@ A_NAME = "expected a name of lower-case letters, digits and hyphens"
         ("listen: {port: 80, base_url_port: 80}", "1: listen: expected two different ports"),
         (
             "listen: {prot: 80}",
-            "1: listen.prot: unknown key, expected one of: base_url_port, port"
-            ' (did you mean "port"?)',
+            "1: listen.prot: unknown key, expected one of: base_url_port, host, names,"
+            ' port (did you mean "port"?)',
         ),
+        (
+            "listen: {host: localhost}",
+            "1: listen.host: expected an IP address of this machine: 127.0.0.1 or ::1 for itself"
+            " alone, 0.0.0.0 for whoever reaches it",
+        ),
+        ("record: {max_body: 0}", "1: record.max_body: expected a number of MiB from 1 to 1024"),
         ("replay: {repeat: first}", "1: replay.repeat: expected last, cycle or miss, got 'first'"),
         ("providers: [a]", "1: providers: expected keys with values, got a list"),
         ("providers: {My House: {hosts: [a]}}", f'1: providers."My House": {A_NAME}'),
@@ -624,11 +746,13 @@ A_NAME = "expected a name of lower-case letters, digits and hyphens"
         ),
         (
             "match:\n  rules:\n    - name: r\n    - name: s\n      ignore: [$.a]",
-            "3: match.rules[0]: ignores nothing: give ignore, ignore_query or ignore_headers",
+            "3: match.rules[0]: says nothing: give one of on, ignore, only, ignore_query,"
+            " ignore_headers, normalise, null_is_absent",
         ),
         (
             "match: {rules: [{name: r, ignore: [$.a], when: {metod: GET}}]}",
-            "1: match.rules[0].when.metod: unknown key, expected one of: method, path, provider"
+            "1: match.rules[0].when.metod: unknown key, expected one of: body, host, method,"
+            " path, provider"
             ' (did you mean "method"?)',
         ),
         (
@@ -652,6 +776,104 @@ A_NAME = "expected a name of lower-case letters, digits and hyphens"
         (
             "match: {headers: [x-api-key]}",
             "1: match.headers[0]: x-api-key is secret and never compared",
+        ),
+        (
+            "match:\n  rules:\n    - {name: a, ignore: [$.a]}\n    - {name: a, ignore: [$.b]}",
+            "4: match.rules[1].name: a is the rule in line 3 too; a name is one rule's",
+        ),
+        (
+            "match: {rules: [{name: openai/tool-call-ids, ignore: [$.a]}]}",
+            "1: match.rules[0].name: openai/tool-call-ids is a built-in rule; take that out with"
+            " match.without",
+        ),
+        (
+            "match: {rules: [{name: a, only: [$.a], ignore: [$.b, $.a]}]}",
+            "1: match.rules[0]: $.a is both in only and in ignore; keep one",
+        ),
+        (
+            "match:\n  rules:\n    - {name: a, only: [$.a]}\n    - {name: b, only: [$.b]}",
+            "4: match.rules[1].only: a (line 3) says only for the same requests; put both into one"
+            " rule",
+        ),
+        (
+            "match:\n  rules:\n    - {name: a, on: [path]}\n    - {name: b, on: [body]}",
+            "4: match.rules[1].on: a (line 3) says on for the same requests; put both into one"
+            " rule",
+        ),
+        (
+            "match:\n  rules:\n    - {name: a, ignore: [$.a]}\n    - {name: b, only: [$.a]}",
+            "4: match.rules[1].only: a (line 3) has $.a in ignore for the same requests; keep one",
+        ),
+        (
+            "match: {without: [openai/tool-calls-ids]}",
+            "1: match.without[0]: no built-in rule is called openai/tool-calls-ids"
+            ' (did you mean "openai/tool-call-ids"?); wiretape rules lists them',
+        ),
+        (
+            "match: {rules: [{name: r, on: [url]}]}",
+            "1: match.rules[0].on[0]: expected method, provider, host, path, query, headers or"
+            " body, got 'url'",
+        ),
+        (
+            "match: {rules: [{name: r, ignore: [$.a], when: {body: x}}]}",
+            f"1: match.rules[0].when.body: {NOT_A_PATH}",
+        ),
+        (
+            'match: {rules: [{name: r, ignore: [$.a], when: {body: {"$.a": {}}}}]}',
+            "1: match.rules[0].when.body: expected a value, a text with * for any text, or a list"
+            " of them",
+        ),
+        (
+            "match: {rules: [{name: r, normalise: [uuid]}]}",
+            "1: match.rules[0].normalise[0]: expected one of uuids, dates, temporary-paths, ids, or"
+            " {with: …, at: […]}, {regex: …, replace: …}, {round: 2, at: […]}, {sorted: […]},"
+            " got 'uuid'",
+        ),
+        (
+            "match: {rules: [{name: r, normalise: [{regex: 'a(', replace: b}]}]}",
+            "1: match.rules[0].normalise[0]: not a regular expression: missing ), unterminated"
+            " subpattern at position 1",
+        ),
+        (
+            "match: {rules: [{name: r, normalise: [{round: x, at: [$.a]}]}]}",
+            "1: match.rules[0].normalise[0]: round: expected a number of decimal places from 0 to"
+            " 15",
+        ),
+        (
+            "match: {rules: [{name: r, normalise: [{sorted: $.a}]}]}",
+            "1: match.rules[0].normalise[0]: sorted: expected a list of JSONPaths, such as"
+            " [$.metadata.id], got text",
+        ),
+        (
+            "match: {rules: [{name: r, normalise: [{with: uuids, at: [a]}]}]}",
+            f"1: match.rules[0].normalise[0]: {NOT_A_PATH}",
+        ),
+        (
+            "match: {rules: [{name: r, null_is_absent: $.a}]}",
+            "1: match.rules[0].null_is_absent: expected true, or JSONPaths in a list, such as"
+            " [$.metadata.id], got text",
+        ),
+        (
+            "providers: {vllm: {key_env: [A]}}",
+            "1: providers.vllm: vllm has no hosts of its own: give yours, such as localhost:8000",
+        ),
+        (
+            "on_miss: passthrough",
+            "1: on_miss: expected fail, record, or passthrough with the hosts that may be reached:"
+            " {passthrough: [api.example.com]}",
+        ),
+        (
+            "on_miss: {passthrough: []}",
+            "1: on_miss: passthrough: expected a list of hosts, such as [api.example.com]",
+        ),
+        (
+            "record: {mode: overwrite}",
+            "1: record.mode: expected replace, append or missing-only, got 'overwrite'",
+        ),
+        (
+            "upstream_proxy: socks5://a:1",
+            "1: upstream_proxy: expected http://host:port, with user:password@ before the host"
+            " perhaps, or an environment variable that holds it, such as $CORPORATE_PROXY",
         ),
         ("redact:\n  json:\n    - $", f"3: redact.json[0]: {NOT_A_PATH}"),
         ("redact: {json: [{path: a}]}", f"1: redact.json[0].path: {NOT_A_PATH}"),
@@ -759,6 +981,9 @@ def test_pattern_that_takes_forever_on_long_texts_is_still_checked_at_once() -> 
         "providers: {x: {hosts: [a], key_env: [s3cret-key]}}",
         "match: {rules: [{name: r, ignore: [$.a], when: {provider: s3cret-key}}]}",
         "match: {rules: [{name: r, ignore: [$.a], when: {path: s3cret-key}}]}",
+        "upstream_proxy: 'http://me:s3cret-key@'",
+        "on_miss: {passthrough: ['https://me:s3cret-key@a']}",
+        "match: {rules: [{name: r, normalise: [{regex: '(?P<s3cret-key>', replace: a}]}]}",
         "recordings: {s3cret-key}",
         "recordings: [s3cret-key",
         "recordings: *s3cret-key",
@@ -838,7 +1063,7 @@ def test_jsonpath_is_imported_only_where_a_path_is_configured() -> None:
         "import sys; from pathlib import Path; from wiretape.config import load; "
         "load(Path(sys.argv[1]), {}); print('jsonpath' in sys.modules)"
     )
-    Path("path.yaml").write_text("redact: {json: [$.a]}")
+    Path("path.yaml").write_text("redact: {json: [$..a]}")
     said = [
         subprocess.run(
             [sys.executable, "-c", code, file], capture_output=True, text=True, check=True
@@ -907,5 +1132,7 @@ def test_shipped_files_commented_example_is_accepted() -> None:
 
 def test_shipped_file_is_short_and_names_togethers_hosts() -> None:
     text = SHIPPED.read_text()
-    assert len(text.splitlines()) < 70
-    assert tuple(yaml.safe_load(text)["providers"]["together"]["hosts"]) == PROVIDERS[0].hosts
+    assert len(text.splitlines()) < 80
+    assert tuple(yaml.safe_load(text)["providers"]["together"]["hosts"]) == next(
+        one.hosts for one in PROVIDERS if one.name == "together"
+    )

@@ -25,9 +25,10 @@ from wiretape.match import (
     without,
 )
 from wiretape.model import Exchange, Headers, Request, Response, split_url
+from wiretape.packs import providers
 from wiretape.providers import Provider, Providers
 
-PROVIDERS = Providers()
+PROVIDERS = Providers(providers())
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
 CHAT = "https://api.together.xyz/v1/chat/completions"
@@ -460,8 +461,8 @@ def test_other_hosts_are_places_of_their_own_with_their_ports() -> None:
 
 
 def test_providers_on_ports_of_one_host_are_two() -> None:
-    providers = Providers((Provider("one", ("localhost:1",)), Provider("two", ("localhost:2",))))
-    matcher = Matcher(providers)
+    two = Providers((Provider("one", ("localhost:1",)), Provider("two", ("localhost:2",))))
+    matcher = Matcher(two)
     keys = [matcher.canonical(request(url=f"http://localhost:{port}/")).key for port in (1, 2)]
     assert keys[0] != keys[1]
 
@@ -495,7 +496,7 @@ def test_the_digests_of_placeholders_do_not_count() -> None:
 
 
 def test_the_digest_counts_where_the_label_is_of_the_users_own() -> None:
-    matcher = Matcher(Providers(), distinct=["e-mail"])
+    matcher = Matcher(PROVIDERS, distinct=["e-mail"])
     one, two = (request(f'{{"a":"REDACTED-e-mail-{digest * 8}"}}') for digest in "12")
     assert matcher.canonical(one).key != matcher.canonical(two).key
     assert matcher.canonical(one).key == matcher.canonical(one).key
@@ -629,6 +630,111 @@ def test_places_are_left_out(places: list[Path], expected: Any) -> None:
 def test_ten_items_are_left_out_by_number_and_not_by_spelling() -> None:
     value = list(range(12))
     assert without(value, [(2,), (10,), (11,)]) == [0, 1, 3, 4, 5, 6, 7, 8, 9]
+
+
+# ------------------------------------------------------------------ ids by where they came from
+
+TOKEN = "3f2a00112233#0"
+OPENAI = "https://api.openai.com/v1/responses"
+
+
+def sent(body: Any = None, url: str = OPENAI, **ids: str) -> Document:
+    """A request that sends back ids of which it is known where they came from."""
+    made = {"method": "POST", "url": url, "headers": {}, "ids": ids}
+    return made if body is None else {**made, "body": body}
+
+
+def spelled(body: Any, text: str) -> Any:
+    return json.loads(json.dumps(body).replace("ID", text))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"previous_response_id": "ID"},
+        {"file_ids": ["a", "ID"]},
+        {"input": [{"type": "item_reference", "id": "ID"}]},
+        {"container": "ID"},
+        {"tool": {"fileId": "ID"}},
+    ],
+)
+def test_an_id_is_compared_by_where_it_came_from(body: Any) -> None:
+    one, two = (spelled(body, text) for text in ("resp_1", "resp_2"))
+    first = canonical(sent(one, resp_1=TOKEN))
+    assert first == canonical(sent(two, resp_2=TOKEN))
+    assert first.key != key(sent(one, resp_1="3f2a00112233#1"))
+    assert first.key != key(sent(one))
+    assert first.key != key(sent(spelled(body, TOKEN)))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{"content": "ID"}, {"id": "xID"}, {"id": [{"b": "ID"}]}, {"ID": "x"}, {"cachedName": "ID"}],
+)
+def test_what_only_reads_like_an_id_is_compared_as_it_is(body: Any) -> None:
+    one, two = (spelled(body, text) for text in ("resp_1", "resp_2"))
+    assert key(sent(one, resp_1=TOKEN)) != key(sent(two, resp_2=TOKEN))
+
+
+def test_an_id_in_the_path_is_an_asterisk_of_the_endpoint() -> None:
+    one, two = (
+        canonical(sent(url=f"{OPENAI}/{name}/items", **{name: TOKEN}))
+        for name in ("resp_1", "resp_2")
+    )
+    assert one == two
+    assert one.endpoint == ("openai", "POST", "/v1/responses/*/items")
+    other = canonical(sent(url=f"{OPENAI}/resp_1/items", resp_1="3f2a00112233#1"))
+    assert other.key != one.key
+    assert other.endpoint == one.endpoint
+
+
+@pytest.mark.parametrize("ids", [None, [], "resp_1", 5])
+def test_ids_that_are_none_are_left_alone(ids: Any) -> None:
+    plain = sent({"id": "resp_1"})
+    assert key({**plain, "ids": ids}) == key(plain)
+
+
+def test_an_id_in_the_query_is_compared_by_where_it_came_from() -> None:
+    one, two = (sent(url=f"{OPENAI}?after={name}", **{name: TOKEN}) for name in ("a1", "a2"))
+    assert key(one) == key(two)
+
+
+def test_ids_of_forms_and_parts_are_compared_by_where_they_came_from() -> None:
+    def form(name: str) -> Document:
+        return request(f"file_id={name}&text={name[:4]}", FORM) | {"ids": {name: TOKEN}}
+
+    def parts(name: str) -> Document:
+        head = 'Content-Disposition: form-data; name="file_id"'
+        return multipart("b", (head, name.encode())) | {"ids": {name: TOKEN}}
+
+    assert key(form("file1")) == key(form("file2"))
+    assert key(parts("file1")) == key(parts("file2"))
+
+
+# ------------------------------------------------------------------ bad and large bodies
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param("[" * 10_000 + "]" * 10_000, id="deep list"),
+        pytest.param('{"a":' * 10_000 + "1" + "}" * 10_000, id="deep object"),
+        pytest.param("[" * 100_000, id="open"),
+        '{"a":NaN}',
+        '{"a":1,"a":2}',
+        '{"a":Infinity}',
+        "{'a': 1}",
+        "\x00",
+    ],
+)
+def test_a_body_that_is_not_the_json_it_says_is_compared_as_text(body: str) -> None:
+    assert canonical(request(body)).value["body"] == {"text": body}
+
+
+def test_a_body_of_twenty_megabytes_is_matched() -> None:
+    text = "some words of a prompt, and no id. " * 600_000
+    one, two = (request(json.dumps({"n": n, "messages": [{"content": text}]})) for n in (1, 2))
+    assert key(one) != key(two)
 
 
 # ------------------------------------------------------------------ differences

@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from wiretape.providers import ERROR_SHAPES, PROVIDERS, ErrorShape, Provider, Providers, error_body
+from wiretape.packs import providers
+from wiretape.providers import ERROR_SHAPES, ErrorShape, Provider, Providers, error_body
 
-KNOWN = Providers()
+KNOWN = Providers(providers())
 OWN = Providers(
     (
         Provider("local", ("Localhost:8000", "models.example.com")),
@@ -79,10 +80,10 @@ def test_a_host_with_a_port_is_that_port_alone(
 
 
 def test_a_host_by_name_goes_before_a_pattern() -> None:
-    providers = Providers(
+    both = Providers(
         (Provider("pattern", ("*.example.com",)), Provider("name", ("api.example.com",)))
     )
-    assert found(providers, "api.example.com") == "name"
+    assert found(both, "api.example.com") == "name"
 
 
 @pytest.mark.parametrize(
@@ -110,18 +111,24 @@ def test_aliases_are_one_place_and_other_hosts_their_own(
     assert providers.place(host, port) == place
 
 
+def test_members_that_hold_ids_are_a_providers_own_and_elsewhere_anybodys() -> None:
+    two = Providers((Provider("a", ("a",), ids=("x",)), Provider("b", ("b",), ids=("y",))))
+    assert two.id_names("a", 443) == {"x"}
+    assert two.id_names("nobody", 443) == {"x", "y"}
+
+
 def test_no_host_is_in_the_table_twice() -> None:
     assert len(set(KNOWN.hosts)) == len(KNOWN.hosts)
 
 
 def test_no_name_is_in_the_table_twice() -> None:
-    assert len({provider.name for provider in PROVIDERS}) == len(PROVIDERS)
+    assert len({provider.name for provider in providers()}) == len(providers())
 
 
 def test_the_variables_of_all_providers_are_named_once() -> None:
     assert "TOGETHER_API_KEY" in KNOWN.key_names
-    providers = Providers((Provider("a", (), ("X", "Y")), Provider("b", (), ("Y",))))
-    assert providers.key_names == ("X", "Y")
+    two = Providers((Provider("a", (), ("X", "Y")), Provider("b", (), ("Y",))))
+    assert two.key_names == ("X", "Y")
 
 
 ERRORS: dict[ErrorShape, object] = {

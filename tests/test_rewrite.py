@@ -17,7 +17,7 @@ from wiretape.document import Document, from_exchange, from_request, to_exchange
 from wiretape.errors import FormatError
 from wiretape.match import Matcher
 from wiretape.model import Chunk, Exchange, Request, Response
-from wiretape.providers import PROVIDERS, Providers
+from wiretape.providers import Providers
 from wiretape.redact import PATTERNS, Pattern, RedactionRules, Redactor
 from wiretape.redactrules import Finding
 from wiretape.rewrite import Refused, Rewritten, rewrite
@@ -27,7 +27,7 @@ KEY = "tgp_v1_" + "Ab3dE6gH9k" * 4 + "xYz"
 NAMED = "Qm7" + "x9Kp2Lw5Zt8R" * 3
 
 RULES = RedactionRules()
-MATCHER = Matcher(Providers(PROVIDERS), secret_query=RULES.secret_query)
+MATCHER = Matcher(Providers(), secret_query=RULES.secret_query)
 RECORDINGS = sorted(glob.glob(str(Path(__file__).parents[1] / "recordings" / "*.json")))
 JSON = (("content-type", "application/json"),)
 SSE = (("content-type", "text/event-stream"),)

@@ -165,7 +165,12 @@ def test_key_given_twice_is_a_fault_and_the_first_counts() -> None:
     assert tree.faults == (Fault(4, ("a", "b"), "is here twice, first in line 2; keep one"),)
 
 
-@pytest.mark.parametrize("key", ["1", "on", "~", "[a]"])
+def test_on_is_a_word_where_it_is_a_key() -> None:
+    tree = parse(b"on: on")
+    assert (tree.value, tree.faults) == ({"on": True}, ())
+
+
+@pytest.mark.parametrize("key", ["1", "yes", "off", "~", "[a]"])
 def test_key_that_is_no_text_is_a_fault(key: str) -> None:
     tree = parse(f"x:\n  {key}: 1\n  a: 2\n".encode())
     assert tree.value == {"x": {"a": 2}}

@@ -3,17 +3,21 @@
 import fnmatch
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from .configfile import File, OtherHosts, check, finder, linear, near
+from .configfile import File, OtherHosts, check, near
+from .configvalues import PROXY_EXPECTED, VARIABLES, is_proxy_url
 from .errors import ConfigError
-from .match import Matcher, Rule
+from .match import Matcher
 from .pace import Pace
+from .packs import id_names
+from .packs import providers as known_providers
 from .placeholder import label
 from .player import Repeat
-from .providers import PROVIDERS, Provider, Providers
+from .policy import OnMiss, RecordMode
+from .providers import Provider, Providers
 from .redact import (
     KEEP_REQUEST_HEADERS,
     KEEP_RESPONSE_HEADERS,
@@ -28,7 +32,10 @@ from .redact import (
     is_strong,
 )
 from .resources import shipped_config
-from .yamltext import MAX_BYTES, Fault, NotYaml, Place, parse
+from .rulebook import Wrong, rules
+from .rulefile import finder, linear
+from .rules import Rule
+from .yamltext import MAX_BYTES, Fault, NotYaml, parse
 
 BUILT_IN: Final = "built-in defaults"
 
@@ -55,8 +62,25 @@ class Config:
     providers: Providers
     matcher: Matcher
     redaction: RedactionRules
+    text: bytes = field(default=b"", repr=False)
+    """The file's own bytes."""
     notices: tuple[str, ...] = ()
     """What to tell before a run: variables whose values are not looked for. They hold no value."""
+    removed_rules: tuple[Rule, ...] = ()
+    """Rules of packs that the file takes out."""
+    record_mode: RecordMode = "replace"
+    record_drain: bool = False
+    record_max_body: int = 64 << 20
+    """Bytes."""
+    host: str = "127.0.0.1"
+    """Where to listen."""
+    names: frozenset[str] = frozenset()
+    """What this machine is called by those who ask for base URLs."""
+    on_miss: OnMiss | None = None
+    """None: what the mode says."""
+    http2: bool = False
+    upstream_proxy: str | None = field(default=None, repr=False)
+    """http://[user:password@]host:port."""
 
 
 def load(path: Path | None, environ: Mapping[str, str]) -> Config:
@@ -96,12 +120,14 @@ def _config(
     except NotYaml as error:
         raise ConfigError(f"{source}:{error.line}:{error.column}: not YAML: {error}") from None
     file, faults = check(tree)
-    wrong: list[_Wrong] = []
+    wrong: list[Wrong] = []
     providers = _providers(file, wrong)
     environ = {**_dotenv(file, wrong), **environ}
     names = _secret_names(file, providers, environ)
     redaction = _redaction(file, {name: environ[name] for name in names}, wrong)
-    matcher = _matcher(file, providers, redaction, wrong)
+    in_effect, removed = rules(file, tree, source, providers, wrong)
+    matcher = _matcher(file, providers, in_effect, redaction, wrong)
+    upstream_proxy, proxy_notices = _upstream_proxy(file, environ, wrong)
     faults += [Fault(tree.line(place), place, text) for place, text in wrong]
     if faults:
         faults.sort(key=lambda fault: fault.line)
@@ -123,7 +149,17 @@ def _config(
         providers=providers,
         matcher=matcher,
         redaction=redaction,
-        notices=tuple(_notices(file, environ)),
+        text=data,
+        removed_rules=removed,
+        notices=(*_notices(file, environ), *proxy_notices),
+        record_mode=file.record.mode,
+        record_drain=file.record.drain,
+        record_max_body=file.record.max_body << 20,
+        host=file.listen.host,
+        names=frozenset(file.listen.names),
+        on_miss=file.on_miss,
+        http2=file.http2,
+        upstream_proxy=upstream_proxy,
     )
 
 
@@ -133,14 +169,12 @@ def _ours(value: object) -> bool:
 
 # ------------------------------------------------------------------ what the file means
 
-type _Wrong = tuple[Place, str]
-"""A place of the file, and what is wrong with its value beside the others."""
 
-
-def _providers(file: File, wrong: list[_Wrong]) -> Providers:
+def _providers(file: File, wrong: list[Wrong]) -> Providers:
     """The built-in providers with what the file adds to them, then the file's own."""
-    providers = {provider.name: provider for provider in PROVIDERS}
-    owner = {host: provider.name for provider in PROVIDERS for host in provider.hosts}
+    providers = {provider.name: provider for provider in known_providers()}
+    owner = {host: provider.name for provider in providers.values() for host in provider.hosts}
+    built_in = tuple(providers)
     for name, entry in file.providers.items():
         for index, host in enumerate(entry.hosts):
             if owner.setdefault(host, name) != name:
@@ -148,13 +182,19 @@ def _providers(file: File, wrong: list[_Wrong]) -> Providers:
                 wrong.append((("providers", name, "hosts", index), text))
         known = providers.get(name, Provider(name, ()))
         if not known.hosts and not entry.hosts:
-            hint = near(name, (provider.name for provider in PROVIDERS))
-            wrong.append((("providers", name), f"a new provider needs hosts{hint}"))
+            text = (
+                f"{name} has no hosts of its own: give yours, such as localhost:8000"
+                if name in built_in
+                else f"a new provider needs hosts{near(name, built_in)}"
+            )
+            wrong.append((("providers", name), text))
+        errors = entry.errors or known.errors
         providers[name] = Provider(
             name,
             _joined(known.hosts, entry.hosts),
             _joined(known.key_env, entry.key_env),
-            entry.errors or known.errors,
+            errors,
+            known.ids if name in built_in else id_names(errors),
         )
     return Providers(providers.values())
 
@@ -163,7 +203,7 @@ def _joined(known: Sequence[str], more: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*known, *more)))
 
 
-def _dotenv(file: File, wrong: list[_Wrong]) -> dict[str, str]:
+def _dotenv(file: File, wrong: list[Wrong]) -> dict[str, str]:
     """The variables of the files that hold them; of two files' the first's. One that is not there
     is fine: not everybody has it.
     """
@@ -214,7 +254,27 @@ def _notices(file: File, environ: Mapping[str, str]) -> Iterator[str]:
             )
 
 
-def _redaction(file: File, values: Mapping[str, str], wrong: list[_Wrong]) -> RedactionRules:
+def _upstream_proxy(
+    file: File, environ: Mapping[str, str], wrong: list[Wrong]
+) -> tuple[str | None, tuple[str, ...]]:
+    """The proxy to go through, its variables filled in, and what to tell of it."""
+    text = file.upstream_proxy
+    if text is None:
+        return None, ()
+    names = [one[1] or one[2] for one in VARIABLES.finditer(text)]
+    unset = [name for name in names if not environ.get(name, "").strip()]
+    if unset:
+        notice = f"upstream_proxy: {unset[0]} is not set, so providers are reached without a proxy"
+        return None, (notice,)
+    url = VARIABLES.sub(lambda one: environ[one[1] or one[2]].strip(), text)
+    if not is_proxy_url(url):
+        # The value is not shown: it may hold a password.
+        told = f"with {', '.join(names)} filled in it is no proxy: {PROXY_EXPECTED}"
+        wrong.append((("upstream_proxy",), told))
+    return url, ()
+
+
+def _redaction(file: File, values: Mapping[str, str], wrong: list[Wrong]) -> RedactionRules:
     """What wiretape comes with and what the file adds; the environment's keys are secret."""
     redact = file.redact
     secret = SECRET_HEADERS.union(redact.headers)
@@ -251,43 +311,18 @@ def _label(path: str) -> str:
 
 
 def _matcher(
-    file: File, providers: Providers, redaction: RedactionRules, wrong: list[_Wrong]
+    file: File,
+    providers: Providers,
+    rules: Sequence[Rule],
+    redaction: RedactionRules,
+    wrong: list[Wrong],
 ) -> Matcher:
     for index, name in enumerate(file.match.headers):
         if name in redaction.secret_headers:
             wrong.append((("match", "headers", index), f"{name} is secret and never compared"))
-    rules = []
-    for index, entry in enumerate(file.match.rules):
-        when = entry.when
-        place = ("match", "rules", index, "when", "provider")
-        provider = when.provider and _place(when.provider, providers, place, wrong)
-        rules.append(
-            Rule(
-                entry.name,
-                provider,
-                when.method,
-                when.path,
-                tuple(finder(path) for path in entry.ignore),
-                frozenset(entry.ignore_query),
-                frozenset(entry.ignore_headers),
-            )
-        )
     own = [
         *(pattern.name for pattern in redaction.patterns),
         *(rule.name for rule in redaction.json),
     ]
     distinct = {label(name) for name in own} - {label(pattern.name) for pattern in PATTERNS}
     return Matcher(providers, file.match.headers, rules, redaction.secret_query, distinct)
-
-
-def _place(name: str, providers: Providers, place: Place, wrong: list[_Wrong]) -> str:
-    """What a matcher calls a provider that a rule names, by itself or by a host."""
-    if any(provider.name == name for provider in providers.all):
-        return name
-    host, _, port = name.partition(":")
-    number = int(port) if port.isdecimal() else None
-    if providers.find(host, number) is None:
-        names = [provider.name for provider in providers.all]
-        text = f"unknown provider, expected a host or one of: {', '.join(names)}{near(name, names)}"
-        wrong.append((place, text))
-    return providers.place(host, number)

@@ -1,4 +1,4 @@
-"""What wiretape knows of each provider, as rows of a table: a new provider is a new row."""
+"""Providers, found by host, and the shape of their error answers; `packs.py` has the known ones."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -18,54 +18,25 @@ class Provider:
     "*.example.com" covers.
 
     A host is "name" for any port, or "name:port". `key_env` names the variables its
-    SDKs read keys from.
+    SDKs read keys from, `ids` the members of its bodies that hold ids though their names do not say
+    so ("container").
     """
 
     name: str
     hosts: tuple[str, ...]
     key_env: tuple[str, ...] = ()
     errors: ErrorShape = "openai"
-
-
-PROVIDERS: Final[tuple[Provider, ...]] = (
-    Provider(
-        "together",
-        ("api.together.xyz", "api.together.ai", "api-inference.together.ai"),
-        ("TOGETHER_API_KEY",),
-    ),
-    Provider("openai", ("api.openai.com",), ("OPENAI_API_KEY",)),
-    Provider("anthropic", ("api.anthropic.com",), ("ANTHROPIC_API_KEY",), "anthropic"),
-    Provider(
-        "google",
-        (
-            "generativelanguage.googleapis.com",
-            "aiplatform.googleapis.com",
-            "*-aiplatform.googleapis.com",
-        ),
-        ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
-        "google",
-    ),
-    Provider(
-        "azure",
-        ("*.openai.azure.com", "*.cognitiveservices.azure.com", "*.services.ai.azure.com"),
-        ("AZURE_OPENAI_API_KEY",),
-    ),
-    Provider("bedrock", ("bedrock-runtime.*.amazonaws.com", "bedrock-mantle.*.api.aws")),
-    Provider("mistral", ("api.mistral.ai",), ("MISTRAL_API_KEY",)),
-    Provider("groq", ("api.groq.com",), ("GROQ_API_KEY",)),
-    Provider("xai", ("api.x.ai",), ("XAI_API_KEY",)),
-    Provider("openrouter", ("openrouter.ai",), ("OPENROUTER_API_KEY",)),
-    Provider("fireworks", ("api.fireworks.ai",), ("FIREWORKS_API_KEY",)),
-    Provider("cerebras", ("api.cerebras.ai",), ("CEREBRAS_API_KEY",)),
-    Provider("deepseek", ("api.deepseek.com",), ("DEEPSEEK_API_KEY",)),
-    Provider("cohere", ("api.cohere.com", "api.cohere.ai"), ("CO_API_KEY", "COHERE_API_KEY")),
-)
+    ids: tuple[str, ...] = ()
 
 
 class Providers:
-    """The providers of a run, found by host and port."""
+    """The providers of a run, found by host and port; without an argument those of the packs."""
 
-    def __init__(self, providers: Iterable[Provider] = PROVIDERS) -> None:
+    def __init__(self, providers: Iterable[Provider] | None = None) -> None:
+        if providers is None:
+            from .packs import providers as known  # late: packs are made of providers
+
+            providers = known()
         self.all: Final = tuple(providers)
         self._exact: dict[str, Provider] = {}
         self._patterns: list[tuple[str, Provider]] = []
@@ -100,6 +71,12 @@ class Providers:
         if provider is not None:
             return provider.name
         return host if port in (None, *DEFAULT_PORTS.values()) else f"{host}:{port}"
+
+    def id_names(self, host: str, port: int | None = None) -> frozenset[str]:
+        """The further members that hold ids at a host; of no provider's host any provider's."""
+        provider = self.find(host, port)
+        providers = self.all if provider is None else (provider,)
+        return frozenset(name for provider in providers for name in provider.ids)
 
     @property
     def hosts(self) -> tuple[str, ...]:

@@ -144,6 +144,7 @@ class _Node:
     kind: str = "scalar"
     items: "list[_Node]" = field(default_factory=list)
     scalar: str | int | float | bool | None = None
+    text: str = ""
     fault: str | None = None
 
 
@@ -201,7 +202,7 @@ def _node(loader: Any, event: yaml.NodeEvent, line: int, column: int) -> _Node:
         if tag is None or tag == "!":
             tag = loader.resolve(yaml.ScalarNode, event.value, event.implicit)
         scalar, fault = _scalar(tag.removeprefix(_TAG), event.value)
-        return _Node(line, column, scalar=scalar, fault=fault)
+        return _Node(line, column, scalar=scalar, text=event.value, fault=fault)
     kind = "list" if isinstance(event, yaml.SequenceStartEvent) else "mapping"
     known = (None, "!", _TAG + ("seq" if kind == "list" else "map"))
     return _Node(line, column, kind, fault=None if tag in known else _UNKNOWN_TAG)
@@ -268,7 +269,8 @@ class _Expansion:
     def _mapping(self, node: _Node, place: Place) -> dict[str, Any]:
         value: dict[str, Any] = {}
         for key, item in zip(node.items[::2], node.items[1::2], strict=True):
-            name = key.scalar
+            # As a value YAML 1.1's on is true; as a key it is a word that rules have.
+            name = key.text if key.scalar is True and key.text == "on" else key.scalar
             if key.fault is not None or not isinstance(name, str):
                 text = key.fault or "expected text as a key; put it in quotes"
                 self.faults.append(Fault(key.line, place, text))

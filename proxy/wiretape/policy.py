@@ -1,0 +1,27 @@
+"""What a run may do: how it writes recordings, and what becomes of a request that none answers."""
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Literal
+
+type RecordMode = Literal["replace", "append", "missing-only"]
+"""A key that is recorded again: its takes are replaced, added to, or left as they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class OnMiss:
+    """What becomes of a miss: it fails, is recorded, or passes through to these hosts alone (a
+    host, host:port, or a pattern such as *.example.com).
+    """
+
+    action: Literal["fail", "record", "passthrough"]
+    hosts: tuple[str, ...] = ()
+
+    def passes(self, host: str, port: int | None = None) -> bool:
+        """Whether a miss of this host (any case) goes to the provider unrecorded."""
+        host = host.lower().rstrip(".")
+        return self.action == "passthrough" and any(
+            fnmatchcase(name, pattern)
+            for pattern in self.hosts
+            for name in (host, f"{host}:{port}")
+        )
