@@ -1,0 +1,102 @@
+"""Which of many recordings say nearly what a request says, told without reading them: sketches.
+
+A sketch is a one-permutation minhash (Li, Owen and Zhang, "One Permutation Hashing", NIPS 2012).
+What a value says is taken apart into features: each leaf under its path, and for a text its pairs
+of words. Each feature falls by its hash into one of 512 bins; a bin keeps two bits of the smallest
+hash that fell into it, or none. Two sketches differ in more bits the less the values have in
+common. A list's index is no part of a path, so a message put in front moves nothing.
+
+A sketch is good for choosing candidates and for nothing else: nothing is ever matched by it. It is
+the same on every machine and in every run, so an index may keep it.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from heapq import nsmallest
+from itertools import pairwise
+from typing import Any, Final
+from zlib import crc32
+
+LENGTH: Final = 128
+"""Bytes of a sketch."""
+
+_MIX: Final = 0x9E3779B97F4A7C15  # 2^64 / golden ratio: spreads what CRC-32 leaves in patterns
+_WORD_BITS: Final = 2**64 - 1
+_ORDER_BITS: Final = 2**32 - 1
+
+# A long text counts as this many pairs of words, so that a system prompt does not drown a question.
+_PAIRS: Final = 16
+_END: Final = 16 * 1024
+_LEAVES: Final = 20_000
+_WORD: Final = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|\w{1,40}")
+
+
+def sketch(value: dict[str, Any]) -> bytes:
+    """What a canonical value says, in `LENGTH` bytes; in time bounded by `value`'s size."""
+    smallest: dict[int, int] = {}
+    for feature in _features(value):
+        mixed = feature * _MIX & _WORD_BITS
+        place, order = mixed >> 55, mixed >> 23 & _ORDER_BITS
+        if order < smallest.get(place, _WORD_BITS):
+            smallest[place] = order
+    bits = 0
+    for place, order in smallest.items():
+        # Never 0, which is an empty bin: in a small value each feature is to be seen.
+        bits |= (1 + order % 3) << 2 * place
+    return bits.to_bytes(LENGTH, "little")
+
+
+def rank[T](sketch: bytes, others: Iterable[tuple[T, bytes]], limit: int) -> list[T]:
+    """The `limit` nearest of `others`, nearest first; those that are as near stay in their order.
+
+    Takes about half a millisecond for a thousand.
+    """
+    mine = int.from_bytes(sketch, "little")
+    measured = (
+        ((mine ^ int.from_bytes(other, "little")).bit_count(), number, name)
+        for number, (name, other) in enumerate(others)
+    )
+    # The number is another one each time, so names are never compared.
+    return [name for _, _, name in nsmallest(limit, measured)]
+
+
+def _features(value: dict[str, Any]) -> Iterator[int]:
+    """The hashes of what a value says, at most those of its first `_LEAVES` leaves."""
+    seen: Counter[int] = Counter()
+    leaves = 0
+    stack: list[tuple[int, Any]] = [(0, value)]
+    while stack and leaves < _LEAVES:
+        path, here = stack.pop()
+        if isinstance(here, dict):
+            stack += [(crc32(_bytes(name), path + 1), item) for name, item in here.items()]
+            continue
+        if isinstance(here, list):
+            under = crc32(b"[]", path)
+            stack += [(under, item) for item in here[:_LEAVES]]
+            continue
+        leaves += 1
+        if isinstance(here, str):
+            leaf = crc32(_bytes(here), path)
+            yield from _pairs(here, path)
+        else:
+            leaf = crc32(json.dumps(here).encode(), ~path & 0xFFFFFFFF)
+        # The third "user" of a conversation is another feature than the second.
+        seen[leaf] += 1
+        yield leaf + (seen[leaf] << 32)
+
+
+def _pairs(text: str, path: int) -> Iterable[int]:
+    """The hashes of a text's pairs of neighbouring words, of a long text those that are smallest:
+    a choice that does not depend on where a pair stands.
+    """
+    if len(text) > 2 * _END:
+        text = f"{text[:_END]} {text[-_END:]}"
+    words = [crc32(word.encode("utf-8", "surrogatepass"), path) for word in _WORD.findall(text)]
+    pairs = {(31 * one + two) * _MIX >> 16 & _ORDER_BITS for one, two in pairwise(words)}
+    return pairs if len(pairs) <= _PAIRS else nsmallest(_PAIRS, pairs)
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
