@@ -42,7 +42,10 @@ def test_pace_is_read(text: str, factor: float | None) -> None:
     ],
 )
 def test_what_is_no_pace_is_told_what_is(text: str) -> None:
-    message = f"expected instant, recorded or a factor such as 2x, got {text!r}"
+    message = (
+        "expected instant, recorded, a factor such as 2x or a speed such as ttft=0.4,tps=60,"
+        f" got {text!r}"
+    )
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         Pace.parse(text)
 
@@ -141,3 +144,70 @@ def test_schedule_never_runs_backwards(
     parts = [0.0, due.headers, *due.chunks, due.end]
     assert parts == sorted(parts)
     assert len(due.chunks) == len(chunks)
+
+
+@pytest.mark.parametrize(
+    ("text", "pace"),
+    [
+        ("ttft=0.4,tps=60", Pace(ttft=0.4, tps=60.0)),
+        ("ttft=400ms", Pace(ttft=0.4)),
+        ("ttft=1s, tps=.5", Pace(ttft=1.0, tps=0.5)),
+        ("tps=60,jitter=0.2,seed=7", Pace(tps=60.0, jitter=0.2, seed=7)),
+    ],
+)
+def test_a_models_speed_is_read(text: str, pace: Pace) -> None:
+    assert Pace.parse(text) == pace
+    assert Pace.parse(str(pace)) == pace
+    assert not pace.is_instant
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("ttft=", "expected ttft=SECONDS"),
+        ("ttft=1,ttft=2", "each once"),
+        ("speed=3", "got 'speed=3'"),
+        ("jitter=0.2", "expected ttft=SECONDS or tps=CHUNKS A SECOND"),
+        ("tps=0", "expected tps from 0.01 to 100000"),
+        ("tps=1,jitter=2", "expected jitter from 0 to 1"),
+        ("ttft=9999", "expected ttft from 0 to 3600"),
+        ("tps=-1", "got 'tps=-1'"),
+    ],
+)
+def test_a_speed_that_is_none_is_told(text: str, told: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(told)):
+        Pace.parse(text)
+
+
+def test_chunks_leave_at_a_models_speed_whatever_was_recorded() -> None:
+    schedule = Pace.parse("ttft=0.5,tps=10").schedule(TIMED)
+    assert schedule.headers == 0.5
+    assert schedule.chunks == pytest.approx((0.5, 0.6, 0.7))
+    assert schedule.end == pytest.approx(0.7)
+
+
+def test_without_a_speed_the_gaps_are_the_recorded_ones() -> None:
+    schedule = Pace.parse("ttft=2").schedule(TIMED)
+    assert schedule == Schedule(1.875, (2.0, 2.25, 2.75), 3.25)
+
+
+def test_without_a_first_time_the_first_chunk_comes_as_recorded() -> None:
+    assert Pace.parse("tps=4").schedule(TIMED).chunks == (0.25, 0.5, 0.75)
+
+
+def test_jitter_is_the_same_every_time_and_another_by_another_seed() -> None:
+    many = Response(200, chunks=tuple(Chunk(b"x", 0.0) for _ in range(100)), streaming=True)
+    first = Pace.parse("tps=50,jitter=0.5,seed=1").schedule(many)
+    assert first == Pace.parse("tps=50,jitter=0.5,seed=1").schedule(many)
+    assert first != Pace.parse("tps=50,jitter=0.5,seed=2").schedule(many)
+    gaps = [b - a for a, b in zip(first.chunks, first.chunks[1:], strict=False)]
+    assert min(gaps) >= 0.01 - 1e-9
+    assert max(gaps) <= 0.03 + 1e-9
+    assert len(set(gaps)) > 90
+
+
+@pytest.mark.parametrize("text", ["ttft=1", "tps=2", "ttft=0,tps=1,jitter=1"])
+def test_an_answer_without_a_body_has_a_schedule_at_any_speed(text: str) -> None:
+    schedule = Pace.parse(text).schedule(Response(204, headers_at=0.1, end_at=0.2))
+    assert schedule.chunks == ()
+    assert 0 <= schedule.headers <= schedule.end
