@@ -12,7 +12,7 @@ import pytest
 from wiretape import format as recording_format
 from wiretape.document import from_exchange, from_request
 from wiretape.errors import FormatError, StoreError
-from wiretape.library import Library, endpoint_slug, host_folder
+from wiretape.library import How, Library, endpoint_slug, host_folder
 from wiretape.match import Matcher
 from wiretape.model import Chunk, Exchange, Request, Response
 from wiretape.providers import Providers
@@ -28,15 +28,16 @@ def exchange(prompt: str, answer: str = "hello") -> Exchange:
     return Exchange(request, Response(200, JSON, (Chunk(reply, 0.1),)), "2026-11-20T17:30:00Z")
 
 
-def library(folder: Path, session: str | None = None) -> Library:
-    made = Library(folder, Matcher(Providers()), session=session, locks=folder.parent)
+def library(folder: Path, session: str | None = None, how: How = "replace") -> Library:
+    made = Library(folder, Matcher(Providers()), session=session, locks=folder.parent, how=how)
     made.load()
     return made
 
 
 def write(into: Library, what: Exchange) -> str:
     smaller, files = recording_format.externalise(from_exchange(what))
-    return into.write(smaller, recording_format.dumps(smaller), files).name
+    entry = into.write(smaller, recording_format.dumps(smaller), files)
+    return entry.name if entry else "not written"
 
 
 def key(of: Library, what: Exchange) -> str:
@@ -199,7 +200,8 @@ def test_llama_stacks_recordings_answer_and_are_never_touched(tmp_path: Path) ->
     seed = folder / "6730dcde0b73.json"
     seed.write_bytes((SEEDS / "6730dcde0b73.json").read_bytes())
     into = library(folder)
-    (entry,) = (e for takes in into._entries.values() for e in takes)
+    (name,) = into.names()
+    (entry, *_) = into.takes(into.recorded(name)[0].key)
     assert entry.foreign
     recorded = into.read(entry.name)
     # A recording of our own of the same request goes before it.
@@ -316,3 +318,180 @@ def test_recording_the_same_answer_twice_gives_the_same_file(tmp_path: Path) -> 
         folder = tmp_path / run / "recordings"
         texts.append((folder / write(library(folder), exchange("Hi"))).read_bytes())
     assert texts[0] == texts[1]
+
+
+def test_append_adds_to_the_takes_that_were_there(tmp_path: Path) -> None:
+    folder = tmp_path / "recordings"
+    write(library(folder), exchange("Hi", "old"))
+    later = library(folder, how="append")
+    write(later, exchange("Hi", "new"))
+    write(later, exchange("Hi", "newer"))
+    assert answers(later, exchange("Hi")) == ["old", "new", "newer"]
+    assert answers(library(folder), exchange("Hi")) == ["old", "new", "newer"]
+
+
+def test_missing_only_keeps_what_was_there_and_adds_what_was_not(tmp_path: Path) -> None:
+    folder = tmp_path / "recordings"
+    write(library(folder), exchange("Hi", "old"))
+    later = library(folder, how="missing-only")
+    assert write(later, exchange("Hi", "new")) == "not written"
+    write(later, exchange("Ho", "one"))
+    write(later, exchange("Ho", "two"))
+    again = library(folder)
+    assert answers(again, exchange("Hi")) == ["old"]
+    assert answers(again, exchange("Ho")) == ["one", "two"]
+
+
+def test_a_hand_edited_recording_is_replaced_wherever_it_lies(tmp_path: Path) -> None:
+    folder = tmp_path / "recordings"
+    name = write(library(folder), exchange("Hi", "old"))
+    moved = folder / "api.together.xyz" / "by-hand.json"
+    (folder / name).rename(moved)
+    assert answers(library(folder), exchange("Hi")) == ["old"]
+    later = library(folder)
+    assert write(later, exchange("Hi", "new")) == name
+    assert not moved.exists()
+    assert answers(later, exchange("Hi")) == ["new"]
+
+
+def test_a_file_edited_while_the_run_lasts_is_not_replaced(tmp_path: Path) -> None:
+    folder = tmp_path / "recordings"
+    name = write(library(folder), exchange("Hi", "old"))
+    later = library(folder)
+    other = recording_format.dumps(from_exchange(exchange("Hi", "edited")))
+    (folder / name).write_text(other)
+    write(later, exchange("Hi", "new"))
+    assert answers(library(folder), exchange("Hi")) == ["edited", "new"]
+
+
+def test_a_file_that_was_only_touched_is_replaced(tmp_path: Path) -> None:
+    folder = tmp_path / "recordings"
+    name = write(library(folder), exchange("Hi", "old"))
+    later = library(folder)
+    os.utime(folder / name, (1_700_000_000, 1_700_000_000))
+    write(later, exchange("Hi", "new"))
+    assert answers(library(folder), exchange("Hi")) == ["new"]
+
+
+def test_a_write_that_fails_does_not_count_as_the_keys_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "recordings"
+    into = library(folder)
+    write(into, exchange("Hi", "one"))
+    write(into, exchange("Hi", "two"))
+    later = library(folder)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StoreError, match="No space left"):
+        write(later, exchange("Hi", "new"))
+    monkeypatch.undo()
+    assert answers(later, exchange("Hi")) == ["one", "two"]
+    write(later, exchange("Hi", "new"))
+    assert answers(library(folder), exchange("Hi")) == ["new"]
+
+
+KILLED = """
+import os, sys; sys.path.insert(0, sys.argv[1])
+from test_library import *
+folder, call, step = Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
+later = library(folder)
+real, done = getattr(os, call), 0
+def dying(*args, **named):
+    global done
+    done += 1
+    if done == step:
+        os._exit(9)
+    return real(*args, **named)
+setattr(os, call, dying)
+write(later, exchange("Hi", "new"))
+"""
+
+
+@pytest.mark.parametrize(
+    ("call", "step", "left"),
+    [
+        ("replace", 1, ["one", "two", "three"]),  # before the list is there
+        ("replace", 2, ["one", "two", "three"]),  # before the new recording is
+        ("unlink", 1, ["new"]),  # before the first old one goes
+        ("unlink", 2, ["new"]),
+        ("unlink", 3, ["new"]),  # before the list goes
+    ],
+)
+def test_a_run_killed_while_it_replaces_takes_leaves_the_old_or_the_new(
+    tmp_path: Path, call: str, step: int, left: list[str]
+) -> None:
+    folder = tmp_path / "recordings"
+    into = library(folder)
+    for answer in ("one", "two", "three"):
+        write(into, exchange("Hi", answer))
+    arguments = [str(Path(__file__).parent), str(folder), call, str(step)]
+    killed = subprocess.run([sys.executable, "-c", KILLED, *arguments], check=False, timeout=50)
+    assert killed.returncode == 9
+    later = library(folder)
+    assert answers(later, exchange("Hi")) == left
+    assert len(later) == len(list(folder.rglob("*.json"))) == len(left)
+    assert list(folder.rglob("*.void")) == []
+
+
+def test_what_a_killed_run_left_is_finished_by_one_that_already_runs(tmp_path: Path) -> None:
+    folder = tmp_path / "recordings"
+    into = library(folder)
+    for answer in ("one", "two", "three"):
+        write(into, exchange("Hi", answer))
+    running = library(folder)
+    arguments = [str(Path(__file__).parent), str(folder), "unlink", "1"]
+    subprocess.run([sys.executable, "-c", KILLED, *arguments], check=False, timeout=50)
+    running.check()
+    assert answers(running, exchange("Hi")) == ["new"]
+    assert list(folder.rglob("*.void")) == []
+
+
+def test_void_takes_that_cannot_be_removed_do_not_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "recordings"
+    into = library(folder)
+    for answer in ("one", "two"):
+        write(into, exchange("Hi", answer))
+    arguments = [str(Path(__file__).parent), str(folder), "unlink", "1"]
+    subprocess.run([sys.executable, "-c", KILLED, *arguments], check=False, timeout=50)
+
+    def denied(*_: object, **__: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(os, "unlink", denied)
+    later = library(folder)
+    assert (answers(later, exchange("Hi")), len(later)) == (["new"], 1)
+
+
+def spoken(audio: bytes) -> Exchange:
+    request = Request("POST", "https", "api.openai.com", 443, "/v1/audio/speech", JSON, b"{}")
+    response = Response(200, (("content-type", "audio/mpeg"),), (Chunk(audio, 0.5),), True)
+    return Exchange(request, response)
+
+
+def test_side_files_that_nobody_needs_any_more_go_with_their_recordings(tmp_path: Path) -> None:
+    folder = tmp_path / "recordings"
+    one, two = bytes(range(256)) * 200, bytes(range(255)) * 200
+    write(library(folder), spoken(one))
+    write(library(folder), spoken(two))
+    (side,) = folder.rglob("*.bin")
+    assert side.read_bytes() == two
+
+
+def test_a_side_file_that_another_recording_needs_stays(tmp_path: Path) -> None:
+    folder = tmp_path / "recordings"
+    one, two = bytes(range(256)) * 200, bytes(range(255)) * 200
+    name = write(library(folder), spoken(one))
+    later = library(folder)
+    # Somebody copies the recording while the run lasts.
+    other = json.loads((folder / name).read_text())
+    other["request"]["body"] = {"other": True}
+    (folder / name).with_name("copy.json").write_text(json.dumps(other))
+    write(later, spoken(two))
+    assert len(list(folder.rglob("*.bin"))) == 2
+    assert library(folder).faults == []

@@ -2,9 +2,9 @@
 
 import os
 import stat
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from secrets import token_hex
 from typing import Final
 
 from .errors import ConfigError
@@ -84,14 +84,25 @@ def replace(path: Path, data: bytes) -> None:
         mode = stat.S_IMODE(target.stat().st_mode)
     except FileNotFoundError:
         mode = 0o644
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".", suffix=".tmp")
+    write_whole(target, data, mode)
+
+
+def write_whole(path: Path, data: bytes, mode: int | None = None) -> None:
+    """Write a file so that a crash leaves the old one or the new one, whole; a link is replaced.
+
+    Without a `mode` it is what the user's umask leaves of 0644.
+    """
+    temporary = path.with_name(f".{os.getpid()}-{token_hex(6)}.tmp")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    handle = os.open(temporary, flags, 0o644 if mode is None else mode & 0o600)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, mode)
-        os.replace(temporary, target)
+        if mode is not None:
+            os.chmod(temporary, mode)
+        os.replace(temporary, path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise

@@ -3,64 +3,54 @@
     recordings/[SESSION/]HOST/ENDPOINT-SLUG/KEY12[.TAKE].json
 
 Files are named for people; what a file answers is computed from its content, so a moved or
-hand-edited file still works. llama-stack's own files are read wherever they lie.
+hand-edited file still works. llama-stack's own files are read wherever they lie. How they are found
+is `lookup.py`'s; how they are written is told here.
 """
 
 import math
 import os
 import re
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from secrets import token_hex
-from typing import Final
+from typing import Final, Literal
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
-from . import format as recording_format
-from . import llamastack
-from .document import Document, to_exchange, to_request
-from .errors import FormatError, StoreError
-from .match import Canonical, Matcher
-from .model import Exchange, split_url
+from . import recordingfile, voids
+from .document import Document
+from .errors import StoreError
+from .filetree import write_whole
+from .index import Index, Row
+from .lookup import LARGE, SESSION_NAME, Entry, Fault, Lookup
+from .match import Matcher
+from .model import split_url
+from .recordingfile import MAX_FILE_BYTES, OWN, Facts, stat_of
 from .running import is_alive
 
-MAX_FILE_BYTES: Final = 256 * 1024 * 1024
-SESSION_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
-_TAKE: Final = re.compile(r"\.(\d{1,6})$")
-_LOCK_SECONDS: Final = 30.0
+__all__ = [
+    "LARGE",
+    "MAX_FILE_BYTES",
+    "SESSION_NAME",
+    "Entry",
+    "Fault",
+    "How",
+    "Library",
+    "endpoint_slug",
+    "host_folder",
+]
+
+type How = Literal["replace", "append", "missing-only"]
+"""What becomes of the takes that stood there when a run records their key again: they are replaced,
+added to, or kept as they are.
+"""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A recording as the index knows it; `name` is its path below the folder, with "/"."""
+class Library(Lookup):
+    """The recordings of one folder (or of one session in it); arguments as `Lookup` has them.
 
-    name: str
-    key: str
-    endpoint: tuple[str, str, str]
-    order: tuple[int, int, str]
-    foreign: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """A file that was skipped, and why."""
-
-    name: str
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.name}: {self.reason}"
-
-
-class Library:
-    """The recordings of one folder (or of one session in it).
-
-    `prepare` turns a stored `request` part into the one that is matched: redaction, the same as
-    for a live request.
+    `how` says what a run that records does with takes that were there before it.
     """
 
     def __init__(
@@ -70,167 +60,32 @@ class Library:
         prepare: Callable[[Document], Document] = lambda request: request,
         session: str | None = None,
         locks: Path | None = None,
+        cache: Path | None = None,
+        how: How = "replace",
+        fingerprint: str = "",
     ) -> None:
-        if session is not None and not SESSION_NAME.fullmatch(session):
-            raise StoreError(
-                f"session {session!r}: expected letters, digits, - and _, at most 100 of them"
-            )
-        self.folder: Final = folder / session if session else folder
-        self.session: Final = session
-        self.faults: Final[list[Fault]] = []
-        self._locks = locks or Path(tempfile.gettempdir())
-        self._matcher = matcher
-        self._prepare = prepare
-        self._entries: dict[str, list[Entry]] = {}
-        self._by_endpoint: dict[tuple[str, str, str], list[Entry]] = {}
-        # What stood on disk when the run began: such takes are replaced, later ones added to.
-        self._seen: dict[Path, tuple[int, int, int]] = {}
+        super().__init__(folder, matcher, prepare, session, locks, cache, fingerprint)
+        self.how: Final = how
+        # Of these nothing is left that is to be replaced: it need not be looked for.
         self._rewritten: set[str] = set()
         # The next take of a key to try: a million takes are not to be looked for one by one.
         self._takes: dict[str, int] = {}
-        self._lock = FileLock(self._lock_file(), timeout=_LOCK_SECONDS)
         self._marker: Path | None = None
         # Files younger than this are the work of another run that is still recording.
         self._others_since_ns: float = math.inf
-        self._count = 0
-        self.read = lru_cache(maxsize=2048)(self._read)
 
-    def __len__(self) -> int:
-        return self._count
-
-    # -------------------------------------------------------------- reading
-
-    def load(self) -> None:
-        """Read the folder; files that are no recordings become `faults` and the rest works.
-
-        A folder that is not there is an empty library. StoreError where it cannot be read.
+    def join(self, since_ns: float = math.inf) -> None:
+        """Announce a recording run, before `load`: what runs beside it record is not replaced, nor
+        is what is younger than `since_ns`, in nanoseconds of the epoch.
         """
-        if not self.folder.exists():
-            return
-        if not self.folder.is_dir():
-            raise StoreError(f"{self.folder}: not a folder; recordings are kept in one")
-        for path in sorted(self._files()):
-            name = path.relative_to(self.folder).as_posix()
-            try:
-                self._index(path, name)
-            except (FormatError, StoreError) as error:
-                self.faults.append(Fault(name, str(error)))
-
-    def _files(self) -> Iterator[Path]:
-        def fail(error: OSError) -> None:
-            if Path(error.filename or "") == self.folder:
-                raise StoreError(f"{self.folder}: cannot be read: {error.strerror}") from error
-            self.faults.append(Fault(str(error.filename), f"cannot be read: {error.strerror}"))
-
-        for where, folders, files in os.walk(self.folder, onerror=fail):
-            if self.session is None and Path(where) == self.folder:
-                # Other top-level folders are sessions: see `host_folder`.
-                folders[:] = [name for name in folders if "." in name[1:] or "+" in name]
-            folders[:] = [name for name in folders if not name.startswith(".")]
-            yield from (
-                Path(where, name)
-                for name in files
-                if name.endswith(".json") and not name.startswith(".")
-            )
-
-    def _index(self, path: Path, name: str) -> None:
-        document = self._load(path)
-        foreign = llamastack.is_llamastack(document)
-        requests = [document["request"]]
-        if foreign:
-            converted = llamastack.convert(document)
-            document = converted.document
-            requests = [document["request"], *(also for also in converted.also)]
-        # Whether it can be replayed is to be known now, not when a test asks for it.
-        to_exchange(document, self._side_file(path))
-        stat = path.stat()
-        self._seen[path] = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
-        take = _TAKE.search(path.stem)
-        self._count += 1
-        for request in requests:
-            canonical = self.canonical(request)
-            order = (int(take[1]) if take else 1, 1 if foreign else 0, name)
-            self._add(Entry(name, canonical.key, canonical.endpoint, order, foreign))
-
-    def _add(self, entry: Entry) -> None:
-        # A new list, not a sorted one: the recorder's thread writes while the proxy's reads.
-        takes = [*self._entries.get(entry.key, []), entry]
-        self._entries[entry.key] = sorted(takes, key=lambda take: (take.foreign, take.order))
-        self._by_endpoint.setdefault(entry.endpoint, []).append(entry)
-
-    def canonical(self, request: Document) -> Canonical:
-        """The canonical form of a stored `request` part, redacted first as a live one would be."""
-        return self._matcher.canonical(self._prepare(request))
-
-    def matched(self, request: Document) -> Canonical:
-        """The canonical form of a live `request` part that has been redacted."""
-        return self._matcher.canonical(request)
-
-    def takes(self, key: str) -> list[Entry]:
-        """The takes of a key in order; ours go before llama-stack's of the same request."""
-        found = self._entries.get(key, [])
-        ours = [entry for entry in found if not entry.foreign]
-        return ours or found
-
-    def written(self, key: str) -> bool:
-        """Whether this run has recorded this key."""
-        return key in self._rewritten
-
-    def neighbours(self, endpoint: tuple[str, str, str]) -> Iterator[tuple[str, Canonical]]:
-        """The recordings of one endpoint by name, read anew, to compare a miss with."""
-        for entry in self._by_endpoint.get(endpoint, []):
-            try:
-                document = self._load(self.folder / entry.name)
-                if entry.foreign:
-                    document = llamastack.convert(document).document
-                to_request(document["request"], self._side_file(self.folder / entry.name))
-                yield entry.name, self.canonical(document["request"])
-            except (FormatError, StoreError):
-                # It was whole when the run began; a miss is no time to complain of it.
-                continue
-
-    def _read(self, name: str) -> Exchange:
-        """The exchange of a recording, by its name; FormatError or StoreError if it went bad."""
-        path = self.folder / name
-        document = self._load(path)
-        if llamastack.is_llamastack(document):
-            document = llamastack.convert(document).document
-        return to_exchange(document, self._side_file(path))
-
-    def _load(self, path: Path) -> Document:
-        try:
-            if path.stat().st_size > MAX_FILE_BYTES:
-                raise StoreError(f"larger than {MAX_FILE_BYTES >> 20} MiB, not read")
-            return recording_format.loads(path.read_bytes())
-        except OSError as error:
-            raise StoreError(f"cannot be read: {error.strerror}") from error
-
-    def _side_file(self, recording: Path) -> Callable[[str], bytes]:
-        def read(name: str) -> bytes:
-            # The name comes from the recording, which is not trusted to point anywhere else.
-            if not recording_format.SIDE_FILE_NAME.fullmatch(name):
-                raise FormatError(f"side file {name[:80]!r}: expected 64 hex digits and .bin")
-            path = recording.with_name(name)
-            try:
-                data = path.read_bytes()
-            except OSError as error:
-                raise FormatError(f"side file {name}: {error.strerror}") from error
-            if recording_format.side_file_name(data) != name:
-                raise FormatError(f"side file {name}: its content is not what its name says")
-            return data
-
-        return read
-
-    # -------------------------------------------------------------- writing
-
-    def join(self) -> None:
-        """Announce a recording run, before `load`: what runs beside it record is not replaced."""
+        self._others_since_ns = since_ns
         marker = self._lock_file().with_suffix(f".{os.getpid()}.{token_hex(4)}.run")
         try:
             marker.touch()
         except OSError as error:
             raise StoreError(f"{marker}: cannot be written: {error.strerror}") from error
         self._marker = marker
+        self._records = True
         for other in marker.parent.glob(f"{self._lock_file().stem}.*.run"):
             if other == marker:
                 continue
@@ -245,80 +100,123 @@ class Library:
         if self._marker is not None:
             self._marker.unlink(missing_ok=True)
 
-    def write(self, document: Document, text: str, files: dict[str, bytes]) -> Entry:
+    def write(self, document: Document, text: str, files: dict[str, bytes]) -> Entry | None:
         """Store a redacted recording: `text` of `document`, and its side files.
 
-        The first of a key in this run replaces the takes that were there before it; the next are
-        added. StoreError names the file and the system's reason; nothing is left half written.
+        With `replace` the first of a key in this run replaces the takes that were there before it,
+        all at once; the next are added. None where only missing ones are wanted and there is one.
+        StoreError names the file and the system's reason; nothing is left half written.
         """
-        canonical = self.canonical(document["request"])
+        key = self._stored_keys(document["request"])[0].key
         folder = self.folder / host_folder(document) / endpoint_slug(document)
         try:
             with self._lock:
                 folder.mkdir(parents=True, exist_ok=True)
-                for name, data in files.items():
-                    _write(folder / name, data)
-                path, void = self._place(folder, canonical.key)
-                _write(path, text.encode("utf-8"))
-                for old in void:
-                    old.unlink(missing_ok=True)
+                listed = voids.place(folder, key)
+                if listed.exists():
+                    self._forget(*voids.settle(self.folder, listed))
+                if self.how == "missing-only" and self._has_others(key):
+                    return None
+                return self._write(folder, key, document, text.encode("utf-8"), files)
         except Timeout as error:
             raise StoreError(f"{folder}: locked by another wiretape for 30 s") from error
         except OSError as error:
             raise StoreError(
                 f"{error.filename or folder}: cannot be written: {error.strerror}"
             ) from error
+
+    def _write(
+        self, folder: Path, key: str, document: Document, data: bytes, files: dict[str, bytes]
+    ) -> Entry:
+        place = folder.relative_to(self.folder).as_posix()
+        path, take, void = self._place(folder, key)
         name = path.relative_to(self.folder).as_posix()
-        take = _TAKE.search(path.stem)
-        entry = Entry(
-            name, canonical.key, canonical.endpoint, (int(take[1]) if take else 1, 0, name)
+        known = self._ask(lambda index: index.folders().get(place))
+        before = folder.stat()
+        for side, content in files.items():
+            write_whole(folder / side, content)
+        sides = self._sides([*void, name])
+        listed = voids.place(folder, key)
+        voids.replace(self.folder, listed, path, data, [self.folder / old for old in void])
+        self._takes[key] = take + 1
+        self._rewritten.add(key)
+        self._mine.add(name)
+        facts = recordingfile.of_document(
+            document,
+            name,
+            stat_of(path),
+            recordingfile.digest(data),
+            self._stored_keys,
+            settled=False,
         )
-        self._add(entry)
-        self._count += 1
-        self.read.cache_clear()
-        return entry
 
-    def _lock_file(self) -> Path:
-        # Beside the recordings it would have to be kept out of git; one lock per folder and user.
-        folder = re.sub(r"[^A-Za-z0-9]+", "-", str(self.folder.resolve()))[-150:]
-        return self._locks / f"wiretape{folder}.lock"
+        def keep(index: Index) -> None:
+            for old in void:
+                index.forget(old.rpartition("/")[0], [old.rpartition("/")[2]])
+            index.put([facts], anew=True)
+            # Nobody else's change is in between: the folder need not be looked through again.
+            if known == (before.st_ino, before.st_mtime_ns):
+                after = folder.stat()
+                index.put_folder(place, after.st_ino, after.st_mtime_ns)
+            self._memo.clear()
 
-    def _place(self, folder: Path, key: str) -> tuple[Path, list[Path]]:
-        """Where the next take of a key goes, and the older files it makes void.
+        self._ask(keep)
+        self._remove_sides(sides)
+        return _entry_of(facts)
+
+    def _has_others(self, key: str) -> bool:
+        return any(entry.name not in self._mine for entry in self.takes(key))
+
+    def _place(self, folder: Path, key: str) -> tuple[Path, int, list[str]]:
+        """Where the next take of a key goes, its number, and the older files it makes void.
 
         Void are the takes that stood here when the run began and are unchanged since: a second
         writer's are not. One of them may be the place itself, to be written over.
         """
-        void: list[Path] = []
-        if key not in self._rewritten:
-            self._rewritten.add(key)
-            kept = []
-            for entry in self._entries.get(key, []):
-                path = self.folder / entry.name
-                if entry.foreign or not self._is_as_seen(path):
-                    kept.append(entry)
-                    continue
-                void.append(path)
-                self._by_endpoint[entry.endpoint].remove(entry)
-                self._count -= 1
-            self._entries[key] = kept
+        void: list[str] = []
+        if self.how == "replace" and key not in self._rewritten:
+            rows = self._ask(lambda index: index.takes(key))
+            void = [row.name for row in rows if row.tier == OWN and self._is_as_it_stood(row)]
         for take in range(self._takes.get(key, 1), 1_000_000):
             path = folder / (f"{key[:12]}.json" if take == 1 else f"{key[:12]}.{take}.json")
-            if path in void or not path.exists():
-                self._takes[key] = take + 1
-                return path, [other for other in void if other != path]
+            name = path.relative_to(self.folder).as_posix()
+            if name in void or not os.path.lexists(path):
+                return path, take, [other for other in void if other != name]
         raise StoreError(f"{folder}: a million takes of one request")
 
-    def _is_as_seen(self, path: Path) -> bool:
+    def _is_as_it_stood(self, row: Row) -> bool:
+        path = self.folder / row.name
         try:
-            stat = path.stat()
-        except OSError:
+            stat = stat_of(path)
+            if stat[1] >= self._others_since_ns or not self._stood(row.id, row.name):
+                return False
+            if row.settled and stat == row.stat:
+                return True
+            return recordingfile.digest(recordingfile.read_bytes(path)[0]) == row.content
+        except (OSError, StoreError):
             return False
-        seen = self._seen.get(path)
-        return (
-            seen == (stat.st_ino, stat.st_mtime_ns, stat.st_size)
-            and stat.st_mtime_ns < self._others_since_ns
-        )
+
+    def _sides(self, names: list[str]) -> dict[str, set[str]]:
+        """The side files of recordings that are about to go, by folder."""
+        found: dict[str, set[str]] = {}
+        for name in names:
+            sides = self._ask(lambda index, name=name: index.sides_of(name))  # type: ignore[misc]  # mypy cannot infer a lambda's defaults
+            found.setdefault(name.rpartition("/")[0], set()).update(sides)
+        return {folder: sides for folder, sides in found.items() if sides}
+
+    def _remove_sides(self, sides: dict[str, set[str]]) -> None:
+        """Remove side files that no recording in their folder needs any more."""
+        for folder, names in sides.items():
+
+            def used(index: Index, folder: str = folder) -> set[str]:
+                # Another writer's recordings may not be in the index yet.
+                self._sweep.look_in(index, folder)
+                return index.sides_in(folder)
+
+            # One that cannot be removed is in nobody's way.
+            with suppress(OSError):
+                for name in names - self._ask(used):
+                    (self.folder / folder / name).unlink(missing_ok=True)
 
 
 def host_folder(document: Document) -> str:
@@ -338,18 +236,7 @@ def endpoint_slug(document: Document) -> str:
     return re.sub(r"[^A-Za-z0-9._]+", "-", path).strip("-.")[:80] or "root"
 
 
-def _write(path: Path, data: bytes) -> None:
-    """Write a file so that a crash leaves the old one or the new one, whole."""
-    temporary = path.with_name(f".{token_hex(8)}.tmp")
-    # The system applies the user's umask here.
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    handle = os.open(temporary, flags, 0o644)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+def _entry_of(facts: Facts) -> Entry:
+    found = facts.keys[0]
+    order = (facts.take, 0, facts.name)
+    return Entry(facts.name, found.key, found.endpoint, order, False, facts.token)
