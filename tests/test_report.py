@@ -2,6 +2,7 @@
 
 import pytest
 
+from wiretape.match import ABSENT, Change
 from wiretape.miss import Miss
 from wiretape.report import Outcome, Report, Row
 
@@ -38,7 +39,9 @@ def test_the_report_file_says_what_happened() -> None:
         "wiretape_report": 1,
         "mode": "replay",
         "counts": {"missed": 1, "replayed": 1},
+        "sessions": {},
         "beyond_last_take": 0,
+        "stale": [],
         "redactions": {"authorization": 2},
         "notices": ["careful"],
         "exchanges": [
@@ -77,3 +80,37 @@ def test_listeners_hear_of_each_row_and_of_a_notice_once() -> None:
     report.notice("a")
     report.notice("a")
     assert heard == [row("recorded"), "a"]
+
+
+def test_sessions_are_counted_each() -> None:
+    report = Report("replay")
+    report.add(row("replayed", session="b"))
+    report.add(row("replayed", session="a"))
+    report.add(row("missed", session="a"))
+    report.add(row("missed"))
+    assert report.as_json()["sessions"] == {"a": {"missed": 1, "replayed": 1}, "b": {"replayed": 1}}
+
+
+def test_a_row_tells_its_take_its_fault_and_what_changed_though_ignored() -> None:
+    change = Change("body.run", "mine", "a", ABSENT)
+    told = row("replayed", take=2, beyond=True, fault="reset", session="s", stale=(change,))
+    assert told.as_json() == {
+        "outcome": "replayed",
+        "provider": "together",
+        "method": "GET",
+        "path": "/v1/models",
+        "session": "s",
+        "take": 2,
+        "beyond": True,
+        "stale": [{"path": "body.run", "rule": "mine", "got": "a", "recorded": None}],
+        "fault": "reset",
+    }
+
+
+@pytest.mark.parametrize(("strict", "status"), [(False, 0), (True, 3)])
+def test_a_change_that_a_rule_ignores_fails_a_strict_run(strict: bool, status: int) -> None:
+    report = Report("replay", strict_ignored=strict)
+    report.add(row("replayed", stale=(Change("body.run", "mine", 1, 2),)))
+    report.add(row("replayed", stale=(Change("body.run", "mine", 1, 3),)))
+    assert report.exit_status == status
+    assert report.as_json()["stale"] == [{"path": "body.run", "rule": "mine", "exchanges": 2}]

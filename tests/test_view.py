@@ -5,11 +5,12 @@ import logging
 
 import pytest
 
-from wiretape.match import Difference
+from wiretape.match import Change, Difference
 from wiretape.miss import Miss
 from wiretape.redact import RedactionRules
 from wiretape.report import Report, Row
-from wiretape.view import View, line, log_to_stderr, summary
+from wiretape.suggest import Suggestion
+from wiretape.view import View, line, log_to_stderr, stale_lines, summary
 
 ROW = Row(
     "recorded",
@@ -24,8 +25,14 @@ ROW = Row(
     recording="x.json",
 )
 MISS = Miss(
-    "POST", "https://h/v1", "differs", "near.json", (Difference("body.t", 0.7, 0.2),), 3
-)  # fmt: skip
+    "POST",
+    "https://h/v1",
+    "differs",
+    "near.json",
+    (Difference("body.t", 0.7, 0.2),),
+    3,
+    Suggestion('    - name: my-rule\n      ignore: ["$.t"]', ("mind the t",)),
+)
 
 
 class Terminal(io.StringIO):
@@ -64,7 +71,9 @@ def test_plain_lines_where_there_is_no_terminal() -> None:
         "missed    together  POST /v1  404\n"
         "  no recording answers POST https://h/v1; nearest is near.json, which differs in\n"
         "    body.t: got 0.7, recorded 0.2\n"
-        '  If that should not count, add to match.rules: {name: my-rule, ignore: ["$.t"]}\n'
+        "  If that should not count, add under match.rules in config.yaml:\n"
+        '      - name: my-rule\n        ignore: ["$.t"]\n'
+        "  Warning: mind the t.\n"
         "  Else record it: wiretape record -- CMD\n"
         "missed    together  POST /v1  404\n"
         "wiretape: careful\n"
@@ -82,7 +91,7 @@ def test_quiet_keeps_misses_losses_and_notices() -> None:
     lines = out.getvalue().splitlines()
     assert lines[0] == "refused   together  GET /v1  (not written: disk full)"
     assert lines[1].startswith("  no recording answers POST https://h/v1; nearest is near.json")
-    assert len(lines) == 5
+    assert len(lines) == 8
 
 
 def test_a_terminal_gets_colours_and_the_diff_in_red_and_green() -> None:
@@ -91,8 +100,31 @@ def test_a_terminal_gets_colours_and_the_diff_in_red_and_green() -> None:
     report.add(Row("missed", "together", "POST", "/v1", miss=MISS))
     view.close()
     text = out.getvalue()
-    assert "\x1b[31mgot 0.7\x1b[0m" in text
-    assert "\x1b[32mrecorded 0.2\x1b[0m" in text
+    assert "\x1b[32mgot 0.7\x1b[0m" in text
+    assert "\x1b[31mrecorded 0.2\x1b[0m" in text
+    assert "\x1b[33m  Warning: mind the t.\x1b[0m" in text
+
+
+def test_a_terminal_gets_long_texts_word_by_word() -> None:
+    out, report = Terminal(), Report("replay")
+    View(report, out, quiet=False)
+    words = "the old man and the sea and the sky and the fish and the bird "
+    differing = Difference("body.p", words + "red\x1b[2J fox", words + "brown fox")
+    report.add(
+        Row("missed", "x", "POST", "/v1", miss=Miss("POST", "u", "differs", "a", (differing,)))
+    )
+    text = out.getvalue()
+    assert "\x1b[31m[-brown-]\x1b[0m" in text
+    assert "\x1b[32m{+red\N{REPLACEMENT CHARACTER}[2J+}\x1b[0m" in text
+
+
+def test_one_miss_is_told_once_and_another_too() -> None:
+    out, report = io.StringIO(), Report("replay")
+    View(report, out, quiet=True)
+    for nearest in ("a.json", "a.json", "b.json"):
+        miss = Miss("POST", "u", "takes-used", nearest)
+        report.add(Row("missed", "x", "POST", "/v1", miss=miss))
+    assert len(out.getvalue().splitlines()) == 2
 
 
 def test_a_live_view_shows_what_is_under_way() -> None:
@@ -134,3 +166,37 @@ def test_the_summary_counts() -> None:
     assert summary(report) == (
         "wiretape auto: 1 recorded; 2 answered again beyond the last take; 3 values redacted"
     )
+
+
+def stale_report(**facts: bool) -> Report:
+    report = Report("replay", **facts)  # type: ignore[arg-type]  # by name
+    run = Change("body.run", "together/run", "a", "b")
+    for changes in ((run,), (run, run), (run, Change("query.t", "mine", "1", "2"))):
+        report.add(Row("replayed", "together", "POST", "/v1", stale=changes))
+    return report
+
+
+def test_what_changed_though_ignored_is_told_once_a_place() -> None:
+    report = stale_report()
+    assert stale_lines(report) == [
+        "since the recording changed, though ignored by rule together/run: body.run (3 exchanges)",
+        "since the recording changed, though ignored by rule mine: query.t (1 exchange)",
+    ]
+    assert summary(report) == (
+        "wiretape replay: 3 replayed; 2 ignored places changed since the recording"
+    )
+
+
+@pytest.mark.parametrize(("quiet", "strict", "lines"), [(0, 0, 3), (1, 0, 0), (1, 1, 2)])
+def test_a_strict_run_tells_it_even_when_quiet(quiet: bool, strict: bool, lines: int) -> None:
+    out, report = io.StringIO(), stale_report(strict_ignored=strict)
+    View(report, out, quiet=quiet).close()
+    assert len(out.getvalue().splitlines()) == lines
+
+
+def test_a_flood_of_changed_places_is_cut_short() -> None:
+    report = Report("replay")
+    changes = tuple(Change(f"body.a{n:02}", "mine", 1, 2) for n in range(30))
+    report.add(Row("replayed", "together", "POST", "/v1", stale=changes))
+    assert len(stale_lines(report)) == 21
+    assert stale_lines(report)[-1] == "… and 10 more such places"

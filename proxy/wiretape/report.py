@@ -5,7 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from .miss import Miss
+from .canonical import Change
+from .miss import Miss, as_told
+from .rows import Rows
 
 type Outcome = Literal["recorded", "replayed", "missed", "skipped", "refused", "failed", "passed"]
 """recorded, replayed; missed: no recording; skipped: not to be recorded (an error answer, an
@@ -19,7 +21,11 @@ EXIT_REFUSED: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One exchange as terminal and report show it; times in seconds, redacted throughout."""
+    """One exchange as terminal and report show it; times in seconds, redacted throughout.
+
+    `take` counts from 1, `beyond` says that it was given again after the last one; `stale` is what
+    rules leave out and has changed since the recording, `fault` the name of an injected fault.
+    """
 
     outcome: Outcome
     provider: str
@@ -33,13 +39,26 @@ class Row:
     recording: str | None = None
     note: str | None = None
     miss: Miss | None = None
+    session: str | None = None
+    take: int | None = None
+    beyond: bool = False
+    stale: tuple[Change, ...] = ()
+    fault: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The row for `--report`: members that say nothing are left out."""
-        names = [name for name in self.__slots__ if name != "miss"]
-        members = {name: getattr(self, name) for name in names}
-        if self.miss is not None:
-            members["miss"] = self.miss.as_json()
+        members = {name: getattr(self, name) for name in self.__slots__}
+        members["miss"] = self.miss and self.miss.as_json()
+        members["beyond"] = self.beyond or None
+        members["stale"] = [
+            {
+                "path": change.path,
+                "rule": change.rule,
+                "got": as_told(change.got),
+                "recorded": as_told(change.recorded),
+            }
+            for change in self.stale
+        ] or None
         for name in ("first_chunk", "duration"):
             if members[name] is not None:
                 members[name] = round(members[name], 3)
@@ -63,11 +82,12 @@ class Report:
     """The rows of a run and what else is worth telling.
 
     `listen` is called with each row as it comes and `notify` with each notice; `watched` says that
-    somebody looks at `underway`, the exchanges that have begun.
+    somebody looks at `underway`, the exchanges that have begun. With `strict_ignored` a change that
+    a rule ignores fails the run.
     """
 
     mode: str
-    rows: list[Row] = field(default_factory=list)
+    rows: Rows[Row] = field(default_factory=Rows)
     notices: list[str] = field(default_factory=list)
     connections: int = 0
     redactions: Counter[str] = field(default_factory=Counter)
@@ -77,10 +97,19 @@ class Report:
     notify: Callable[[str], None] | None = None
     watched: bool = False
     underway: dict[object, Underway] = field(default_factory=dict)
+    strict_ignored: bool = False
+    command_status: int | None = None
+    """What CMD ended with; None where there was none."""
+    applied: set[str] = field(default_factory=set)
+    """The names of the matching rules that found something in a request."""
+    _counts: Counter[Outcome] = field(default_factory=Counter)
+    _stale: bool = False
 
     def add(self, row: Row) -> None:
         """An exchange is over."""
         self.rows.append(row)
+        self._counts[row.outcome] += 1
+        self._stale = self._stale or bool(row.stale)
         if self.listen is not None:
             self.listen(row)
 
@@ -103,25 +132,56 @@ class Report:
 
     @property
     def counts(self) -> Counter[Outcome]:
-        return Counter(row.outcome for row in self.rows)
+        return self._counts.copy()
+
+    @property
+    def sessions(self) -> dict[str, Counter[Outcome]]:
+        """The counts of each named session, by its name."""
+        found: dict[str, Counter[Outcome]] = {}
+        for row in self.rows:
+            if row.session is not None:
+                found.setdefault(row.session, Counter())[row.outcome] += 1
+        return dict(sorted(found.items()))
+
+    @property
+    def stale(self) -> Counter[tuple[str, str]]:
+        """What has changed since the recordings though rules ignore it: in how many exchanges, by
+        path and rule, the most frequent first.
+        """
+        found = Counter(
+            place
+            for row in self.rows
+            for place in dict.fromkeys((change.path, change.rule) for change in row.stale)
+        )
+        return Counter(dict(sorted(found.items(), key=lambda item: (-item[1], item[0]))))
 
     @property
     def exit_status(self) -> int:
-        """0, or what a run that was otherwise well exits with: 4 for a loss, 3 for a miss."""
+        """0, or what a run that was otherwise well exits with: 4 for a loss, 3 for a miss or, where
+        that is asked for, for a change that a rule ignores.
+        """
         counts = self.counts
         if counts["refused"]:
             return EXIT_REFUSED
         # In replay there is no provider that could have failed.
         missed = counts["missed"] or (self.mode == "replay" and counts["failed"])
-        return EXIT_MISS if missed else 0
+        strict = self.strict_ignored and self._stale
+        return EXIT_MISS if missed or strict else 0
 
     def as_json(self) -> dict[str, Any]:
         """The document `--report` writes."""
+        status = {} if self.command_status is None else {"command_status": self.command_status}
         return {
             "wiretape_report": 1,
             "mode": self.mode,
+            **status,
             "counts": dict(sorted(self.counts.items())),
+            "sessions": {name: dict(sorted(c.items())) for name, c in self.sessions.items()},
             "beyond_last_take": self.beyond,
+            "stale": [
+                {"path": path, "rule": rule, "exchanges": count}
+                for (path, rule), count in self.stale.items()
+            ],
             "redactions": dict(sorted(self.redactions.items())),
             "notices": self.notices,
             "exchanges": [row.as_json() for row in self.rows],

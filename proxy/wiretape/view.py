@@ -5,14 +5,18 @@ import sys
 from time import perf_counter
 from typing import TYPE_CHECKING, Final, TextIO
 
-from .miss import SHOWN, Miss, describe
+from .miss import SHOWN, Miss
 from .redact import RedactionRules, Redactor
 from .report import Outcome, Report, Row
+from .worddiff import plain
+from .wording import sides, word_diff
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.live import Live
     from rich.text import Text
+
+    from .worddiff import Kind
 
 _COLOURS: Final[dict[Outcome, str]] = {
     "recorded": "green",
@@ -24,6 +28,7 @@ _COLOURS: Final[dict[Outcome, str]] = {
     "passed": "dim",
 }
 OUTCOMES: Final = tuple(_COLOURS)
+_STALE: Final = 20
 
 
 def line(row: Row) -> str:
@@ -43,6 +48,8 @@ def line(row: Row) -> str:
         parts.append(f"first {row.first_chunk:.3f}s")
     if row.duration is not None:
         parts.append(f"{row.duration:.3f}s")
+    if row.fault:
+        parts.append(f"fault on demand: {row.fault}")
     if row.note:
         parts.append(f"({row.note})")
     return printable("  ".join(parts))
@@ -60,9 +67,23 @@ def summary(report: Report) -> str:
     text = f"wiretape {report.mode}: {', '.join(told) or 'no exchanges'}"
     if report.beyond:
         text += f"; {report.beyond} answered again beyond the last take"
+    if report.stale:
+        places = len(report.stale)
+        text += f"; {places} ignored place{'' if places == 1 else 's'} changed since the recording"
     if report.redactions:
         text += f"; {report.redactions.total()} values redacted"
     return text
+
+
+def stale_lines(report: Report) -> list[str]:
+    """What rules ignore and has changed since the recordings, a line each place."""
+    lines = [
+        f"since the recording changed, though ignored by rule {rule}: {path}"
+        f" ({count} exchange{'' if count == 1 else 's'})"
+        for (path, rule), count in report.stale.items()
+    ]
+    more = len(lines) - _STALE
+    return lines if more <= 0 else [*lines[:_STALE], f"… and {more} more such places"]
 
 
 class _Redacted(logging.Formatter):
@@ -93,7 +114,7 @@ class View:
         self._report = report
         self._stream = stream or sys.stderr
         self._quiet = quiet
-        self._misses: set[str] = set()
+        self._misses: set[int] = set()
         self._console = _console(self._stream) if not quiet and self._stream.isatty() else None
         self._live: Live | None = None
         if live and self._console is not None:
@@ -131,9 +152,12 @@ class View:
         """An exchange is over. A miss is told even when quiet, once each."""
         if not self._quiet or row.outcome in ("refused", "failed"):
             self._print(line(row), _COLOURS[row.outcome])
-        if row.miss is not None and row.miss.message not in self._misses:
-            self._misses.add(row.miss.message)
-            self._miss(row.miss)
+        if row.miss is not None:
+            # Of a message its hash: there may be as many misses as requests.
+            told = hash(row.miss.message)
+            if told not in self._misses:
+                self._misses.add(told)
+                self._miss(row.miss)
 
     def notice(self, text: str) -> None:
         self._print(f"wiretape: {printable(text)}", "yellow")
@@ -146,18 +170,22 @@ class View:
     def close(self) -> None:
         """The run is over."""
         self.abandon()
+        strict = self._report.strict_ignored
+        if strict or not self._quiet:
+            for text in stale_lines(self._report):
+                self._print(f"wiretape: {printable(text)}", "bold red" if strict else "yellow")
         if not self._quiet:
             self._print(summary(self._report), "bold")
 
     def _miss(self, miss: Miss) -> None:
-        if self._console is None or miss.reason != "differs":
+        if self._console is None or not miss.differences:
             self._print(printable("  " + miss.message.replace("\n", "\n  ")), "red")
             return
-        head, *rest = miss.message.split("\n")
-        self._print("  " + printable(head), "red")
+        self._print("  " + printable(miss.head), "red")
         self._console.print(_diff(miss))
-        for text in rest[min(len(miss.differences), SHOWN) :]:
-            self._print("  " + printable(text), "default")
+        for text in miss.tail():
+            style = "yellow" if text.startswith("Warning: ") else "default"
+            self._print("  " + printable(text.replace("\n", "\n  ")), style)
 
     def _print(self, text: str, style: str) -> None:
         if self._console is not None:
@@ -175,16 +203,29 @@ def _console(stream: TextIO) -> "Console":
     return Console(file=stream, highlight=False, soft_wrap=True)
 
 
+_STYLES: Final[dict["Kind", str]] = {
+    "same": "default",
+    "removed": "red",
+    "added": "green",
+    "left out": "dim",
+}
+
+
 def _diff(miss: Miss) -> "Text":
+    """The differences: green is what was asked for, red what was recorded."""
     from rich.text import Text
 
     text = Text()
     for number, difference in enumerate(miss.differences[:SHOWN]):
-        path, _, values = describe(difference).partition(": got ")
-        got, _, recorded = values.partition(", recorded ")
         text.append("\n" if number else "")
-        text.append(f"    {printable(path)}: ", "bold")
-        text.append(f"got {printable(got)}", "red")
-        text.append(", ")
-        text.append(f"recorded {printable(recorded)}", "green")
+        text.append(f"    {printable(difference.path)}: ", "bold")
+        runs = word_diff(difference)
+        if runs is None:
+            got, recorded = sides(difference)
+            text.append(printable(got), "green")
+            text.append(", ")
+            text.append(printable(recorded), "red")
+            continue
+        for run in runs:
+            text.append(printable(plain([run])), _STYLES[run.kind])
     return text

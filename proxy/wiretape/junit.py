@@ -1,0 +1,89 @@
+"""The report of a run as JUnit's XML, which CI systems show: a test case for each exchange."""
+
+from typing import Final
+from xml.sax.saxutils import escape, quoteattr
+
+from .report import Outcome, Report, Row
+
+_PROBLEMS: Final[dict[Outcome, str]] = {
+    "missed": "failure",
+    "refused": "error",
+    "failed": "error",
+    "skipped": "skipped",
+}
+
+
+def dumps(report: Report) -> str:
+    """The report as an XML document of one test suite; times in seconds.
+
+    A miss is a failure with its report, as is a change that a rule ignores where the run is strict
+    about these; what was refused or failed is an error. Whatever stands in it, it is XML 1.0.
+    """
+    cases = [_case(report, row) for row in report.rows]
+    kinds = [_problem(report, row) for row in report.rows]
+    counts = " ".join(
+        f'{name}="{kinds.count(kind)}"'
+        for name, kind in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped"))
+    )
+    time = sum(row.duration or 0.0 for row in report.rows)
+    suite = f'name="wiretape {_plain(report.mode)}" tests="{len(cases)}" {counts} time="{time:.3f}"'
+    notices = "\n".join(report.notices)
+    out = [f"<system-err>{escape(_plain(notices))}</system-err>"] if notices else []
+    lines = ['<?xml version="1.0" encoding="UTF-8"?>', "<testsuites>", f"<testsuite {suite}>"]
+    return "\n".join([*lines, *cases, *out, "</testsuite>", "</testsuites>", ""])
+
+
+def _problem(report: Report, row: Row) -> str | None:
+    problem = _PROBLEMS.get(row.outcome)
+    return "failure" if problem is None and report.strict_ignored and row.stale else problem
+
+
+def _case(report: Report, row: Row) -> str:
+    name = f"{row.method} {row.path}" + (f" {row.model}" if row.model else "")
+    place = ".".join(["wiretape", row.provider, *([row.session] if row.session else [])])
+    head = f"<testcase classname={_quoted(place)} name={_quoted(name)}"
+    if row.duration is not None:
+        head += f' time="{row.duration:.3f}"'
+    problem = _problem(report, row)
+    told = f"<system-out>{escape(_plain(row.recording))}</system-out>" if row.recording else ""
+    if problem is None:
+        return f"{head}>{told}</testcase>" if told else f"{head}/>"
+    text = _text(row)
+    first = text.partition("\n")[0]
+    inner = f"<{problem} message={_quoted(first)}"
+    if problem != "skipped":
+        kind = row.miss.reason if row.miss else "stale" if row.stale else row.outcome
+        inner += f" type={_quoted(kind)}"
+    return f"{head}>{inner}>{escape(_plain(text))}</{problem}>{told}</testcase>"
+
+
+def _text(row: Row) -> str:
+    if row.miss is not None:
+        return row.miss.message
+    if row.note or not row.stale:
+        return row.note or row.outcome
+    return "\n".join(
+        f"since the recording changed, though ignored by rule {change.rule}: {change.path}"
+        for change in row.stale
+    )
+
+
+def _plain(text: str) -> str:
+    """A text without what XML 1.0 has no way to write: control characters and lone surrogates."""
+    return "".join(c if _is_character(ord(c)) else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def _is_character(code: int) -> bool:
+    # XML 1.0, section 2.2; without the C1 controls, which it discourages, and carriage return,
+    # which a reader would turn into a line end.
+    return (
+        code in (0x9, 0xA)
+        or 0x20 <= code <= 0x7E
+        or 0xA0 <= code <= 0xD7FF
+        or 0xE000 <= code <= 0xFFFD
+        or 0x10000 <= code <= 0x10FFFF
+    )
+
+
+def _quoted(text: str) -> str:
+    return quoteattr(_plain(text))
