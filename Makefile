@@ -21,10 +21,10 @@ demo: setup
 	.venv/bin/wiretape demo $(ARGS)
 
 test: setup
-	$(PYTHON) -m pytest $(ARGS)
+	$(PYTHON) -m pytest -n auto $(ARGS)
 
 test-fast: setup
-	$(PYTHON) -m pytest -m "not slow" $(ARGS)
+	$(PYTHON) -m pytest -n auto -m "not slow" $(ARGS)
 
 lint: setup
 	$(PYTHON) -m ruff check .

@@ -9,8 +9,13 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+from hypothesis import settings
 
 from upstream import Upstream
+
+# How long an example takes says how busy the machine is; the whole test has a timeout.
+settings.register_profile("wiretape", deadline=None)
+settings.load_profile("wiretape")
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 

@@ -9,7 +9,16 @@ import pytest
 import yaml
 
 from wiretape import chunks, jsontext, sse
-from wiretape.chunks import MAX_PAD, Item, Manner, from_events, from_lines, from_whole, to_bytes
+from wiretape.chunks import (
+    MAX_PAD,
+    Item,
+    Manner,
+    as_text,
+    from_events,
+    from_lines,
+    from_whole,
+    to_bytes,
+)
 from wiretape.errors import FormatError
 from wiretape.members import Members
 from wiretape.model import Chunk
@@ -271,3 +280,11 @@ def test_real_events_are_kept_as_json_and_not_as_text() -> None:
 def test_bytes_are_text_where_they_are_utf_8() -> None:
     assert chunks.as_text("é".encode()) == {"text": "é"}
     assert chunks.as_text(b"\xe9") == {"base64": "6Q=="}
+
+
+def test_ascii_that_is_called_utf_16_stays_bytes_that_are_searched() -> None:
+    # As letters of two bytes the key would be other letters, which no search knows.
+    hidden = b"\xfe\xff0000000000000000000012"
+    assert "base64" in as_text(hidden, "utf-16")
+    plain = "\ufeffhello".encode("utf-16-be")
+    assert as_text(plain, "utf-16-be") == {"text": "\ufeffhello", "charset": "utf-16-be"}

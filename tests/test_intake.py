@@ -1,20 +1,26 @@
 """From a finished exchange to a file, and what is kept from becoming one."""
 
+import asyncio
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from wiretape import forms
 from wiretape.intake import Intake
+from wiretape.journal import Journal
 from wiretape.library import Library
 from wiretape.match import Matcher
 from wiretape.model import Headers, Request
 from wiretape.providers import Providers
-from wiretape.recorder import Recorder
+from wiretape.recorder import Outcome, Recorder
 from wiretape.redact import RedactionRules, Redactor
 from wiretape.report import Report, Row
+from wiretape.sessions import Sessions
+from wiretape.unfinished import read
 
 JSON: Headers = (("content-type", "application/json"),)
 UNGUESSABLE = "kV8w2Qz-T5rXn1Lp"
@@ -26,16 +32,15 @@ async def kept(
     """The row of an exchange with that answer, and the files there are then."""
     report = Report("record")
     providers = Providers()
-    library = Library(folder / "r", Matcher(providers), locks=folder)
-    intake = Intake(library, Redactor(rules), providers, report)
+    sessions = Sessions(lambda name: Library(folder / "r", Matcher(providers), locks=folder))
+    intake = Intake(Redactor(rules), providers, report)
     recorder = Recorder(
         Request("POST", "https", "api.together.xyz", 443, "/v1/x", JSON, b'{"model":"m"}')
     )
     recorder.start(200, headers, 0.1)
     recorder.read(body, 0.2)
-    intake.put(recorder, "ended", 0.3)
-    await intake.drain()
-    intake.close()
+    intake.put(recorder, "ended", 0.3, sessions.own)
+    await intake.finish()
     (row,) = report.rows
     return row, [path for path in (folder / "r").rglob("*") if path.suffix in (".json", ".bin")]
 
@@ -86,3 +91,83 @@ async def test_a_body_that_is_too_large_is_not_written(
     monkeypatch.setattr(forms, "MAX_DECODED", 100)
     row, files = await kept(tmp_path, RedactionRules(), b'"' + b"a" * 200 + b'"')
     assert (row.outcome, files) == ("refused", [])
+
+
+async def journaled(
+    folder: Path, outcome: Outcome = "ended", status: int = 200, **options: Any
+) -> tuple[Intake, Recorder, Journal]:
+    """An exchange that was put, not waited for."""
+    providers = Providers()
+    sessions = Sessions(lambda name: Library(folder / "r", Matcher(providers), locks=folder))
+    journal = Journal(folder, folder / "r")
+    intake = Intake(
+        Redactor(RedactionRules()), providers, Report("record"), journal=journal, **options
+    )
+    recorder = Recorder(
+        Request("POST", "https", "api.together.xyz", 443, "/v1/x", JSON, b'{"model":"m"}')
+    )
+    intake.begin(recorder, sessions.own)
+    recorder.start(status, JSON, 0.1)
+    recorder.read(b"[1]", 0.2)
+    intake.put(recorder, outcome, 0.3, sessions.own)
+    return intake, recorder, journal
+
+
+def journal_files(journal: Journal) -> list[Path]:
+    return [path for path in journal.folder.iterdir() if path.name.isdecimal()]
+
+
+async def test_what_waits_to_be_written_is_in_the_journal(tmp_path: Path) -> None:
+    intake, recorder, journal = await journaled(tmp_path)
+    (path,) = journal_files(journal)
+    found = read(path)
+    assert found is not None
+    assert found.ended
+    assert found.recorder.reads == recorder.reads
+    await intake.drain()
+    assert journal_files(journal) == []
+    assert len(list((tmp_path / "r").rglob("*.json"))) == 1
+    await intake.finish()
+    assert not journal.folder.exists()
+
+
+async def test_an_outage_stays_in_the_journal_as_long_as_a_retry_may_come(tmp_path: Path) -> None:
+    intake, _, journal = await journaled(tmp_path, status=503)
+    await intake.drain()
+    assert len(journal_files(journal)) == 1
+    await intake.finish()
+    assert not journal.folder.exists()
+
+
+async def test_an_exchange_that_is_forgotten_is_not_in_the_journal(tmp_path: Path) -> None:
+    intake, recorder, journal = await journaled(tmp_path)
+    intake.forget(recorder)
+    assert journal_files(journal) == []
+    await intake.finish()
+
+
+async def test_a_recording_says_when_its_exchange_ended(tmp_path: Path) -> None:
+    when = datetime(2026, 11, 20, 17, 30, tzinfo=UTC)
+    intake, _, _ = await journaled(tmp_path, clock=lambda: when)
+    await intake.finish()
+    (path,) = (tmp_path / "r").rglob("*.json")
+    assert json.loads(path.read_bytes())["recorded_at"] == "2026-11-20T17:30:00Z"
+
+
+async def test_a_burst_is_slowed_before_it_fills_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wiretape.intake._MOST_BYTES_BEHIND", 10)
+    providers = Providers()
+    sessions = Sessions(lambda name: Library(tmp_path / "r", Matcher(providers), locks=tmp_path))
+    report = Report("record")
+    intake = Intake(Redactor(RedactionRules()), providers, report)
+    recorder = Recorder(Request("GET", "https", "api.together.xyz", 443, "/v1/x"))
+    recorder.start(200, JSON, 0.1)
+    recorder.read(b'{"a":"more than ten"}', 0.2)
+    intake.put(recorder, "ended", 0.3, sessions.own)
+    intake._begin(asyncio.get_running_loop())
+    assert not intake._room.is_set()
+    await intake.room()
+    assert report.counts == {"recorded": 1}
+    await intake.finish()

@@ -128,16 +128,22 @@ def test_a_client_that_closes_at_done_leaves_a_complete_recording(
     assert document["response"]["body"][-1].keys() == {"data", "at"}
 
 
-@pytest.mark.parametrize(("end", "recorded"), [("reset", "cut"), ("fin", "cut")])
-def test_a_stream_the_provider_cuts_is_recorded_and_replayed_as_cut(
-    wiretape: Wiretape, upstream: Upstream, tmp_path: Path, end: Any, recorded: str
+@pytest.mark.parametrize(
+    ("end", "recorded", "curls"),
+    [
+        ("reset", "reset", 56),  # curl: failure in receiving network data
+        ("fin", "cut", 18),  # curl: transfer closed with outstanding read data remaining
+    ],
+)
+def test_a_stream_that_breaks_off_is_recorded_and_replayed_as_it_did(
+    wiretape: Wiretape, upstream: Upstream, tmp_path: Path, end: Any, recorded: str, curls: int
 ) -> None:
     upstream.script(CHAT, Answer(headers=STREAM, chunks=EVENTS[:2], end=end))
     live = wiretape("record", *options(upstream, tmp_path / "r"), "--", *curl())
-    assert live.returncode == 18  # curl: transfer closed with outstanding read data remaining
+    assert live.returncode == curls
     assert documents(tmp_path / "r")[0]["response"]["end"] == recorded
     again = wiretape("replay", "-r", tmp_path / "r", "--", *curl())
-    assert (again.returncode, again.stdout) == (18, live.stdout)
+    assert (again.returncode, again.stdout) == (curls, live.stdout)
 
 
 def test_a_json_answer_is_one_recording_too(

@@ -342,3 +342,16 @@ def test_help_imports_nothing_heavy() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     heavy = {"mitmproxy", "aiohttp", "pydantic", "rich", "yaml", "cryptography"}
     assert heavy & {name.partition(".")[0] for name in done.stdout.split()} == set()
+
+
+@pytest.mark.parametrize("mode", ["record", "replay"])
+def test_the_proxy_listens_on_loopback_alone_unless_told(
+    wiretape: Wiretape, tmp_path: Path, mode: str
+) -> None:
+    (tmp_path / "r").mkdir()
+    command = ["sh", "-c", "echo $HTTPS_PROXY"]
+    done = wiretape(mode, "-r", tmp_path / "r", "--", *command)
+    assert done.stdout.startswith("http://127.0.0.1:")
+    (tmp_path / "config.yaml").write_text("listen: {host: 127.0.0.2}\n")
+    told = wiretape(mode, "-r", tmp_path / "r", "--", *command)
+    assert told.stdout.startswith("http://127.0.0.2:")

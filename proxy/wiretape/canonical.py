@@ -47,6 +47,9 @@ class _Absent:
     def __repr__(self) -> str:
         return "absent"
 
+    def __reduce__(self) -> str:
+        return "ABSENT"  # there is one
+
 
 ABSENT: Final = _Absent()
 """Stands for a member that one side lacks."""

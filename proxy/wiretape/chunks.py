@@ -5,6 +5,7 @@ and the rest as base64; whatever its fields would not give back exactly is kept 
 """
 
 import base64
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, cast
@@ -17,6 +18,9 @@ type Item = dict[str, Any]
 
 MAX_PAD: Final = 1000
 """The most spaces before an object's last brace that are stored as their number."""
+
+
+_ASCII_RUN: Final = re.compile(rb"[\x20-\x7e]{8}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,8 @@ def as_text(data: bytes, charset: str | None = None) -> Item:
         # In ASCII, UTF-16 is UTF-8 with a NUL beside each letter, where no secret would be found.
         if charset is None or "\0" not in text:
             return {"text": text}
-    if charset is not None:
+    # In a charset whose letters are wider than a byte a run of ASCII would hide from a search.
+    if charset is not None and not (charset.startswith("utf-") and _ASCII_RUN.search(data)):
         try:
             text = data.decode(charset)
             if text.encode(charset) == data:

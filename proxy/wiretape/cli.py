@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from . import __version__, cli_scan
+from . import __version__, cli_library, cli_rules, cli_scan, cli_upkeep
+from .cli_options import CONFIG, RECORDINGS, session, with_options
 from .errors import WiretapeError
 
 if TYPE_CHECKING:
-    from .run import Mode, Settings
+    from .doors import Mode, Settings
 
 USAGE: Final = 2
 _CONTEXT: Final[dict[str, Any]] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -61,32 +62,27 @@ def _pace(_c: click.Context, _p: click.Parameter, value: str | None) -> Any:
 _PORT: Final = click.IntRange(0, 65535)
 _OPTIONS: Final[tuple[Callable[..., Any], ...]] = (
     click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="[-- CMD …]"),
-    click.option(
-        "-c",
-        "--config",
-        "config_file",
-        type=click.Path(path_type=Path),
-        help="Configuration; default config.yaml in this folder, if there.",
-    ),
-    click.option(
-        "-r",
-        "--recordings",
-        type=click.Path(path_type=Path, file_okay=False),
-        help="Folder of the recordings; default recordings.",
-    ),
+    CONFIG,
+    RECORDINGS,
     click.option("--port", type=_PORT, help="Port of the proxy; 0, the default, is any free one."),
     click.option("--base-url-port", type=_PORT, help="Port for http://127.0.0.1:PORT/HOST/…"),
     click.option(
         "--pace",
         callback=_pace,
         metavar="PACE",
-        help="When replayed chunks leave: instant (default), recorded, or a factor such as 2x.",
+        help="When replayed chunks leave: instant (default), recorded, a factor such as 2x, or a"
+        " speed such as ttft=0.4,tps=60.",
     ),
-    click.option("--session", metavar="NAME", help="Use the folder NAME below the recordings."),
+    session("Use the folder NAME below the recordings."),
     click.option(
         "--report",
         type=click.Path(path_type=Path, dir_okay=False),
-        help="Write what happened to a JSON file.",
+        help="Write what happened to a JSON file, or as JUnit to one that ends in .xml.",
+    ),
+    click.option(
+        "--strict-ignored",
+        is_flag=True,
+        help="Fail if anything that a rule ignores has changed since the recording.",
     ),
     click.option(
         "--upstream-ca",
@@ -107,17 +103,19 @@ _OPTIONS: Final[tuple[Callable[..., Any], ...]] = (
 )
 
 
-def _with_options(command: Callable[..., None]) -> Callable[..., None]:
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+_RECORD_MODE: Final = click.option(
+    "--record-mode",
+    type=click.Choice(["replace", "append", "missing-only"]),
+    help="What becomes of recordings that are there: replace them (default), add takes to them,"
+    " or write only what is missing.",
+)
 
 
 _RUN: Final[dict[str, Any]] = {"ignore_unknown_options": False, "allow_interspersed_args": False}
 
 
 @main.command(context_settings=_RUN)
-@_with_options
+@with_options(*_OPTIONS, _RECORD_MODE)
 def record(**options: Any) -> None:
     """Go to the provider and record every exchange.
 
@@ -130,7 +128,7 @@ def record(**options: Any) -> None:
 
 
 @main.command(context_settings=_RUN)
-@_with_options
+@with_options(*_OPTIONS)
 def replay(**options: Any) -> None:
     """Answer from the recordings only: no provider is connected to, no name resolved.
 
@@ -142,17 +140,40 @@ def replay(**options: Any) -> None:
 
 
 @main.command(context_settings=_RUN)
-@_with_options
-def auto(**options: Any) -> None:
+@with_options(
+    *_OPTIONS,
+    _RECORD_MODE,
+    click.option("--live", is_flag=True, help="Go to the provider even where CI is set."),
+)
+def auto(live: bool, **options: Any) -> None:
     """Replay what is recorded, record the rest; where CI is set, replay only.
 
     \b
     wiretape auto -- pytest tests/
     """
-    _run(
-        "replay" if os.environ.get("CI", "").lower() not in ("", "0", "false") else "auto",
-        **options,
-    )
+    in_ci = os.environ.get("CI", "").lower() not in ("", "0", "false")
+    _run("replay" if in_ci and not live else "auto", **options)
+
+
+@main.command(context_settings=_RUN)
+@with_options(
+    *_OPTIONS,
+    click.option(
+        "--only",
+        multiple=True,
+        metavar="RULE|PATH|AGE",
+        help="Record anew only what this rule applies to, this path (/v1/chat/*), or what is older"
+        " than this (older-than:90d); several: what fits one of them.",
+    ),
+)
+def refresh(**options: Any) -> None:
+    """Record anew what CMD asks for, or a part of it; replay the rest.
+
+    \b
+    wiretape refresh --only older-than:90d -- pytest tests/
+    wiretape refresh --only '/v1/embeddings' -- pytest tests/
+    """
+    _run("refresh", **options)
 
 
 @main.command()
@@ -205,6 +226,9 @@ def _env(port: int | None, shell: str, replay: bool | None) -> int:
         dummy_keys=config.providers.key_names if dummy else (),
         hosts=config.providers.hosts,
     )
+    if serving:
+        environment["WIRETAPE_BASE_URL"] = f"http://127.0.0.1:{proxy.base_url_port}"
+        environment["WIRETAPE_TOKEN"] = proxy.token
     click.echo(export_lines(changed(os.environ, environment), shell), nl=False)
     return 0
 
@@ -213,6 +237,7 @@ def _run(mode: "Mode", **options: Any) -> None:
     command: tuple[str, ...] = options.pop("command")
     quiet: bool = options.pop("quiet")
     verbose: bool = options.pop("verbose")
+    strict_ignored: bool = options.pop("strict_ignored")
 
     def work() -> int:
         from .report import Report
@@ -221,7 +246,7 @@ def _run(mode: "Mode", **options: Any) -> None:
 
         settings = _settings(mode, **options)
         log_to_stderr(settings.config.redaction, verbose=verbose)
-        report = Report(mode)
+        report = Report(mode, strict_ignored=strict_ignored)
         # CMD shares the terminal, and would write into the lines of a live view.
         view = View(report, quiet=quiet, live=not command)
         try:
@@ -246,9 +271,11 @@ def _settings(
     report: Path | None,
     upstream_ca: tuple[Path, ...],
     routes: dict[str, str],
+    record_mode: Any = None,
+    only: tuple[str, ...] = (),
 ) -> "Settings":
     from .config import load
-    from .run import Settings
+    from .doors import Settings
 
     config = load(config_file, os.environ)
     return Settings(
@@ -259,6 +286,8 @@ def _settings(
         port=config.port if port is None else port,
         base_url_port=config.base_url_port if base_url_port is None else base_url_port,
         session=session,
+        record_mode=record_mode,
+        only=only,
         report=report,
         upstream_ca=upstream_ca,
         routes=routes,
@@ -282,4 +311,7 @@ def _fail(error: WiretapeError) -> None:
         click.echo(f"wiretape: {text}", err=True)
 
 
+cli_library.register(main, _guarded)
+cli_rules.register(main, _guarded)
+cli_upkeep.register(main, _guarded)
 cli_scan.register(main, _guarded)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from .cli_options import CONFIG, as_json
+
 if TYPE_CHECKING:
     from .rules import Rule
 
@@ -20,15 +22,9 @@ def register(group: click.Group, guarded: Guarded) -> None:
     """Add the command to `group`; `guarded` runs it and ends with its exit status."""
 
     @group.command()
-    @click.option(
-        "-c",
-        "--config",
-        "config_file",
-        type=click.Path(path_type=Path),
-        help="Configuration; default config.yaml in this folder, if there.",
-    )
+    @CONFIG
     @click.option("--provider", metavar="NAME", help="Only the rules of this provider, and of all.")
-    @click.option("--json", "as_json", is_flag=True, help="Print the rules as JSON.")
+    @as_json("Print the rules as JSON.")
     def rules(config_file: Path | None, provider: str | None, as_json: bool) -> None:
         """List the rules of matching: what is not compared, where, and who says so.
 

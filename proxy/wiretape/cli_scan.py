@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from . import __version__
+from .cli_options import CONFIG, as_json
 from .errors import ConfigError, FormatError, StoreError
 from .filetree import Unreadable, files, name_of, replace
 
@@ -26,13 +27,6 @@ REFUSED: Final = 4
 
 type Guarded = Callable[[Callable[[], int]], None]
 
-_CONFIG: Final = click.option(
-    "-c",
-    "--config",
-    "config_file",
-    type=click.Path(path_type=Path),
-    help="Configuration; default config.yaml in this folder, if there.",
-)
 _PATHS: Final = click.argument(
     "paths", nargs=-1, type=click.Path(path_type=Path), metavar="[PATH…]"
 )
@@ -43,8 +37,8 @@ def register(group: click.Group, guarded: Guarded) -> None:
 
     @group.command()
     @_PATHS
-    @_CONFIG
-    @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+    @CONFIG
+    @as_json("Print the findings as JSON.")
     @click.option(
         "--sarif",
         type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
@@ -84,7 +78,7 @@ def register(group: click.Group, guarded: Guarded) -> None:
 
     @group.command()
     @_PATHS
-    @_CONFIG
+    @CONFIG
     @click.option("-n", "--dry-run", is_flag=True, help="Only show what would be changed.")
     def redact(paths: tuple[Path, ...], config_file: Path | None, dry_run: bool) -> None:
         """Take secrets out of recordings in place, and prove that they still replay.

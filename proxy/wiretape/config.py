@@ -10,6 +10,8 @@ from typing import Final
 from .configfile import File, OtherHosts, check, near
 from .configvalues import PROXY_EXPECTED, VARIABLES, is_proxy_url
 from .errors import ConfigError
+from .faults import FaultRule
+from .faultsfile import faults as faults_of
 from .match import Matcher
 from .pace import Pace
 from .packs import id_names
@@ -32,7 +34,7 @@ from .redact import (
     is_strong,
 )
 from .resources import shipped_config
-from .rulebook import Wrong, rules
+from .rulebook import Wrong, place_of, rules
 from .rulefile import finder, linear
 from .rules import Rule
 from .yamltext import MAX_BYTES, Fault, NotYaml, parse
@@ -81,6 +83,8 @@ class Config:
     http2: bool = False
     upstream_proxy: str | None = field(default=None, repr=False)
     """http://[user:password@]host:port."""
+    faults: tuple[FaultRule, ...] = ()
+    """What is to go wrong with answers that are replayed."""
 
 
 def load(path: Path | None, environ: Mapping[str, str]) -> Config:
@@ -127,6 +131,11 @@ def _config(
     redaction = _redaction(file, {name: environ[name] for name in names}, wrong)
     in_effect, removed = rules(file, tree, source, providers, wrong)
     matcher = _matcher(file, providers, in_effect, redaction, wrong)
+    on_demand = faults_of(
+        [entry.model_dump(exclude_defaults=True) for entry in file.faults],
+        lambda name, place: place_of(name, providers, place, wrong),
+        wrong,
+    )
     upstream_proxy, proxy_notices = _upstream_proxy(file, environ, wrong)
     faults += [Fault(tree.line(place), place, text) for place, text in wrong]
     if faults:
@@ -160,6 +169,7 @@ def _config(
         on_miss=file.on_miss,
         http2=file.http2,
         upstream_proxy=upstream_proxy,
+        faults=on_demand,
     )
 
 

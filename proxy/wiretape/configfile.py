@@ -54,6 +54,7 @@ from .configvalues import (
     kind_of,
     text_like,
 )
+from .faultsfile import fault as on_demand
 from .pace import Pace
 from .player import Repeat
 from .policy import OnMiss, RecordMode
@@ -177,6 +178,25 @@ class Match(Section):
     rules: list[RuleEntry] = []
 
 
+class FaultEntry(Section):
+    name: Named
+    when: When = When.model_construct()
+    status: int | None = None
+    delay: float | None = None
+    cut: int | None = None
+    reset: int | None = None
+    stall: int | None = None
+    malformed: int | None = None
+    rate_limit: float | None = None
+    probability: float = 1.0
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _goes_wrong_somehow(self) -> Self:
+        on_demand(self.model_dump())
+        return self
+
+
 class JsonEntry(Section):
     """A path alone is short for a mapping with that path, and gives the name then."""
 
@@ -225,6 +245,7 @@ class File(Section):
     providers: dict[Label, ProviderEntry] = {}
     match: Match = Match.model_construct()
     redact: Redact = Redact.model_construct()
+    faults: list[FaultEntry] = []
 
 
 # ------------------------------------------------------------------ what is wrong
@@ -258,6 +279,8 @@ def _fault(tree: Tree, detail: Any) -> Fault:
 _EXPECTED: Final = {
     "string_type": "text",
     "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
     "bool_type": "true or false",
     "list_type": "a list, in brackets or with a dash before each item",
     "dict_type": "keys with values",

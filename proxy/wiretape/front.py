@@ -13,10 +13,11 @@ from typing import Final, Literal
 from aiohttp import web
 
 from .authority import Authority
-from .errors import WiretapeError
+from .errors import StoreError, WiretapeError
 from .providers import Providers
 from .report import Report
 from .server import Handler, Origin, close
+from .sessions import UnknownSession, of_credentials, opened_by
 
 log = logging.getLogger(__name__)
 
@@ -103,12 +104,19 @@ class _Door(asyncio.Protocol):
             return
         host, port = found[1].strip("[]").lower(), int(found[2])
         front = self._front
+        try:
+            session = of_credentials(_credentials(self._head))
+            front.handler.open(session)
+        except (UnknownSession, StoreError) as error:
+            self._refuse(403, opened_by(error))
+            return
         if front.providers.find(host, port) is None:
             front.report.other_hosts[host] += 1
         if front.providers.find(host, port) is not None:
-            work = self._serve(transport, Origin("https", host, port))
+            work = self._serve(transport, Origin("https", host, port, session))
         elif front.other_hosts == "tunnel":
-            work = self._tunnel(transport, host, port)
+            early = self._head.partition(b"\r\n\r\n")[2]
+            work = self._tunnel(transport, host, port, early)
         else:
             reason = (
                 f"{host}:{port} is not a provider's host and replay goes nowhere else:"
@@ -159,12 +167,16 @@ class _Door(asyncio.Protocol):
         front.handler.tunnels[tls] = origin
         protocol.connection_made(tls)
 
-    async def _tunnel(self, transport: asyncio.Transport, host: str, port: int) -> None:
+    async def _tunnel(
+        self, transport: asyncio.Transport, host: str, port: int, early: bytes
+    ) -> None:
         try:
             reader, writer = await asyncio.open_connection(host, port)
         except OSError as error:
             self._refuse(502, f"{host}:{port} cannot be reached ({error.strerror or error})")
             return
+        # A client that speaks first need not wait for our answer to do so.
+        writer.write(early)
         pipe = _Pipe(writer)
         transport.set_protocol(pipe)
         transport.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
@@ -179,6 +191,14 @@ class _Door(asyncio.Protocol):
         finally:
             transport.close()
             writer.close()
+
+
+def _credentials(head: bytes) -> str | None:
+    for line in head.split(b"\r\n")[1:]:
+        name, _, value = line.partition(b":")
+        if name.strip().lower() == b"proxy-authorization":
+            return value.strip().decode("latin-1")
+    return None
 
 
 class _Pipe(asyncio.Protocol):

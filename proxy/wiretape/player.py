@@ -1,6 +1,6 @@
 """Which take answers next: equal requests are answered in the order they were recorded."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,21 +23,35 @@ class Player:
         self._repeat = repeat
         self._given: dict[str, int] = {}
 
-    def next(self, key: str, takes: Sequence[object]) -> Turn | None:
-        """The turn of the next request with this key; None where the takes are used up."""
+    def next(
+        self,
+        key: str,
+        takes: Sequence[object],
+        lasting: Callable[[int], bool] = lambda take: True,
+    ) -> Turn | None:
+        """The turn of the next request with this key; None where the takes are used up.
+
+        `lasting` tells whether a take may be given for ever: an outage is given as often as it was
+        recorded, and then the last take that is none.
+        """
         given = self._given.get(key, 0)
         beyond = given >= len(takes)
         if not takes or (beyond and self._repeat == "miss"):
             return None
+        take = given
+        if beyond and self._repeat == "cycle":
+            take = given % len(takes)
+        elif beyond:
+            found = next((n for n in reversed(range(len(takes))) if lasting(n)), None)
+            if found is None:
+                return None
+            take = found
         self._given[key] = given + 1
-        take = (
-            given
-            if not beyond
-            else len(takes) - 1
-            if self._repeat == "last"
-            else given % len(takes)
-        )
         return Turn(take, beyond)
+
+    def given(self) -> dict[str, int]:
+        """How often each key was asked for."""
+        return dict(self._given)
 
     def reset(self) -> None:
         """Start every key over."""

@@ -67,6 +67,8 @@ class Recorder:
         self.headers_at = 0.0
         self.trailers: Headers = ()
         self.tap: Tap | None = None
+        self.left_at: float | None = None
+        """When the client left an answer that was read on without it."""
         self.first_chunk_at: float | None = None
         """When the first byte of the body came."""
         self.unrecorded: str | None = None
@@ -79,6 +81,11 @@ class Recorder:
         self._sent_size = len(request.body)
         if self._sent_size > max_body:
             self._give_up(f"a request of more than {_size(max_body)}")
+
+    @property
+    def size(self) -> int:
+        """How many bytes of bodies are kept."""
+        return 0 if self.unrecorded is not None else self._size + self._sent_size
 
     def sent(self, data: bytes) -> None:
         """A read of the request's body, where that is not in `request` already."""

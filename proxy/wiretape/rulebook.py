@@ -46,12 +46,12 @@ def _own(
     wrong: list[Wrong],
 ) -> Rule:
     when = entry.when.provider
-    provider = when and _place(when, providers, (*place, "when", "provider"), wrong)
+    provider = when and place_of(when, providers, (*place, "when", "provider"), wrong)
     written = entry.model_dump(exclude_defaults=True)
     return rule(written, provider=provider, origin=f"{source}:{tree.line(place)}")
 
 
-def _place(name: str, providers: Providers, place: Place, wrong: list[Wrong]) -> str:
+def place_of(name: str, providers: Providers, place: Place, wrong: list[Wrong]) -> str:
     """What a matcher calls a provider that a rule names, by itself or by a host."""
     if any(provider.name == name for provider in providers.all):
         return name

@@ -4,190 +4,32 @@ down.
 
 import asyncio
 import json
-import os
 import shutil
 import signal
 import sys
 from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
+from . import junit
 from .authority import Authority, state_dir
 from .clientenv import client_environment
 from .config import Config
-from .errors import ConfigError, StoreError, WiretapeError
-from .library import Library
-from .pace import Pace
-from .player import Player
-from .redact import Redactor
-from .replay import Replayer, Tickets
+from .doors import Door, Recording, Replaying, Settings
+from .errors import ConfigError, WiretapeError
 from .report import Report
 from .running import Running
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
 
-type Mode = Literal["record", "replay", "auto"]
-
 DRAIN_SECONDS: Final = 5.0
 """How long a run that is told to stop lets answers under way come to their end."""
 
 USAGE: Final = 2
 INTERRUPTED: Final = 130
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What the command line said, over the configuration."""
-
-    mode: Mode
-    config: Config
-    recordings: Path
-    pace: Pace
-    port: int = 0
-    base_url_port: int | None = None
-    session: str | None = None
-    report: Path | None = None
-    upstream_ca: tuple[Path, ...] = ()
-    routes: Mapping[str, str] = field(default_factory=dict)
-    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
-
-
-class Door(Protocol):
-    """A proxy that is up: replay's own front, or mitmproxy."""
-
-    async def start(self, port: int, base_url_port: int | None) -> tuple[int, int]: ...
-    async def idle(self) -> None: ...
-    async def stop(self) -> None: ...
-
-
-class _Replay:
-    """Pure replay: mitmproxy is not imported and nothing can go out."""
-
-    def __init__(self, settings: Settings, report: Report, authority: Authority) -> None:
-        from .front import Front
-        from .server import Handler
-
-        config, redactor = settings.config, Redactor(settings.config.redaction)
-        library = _library(settings, redactor, report)
-        if not library.folder.exists():
-            report.notice(f"{library.folder}: no such folder, so every request will be a miss")
-        replayer = Replayer(library, Player(config.repeat), redactor, config.providers, report)
-        self._front = Front(
-            Handler(replayer, settings.pace),
-            authority,
-            config.providers,
-            report,
-            config.other_hosts or "refuse",
-        )
-
-    async def start(self, port: int, base_url_port: int | None) -> tuple[int, int]:
-        first = await self._front.listen(port)
-        return first, first if base_url_port is None else await self._front.listen(base_url_port)
-
-    async def idle(self) -> None:
-        await self._front.handler.idle()
-
-    async def stop(self) -> None:
-        await self._front.close()
-
-
-class _Record:
-    """Through mitmproxy to the provider; in `auto` the library answers first."""
-
-    def __init__(self, settings: Settings, report: Report, authority: Authority) -> None:
-        # mitmproxy takes half a second to import: only who records pays for it.
-        from .embedded import EmbeddedProxy
-        from .intake import Intake
-        from .mitm import Addon
-
-        config, redactor = settings.config, Redactor(settings.config.redaction)
-        library = _library(settings, redactor, report)
-        _check_writable(library.folder)
-        self._intake = Intake(
-            library,
-            redactor,
-            config.providers,
-            report,
-            record_errors=config.record_errors,
-        )
-        self._replayer = None
-        self._tickets = None
-        if settings.mode == "auto":
-            self._tickets = Tickets()
-            player = Player(config.repeat)
-            self._replayer = Replayer(library, player, redactor, config.providers, report)
-        self._pace = settings.pace
-        self._addon = Addon(
-            config.providers,
-            report,
-            self._intake,
-            self._replayer,
-            self._tickets,
-            settings.routes,
-            tunnel_others=config.other_hosts != "refuse",
-        )
-        roots = authority.upstream_bundle(settings.upstream_ca, settings.environ)
-        self._proxy = EmbeddedProxy(self._addon, authority, roots)
-        self._engine: object = None
-
-    async def start(self, port: int, base_url_port: int | None) -> tuple[int, int]:
-        if self._replayer is not None:
-            from .server import Engine
-
-            self._engine = engine = Engine(self._replayer, self._pace, self._tickets)
-            self._addon.engine = await engine.start()
-        return await self._proxy.start(port, base_url_port or 0)
-
-    async def idle(self) -> None:
-        await self._addon.idle()
-
-    async def stop(self) -> None:
-        self._addon.abandon()
-        await self._proxy.stop()
-        if self._engine is not None:
-            await self._engine.stop()  # type: ignore[attr-defined]  # an Engine, imported late
-        await self._intake.drain()
-        self._intake.close()
-        self._intake.library.leave()
-
-
-def _library(settings: Settings, redactor: Redactor, report: Report) -> Library:
-    recording = settings.mode != "replay"
-    config, folder = settings.config, settings.recordings
-    return open_library(config, folder, settings.session, redactor, report, recording=recording)
-
-
-def open_library(
-    config: Config,
-    folder: Path,
-    session: str | None,
-    redactor: Redactor,
-    report: Report,
-    *,
-    recording: bool,
-) -> Library:
-    """The recordings of a run, read; files that are none are told. StoreError as `load` has it."""
-    library = Library(folder, config.matcher, redactor.request, session, locks=state_dir())
-    if recording:
-        library.join()
-    library.load()
-    for fault in library.faults:
-        report.notice(f"skipped {library.folder / fault.name}: {fault.reason}")
-    return library
-
-
-def _check_writable(folder: Path) -> None:
-    """A recording session is not to be begun where nothing can be written."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".wiretape-{os.getpid()}.tmp"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise StoreError(f"{folder}: cannot be written: {error.strerror}") from error
 
 
 async def run(settings: Settings, command: Sequence[str], report: Report) -> int:
@@ -200,7 +42,9 @@ async def run(settings: Settings, command: Sequence[str], report: Report) -> int
     authority = Authority.load_or_create(state_dir())
     for notice in (*settings.config.notices, *filter(None, [authority.notice])):
         report.notice(notice)
-    door: Door = (_Replay if settings.mode == "replay" else _Record)(settings, report, authority)
+    door: Door = (Replaying if settings.mode == "replay" else Recording)(
+        settings, report, authority
+    )
     stop, hurry = asyncio.Event(), asyncio.Event()
     signals: list[int] = []
     child: list[Process] = []
@@ -218,7 +62,8 @@ async def run(settings: Settings, command: Sequence[str], report: Report) -> int
         loop.add_signal_handler(number, on_signal, number)
     try:
         port, base_url_port = await door.start(settings.port, settings.base_url_port)
-        proxy_url = f"http://127.0.0.1:{port}"
+        here = _authority(settings.config.host)
+        proxy_url = f"http://{here}:{port}"
         environment = client_environment(
             settings.environ,
             proxy_url=proxy_url,
@@ -228,14 +73,16 @@ async def run(settings: Settings, command: Sequence[str], report: Report) -> int
             hosts=settings.config.providers.hosts,
         )
         status = 0
-        environment["WIRETAPE_BASE_URL"] = f"http://127.0.0.1:{base_url_port}"
+        environment["WIRETAPE_BASE_URL"] = f"http://{here}:{base_url_port}"
+        environment["WIRETAPE_TOKEN"] = door.control.token
         if program is not None:
             status = await _run_command(program, command, environment, child)
         else:
-            with Running(settings.mode, port, base_url_port, settings.upstream_ca):
+            token = door.control.token
+            with Running(settings.mode, port, base_url_port, settings.upstream_ca, token):
                 print(
                     f"wiretape {settings.mode} is ready: HTTPS_PROXY={proxy_url},"
-                    f" base URLs http://127.0.0.1:{base_url_port}/HOST/…"
+                    f" base URLs http://{here}:{base_url_port}/HOST/…"
                     " (`wiretape env` prints what clients need)",
                     flush=True,
                 )
@@ -246,11 +93,30 @@ async def run(settings: Settings, command: Sequence[str], report: Report) -> int
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
     _explain_silence(report, bool(command))
+    _explain_rules(settings.config, report)
+    report.command_status = status if program is not None else None
     if settings.report is not None:
         _write_report(settings.report, report)
     if signal.SIGINT in signals and program is None:
         return INTERRUPTED
     return status or report.exit_status
+
+
+def _authority(host: str) -> str:
+    """Where clients on this machine find the proxy."""
+    address = ip_address(host)
+    if address.is_unspecified:
+        return "127.0.0.1" if address.version == 4 else "[::1]"
+    return f"[{host}]" if address.version == 6 else host
+
+
+def _explain_rules(config: Config, report: Report) -> None:
+    own = (rule.name for rule in config.matcher.rules if rule.own)
+    names = [name for name in own if name not in report.applied] if report.rows else []
+    if names:
+        report.notice(
+            f"rules of {config.source} that applied to no request of this run: {', '.join(names)}"
+        )
 
 
 async def _first(*waits: Coroutine[Any, Any, object], seconds: float) -> None:
@@ -313,6 +179,11 @@ def _explain_silence(report: Report, with_command: bool) -> None:
 
 def _write_report(path: Path, report: Report) -> None:
     try:
-        path.write_text(json.dumps(report.as_json(), indent=2, ensure_ascii=False) + "\n")
+        if path.suffix.lower() == ".xml":
+            text = junit.dumps(report)
+        else:
+            text = json.dumps(report.as_json(), indent=2, ensure_ascii=False) + "\n"
+        # A lone surrogate of a request has no UTF-8; this is the escape JSON has for it.
+        path.write_bytes(text.encode("utf-8", "backslashreplace"))
     except OSError as error:
         raise WiretapeError(f"--report {path}: cannot be written: {error.strerror}") from error

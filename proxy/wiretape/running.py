@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -19,6 +19,7 @@ class Running:
     port: int
     base_url_port: int
     upstream_ca: Sequence[Path] = ()
+    token: str = field(default="", repr=False)
     pid: int = 0
 
     def __enter__(self) -> Self:
@@ -28,8 +29,11 @@ class Running:
             "port": self.port,
             "base_url_port": self.base_url_port,
             "upstream_ca": [str(path) for path in self.upstream_ca],
+            "token": self.token,
         }
         temporary = folder / f".{os.getpid()}.tmp"
+        # The folder is the user's alone, and so is the token.
+        temporary.touch(mode=0o600)
         temporary.write_text(json.dumps(document))
         temporary.replace(folder / f"{os.getpid()}.json")
         return self
@@ -62,6 +66,7 @@ def running() -> list[Running]:
                         int(document["port"]),
                         int(document["base_url_port"]),
                         tuple(Path(name) for name in document["upstream_ca"]),
+                        str(document.get("token", "")),
                         pid,
                     ),
                 )

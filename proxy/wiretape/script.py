@@ -13,17 +13,22 @@ from mitmproxy import ctx, exceptions
 from mitmproxy.addonmanager import Loader
 from mitmproxy.proxy import server_hooks
 
+from . import http1, http2, transport
+from .authority import state_dir
 from .config import load
-from .errors import WiretapeError
+from .errors import ConfigError, WiretapeError
+from .faults import Faults
 from .intake import Intake
+from .journal import Journal
+from .library import Library
 from .mitm import Addon
+from .opening import open_library, recover_killed
 from .pace import Pace
-from .player import Player
 from .redact import Redactor
 from .replay import Replayer, Tickets
 from .report import Report
-from .run import open_library
 from .server import Engine
+from .sessions import Sessions, UnknownSession
 from .view import line, summary
 
 log = logging.getLogger(__name__)
@@ -45,8 +50,11 @@ class Script:
         self._engine: Engine | None = None
         self._intake: Intake | None = None
         self._report: Report | None = None
+        self._sessions: Sessions | None = None
 
     def load(self, loader: Loader) -> None:
+        for part in (transport, http1, http2):
+            part.install()
         for name, text in _OPTIONS:
             loader.add_option(name, str, "", text)
         if self._mode == "replay":
@@ -71,32 +79,49 @@ class Script:
         report.notify = lambda text: log.warning("wiretape: %s", text)
         for notice in config.notices:
             report.notice(notice)
-        library = open_library(
-            config,
-            Path(chosen.wiretape_recordings or config.recordings),
-            chosen.wiretape_session or None,
-            redactor,
-            report,
-            recording=self._mode == "record",
-        )
+        folder = Path(chosen.wiretape_recordings or config.recordings)
+        recording = self._mode == "record"
+
+        def opened(name: str | None) -> Library:
+            how = config.record_mode
+            return open_library(
+                config, folder, name, redactor, report, recording=recording, how=how
+            )
+
+        if recording:
+            recover_killed(config, folder, redactor, report, config.record_mode)
+        try:
+            sessions = Sessions(opened, config.repeat, chosen.wiretape_session or None)
+        except UnknownSession as error:
+            raise ConfigError(f"wiretape_session: {error}") from None
+        self._sessions = sessions
         if self._mode == "record":
             self._intake = Intake(
-                library,
                 redactor,
                 config.providers,
                 report,
                 record_errors=config.record_errors,
+                journal=Journal(state_dir(), folder, config.redaction.values, report.notice),
             )
-            self._addon = Addon(config.providers, report, self._intake)
+            self._addon = Addon(
+                config.providers, report, sessions, self._intake, drain=config.record_drain
+            )
         else:
-            player = Player(config.repeat)
-            replayer = Replayer(library, player, redactor, config.providers, report)
+            replayer = Replayer(
+                sessions,
+                config.matcher,
+                redactor,
+                config.providers,
+                report,
+                faults=Faults(config.faults),
+            )
             tickets = Tickets()
             pace = Pace.parse(chosen.wiretape_pace) if chosen.wiretape_pace else config.pace
             self._engine = Engine(replayer, pace, tickets)
             self._addon = Addon(
                 config.providers,
                 report,
+                sessions,
                 replayer=replayer,
                 tickets=tickets,
                 tunnel_others=config.other_hosts == "tunnel",
@@ -118,8 +143,8 @@ class Script:
         if self._engine is not None:
             await self._engine.stop()
         if self._intake is not None:
-            await self._intake.drain()
-            self._intake.close()
-            self._intake.library.leave()
+            await self._intake.finish()
+        if self._sessions is not None:
+            self._sessions.leave()
         if self._report is not None:
             log.warning(summary(self._report))

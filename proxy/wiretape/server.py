@@ -9,19 +9,24 @@ import asyncio
 import logging
 import socket
 from dataclasses import dataclass
-from functools import lru_cache
-from time import perf_counter
+from ipaddress import ip_address
 from typing import Final
 from urllib.parse import quote
 from weakref import WeakKeyDictionary
 
-from aiohttp import HttpVersion11, web
-from aiohttp.http_writer import StreamWriter
-from multidict import CIMultiDict
+from aiohttp import web
 
-from .model import Headers, Request, Response, split_url
+from . import wsplay
+from .content import TooLarge
+from .control import Control, Here, is_control, is_foreign
+from .errors import StoreError
+from .faults import HEADER as FAULT_HEADER
+from .faults import Fault
+from .jsontext import dumps
+from .model import Headers, Request, split_url
 from .pace import Pace
 from .providers import error_body
+from .recorder import MAX_BODY
 from .replay import (
     MISS_HEADERS,
     MISS_STATUS,
@@ -32,32 +37,39 @@ from .replay import (
     base_url_place,
     miss_body,
     missed_row,
-    played_row,
 )
 from .report import Row
+from .sender import UNTYPED, Sender, plain_headers, whole
+from .sessions import HEADER as SESSION_HEADER
+from .sessions import Session, UnknownSession, of_credentials, opened_by
+from .websocket import WebSocket, opening
 
 log = logging.getLogger(__name__)
 
-MAX_REQUEST_BYTES: Final = 1 << 30
-_READY: Final = 256
-_READY_BYTES: Final = 1 << 20
 _MEMO: Final = 1024
 _MEMO_BODY: Final = 64 * 1024
+_MEMO_BYTES: Final = 4 * 1024 * 1024
+_HERE: Final = Here()
 JSON: Final = (("content-type", "application/json"),)
-_BODILESS: Final = frozenset((204, 304))
-# What wiretape writes itself, for this connection and this body.
-_OWN_HEADERS: Final = frozenset(
-    ("connection", "content-length", "transfer-encoding", "keep-alive", "date", "server")
-)
+
+
+class _Request(web.BaseRequest):
+    """A request whose answer has no content type where its recording has none."""
+
+    async def _prepare_hook(self, resp: web.StreamResponse) -> None:
+        # aiohttp calls every body without a type a stream of octets.
+        if self.get(UNTYPED):
+            resp.headers.pop("content-type", None)
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a tunnel's client believes it is."""
+    """Where a tunnel's client believes it is, and the session it named when it asked for it."""
 
     scheme: str
     host: str
     port: int
+    session: str | None = None
 
 
 class BadTarget(Exception):
@@ -65,14 +77,28 @@ class BadTarget(Exception):
 
 
 class Handler:
-    """Answers what the doors let in; `tunnels` tells which transport is a tunnel to where."""
+    """Answers what the doors let in; `tunnels` tells which transport is a tunnel to where.
 
-    def __init__(self, replayer: Replayer, pace: Pace, tickets: Tickets | None = None) -> None:
+    `control` answers for the sessions; only a door that has it does. A request of more than
+    `max_body` bytes is in no recording: nothing of it is kept.
+    """
+
+    def __init__(
+        self,
+        replayer: Replayer,
+        pace: Pace,
+        tickets: Tickets | None = None,
+        control: Control | None = None,
+        max_body: int = MAX_BODY,
+    ) -> None:
+        self._max_body = max_body
+        self._control = control
         self._replayer = replayer
         self._pace = pace
+        self._sender = Sender(pace, replayer.report)
         self._tickets = tickets
-        self._ready: dict[str, tuple[Response, bytes]] = {}
-        self._asked: dict[object, Asked] = {}
+        self._asked: dict[object, tuple[Asked, int]] = {}
+        self._asked_bytes = 0
         self._under_way = 0
         self._idle: asyncio.Event | None = None
         self.tunnels: Final[WeakKeyDictionary[asyncio.BaseTransport, Origin]] = WeakKeyDictionary()
@@ -82,30 +108,24 @@ class Handler:
         loop = asyncio.get_running_loop()
 
         def make_request(message, payload, protocol, writer, task):  # type: ignore[no-untyped-def]  # aiohttp's private signature
-            return web.BaseRequest(
-                message, payload, protocol, writer, task, loop, client_max_size=MAX_REQUEST_BYTES
+            return _Request(
+                message, payload, protocol, writer, task, loop, client_max_size=self._max_body
             )
 
         return web.Server(
             self.handle,
             request_factory=make_request,
+            # Who waits for a chunk's time learns that the client has left.
+            handler_cancellation=True,
             access_log=None,
             auto_decompress=False,
             max_line_size=64 * 1024,
             max_field_size=64 * 1024,
         )
 
-    def _framed(self, played: Played) -> bytes:
-        """The chunked body of a recording; the latest few are kept ready."""
-        known = self._ready.get(played.entry.name)
-        if known is None or known[0] is not played.response:
-            known = (played.response, _in_chunks(played.response))
-            if len(known[1]) > _READY_BYTES:
-                return known[1]
-            self._ready[played.entry.name] = known
-            if len(self._ready) > _READY:
-                del self._ready[next(iter(self._ready))]
-        return known[1]
+    def open(self, session: str | None) -> None:
+        """Open a session, so that a fault of it is told before anything is answered in it."""
+        self._replayer.sessions.get(session)
 
     async def idle(self) -> None:
         """Wait until no answer is under way."""
@@ -129,15 +149,24 @@ class Handler:
 
     async def _answer(self, http: web.BaseRequest) -> web.StreamResponse:
         started = asyncio.get_running_loop().time()
-        if self._tickets is not None:
-            issued = self._tickets.take(http.headers.get("x-wiretape-ticket", ""))
-            if issued is not None:
-                return await self._play(http, *issued, started)
         try:
-            asked = await self._ask(http)
-        except BadTarget as error:
-            body = error_body("openai", 403, f"wiretape: {error}", "wiretape_refused")
-            return _whole(403, _headers(JSON), body)
+            _wanted_fault(http)
+            if self._tickets is not None:
+                issued = self._tickets.take(http.headers.get("x-wiretape-ticket", ""))
+                if issued is not None:
+                    return await self._play(http, *issued, started)
+            tunnel = self.tunnels.get(http.transport) if http.transport is not None else None
+            if tunnel is None and http.raw_path.startswith("/"):
+                reply = await self._local(http)
+                if reply is not None:
+                    return reply
+            asked = await self._ask(http, tunnel)
+        except (BadTarget, UnknownSession) as error:
+            return _refused(str(error))
+        except TooLarge as error:
+            return self._too_large(http, str(error))
+        except StoreError as error:
+            return _refused(opened_by(error))
         played = self._replayer.play(asked)
         if played is None:
             return self._miss(asked)
@@ -147,32 +176,73 @@ class Handler:
         note = f"wiretape failed inside ({type(error).__name__}); -v shows where"
         path = self._replayer.told(http.path.partition("?")[0])
         self._replayer.report.add(Row("failed", "wiretape", http.method, path, note=note))
-        return _whole(500, _headers(JSON), error_body("openai", 500, note, "wiretape_error"))
+        return whole(500, plain_headers(JSON), error_body("openai", 500, note, "wiretape_error"))
 
     def _miss(self, asked: Asked) -> web.StreamResponse:
         replayer, request = self._replayer, asked.request
         miss = replayer.explain(asked)
         provider = replayer.providers.find(request.host, request.port)
         replayer.report.add(missed_row(asked, miss))
-        return _whole(MISS_STATUS, _headers(MISS_HEADERS), miss_body(miss, provider))
+        return whole(MISS_STATUS, plain_headers(MISS_HEADERS), miss_body(miss, provider))
 
-    async def _ask(self, http: web.BaseRequest) -> Asked:
+    def _too_large(self, http: web.BaseRequest, why: str) -> web.StreamResponse:
+        path = self._replayer.told(http.path.partition("?")[0])
+        self._replayer.report.add(Row("missed", "wiretape", http.method, path, note=why))
+        body = error_body("openai", MISS_STATUS, f"wiretape: {why}", "wiretape_miss")
+        return whole(MISS_STATUS, plain_headers(MISS_HEADERS), body)
+
+    async def _local(self, http: web.BaseRequest) -> web.StreamResponse | None:
+        """What is asked of this machine itself: the control endpoint. None for a base URL."""
+        here = self._control.here if self._control else _HERE
+        foreign = is_foreign(http.headers.get("host"), http.headers.get("origin"), here)
+        if foreign:
+            raise BadTarget(foreign)
+        if self._control is None or not is_control(http.raw_path):
+            return None
+        headers = {name.lower(): value for name, value in http.headers.items()}
+        reply = await self._control.handle(http.method, http.raw_path, headers)
+        return whole(reply.status, plain_headers(JSON), dumps(reply.document).encode())
+
+    def _session(self, http: web.BaseRequest, tunnel: Origin | None) -> Session:
+        name = http.headers.get(SESSION_HEADER) or (tunnel.session if tunnel else None)
+        if not name and tunnel is None:
+            name = of_credentials(http.headers.get("proxy-authorization"))
+        return self._replayer.sessions.get(name)
+
+    async def _ask(self, http: web.BaseRequest, tunnel: Origin | None) -> Asked:
+        session = self._session(http, tunnel)
         body = b""
         if http.can_read_body:
             if not http.content.is_eof():
                 _acknowledge(http.transport)
-            body = await http.read()
-        tunnel = self.tunnels.get(http.transport) if http.transport is not None else None
+            body = await self._body(http)
         # A test suite asks the same things again and again, alike to the last byte.
         spelled = (tunnel, http.method, http.raw_path, http.raw_headers, body)
-        asked = self._asked.get(spelled)
-        if asked is None:
-            asked = self._replayer.ask(self._request(http, tunnel, body))
-            if len(body) <= _MEMO_BODY:
-                if len(self._asked) >= _MEMO:
-                    del self._asked[next(iter(self._asked))]
-                self._asked[spelled] = asked
-        return asked
+        known = self._asked.get(spelled)
+        if known is not None:
+            return self._replayer.now(known[0], session)
+        asked = self._replayer.ask(self._request(http, tunnel, body), session)
+        if len(body) <= _MEMO_BODY:
+            self._asked[spelled] = asked, len(body)
+            self._asked_bytes += len(body)
+            while len(self._asked) > _MEMO or self._asked_bytes > _MEMO_BYTES:
+                self._asked_bytes -= self._asked.pop(next(iter(self._asked)))[1]
+        return self._replayer.now(asked, session)
+
+    async def _body(self, http: web.BaseRequest) -> bytes:
+        """A request's body; TooLarge, once all of it has come, where it is more than is kept."""
+        pieces: list[bytes] = []
+        size = 0
+        async for piece in http.content.iter_any():
+            size += len(piece)
+            if size <= self._max_body:
+                pieces.append(piece)
+            else:
+                pieces.clear()
+        if size > self._max_body:
+            most = self._max_body >> 20
+            raise TooLarge(f"no recording has a request of more than {most} MiB (record.max_body)")
+        return b"".join(pieces)
 
     def _request(self, http: web.BaseRequest, tunnel: Origin | None, body: bytes) -> Request:
         scheme, host, port, target = self._place(http.raw_path, tunnel)
@@ -180,7 +250,7 @@ class Handler:
             (name.decode("latin-1"), value.decode("utf-8", "surrogateescape"))
             for name, value in http.raw_headers
         )
-        return Request(http.method, scheme, host, port, target, headers, body)
+        return opening(Request(http.method, scheme, host, port, target, headers, body))
 
     def _place(self, raw: str, tunnel: Origin | None) -> tuple[str, str, int, str]:
         if tunnel is not None and raw.startswith("/"):
@@ -201,61 +271,31 @@ class Handler:
         self, http: web.BaseRequest, played: Played, asked: Asked, started: float
     ) -> web.StreamResponse:
         """Send a recorded answer; `started` is the loop's time when its request came."""
-        loop = asyncio.get_running_loop()
-        recorded = played.response
-        report = self._replayer.report
-        due = None if self._pace.is_instant else self._pace.schedule(recorded)
-        headers = _played_headers(recorded.headers, played.entry.name).copy()
-        first: float | None = None
-        note = None
-        sent = 0
-        token = object()
-        if report.watched and due is not None:
-            report.begin(token, played_row(asked, played), perf_counter(), lambda: sent)
-        if due is not None:
-            await _until(started + due.headers)
-        if not recorded.streaming and recorded.end == "complete":
-            if due is not None:
-                await _until(started + (due.chunks[0] if due.chunks else due.end))
-            response: web.StreamResponse = _whole(recorded.status, headers, recorded.body)
-        else:
-            # HTTP/1.0 has no chunks: there the connection's end is the body's.
-            chunked = http.version >= HttpVersion11
-            response = _streamed(recorded, headers, chunked=chunked)
-            try:
-                writer = await response.prepare(http)
-                if due is None and isinstance(writer, StreamWriter) and writer.chunked:
-                    # Framed by us, all chunks leave in one write: five times as many streams.
-                    writer.chunked = False
-                    await writer.write(self._framed(played))
-                    first = loop.time() - started
-                else:
-                    for number, chunk in enumerate(recorded.chunks):
-                        if due is not None:
-                            await _until(started + due.chunks[number])
-                        await response.write(chunk.data)
-                        sent += 1
-                        first = loop.time() - started if first is None else first
-                    if due is not None:
-                        await _until(started + due.end)
-                if recorded.end != "complete" and http.transport is not None:
-                    note = f"ended as recorded: {recorded.end}"
-                    # Flushes what was written; what is missing is the end of the body.
-                    http.transport.close()
-                else:
-                    await response.write_eof()
-            except ConnectionError:
-                note = "the client left"
-        report.end(token)
-        report.add(played_row(asked, played, first, loop.time() - started, note))
-        return response
+        if isinstance(played.response, WebSocket):
+            replayer = self._replayer
+            return await wsplay.play(
+                http,
+                replayer.lock_step(asked, played),
+                self._pace,
+                lambda ended: replayer.report.add(replayer.conversed(asked, played, ended)),
+                [("x-wiretape", f"replay {quote(played.entry.name)}")],
+            )
+        fault = self._replayer.fault(asked, _wanted_fault(http))
+        return await self._sender.send(http, asked, played, started, fault)
 
 
-def _in_chunks(response: Response) -> bytes:
-    """A body in chunked transfer coding (RFC 9112, section 7.1), its end only if it had one."""
-    end = b"0\r\n\r\n" if response.end == "complete" else b""
-    chunks = (chunk.data for chunk in response.chunks if chunk.data)
-    return b"".join(b"%x\r\n%b\r\n" % (len(data), data) for data in chunks) + end
+def _wanted_fault(http: web.BaseRequest) -> Fault | None:
+    """The fault that a request asks for; only loopback may. BadTarget where it cannot be read."""
+    text = http.headers.get(FAULT_HEADER)
+    if text is None or http.transport is None:
+        return None
+    peer = http.transport.get_extra_info("peername")
+    if not peer or not ip_address(peer[0]).is_loopback:
+        return None
+    try:
+        return Fault.parse(text)
+    except ValueError as error:
+        raise BadTarget(f"{FAULT_HEADER}: {error}") from None
 
 
 def _acknowledge(transport: asyncio.BaseTransport | None) -> None:
@@ -269,46 +309,9 @@ def _acknowledge(transport: asyncio.BaseTransport | None) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
 
-def _whole(status: int, headers: CIMultiDict[str], body: bytes) -> web.Response:
-    response = web.Response(status=status, headers=headers)
-    if status not in _BODILESS:
-        response.body = body
-    return response
-
-
-def _streamed(
-    recorded: Response, headers: CIMultiDict[str], *, chunked: bool
-) -> web.StreamResponse:
-    response = web.StreamResponse(status=recorded.status, headers=headers)
-    if not recorded.streaming:
-        # A whole body that was cut: say that more was to come.
-        response.content_length = len(recorded.body) + 1
-    elif chunked and recorded.status not in _BODILESS:
-        response.enable_chunked_encoding()
-    return response
-
-
-@lru_cache(maxsize=1024)
-def _played_headers(headers: Headers, name: str) -> CIMultiDict[str]:
-    return _headers((*headers, ("x-wiretape", f"replay {quote(name)}")))
-
-
-def _headers(headers: Headers) -> CIMultiDict[str]:
-    # aiohttp writes UTF-8; bytes that were none (RFC 9110, section 5.5) stand as lone surrogates.
-    kept = CIMultiDict(
-        (name, value.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
-        for name, value in headers
-        if name.lower() not in _OWN_HEADERS
-    )
-    kept["Server"] = "wiretape"
-    return kept
-
-
-async def _until(deadline: float) -> None:
-    # Absolute deadlines: relative sleeps drift by their overhead, chunk after chunk.
-    delay = deadline - asyncio.get_running_loop().time()
-    if delay > 0:
-        await asyncio.sleep(delay)
+def _refused(reason: str) -> web.Response:
+    body = error_body("openai", 403, f"wiretape: {reason}", "wiretape_refused")
+    return whole(403, plain_headers(JSON), body)
 
 
 async def close(server: web.Server) -> None:

@@ -1,0 +1,235 @@
+"""What has come of exchanges that are not recorded yet, kept where a kill cannot take it.
+
+    HOME/journal/FOLDER.PID.RUN/        FOLDER: a digest of the recordings' folder
+        lock                            locked as long as the run lives
+        run.json                        whose it is, when it began, which secrets it knew
+        1, 2, …                         an exchange each, gone as soon as it is recorded
+
+An exchange's file has entries: a letter, a length, a checksum, then the bytes. Each is written in
+one call and nothing waits for the disk: what the kernel has been given outlives the process. So the
+last entry may be torn, and reading ends where one is. An exchange is what it was on the wire,
+secrets and all, since redaction has yet to come: the files are the user's alone and short-lived.
+"""
+
+import hashlib
+import hmac
+import json
+import os
+import shutil
+import struct
+import zlib
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+from secrets import token_hex
+from time import time_ns
+from typing import Any, Final, cast
+
+from filelock import FileLock, Timeout
+
+from .credentials import Known
+from .filetree import write_whole
+from .model import Headers, Request
+from .recorder import Outcome, Recorder
+from .websocket import SENDERS, WebSocketRecorder
+
+MAX_HANDLES: Final = 128
+"""Files that are kept open; those of more exchanges at once are opened for each write."""
+
+_LOCK_SECONDS: Final = 10.0
+ENTRY: Final = struct.Struct("<cII")
+AT: Final = struct.Struct("<d")
+MESSAGE: Final = struct.Struct("<dB?")
+_FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
+
+REQUEST, SENT, START, READ, MESSAGED, ENDED = b"Q", b"U", b"S", b"D", b"M", b"E"
+
+
+class Journal:
+    """The journal of one run; `known` are the secrets that its redaction looks for everywhere.
+
+    Where it cannot be written, `notify` is told, and the run goes on without.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        recordings: Path,
+        known: Iterable[Known] = (),
+        notify: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        self._notify = notify
+        self._numbers = count(1)
+        self._handles: set[int] = set()
+        name = f"{digest(recordings)}.{os.getpid()}.{token_hex(4)}"
+        self.folder: Final = home / "journal" / name
+        self._lock = lock_of(self.folder, _LOCK_SECONDS)
+        self._is_open = False
+        try:
+            self.folder.mkdir(mode=0o700, parents=True)
+            self._lock.acquire()
+            text = json.dumps(_about(recordings, known), indent=1)
+            write_whole(self.folder / "run.json", text.encode(), 0o600)
+            self._is_open = True
+        except (OSError, Timeout) as error:
+            self.fault(error)
+
+    def begin(self, request: Request, session: str | None, recorded_at: str) -> "Track | None":
+        """An exchange has begun; None where nothing can be kept of it."""
+        if not self._is_open:
+            return None
+        number = next(self._numbers)
+        head = {
+            "number": number,
+            "session": session,
+            "recorded_at": recorded_at,
+            "method": request.method,
+            "scheme": request.scheme,
+            "host": request.host,
+            "port": request.port,
+            "target": request.target,
+            "headers": request.headers,
+        }
+        track = Track(self, self.folder / str(number))
+        track.add(REQUEST, json.dumps(head).encode() + b"\n" + request.body)
+        return track
+
+    def next_number(self) -> int:
+        """What tells the order in which exchanges began and ended."""
+        return next(self._numbers)
+
+    def opened(self, path: Path) -> tuple[int, bool]:
+        """A file's handle, and whether it stays open; OSError as the system has it."""
+        handle = os.open(path, _FLAGS, 0o600)
+        if len(self._handles) >= MAX_HANDLES:
+            return handle, False
+        self._handles.add(handle)
+        return handle, True
+
+    def closed(self, handle: int) -> None:
+        """A handle is not used any more."""
+        self._handles.discard(handle)
+        os.close(handle)
+
+    def fault(self, error: Exception) -> None:
+        """The journal cannot be written; said once, since it would be said of every exchange."""
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        self._notify(
+            f"{self.folder.parent}: cannot be written ({reason}): recording goes on, but a kill"
+            " would lose the exchanges that are under way"
+        )
+
+    def close(self) -> None:
+        """The run is over and everything is recorded or told: nothing is to be recovered."""
+        self._is_open = False
+        for handle in list(self._handles):
+            self.closed(handle)
+        with suppress(OSError):
+            (self.folder / "run.json").unlink(missing_ok=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self._lock.release()
+
+
+class Track:
+    """One exchange's file: a recorder's `Tap`."""
+
+    def __init__(self, journal: Journal, path: Path) -> None:
+        self._journal = journal
+        self._path = path
+        self._handle: int | None = None
+        # After one that is missing, entries would tell of an answer that never was.
+        self._is_whole = True
+
+    def sent(self, data: bytes) -> None:
+        self.add(SENT, data)
+
+    def start(self, status: int, headers: Headers, at: float) -> None:
+        self.add(START, json.dumps([status, headers, at]).encode())
+
+    def read(self, data: bytes, at: float) -> None:
+        self.add(READ, AT.pack(at) + data)
+
+    def message(self, sender: str, data: bytes, at: float, *, binary: bool) -> None:
+        kind = SENDERS.index(cast(Any, sender))
+        self.add(MESSAGED, MESSAGE.pack(at, kind, binary) + data)
+
+    def ended(self, recorder: Recorder, outcome: Outcome, at: float, recorded_at: str) -> None:
+        """The exchange is over and waits to be recorded."""
+        close = recorder.close if isinstance(recorder, WebSocketRecorder) else None
+        told = {
+            "number": self._journal.next_number(),
+            "recorded_at": recorded_at,
+            "outcome": outcome,
+            "at": at,
+            "trailers": recorder.trailers,
+            "close": close and [close.sender, close.code, close.reason],
+        }
+        self.add(ENDED, json.dumps(told).encode())
+
+    def drop(self) -> None:
+        """The exchange is recorded, or never will be."""
+        self._is_whole = False
+        if self._handle is not None:
+            self._journal.closed(self._handle)
+            self._handle = None
+        with suppress(OSError):
+            self._path.unlink(missing_ok=True)
+
+    def add(self, kind: bytes, data: bytes) -> None:
+        """Append an entry; a fault is the journal's to tell, and the exchange goes on."""
+        if not self._is_whole:
+            return
+        entry = ENTRY.pack(kind, len(data), zlib.crc32(data)) + data
+        try:
+            if self._handle is not None:
+                _write(self._handle, entry)
+            else:
+                self._open_and_write(entry)
+        except OSError as error:
+            self._is_whole = False
+            self._journal.fault(error)
+
+    def _open_and_write(self, entry: bytes) -> None:
+        handle, stays = self._journal.opened(self._path)
+        if stays:
+            self._handle = handle
+        try:
+            _write(handle, entry)
+        finally:
+            if not stays:
+                os.close(handle)
+
+
+def _write(handle: int, data: bytes) -> None:
+    written = os.write(handle, data)
+    # A disk that fills up takes a part, and tells why with the next.
+    while written < len(data):
+        written += os.write(handle, data[written:])
+
+
+def lock_of(folder: Path, seconds: float) -> FileLock:
+    """The lock that a run holds on its journal as long as it lives."""
+    return FileLock(folder / "lock", timeout=seconds, thread_local=False)
+
+
+def digest(recordings: Path) -> str:
+    return hashlib.sha256(os.fsencode(recordings.resolve())).hexdigest()[:16]
+
+
+def _about(recordings: Path, known: Iterable[Known]) -> dict[str, Any]:
+    salt = token_hex(16)
+    return {
+        "wiretape_journal": 1,
+        "recordings": str(recordings.resolve()),
+        "began": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "began_ns": time_ns(),
+        "salt": salt,
+        "known": [[name, mark_of(salt, value)] for name, value in known],
+    }
+
+
+def mark_of(salt: str, value: str) -> str:
+    """What tells whether two runs know the same secret, and not what it is."""
+    return hmac.new(salt.encode(), value.encode("utf-8", "surrogatepass"), "sha256").hexdigest()

@@ -1,0 +1,92 @@
+"""The recordings of a run: opened, looked at, and taken over from runs that were killed."""
+
+import math
+import os
+from pathlib import Path
+
+from .authority import state_dir
+from .config import Config
+from .errors import StoreError
+from .indexcache import fingerprint
+from .library import Library
+from .policy import RecordMode
+from .redact import Redactor
+from .report import Report
+
+
+def open_library(
+    config: Config,
+    folder: Path,
+    session: str | None,
+    redactor: Redactor,
+    report: Report,
+    *,
+    recording: bool,
+    how: RecordMode = "replace",
+    mark: str | None = None,
+    since_ns: float = math.inf,
+) -> Library:
+    """The recordings of a run, read; files that are none are told. StoreError as `load` has it.
+
+    `mark` is `index_mark`'s of the configuration, where there are several to open. Recordings that
+    are younger than `since_ns`, in nanoseconds of the epoch, are not replaced.
+    """
+    library = Library(
+        folder,
+        config.matcher,
+        redactor.request,
+        session,
+        locks=state_dir(),
+        cache=state_dir() / "index",
+        how=how,
+        fingerprint=mark or index_mark(config),
+    )
+    if recording:
+        library.join(since_ns)
+    library.load()
+    for fault in library.faults:
+        report.notice(f"skipped {library.folder / fault.name}: {fault.reason}")
+    library.notify = lambda fault: report.notice(
+        f"skipped {library.folder / fault.name}: {fault.reason}"
+    )
+    return library
+
+
+def recover_killed(
+    config: Config, folder: Path, redactor: Redactor, report: Report, how: RecordMode
+) -> None:
+    """Record what runs into this folder that were killed had not recorded yet."""
+    from .recovery import recover
+
+    def opened(name: str | None, replaces: bool, since_ns: int) -> Library:
+        kind = "append" if how == "replace" and not replaces else how
+        return open_library(
+            config, folder, name, redactor, report, recording=True, how=kind, since_ns=since_ns
+        )
+
+    recover(
+        state_dir(),
+        folder,
+        redactor,
+        config.providers,
+        report,
+        opened,
+        record_errors=config.record_errors,
+    )
+
+
+def index_mark(config: Config) -> str:
+    """What an index of recordings made with this configuration is known by."""
+    values = (part for known in config.redaction.values for part in known)
+    return fingerprint(state_dir() / "index", config.text, *values)
+
+
+def check_writable(folder: Path) -> None:
+    """A recording session is not to be begun where nothing can be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".wiretape-{os.getpid()}.tmp"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise StoreError(f"{folder}: cannot be written: {error.strerror}") from error

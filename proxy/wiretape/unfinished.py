@@ -1,0 +1,253 @@
+"""Journals of runs that were killed, read: each exchange is told to a recorder anew.
+
+Nothing in them is trusted to be whole: what is torn ends there, and what makes no sense is left
+out.
+"""
+
+import json
+import shutil
+import struct
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from time import time
+from typing import Final
+
+from filelock import Timeout
+
+from .credentials import Known
+from .journal import (
+    AT,
+    ENDED,
+    ENTRY,
+    MESSAGE,
+    MESSAGED,
+    READ,
+    REQUEST,
+    SENT,
+    START,
+    lock_of,
+    mark_of,
+)
+from .model import Headers, Request, header
+from .recorder import MAX_BODY, Outcome, Recorder
+from .websocket import SENDERS, Close, WebSocketRecorder, is_opening
+
+_UNFINISHED_SECONDS: Final = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An exchange of a run that was killed, as far as it came.
+
+    `recorder` holds it, `ended` says whether it was over, `order` tells it from the others.
+    """
+
+    path: Path
+    session: str | None
+    recorder: Recorder
+    outcome: Outcome
+    at: float
+    recorded_at: str
+    ended: bool
+    order: int
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What a run that was killed has left behind."""
+
+    folder: Path
+    recordings: str
+    began: str
+    began_ns: int
+    salt: str
+    known: tuple[tuple[str, str], ...]
+
+    def is_of(self, recordings: Path) -> bool:
+        """Whether the run recorded into this folder."""
+        return self.recordings == str(recordings.resolve())
+
+    def unknown(self, known: Iterable[Known]) -> list[str]:
+        """The names of secrets that the run knew and that are not among these."""
+        marks = {mark_of(self.salt, value) for _, value in known}
+        return [name for name, mark in self.known if mark not in marks]
+
+    @property
+    def age(self) -> float:
+        """Seconds since the last was heard of the run."""
+        times = []
+        for path in (self.folder, *self._files()):
+            with suppress(OSError):
+                times.append(path.stat().st_mtime)
+        return time() - max(times, default=0.0)
+
+    def exchanges(self) -> tuple[list[Found], int]:
+        """What can be recovered, in the order it ended, then what had not ended; and of how many
+        exchanges nothing had come yet.
+        """
+        found: list[Found] = []
+        for path in self._files():
+            # A file that makes no sense is of no use: the others are.
+            with suppress(OSError, ValueError, LookupError, TypeError, struct.error):
+                exchange = read(path)
+                if exchange is not None:
+                    found.append(exchange)
+        answered = [exchange for exchange in found if exchange.recorder.status]
+        answered.sort(key=lambda exchange: (not exchange.ended, exchange.order))
+        return answered, len(found) - len(answered)
+
+    def remove(self) -> None:
+        """Nothing of it is needed any more."""
+        with suppress(OSError):
+            (self.folder / "run.json").unlink(missing_ok=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _files(self) -> list[Path]:
+        with suppress(OSError):
+            return [path for path in self.folder.iterdir() if path.name.isdecimal()]
+        return []
+
+
+def left_behind(home: Path) -> Iterator[Left]:
+    """What runs of this user that were killed have left behind; each is locked while it is looked
+    at, so that two that start at once do not both recover it.
+    """
+    for folder in sorted((home / "journal").glob("*.*.*")):
+        if not (folder / "run.json").exists():
+            _tidy(folder)
+            continue
+        with _locked(folder) as is_dead:
+            left = _left(folder) if is_dead else None
+            if left is not None:
+                yield left
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[bool]:
+    """Whether the run of a journal is over; it is locked then."""
+    lock = lock_of(folder, 0)
+    try:
+        lock.acquire()
+    except (OSError, Timeout):
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
+        if not (folder / "run.json").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _tidy(folder: Path) -> None:
+    # A run makes the folder first and locks it then.
+    with suppress(OSError):
+        if time() - folder.stat().st_mtime > _UNFINISHED_SECONDS:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _left(folder: Path) -> Left | None:
+    try:
+        match json.loads((folder / "run.json").read_bytes()):
+            case {
+                "recordings": str(recordings),
+                "began": str(began),
+                "began_ns": int(began_ns),
+                "salt": str(salt),
+                "known": [*known],
+            }:
+                pairs = tuple((str(name), str(mark)) for name, mark in known)
+                return Left(folder, recordings, began, began_ns, salt, pairs)
+    except (OSError, ValueError, TypeError):
+        pass
+    return None
+
+
+def entries(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """The entries of a file, kind and content, up to the first that is torn."""
+    at = 0
+    while at + ENTRY.size <= len(data):
+        kind, length, checksum = ENTRY.unpack_from(data, at)
+        at += ENTRY.size
+        content = data[at : at + length]
+        if len(content) < length or zlib.crc32(content) != checksum:
+            return
+        yield kind, content
+        at += length
+
+
+def read(path: Path) -> Found | None:
+    """The exchange of a file; None where not even its request is there."""
+    data = path.read_bytes()
+    found = iter(entries(data))
+    kind, content = next(found, (b"", b""))
+    if kind != REQUEST:
+        return None
+    text, _, body = content.partition(b"\n")
+    head = json.loads(text)
+    request = Request(
+        head["method"],
+        head["scheme"],
+        head["host"],
+        head["port"],
+        head["target"],
+        _pairs(head["headers"]),
+        body,
+    )
+    # What is here was within the limit of the run that wrote it.
+    kind_of = WebSocketRecorder if is_opening(request) else Recorder
+    recorder = kind_of(request, max(MAX_BODY, len(data)))
+    at, told = 0.0, None
+    for kind, content in found:
+        if kind == ENDED:
+            told = json.loads(content)
+        else:
+            at = max(at, _again(recorder, kind, content))
+    if told is None:
+        outcome: Outcome = "ended" if _is_all(recorder) else "cut"
+        recorded_at, order = head["recorded_at"], head["number"]
+    else:
+        outcome, at = told["outcome"], told["at"]
+        recorded_at, order = told["recorded_at"], told["number"]
+        recorder.trailers = _pairs(told["trailers"])
+        if isinstance(recorder, WebSocketRecorder) and told["close"] is not None:
+            recorder.close = Close(*told["close"])
+    return Found(path, head["session"], recorder, outcome, at, recorded_at, told is not None, order)
+
+
+def _again(recorder: Recorder, kind: bytes, content: bytes) -> float:
+    """Tell a recorder what an entry says it was told, and when that was."""
+    if kind == SENT:
+        recorder.sent(content)
+        return 0.0
+    if kind == START:
+        status, headers, at = json.loads(content)
+        recorder.start(status, _pairs(headers), at)
+        return float(at)
+    if kind == READ:
+        (at,) = AT.unpack_from(content)
+        recorder.read(content[AT.size :], at)
+        return float(at)
+    if kind == MESSAGED and isinstance(recorder, WebSocketRecorder):
+        at, sender, binary = MESSAGE.unpack_from(content)
+        recorder.message(SENDERS[sender], content[MESSAGE.size :], at, binary=binary)
+        return float(at)
+    return 0.0
+
+
+def _is_all(recorder: Recorder) -> bool:
+    """Whether all that an answer's head announces has come."""
+    if header(recorder.headers, "transfer-encoding") is not None or recorder.status == 101:
+        return False
+    if recorder.request.method == "HEAD" or recorder.status in (204, 304):
+        return True
+    length = header(recorder.headers, "content-length") or ""
+    size = sum(len(data) for data, _ in recorder.reads)
+    return length.isascii() and length.isdecimal() and len(length) < 20 and size == int(length)
+
+
+def _pairs(headers: Iterable[Iterable[str]]) -> Headers:
+    return tuple((name, value) for name, value in headers)
