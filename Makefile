@@ -1,6 +1,8 @@
 # Everything lives in .venv, which `make setup` makes with uv or with a Python from 3.12 on.
 PYTHON := .venv/bin/python
 ARGS ?=
+# All tests at once use every core; a few that are named do not wait for workers to start.
+TEST_ARGS = $(if $(ARGS),$(ARGS),-n auto)
 
 .PHONY: help setup demo test test-fast lint bench lock clean
 
@@ -21,10 +23,10 @@ demo: setup
 	.venv/bin/wiretape demo $(ARGS)
 
 test: setup
-	$(PYTHON) -m pytest -n auto $(ARGS)
+	$(PYTHON) -m pytest $(TEST_ARGS)
 
 test-fast: setup
-	$(PYTHON) -m pytest -n auto -m "not slow" $(ARGS)
+	$(PYTHON) -m pytest -m "not slow" $(TEST_ARGS)
 
 lint: setup
 	$(PYTHON) -m ruff check .

@@ -60,6 +60,7 @@ CORE = [
     "redact",
     "redactrules",
     "rekey",
+    "rows",
     "rulefile",
     "rules",
     "search",

@@ -135,3 +135,8 @@ def test_what_a_websockets_client_made_up_was_given_by_nobody() -> None:
     document["response"]["body"][0]["from"] = "client"
     document["response"]["body"][1]["from"] = "server"
     assert answer_ids(document) == ("b",)
+
+
+def test_a_type_that_is_no_text_is_none() -> None:
+    answer = {"id": "resp_1", "type": {"a": ["b"]}}
+    assert answer_ids(recording(answer)) == ("resp_1",)

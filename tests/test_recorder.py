@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from wiretape import eventstream
 from wiretape.model import Chunk, End, Headers, Request, Response
-from wiretape.recorder import MAX_CHUNKS, MAX_HEAD, Outcome, Recorder
+from wiretape.recorder import MAX_CHUNKS, MAX_HEAD, Outcome, Recorder, is_terminal
 
 SSE: Headers = (("Content-Type", "text/event-stream"), ("Transfer-Encoding", "chunked"))
 CHAT = Request("POST", "https", "api.together.xyz", 443, "/v1/chat/completions")
@@ -370,3 +370,9 @@ def test_a_stream_without_an_end_in_it_takes_time_in_proportion(byte: bytes, med
     reads = [b"x" * 255 + byte] * (MAX_CHUNKS // 2)
     reason, _ = limited(10**9, reads, headers)
     assert reason is None
+
+
+@pytest.mark.parametrize("kind", ["{}", "[]", "1", "null"])
+def test_an_event_whose_type_is_no_text_ends_nothing(kind: str) -> None:
+    chunk = Chunk(b'data: {"type":%b}\n\n' % kind.encode(), 0.0)
+    assert not is_terminal("sse", [chunk])

@@ -187,6 +187,7 @@ class Addon:
             session = self._session(flow)
         except (UnknownSession, StoreError) as error:
             self.report.notice(f"an upload passed unrecorded: {opened_by(error)}")
+            self._route(flow, request_of(flow))
             return
         request = request_of(flow)
         if self.replayer is not None and self.replayer.policy.on_miss.action != "record":

@@ -318,7 +318,8 @@ def _ends_events(block: bytes) -> bool:
         return False
     if event.data.strip() == "[DONE]" or event.event in _TERMINAL_TYPES:
         return True
-    return _member(event.data, "type") in _TERMINAL_TYPES or (
+    kind = _member(event.data, "type")
+    return (isinstance(kind, str) and kind in _TERMINAL_TYPES) or (
         '"error"' in event.data and isinstance(_member(event.data, "error"), (dict, str))
     )
 
