@@ -38,10 +38,22 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("wiretape-home")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where the keys of journals are kept; the machine's own place stays as it is."""
+    place = tmp_path_factory.mktemp("runtime")
+    os.environ["WIRETAPE_RUNTIME_DIR"] = str(place)
+    yield place
+    del os.environ["WIRETAPE_RUNTIME_DIR"]
+
+
 @pytest.fixture(scope="session")
-def clean_env(state: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def clean_env(
+    state: Path, runtime: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, str]:
     """An environment with no trust, no proxy and no key in it, whatever the shell exports."""
     return {
+        "WIRETAPE_RUNTIME_DIR": str(runtime),
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
         "HOME": str(tmp_path_factory.mktemp("home")),
         "LANG": "C.UTF-8",

@@ -120,7 +120,7 @@ def journal_files(journal: Journal) -> list[Path]:
 async def test_what_waits_to_be_written_is_in_the_journal(tmp_path: Path) -> None:
     intake, recorder, journal = await journaled(tmp_path)
     (path,) = journal_files(journal)
-    found = read(path)
+    found = read(path, journal.seal)
     assert found is not None
     assert found.ended
     assert found.recorder.reads == recorder.reads

@@ -57,7 +57,7 @@ def files(journal: Journal) -> list[Path]:
 
 def found(journal: Journal) -> Found:
     (path,) = files(journal)
-    exchange = read(path)
+    exchange = read(path, journal.seal)
     assert exchange is not None
     return exchange
 
@@ -138,13 +138,13 @@ def test_a_file_that_is_torn_anywhere_gives_what_came_before(journal: Journal) -
     seen = set()
     for size in range(len(data)):
         path.write_bytes(data[:size])
-        exchange = read(path)
+        exchange = read(path, journal.seal)
         seen.add(None if exchange is None else len(exchange.recorder.reads))
     assert seen == {None, 0, 1, 2}
     broken = bytearray(data)
     broken[-1] ^= 1
     path.write_bytes(broken)
-    exchange = read(path)
+    exchange = read(path, journal.seal)
     assert exchange is not None
     assert len(exchange.recorder.reads) == 2
 
@@ -189,7 +189,7 @@ def test_more_exchanges_than_files_can_stay_open(
         recorder.start(200, SSE, 0.125)
         recorder.read(b"data: 1\n\n", 0.25)
     assert len(os.listdir("/dev/fd")) - before == 2
-    assert [read(path) is not None for path in files(journal)] == [True] * 5
+    assert [read(path, journal.seal) is not None for path in files(journal)] == [True] * 5
     for recorder in recorders:
         assert recorder.tap is not None
         recorder.tap.drop()
@@ -235,3 +235,26 @@ def test_where_no_journal_can_be_made_the_run_goes_on(tmp_path: Path, notices: N
 def test_a_run_that_lives_is_nobody_elses(journal: Journal, tmp_path: Path) -> None:
     begun(journal, Recorder(CHAT))
     assert list(left_behind(tmp_path)) == []
+
+
+def test_without_a_place_in_memory_no_journal_is_kept(
+    tmp_path: Path, notices: Notices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module.runkey, "make", lambda name: None)
+    journal = Journal(tmp_path, tmp_path / "r", notify=notices)
+    assert journal.begin(CHAT, None, WHEN) is None
+    journal.close()
+    assert not (tmp_path / "journal").exists()
+    assert notices == []
+
+
+def test_nothing_of_an_exchange_can_be_read_on_the_disk(journal: Journal) -> None:
+    recorder = Recorder(CHAT)
+    begun(journal, recorder, "my-session")
+    recorder.start(200, SSE, 0.125)
+    recorder.read(b"data: tgp_v1_secret\n\n", 0.25)
+    (path,) = files(journal)
+    data = path.read_bytes()
+    for text in (b"tgp_v1", b"api.openai.com", b"content-type", b"my-session", b"/v1/"):
+        assert text not in data
+    assert found(journal).recorder.reads == recorder.reads

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from wiretape import runkey
 from wiretape.errors import StoreError
 from wiretape.intake import Ending, Intake
 from wiretape.journal import Journal
@@ -256,3 +257,23 @@ def test_temporary_files_of_the_dead_are_removed_and_those_of_the_living_stay(ca
     os.utime(place / names[3], (0, 0))
     case.recover()
     assert sorted(path.name for path in place.iterdir()) == sorted([names[2], names[4]])
+
+
+def test_a_journal_whose_key_is_gone_is_told_and_removed(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, tmp_path / "r")
+    recorder = Recorder(Request("GET", "https", "api.openai.com", 443, "/v1/models"))
+    recorder.tap = journal.begin(recorder.request, None, "2026-11-20T17:30:00Z")
+    recorder.start(200, (), 0.125)
+    journal._lock.release()  # as a kill does
+    runkey.remove(journal.folder.name)
+    report = Report("record")
+
+    def opened(name: str | None, replaces: bool, since_ns: int) -> Library:
+        raise AssertionError("nothing is to be recorded")
+
+    redactor = Redactor(RedactionRules())
+    recover(tmp_path, tmp_path / "r", redactor, Providers(), report, opened)
+    (notice,) = report.notices
+    assert notice.endswith("cannot be recovered: its key went with the machine's memory")
+    assert not journal.folder.exists()
+    assert report.rows == []

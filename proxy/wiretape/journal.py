@@ -5,19 +5,20 @@
         run.json                        whose it is, when it began, which secrets it knew
         1, 2, …                         an exchange each, gone as soon as it is recorded
 
-An exchange's file has entries: a letter, a length, a checksum, then the bytes. Each is written in
-one call and nothing waits for the disk: what the kernel has been given outlives the process. So the
+An exchange's file has entries: a length, then a letter and bytes, sealed. Each is written in one
+call and nothing waits for the disk: what the kernel has been given outlives the process. So the
 last entry may be torn, and reading ends where one is. An exchange is what it was on the wire,
-secrets and all, since redaction has yet to come: the files are the user's alone and short-lived.
+secrets and all, since redaction has yet to come: so nobody reads it without the run's key, which is
+on no disk (`runkey.py`).
 """
 
 import hashlib
 import hmac
 import json
+import logging
 import os
 import shutil
 import struct
-import zlib
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -29,17 +30,20 @@ from typing import Any, Final, cast
 
 from filelock import FileLock, Timeout
 
+from . import runkey
 from .credentials import Known
 from .filetree import write_whole
 from .model import Headers, Request
 from .recorder import Outcome, Recorder
 from .websocket import SENDERS, WebSocketRecorder
 
+log = logging.getLogger(__name__)
+
 MAX_HANDLES: Final = 128
 """Files that are kept open; those of more exchanges at once are opened for each write."""
 
 _LOCK_SECONDS: Final = 10.0
-ENTRY: Final = struct.Struct("<cII")
+ENTRY: Final = struct.Struct("<I")
 AT: Final = struct.Struct("<d")
 MESSAGE: Final = struct.Struct("<dB?")
 _FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
@@ -67,10 +71,15 @@ class Journal:
         self.folder: Final = home / "journal" / name
         self._lock = lock_of(self.folder, _LOCK_SECONDS)
         self._is_open = False
+        key = runkey.make(name)
+        if key is None:
+            log.info("no journal is kept: this machine has no place in memory for its key")
+            return
+        self.seal: Final = runkey.Seal(key)
         try:
             self.folder.mkdir(mode=0o700, parents=True)
             self._lock.acquire()
-            text = json.dumps(_about(recordings, known), indent=1)
+            text = json.dumps(_about(recordings, known, key), indent=1)
             write_whole(self.folder / "run.json", text.encode(), 0o600)
             self._is_open = True
         except (OSError, Timeout) as error:
@@ -92,7 +101,7 @@ class Journal:
             "target": request.target,
             "headers": request.headers,
         }
-        track = Track(self, self.folder / str(number))
+        track = Track(self, self.folder / str(number), number)
         track.add(REQUEST, json.dumps(head).encode() + b"\n" + request.body)
         return track
 
@@ -129,15 +138,18 @@ class Journal:
         with suppress(OSError):
             (self.folder / "run.json").unlink(missing_ok=True)
         shutil.rmtree(self.folder, ignore_errors=True)
+        runkey.remove(self.folder.name)
         self._lock.release()
 
 
 class Track:
     """One exchange's file: a recorder's `Tap`."""
 
-    def __init__(self, journal: Journal, path: Path) -> None:
+    def __init__(self, journal: Journal, path: Path, number: int) -> None:
         self._journal = journal
         self._path = path
+        self._number = number
+        self._entries = 0
         self._handle: int | None = None
         # After one that is missing, entries would tell of an answer that never was.
         self._is_whole = True
@@ -181,7 +193,9 @@ class Track:
         """Append an entry; a fault is the journal's to tell, and the exchange goes on."""
         if not self._is_whole:
             return
-        entry = ENTRY.pack(kind, len(data), zlib.crc32(data)) + data
+        sealed = self._journal.seal.sealed(self._number, self._entries, kind + data)
+        self._entries += 1
+        entry = ENTRY.pack(len(sealed)) + sealed
         try:
             if self._handle is not None:
                 _write(self._handle, entry)
@@ -218,18 +232,16 @@ def digest(recordings: Path) -> str:
     return hashlib.sha256(os.fsencode(recordings.resolve())).hexdigest()[:16]
 
 
-def _about(recordings: Path, known: Iterable[Known]) -> dict[str, Any]:
-    salt = token_hex(16)
+def _about(recordings: Path, known: Iterable[Known], key: bytes) -> dict[str, Any]:
     return {
-        "wiretape_journal": 1,
+        "wiretape_journal": 2,
         "recordings": str(recordings.resolve()),
         "began": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "began_ns": time_ns(),
-        "salt": salt,
-        "known": [[name, mark_of(salt, value)] for name, value in known],
+        "known": [[name, mark_of(key, value)] for name, value in known],
     }
 
 
-def mark_of(salt: str, value: str) -> str:
+def mark_of(key: bytes, value: str) -> str:
     """What tells whether two runs know the same secret, and not what it is."""
-    return hmac.new(salt.encode(), value.encode("utf-8", "surrogatepass"), "sha256").hexdigest()
+    return hmac.new(key, value.encode("utf-8", "surrogatepass"), "sha256").hexdigest()

@@ -56,6 +56,13 @@ def recover(
                 left.remove()
             continue
         _remove_temporaries(recordings)
+        if left.key is None:
+            report.notice(
+                f"what a run that was killed ({left.began}) left behind cannot be recovered: its"
+                " key went with the machine's memory"
+            )
+            left.remove()
+            continue
         found, unanswered = left.exchanges()
         unknown = left.unknown(redactor.rules.values) if found else []
         if unknown and left.age <= KEEP_SECONDS:

@@ -7,16 +7,17 @@ out.
 import json
 import shutil
 import struct
-import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from time import time
 from typing import Final
 
 from filelock import Timeout
 
+from . import runkey
 from .credentials import Known
 from .journal import (
     AT,
@@ -63,7 +64,8 @@ class Left:
     recordings: str
     began: str
     began_ns: int
-    salt: str
+    key: bytes | None
+    """None: it is gone, and nothing can be read."""
     known: tuple[tuple[str, str], ...]
 
     def is_of(self, recordings: Path) -> bool:
@@ -72,7 +74,9 @@ class Left:
 
     def unknown(self, known: Iterable[Known]) -> list[str]:
         """The names of secrets that the run knew and that are not among these."""
-        marks = {mark_of(self.salt, value) for _, value in known}
+        if self.key is None:
+            return []
+        marks = {mark_of(self.key, value) for _, value in known}
         return [name for name, mark in self.known if mark not in marks]
 
     @property
@@ -89,10 +93,13 @@ class Left:
         exchanges nothing had come yet.
         """
         found: list[Found] = []
+        if self.key is None:
+            return found, 0
+        seal = runkey.Seal(self.key)
         for path in self._files():
             # A file that makes no sense is of no use: the others are.
             with suppress(OSError, ValueError, LookupError, TypeError, struct.error):
-                exchange = read(path)
+                exchange = read(path, seal)
                 if exchange is not None:
                     found.append(exchange)
         answered = [exchange for exchange in found if exchange.recorder.status]
@@ -104,6 +111,7 @@ class Left:
         with suppress(OSError):
             (self.folder / "run.json").unlink(missing_ok=True)
         shutil.rmtree(self.folder, ignore_errors=True)
+        runkey.remove(self.folder.name)
 
     def _files(self) -> list[Path]:
         with suppress(OSError):
@@ -156,33 +164,35 @@ def _left(folder: Path) -> Left | None:
                 "recordings": str(recordings),
                 "began": str(began),
                 "began_ns": int(began_ns),
-                "salt": str(salt),
                 "known": [*known],
             }:
                 pairs = tuple((str(name), str(mark)) for name, mark in known)
-                return Left(folder, recordings, began, began_ns, salt, pairs)
+                key = runkey.find(folder.name)
+                return Left(folder, recordings, began, began_ns, key, pairs)
     except (OSError, ValueError, TypeError):
         pass
     return None
 
 
-def entries(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """The entries of a file, kind and content, up to the first that is torn."""
+def entries(data: bytes, number: int, seal: runkey.Seal) -> Iterator[tuple[bytes, bytes]]:
+    """The entries of the file of this number, kind and content, up to the first that is torn."""
     at = 0
-    while at + ENTRY.size <= len(data):
-        kind, length, checksum = ENTRY.unpack_from(data, at)
-        at += ENTRY.size
-        content = data[at : at + length]
-        if len(content) < length or zlib.crc32(content) != checksum:
+    for entry in count():
+        if at + ENTRY.size > len(data):
             return
-        yield kind, content
+        (length,) = ENTRY.unpack_from(data, at)
+        at += ENTRY.size
+        content = seal.opened(number, entry, data[at : at + length])
+        if not content:
+            return
+        yield content[:1], content[1:]
         at += length
 
 
-def read(path: Path) -> Found | None:
+def read(path: Path, seal: runkey.Seal) -> Found | None:
     """The exchange of a file; None where not even its request is there."""
     data = path.read_bytes()
-    found = iter(entries(data))
+    found = iter(entries(data, int(path.name), seal))
     kind, content = next(found, (b"", b""))
     if kind != REQUEST:
         return None
