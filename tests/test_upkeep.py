@@ -11,7 +11,9 @@ from wiretape.upkeep import Used, read_report
 
 
 def report(*rows: Row, **more: Any) -> bytes:
-    made = Report("replay", rows=list(rows))
+    made = Report("replay")
+    for one in rows:
+        made.add(one)
     return json.dumps({**made.as_json(), **more}).encode()
 
 

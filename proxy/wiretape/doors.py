@@ -77,9 +77,7 @@ class Replaying:
         self.control = Control(sessions, report, here=here_of(config))
         self._host = config.host
         self._front = Front(
-            Handler(
-                replayer, settings.pace, control=self.control, max_body=config.record_max_body
-            ),
+            Handler(replayer, settings.pace, control=self.control, max_body=config.record_max_body),
             authority,
             config.providers,
             report,

@@ -42,10 +42,11 @@ class Player:
         if beyond and self._repeat == "cycle":
             take = given % len(takes)
         elif beyond:
-            found = next((n for n in reversed(range(len(takes))) if lasting(n)), None)
-            if found is None:
+            take = len(takes) - 1
+            while take >= 0 and not lasting(take):
+                take -= 1
+            if take < 0:
                 return None
-            take = found
         self._given[key] = given + 1
         return Turn(take, beyond)
 

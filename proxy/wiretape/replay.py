@@ -69,14 +69,14 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """A recording's answer to a request: the names of all takes, which of them it is (from 1),
+    """A recording's answer to a request: all takes there are, which of them it is (from 1),
     whether it goes beyond what was recorded, what rules ignore but has changed since, and the fault
     that it has by demand.
     """
 
     entry: Entry
     response: Response
-    takes: tuple[str, ...] = ()
+    takes: Sequence[Entry] = ()
     take: int = 1
     beyond: bool = False
     stale: tuple[Change, ...] = ()
@@ -160,7 +160,8 @@ class Replayer:
     def lock_step(self, asked: Asked, played: Played) -> LockStep:
         """The conversation of a WebSocket whose opening was answered."""
         library = asked.session.library
-        names = asked.session.dealt.order(played.takes, played.take - 1)
+        names = [take.name for take in played.takes]
+        names = asked.session.dealt.order(names, played.take - 1)
         secrets = self._redactor.secrets(asked.request)
         return LockStep(
             names,
@@ -227,8 +228,7 @@ class Replayer:
         session.counts["replayed"] += 1
         self.report.beyond += turn.beyond
         stale = self._stale(session, canonical, entry) if canonical.ignored else ()
-        names = tuple(take.name for take in takes)
-        return Played(entry, exchange.response, names, turn.take + 1, turn.beyond, stale)
+        return Played(entry, exchange.response, takes, turn.take + 1, turn.beyond, stale)
 
     def _stale(self, session: Session, got: Canonical, entry: Entry) -> tuple[Change, ...]:
         """What a rule leaves out and has changed since the recording."""

@@ -231,6 +231,8 @@ class Handler:
 
     async def _body(self, http: web.BaseRequest) -> bytes:
         """A request's body; TooLarge, once all of it has come, where it is more than is kept."""
+        if (http.content_length or self._max_body + 1) <= self._max_body:
+            return await http.read()
         pieces: list[bytes] = []
         size = 0
         async for piece in http.content.iter_any():
@@ -286,14 +288,13 @@ class Handler:
 
 def _wanted_fault(http: web.BaseRequest) -> Fault | None:
     """The fault that a request asks for; only loopback may. BadTarget where it cannot be read."""
-    text = http.headers.get(FAULT_HEADER)
-    if text is None or http.transport is None:
+    if FAULT_HEADER not in http.headers or http.transport is None:
         return None
     peer = http.transport.get_extra_info("peername")
     if not peer or not ip_address(peer[0]).is_loopback:
         return None
     try:
-        return Fault.parse(text)
+        return Fault.parse(http.headers[FAULT_HEADER])
     except ValueError as error:
         raise BadTarget(f"{FAULT_HEADER}: {error}") from None
 
