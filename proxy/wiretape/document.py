@@ -150,6 +150,8 @@ def from_response(response: Response, path: str) -> Document:
         if chunk.at is not None:
             item["at"] = seconds(chunk.at)
     document["body"] = items if response.streaming else (items[0] if items else None)
+    if response.until_close:
+        document["until_close"] = True
     if response.trailers:
         document["trailers"] = _from_headers(response.trailers)
     return document
@@ -282,6 +284,7 @@ def to_response(
         headers_at=members.seconds("headers_at"),
         end_at=members.seconds("end_at"),
         coding=_coding(members),
+        until_close=document.get("until_close") is True,
         trailers=_to_headers(members, "trailers") if document.get("trailers") is not None else (),
     )
 

@@ -128,6 +128,10 @@ class Response:
     coding: str | None = None
     framing: Framing | None = None
     trailers: Headers = field(default=(), repr=False)
+    until_close: bool = False
+    """Whether the body of an answer that was cut had neither a length nor chunks: its client could
+    not know that it was.
+    """
 
     @property
     def body(self) -> bytes:

@@ -149,6 +149,7 @@ class Recorder:
             self._give_up(str(error))
             chunks = []
         streaming = kind != "whole"
+        end = self._end(outcome, kind, chunks)
         told = framing(headers, self.request.path)
         own = streaming and kind != ("reads" if told == "whole" else told)
         response = Response(
@@ -156,12 +157,13 @@ class Recorder:
             headers=headers,
             chunks=tuple(chunks),
             streaming=streaming,
-            end=self._end(outcome, kind, chunks),
+            end=end,
             headers_at=self.headers_at,
             end_at=at,
             coding=coding,
             framing=kind if own else None,
             trailers=self.trailers,
+            until_close=end == "cut" and streaming and not self._is_delimited,
         )
         request = self.request
         if self._sent:
@@ -187,9 +189,14 @@ class Recorder:
         if length and not chunked and self._has_body() and self._size < _number(length):
             return "cut"
         # A body that only the closing of the connection ends looks the same when it was cut.
-        delimited = length or chunked
         expected = self.request.path.endswith(_EXPECT_TERMINAL) and self.status < 400
-        return "cut" if kind == "sse" and expected and not delimited else "complete"
+        return "cut" if kind == "sse" and expected and not self._is_delimited else "complete"
+
+    @property
+    def _is_delimited(self) -> bool:
+        """Whether the head says how the body's end is known (RFC 9112, section 6.3)."""
+        names = ("content-length", "transfer-encoding")
+        return any(header(self.headers, name) is not None for name in names)
 
     def _has_body(self) -> bool:
         return self.request.method != "HEAD" and self.status not in _NO_BODY

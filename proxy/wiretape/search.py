@@ -34,7 +34,7 @@ _REQUEST_FRAME: Final = frozenset(("method", "body_json", "body_file"))
 _RESPONSE_FRAME: Final = frozenset(
     (
         *("status", "is_streaming", "end", "headers_at", "end_at", "json", "line_end"),
-        *("colon_space", "coding", "framing", "client_json"),
+        *("colon_space", "coding", "framing", "client_json", "until_close"),
     )
 )
 _CHUNK_FRAME: Final = frozenset(

@@ -304,9 +304,18 @@ def whole(status: int, headers: CIMultiDict[str], body: bytes) -> web.Response:
     return response
 
 
+class _UntilClose(web.StreamResponse):
+    """A body that only the closing of the connection ends (RFC 9112, section 6.3, rule 8)."""
+
+    # Else aiohttp sends it in chunks, which would tell the client that the end is missing.
+    _length_check = False
+
+
 def _streamed(
     recorded: Response, headers: CIMultiDict[str], *, chunked: bool
 ) -> web.StreamResponse:
+    if recorded.until_close:
+        return _UntilClose(status=recorded.status, headers=headers)
     response = web.StreamResponse(status=recorded.status, headers=headers)
     if not recorded.streaming and not recorded.trailers:
         # Of a whole body that was cut it says that more was to come.
