@@ -1,4 +1,4 @@
-"""What no memory holds passes through the real proxy in little: bodies of 500 MB, and providers
+"""What no memory holds passes through the real proxy in little: bodies of 300 MB, and providers
 that never end.
 """
 
@@ -21,7 +21,7 @@ from soak import proxy, resident
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 MEBI: Final = 1 << 20
-LARGE: Final = 500 * MEBI
+LARGE: Final = 300 * MEBI
 BLOCK: Final = bytes(range(256)) * 4096
 HOST: Final = "api.openai.com"
 OK: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"

@@ -38,7 +38,9 @@ def home(clean_env: dict[str, str], state: Path, tmp_path: Path) -> dict[str, st
         if path.is_file():
             (own / path.name).write_bytes(path.read_bytes())
             (own / path.name).chmod(stat.S_IMODE(path.stat().st_mode))
-    return {**clean_env, "WIRETAPE_HOME": str(own)}
+    (own / "runtime").mkdir()
+    names = {"WIRETAPE_HOME": own, "WIRETAPE_RUNTIME_DIR": own / "runtime"}
+    return {**clean_env, **{name: str(path) for name, path in names.items()}}
 
 
 def proxy_of(ready: str) -> str:
@@ -110,6 +112,42 @@ def test_what_had_come_of_an_answer_is_recovered_after_a_kill(
     assert [event["__data__"]["choices"][0]["delta"]["content"] for event in body] == ["0", "1"]
     assert list(Path(home["WIRETAPE_HOME"], "journal").iterdir()) == []
     assert wiretape("verify", "-r", tmp_path / "r", env=home).returncode == 0
+
+
+def test_what_had_come_cannot_be_read_and_is_lost_with_its_key(
+    wiretape: Wiretape,
+    home: dict[str, str],
+    upstream: Upstream,
+    tmp_path: Path,
+    gate: threading.Event,
+) -> None:
+    upstream.script(CHAT, Answer(headers=STREAM, chunks=EVENTS, gates={2: gate}))
+    kill_in_flight(home, upstream, tmp_path, b'"1"')
+    (journal,) = journals(home)
+    left = b"".join(path.read_bytes() for path in journal.parent.iterdir())
+    assert [text for text in (b"openai", b"content", b"data:") if text in left] == []
+    (key,) = Path(home["WIRETAPE_RUNTIME_DIR"], "wiretape").iterdir()
+    key.unlink()
+    done = wiretape("record", "-r", tmp_path / "r", "--", "true", env=home)
+    assert "could not be recovered: its key went with the machine's memory" in done.stderr
+    assert done.returncode == 0
+    assert documents(tmp_path / "r") == {}
+    assert list(Path(home["WIRETAPE_HOME"], "journal").iterdir()) == []
+
+
+def test_without_a_place_for_its_key_a_run_records_and_keeps_no_journal(
+    wiretape: Wiretape, home: dict[str, str], upstream: Upstream, tmp_path: Path
+) -> None:
+    upstream.script(CHAT, Answer(headers=STREAM, chunks=EVENTS))
+    nowhere = {**home, "WIRETAPE_RUNTIME_DIR": str(tmp_path / "missing")}
+    asking = ["record", *record_options(upstream, tmp_path / "r"), "--", *post(CHAT, ask("hi"))]
+    told = "no journal is kept: "
+    quiet = wiretape(*asking, env=nowhere)
+    assert "1 recorded" in quiet.stderr
+    assert told not in quiet.stderr
+    loud = wiretape(asking[0], "-v", *asking[1:], env=nowhere)
+    assert loud.stderr.count(told) == 1
+    assert not Path(home["WIRETAPE_HOME"], "journal").exists()
 
 
 def test_it_is_recovered_once(

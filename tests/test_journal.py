@@ -4,6 +4,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from wiretape import journal as module
 from wiretape.journal import Journal, Track
 from wiretape.model import Headers, Request
 from wiretape.recorder import Recorder
+from wiretape.runkey import find
 from wiretape.unfinished import Found, left_behind, read
 from wiretape.websocket import Close, Message, WebSocket, WebSocketRecorder
 
@@ -37,6 +39,15 @@ def notices() -> Notices:
     return Notices()
 
 
+@pytest.fixture(autouse=True)
+def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the keys of these tests are kept."""
+    folder = tmp_path / "runtime"
+    folder.mkdir()
+    monkeypatch.setenv("WIRETAPE_RUNTIME_DIR", str(folder))
+    return folder / "wiretape"
+
+
 @pytest.fixture
 def journal(tmp_path: Path, notices: Notices) -> Iterator[Journal]:
     journal = Journal(tmp_path, tmp_path / "r", notify=notices)
@@ -57,7 +68,9 @@ def files(journal: Journal) -> list[Path]:
 
 def found(journal: Journal) -> Found:
     (path,) = files(journal)
-    exchange = read(path, journal.seal)
+    key = find(journal.seal.path)
+    assert key is not None
+    exchange = read(path, key)
     assert exchange is not None
     return exchange
 
@@ -172,10 +185,70 @@ def test_nor_does_one_that_became_too_large(journal: Journal) -> None:
     assert files(journal) == []
 
 
-def test_a_run_that_ends_leaves_nothing(journal: Journal, tmp_path: Path) -> None:
+def test_a_run_that_ends_leaves_nothing(journal: Journal, tmp_path: Path, runtime: Path) -> None:
     begun(journal, Recorder(CHAT))
+    assert [path.name for path in runtime.iterdir()] == [journal.folder.name]
     journal.close()
     assert list((tmp_path / "journal").iterdir()) == []
+    assert list(runtime.iterdir()) == []
+
+
+def test_nothing_that_was_on_the_wire_can_be_read_in_it(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, tmp_path / "r", [("DATABASE_PASSWORD", "hunter2")])
+    asked = replace(CHAT, headers=(("x-api-key", "carried-key"),), body=b"asked-text")
+    recorder = Recorder(asked)
+    track = begun(journal, recorder, "some-session")
+    recorder.sent(b"more-text")
+    recorder.start(200, (("set-cookie", "given-cookie"),), 0.125)
+    recorder.read(b"answered-text", 0.25)
+    track.ended(recorder, "ended", 0.5, LATER)
+    written = b"".join(path.read_bytes() for path in journal.folder.iterdir())
+    texts = ["openai", "completions", "some-session", "carried-key", "api-key", "asked-text"]
+    texts += ["more-text", "cookie", "given-cookie", "answered-text", "DATABASE", "hunter2", LATER]
+    assert [text for text in texts if text.encode() in written] == []
+    journal.close()
+
+
+def test_equal_texts_are_sealed_differently(journal: Journal) -> None:
+    for _ in range(2):
+        recorder = Recorder(CHAT)
+        begun(journal, recorder)
+        recorder.start(200, SSE, 0.125)
+        for _ in range(2):
+            recorder.read(b"data: the same\n\n", 0.25)
+    sealed = []
+    for path in files(journal):
+        data, at = path.read_bytes(), 0
+        while at < len(data):
+            end = at + 4 + int.from_bytes(data[at : at + 4], "little")
+            sealed.append(data[at + 4 : end])
+            at = end
+    assert len(sealed) == 8
+    assert len(set(sealed)) == 8
+
+
+def test_a_file_that_was_put_in_anothers_place_is_not_read(journal: Journal) -> None:
+    for _ in range(2):
+        begun(journal, Recorder(CHAT))
+    one, two = files(journal)
+    one.rename(two)
+    assert read(two, journal.seal) is None
+
+
+def test_where_there_is_no_place_for_a_key_nothing_is_kept(
+    tmp_path: Path,
+    notices: Notices,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("DEBUG", "wiretape.journal")
+    monkeypatch.setenv("WIRETAPE_RUNTIME_DIR", str(tmp_path / "missing"))
+    journal = Journal(tmp_path, tmp_path / "r", notify=notices)
+    assert journal.begin(CHAT, None, WHEN) is None
+    journal.close()
+    assert notices == []
+    assert not (tmp_path / "journal").exists()
+    assert caplog.messages == ["no journal is kept: no folder for its key is in memory and private"]
 
 
 def test_more_exchanges_than_files_can_stay_open(
@@ -221,10 +294,13 @@ def test_a_full_disk_is_told_once_and_ends_the_file_there(
     ]
 
 
-def test_where_no_journal_can_be_made_the_run_goes_on(tmp_path: Path, notices: Notices) -> None:
+def test_where_no_journal_can_be_made_the_run_goes_on(
+    tmp_path: Path, notices: Notices, runtime: Path
+) -> None:
     (tmp_path / "journal").write_text("")
     journal = Journal(tmp_path, tmp_path / "r", notify=notices)
     assert journal.begin(CHAT, None, WHEN) is None
+    assert list(runtime.iterdir()) == []
     assert notices == [
         f"{tmp_path / 'journal'}: cannot be written (Not a directory): recording goes on, but a"
         " kill would lose the exchanges that are under way"
@@ -235,26 +311,3 @@ def test_where_no_journal_can_be_made_the_run_goes_on(tmp_path: Path, notices: N
 def test_a_run_that_lives_is_nobody_elses(journal: Journal, tmp_path: Path) -> None:
     begun(journal, Recorder(CHAT))
     assert list(left_behind(tmp_path)) == []
-
-
-def test_without_a_place_in_memory_no_journal_is_kept(
-    tmp_path: Path, notices: Notices, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module.runkey, "make", lambda name: None)
-    journal = Journal(tmp_path, tmp_path / "r", notify=notices)
-    assert journal.begin(CHAT, None, WHEN) is None
-    journal.close()
-    assert not (tmp_path / "journal").exists()
-    assert notices == []
-
-
-def test_nothing_of_an_exchange_can_be_read_on_the_disk(journal: Journal) -> None:
-    recorder = Recorder(CHAT)
-    begun(journal, recorder, "my-session")
-    recorder.start(200, SSE, 0.125)
-    recorder.read(b"data: tgp_v1_secret\n\n", 0.25)
-    (path,) = files(journal)
-    data = path.read_bytes()
-    for text in (b"tgp_v1", b"api.openai.com", b"content-type", b"my-session", b"/v1/"):
-        assert text not in data
-    assert found(journal).recorder.reads == recorder.reads

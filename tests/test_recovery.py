@@ -2,13 +2,13 @@
 
 import json
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from wiretape import runkey
 from wiretape.errors import StoreError
 from wiretape.intake import Ending, Intake
 from wiretape.journal import Journal
@@ -18,10 +18,11 @@ from wiretape.model import Headers, Request
 from wiretape.player import Player
 from wiretape.providers import Providers
 from wiretape.recorder import Outcome, Recorder
-from wiretape.recovery import KEEP_SECONDS, recover
+from wiretape.recovery import recover
 from wiretape.redact import RedactionRules, Redactor
 from wiretape.report import Report
 from wiretape.sessions import Session
+from wiretape.unfinished import KEEP_SECONDS
 
 JSON: Headers = (("content-type", "application/json"),)
 SSE: Headers = (("content-type", "text/event-stream"),)
@@ -31,12 +32,18 @@ WHEN = "2026-11-20T17:30:00Z"
 DEAD = 2**22 + 1  # greater than any process's number
 
 
+def dead(journal: Journal) -> None:
+    """The run of a journal is over, as after a kill."""
+    journal._lock.release()
+
+
 class Case:
     """A folder of recordings, a home for journals, and what is told."""
 
     def __init__(self, folder: Path) -> None:
         self.home = folder / "home"
         self.recordings = folder / "r"
+        self.runtime = folder / "runtime"
         self.report = Report("record")
         self.rules = RedactionRules()
 
@@ -75,7 +82,7 @@ class Case:
         if outcome is not None:
             assert recorder.tap is not None
             recorder.tap.ended(recorder, outcome, 0.5, WHEN)  # type: ignore[attr-defined]  # a Track
-        journal._lock.release()
+        dead(journal)
         return journal
 
     def record(self, answer: bytes, recorded_at: str = WHEN) -> None:
@@ -103,6 +110,9 @@ class Case:
     def journals(self) -> list[Path]:
         return list((self.home / "journal").iterdir())
 
+    def keys(self) -> list[Path]:
+        return list((self.runtime / "wiretape").iterdir())
+
 
 def answered(journal: Journal | None, answer: bytes, session: str | None = None) -> Recorder:
     recorder = Recorder(CHAT)
@@ -114,15 +124,18 @@ def answered(journal: Journal | None, answer: bytes, session: str | None = None)
 
 
 @pytest.fixture
-def case(tmp_path: Path) -> Case:
-    return Case(tmp_path)
+def case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Case:
+    case = Case(tmp_path)
+    case.runtime.mkdir()
+    monkeypatch.setenv("WIRETAPE_RUNTIME_DIR", str(case.runtime))
+    return case
 
 
 def test_an_exchange_that_had_ended_is_recorded(case: Case) -> None:
     case.killed(b"[1]")
     case.recover()
     assert list(case.answers().values()) == [([1], None)]
-    assert case.journals() == []
+    assert (case.journals(), case.keys()) == ([], [])
     (notice,) = case.report.notices
     assert notice.startswith("recovered 1 exchange of a run that was killed (20")
     assert notice.endswith(f": {next(iter(case.answers()))}")
@@ -171,7 +184,7 @@ def test_a_request_that_had_no_answer_is_dropped(case: Case) -> None:
     case.home.mkdir()
     journal = Journal(case.home, case.recordings)
     journal.begin(CHAT, None, WHEN)
-    journal._lock.release()
+    dead(journal)
     case.recover()
     assert case.answers() == {}
     assert case.journals() == []
@@ -182,7 +195,7 @@ def test_what_holds_a_secret_is_refused_and_fails_the_run(case: Case) -> None:
     journal = Journal(case.home, case.recordings)
     recorder = answered(journal, b'{"user":{"password":"kV8w2Qz-T5rXn1Lp"}}')
     recorder.tap.ended(recorder, "ended", 0.5, WHEN)  # type: ignore[union-attr]  # a Track
-    journal._lock.release()
+    dead(journal)
     case.recover()
     (row,) = case.report.rows
     assert row.outcome == "refused"
@@ -228,8 +241,84 @@ def test_a_journal_of_another_folder_is_left_until_it_is_old(case: Case, tmp_pat
     for path in (journal.folder / "1", journal.folder):
         os.utime(path, (old, old))
     case.recover()
-    assert case.journals() == []
+    assert (case.journals(), case.keys()) == ([], [])
     assert case.answers() == {}
+
+
+def aged(folder: Path) -> None:
+    """Make a journal as old as one that nobody comes for."""
+    old = os.stat(folder).st_mtime - KEEP_SECONDS - 1
+    for path in (*folder.iterdir(), folder):
+        os.utime(path, (old, old))
+
+
+def lost(journal: Journal) -> None:
+    """The machine has restarted: its memory is gone."""
+    journal.seal.path.unlink()
+
+
+def test_without_its_key_a_journal_is_told_and_removed(case: Case) -> None:
+    lost(case.killed(b"[1]"))
+    case.recover()
+    (notice,) = case.report.notices
+    assert re.fullmatch(
+        r"1 exchange of a run that was killed \(20..-..-..T..:..:..Z\) could not be recovered: its"
+        r" key went with the machine's memory",
+        notice,
+    )
+    assert (case.journals(), case.answers()) == ([], {})
+    assert case.report.rows == []
+
+
+def test_without_its_key_another_folders_journal_is_left_until_it_is_old(
+    case: Case, tmp_path: Path
+) -> None:
+    journal = case.killed(b"[1]", recordings=tmp_path / "other")
+    lost(journal)
+    case.recover()
+    assert case.journals() == [journal.folder]
+    aged(journal.folder)
+    case.recover()
+    assert (case.journals(), case.report.notices) == ([], [])
+
+
+def test_an_old_journal_without_its_key_goes_untold(case: Case) -> None:
+    journal = case.killed(b"[1]")
+    lost(journal)
+    aged(journal.folder)
+    case.recover()
+    assert (case.journals(), case.report.notices) == ([], [])
+
+
+def test_a_key_is_found_where_the_run_kept_it(
+    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case.killed(b"[1]")
+    monkeypatch.setenv("WIRETAPE_RUNTIME_DIR", str(tmp_path / "elsewhere"))
+    case.recover()
+    assert list(case.answers().values()) == [([1], None)]
+    assert case.keys() == []
+
+
+def test_a_journal_names_no_other_file_as_its_key(case: Case, tmp_path: Path) -> None:
+    journal = case.killed(b"[1]")
+    other = journal.seal.path.rename(journal.seal.path.with_name("other"))
+    told = json.loads((journal.folder / "run.json").read_bytes())
+    (journal.folder / "run.json").write_text(json.dumps({**told, "key": str(other)}))
+    case.recover()
+    assert case.answers() == {}
+    assert case.keys() == [other]
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"wiretape_journal": 1, "salt": "", "known": []}'])
+def test_a_journal_that_makes_no_sense_is_left_until_it_is_old(case: Case, text: str) -> None:
+    journal = case.killed(b"[1]")
+    (journal.folder / "run.json").write_text(text)
+    case.recover()
+    assert case.journals() == [journal.folder]
+    aged(journal.folder)
+    case.recover()
+    assert (case.journals(), case.report.notices) == ([], [])
 
 
 def test_files_that_make_no_sense_are_left_out(case: Case) -> None:
@@ -257,23 +346,3 @@ def test_temporary_files_of_the_dead_are_removed_and_those_of_the_living_stay(ca
     os.utime(place / names[3], (0, 0))
     case.recover()
     assert sorted(path.name for path in place.iterdir()) == sorted([names[2], names[4]])
-
-
-def test_a_journal_whose_key_is_gone_is_told_and_removed(tmp_path: Path) -> None:
-    journal = Journal(tmp_path, tmp_path / "r")
-    recorder = Recorder(Request("GET", "https", "api.openai.com", 443, "/v1/models"))
-    recorder.tap = journal.begin(recorder.request, None, "2026-11-20T17:30:00Z")
-    recorder.start(200, (), 0.125)
-    journal._lock.release()  # as a kill does
-    runkey.remove(journal.folder.name)
-    report = Report("record")
-
-    def opened(name: str | None, replaces: bool, since_ns: int) -> Library:
-        raise AssertionError("nothing is to be recorded")
-
-    redactor = Redactor(RedactionRules())
-    recover(tmp_path, tmp_path / "r", redactor, Providers(), report, opened)
-    (notice,) = report.notices
-    assert notice.endswith("cannot be recovered: its key went with the machine's memory")
-    assert not journal.folder.exists()
-    assert report.rows == []

@@ -2,18 +2,18 @@
 
     HOME/journal/FOLDER.PID.RUN/        FOLDER: a digest of the recordings' folder
         lock                            locked as long as the run lives
-        run.json                        whose it is, when it began, which secrets it knew
+        run.json                        where its key is; sealed: when it began, what it knew
         1, 2, …                         an exchange each, gone as soon as it is recorded
 
 An exchange's file has entries: a length, then a letter and bytes, sealed. Each is written in one
 call and nothing waits for the disk: what the kernel has been given outlives the process. So the
 last entry may be torn, and reading ends where one is. An exchange is what it was on the wire,
-secrets and all, since redaction has yet to come: so nobody reads it without the run's key, which is
-on no disk (`runkey.py`).
+secrets and all, since redaction has yet to come: so everything is sealed, and the run's key is on
+no disk (`runkey.py`).
 """
 
+import base64
 import hashlib
-import hmac
 import json
 import logging
 import os
@@ -21,7 +21,6 @@ import shutil
 import struct
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from secrets import token_hex
@@ -30,11 +29,11 @@ from typing import Any, Final, cast
 
 from filelock import FileLock, Timeout
 
-from . import runkey
 from .credentials import Known
 from .filetree import write_whole
 from .model import Headers, Request
 from .recorder import Outcome, Recorder
+from .runkey import RunKey, make
 from .websocket import SENDERS, WebSocketRecorder
 
 log = logging.getLogger(__name__)
@@ -48,13 +47,17 @@ AT: Final = struct.Struct("<d")
 MESSAGE: Final = struct.Struct("<dB?")
 _FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
 
+ABOUT: Final = (0, 0)
+"""The number of what is sealed in run.json: files are counted from 1."""
+
 REQUEST, SENT, START, READ, MESSAGED, ENDED = b"Q", b"U", b"S", b"D", b"M", b"E"
 
 
 class Journal:
     """The journal of one run; `known` are the secrets that its redaction looks for everywhere.
 
-    Where it cannot be written, `notify` is told, and the run goes on without.
+    Where it cannot be written, `notify` is told, and the run goes on without. Where there is no
+    place for its key, the run goes on without, too.
     """
 
     def __init__(
@@ -71,18 +74,19 @@ class Journal:
         self.folder: Final = home / "journal" / name
         self._lock = lock_of(self.folder, _LOCK_SECONDS)
         self._is_open = False
-        key = runkey.make(name)
+        key = make(self.folder)
         if key is None:
-            log.info("no journal is kept: this machine has no place in memory for its key")
+            log.debug("no journal is kept: no folder for its key is in memory and private")
             return
-        self.seal: Final = runkey.Seal(key)
+        self.seal: Final = key
         try:
             self.folder.mkdir(mode=0o700, parents=True)
             self._lock.acquire()
-            text = json.dumps(_about(recordings, known, key), indent=1)
+            text = json.dumps(_header(key, known), indent=1)
             write_whole(self.folder / "run.json", text.encode(), 0o600)
             self._is_open = True
         except (OSError, Timeout) as error:
+            key.remove()
             self.fault(error)
 
     def begin(self, request: Request, session: str | None, recorded_at: str) -> "Track | None":
@@ -101,7 +105,7 @@ class Journal:
             "target": request.target,
             "headers": request.headers,
         }
-        track = Track(self, self.folder / str(number), number)
+        track = Track(self, self.seal, number)
         track.add(REQUEST, json.dumps(head).encode() + b"\n" + request.body)
         return track
 
@@ -132,22 +136,24 @@ class Journal:
 
     def close(self) -> None:
         """The run is over and everything is recorded or told: nothing is to be recovered."""
-        self._is_open = False
+        was_open, self._is_open = self._is_open, False
         for handle in list(self._handles):
             self.closed(handle)
         with suppress(OSError):
             (self.folder / "run.json").unlink(missing_ok=True)
+        if was_open:
+            self.seal.remove()
         shutil.rmtree(self.folder, ignore_errors=True)
-        runkey.remove(self.folder.name)
         self._lock.release()
 
 
 class Track:
     """One exchange's file: a recorder's `Tap`."""
 
-    def __init__(self, journal: Journal, path: Path, number: int) -> None:
+    def __init__(self, journal: Journal, key: RunKey, number: int) -> None:
         self._journal = journal
-        self._path = path
+        self._key = key
+        self._path = journal.folder / str(number)
         self._number = number
         self._entries = 0
         self._handle: int | None = None
@@ -193,7 +199,7 @@ class Track:
         """Append an entry; a fault is the journal's to tell, and the exchange goes on."""
         if not self._is_whole:
             return
-        sealed = self._journal.seal.sealed(self._number, self._entries, kind + data)
+        sealed = self._key.sealed(self._number, self._entries, kind + data)
         self._entries += 1
         entry = ENTRY.pack(len(sealed)) + sealed
         try:
@@ -229,19 +235,15 @@ def lock_of(folder: Path, seconds: float) -> FileLock:
 
 
 def digest(recordings: Path) -> str:
+    """What the journals of a folder of recordings are called by."""
     return hashlib.sha256(os.fsencode(recordings.resolve())).hexdigest()[:16]
 
 
-def _about(recordings: Path, known: Iterable[Known], key: bytes) -> dict[str, Any]:
+def _header(key: RunKey, known: Iterable[Known]) -> dict[str, Any]:
+    about = {"began_ns": time_ns(), "known": [[name, key.mark_of(value)] for name, value in known]}
+    sealed = key.sealed(*ABOUT, json.dumps(about).encode())
     return {
         "wiretape_journal": 2,
-        "recordings": str(recordings.resolve()),
-        "began": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "began_ns": time_ns(),
-        "known": [[name, mark_of(key, value)] for name, value in known],
+        "key": str(key.path),
+        "about": base64.b64encode(sealed).decode(),
     }
-
-
-def mark_of(key: bytes, value: str) -> str:
-    """What tells whether two runs know the same secret, and not what it is."""
-    return hmac.new(key, value.encode("utf-8", "surrogatepass"), "sha256").hexdigest()

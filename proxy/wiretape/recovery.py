@@ -20,12 +20,10 @@ from .player import Player
 from .providers import Providers
 from .redact import Redactor
 from .report import Report, Row
+from .runkey import remove_orphans
 from .running import is_alive
 from .sessions import Session
-from .unfinished import Found, Left, left_behind
-
-KEEP_SECONDS: Final = 7 * 24 * 3600.0
-"""A journal that nobody comes for is removed when it is this old: it holds what is secret."""
+from .unfinished import KEEP_SECONDS, Found, Left, left_behind
 
 _TEMPORARY: Final = re.compile(r"\.(?:([0-9]+)-[0-9a-f]{12}|[0-9a-f]{16}|wiretape-[0-9]+)\.tmp")
 _OLD_SECONDS: Final = 3600.0
@@ -57,10 +55,11 @@ def recover(
             continue
         _remove_temporaries(recordings)
         if left.key is None:
-            report.notice(
-                f"what a run that was killed ({left.began}) left behind cannot be recovered: its"
-                " key went with the machine's memory"
-            )
+            if left.size and left.age <= KEEP_SECONDS:
+                report.notice(
+                    f"{_exchanges(left.size)} of a run that was killed ({left.began}) could not be"
+                    " recovered: its key went with the machine's memory"
+                )
             left.remove()
             continue
         found, unanswered = left.exchanges()
@@ -81,6 +80,7 @@ def recover(
         except StoreError as error:
             report.notice(f"exchanges of a run that was killed wait for the next run: {error}")
         _tell(left, rows, unanswered, report)
+    remove_orphans(KEEP_SECONDS)
 
 
 def _recover(

@@ -4,22 +4,24 @@ Nothing in them is trusted to be whole: what is torn ends there, and what makes 
 out.
 """
 
+import base64
 import json
 import shutil
 import struct
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from time import time
-from typing import Final
+from typing import Any, Final
 
 from filelock import Timeout
 
-from . import runkey
 from .credentials import Known
 from .journal import (
+    ABOUT,
     AT,
     ENDED,
     ENTRY,
@@ -29,14 +31,18 @@ from .journal import (
     REQUEST,
     SENT,
     START,
+    digest,
     lock_of,
-    mark_of,
 )
 from .model import Headers, Request, header
 from .recorder import MAX_BODY, Outcome, Recorder
+from .runkey import RunKey, find
 from .websocket import SENDERS, Close, WebSocketRecorder, is_opening
 
 _UNFINISHED_SECONDS: Final = 3600.0
+
+KEEP_SECONDS: Final = 7 * 24 * 3600.0
+"""A journal that nobody comes for is removed when it is this old: it holds what is secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,26 +64,32 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What a run that was killed has left behind."""
+    """What a run that was killed has left behind.
+
+    `key` is None where it is gone, and with it all that was in the journal.
+    """
 
     folder: Path
-    recordings: str
     began: str
-    began_ns: int
-    key: bytes | None
-    """None: it is gone, and nothing can be read."""
-    known: tuple[tuple[str, str], ...]
+    key: RunKey | None
+    began_ns: int = 0
+    known: tuple[tuple[str, str], ...] = ()
 
     def is_of(self, recordings: Path) -> bool:
         """Whether the run recorded into this folder."""
-        return self.recordings == str(recordings.resolve())
+        return self.folder.name.partition(".")[0] == digest(recordings)
 
     def unknown(self, known: Iterable[Known]) -> list[str]:
         """The names of secrets that the run knew and that are not among these."""
         if self.key is None:
             return []
-        marks = {mark_of(self.key, value) for _, value in known}
+        marks = {self.key.mark_of(value) for _, value in known}
         return [name for name, mark in self.known if mark not in marks]
+
+    @property
+    def size(self) -> int:
+        """How many exchanges it is of, whatever came of them."""
+        return len(self._files())
 
     @property
     def age(self) -> float:
@@ -95,11 +107,10 @@ class Left:
         found: list[Found] = []
         if self.key is None:
             return found, 0
-        seal = runkey.Seal(self.key)
         for path in self._files():
             # A file that makes no sense is of no use: the others are.
             with suppress(OSError, ValueError, LookupError, TypeError, struct.error):
-                exchange = read(path, seal)
+                exchange = read(path, self.key)
                 if exchange is not None:
                     found.append(exchange)
         answered = [exchange for exchange in found if exchange.recorder.status]
@@ -110,8 +121,9 @@ class Left:
         """Nothing of it is needed any more."""
         with suppress(OSError):
             (self.folder / "run.json").unlink(missing_ok=True)
+        if self.key is not None:
+            self.key.remove()
         shutil.rmtree(self.folder, ignore_errors=True)
-        runkey.remove(self.folder.name)
 
     def _files(self) -> list[Path]:
         with suppress(OSError):
@@ -125,12 +137,14 @@ def left_behind(home: Path) -> Iterator[Left]:
     """
     for folder in sorted((home / "journal").glob("*.*.*")):
         if not (folder / "run.json").exists():
-            _tidy(folder)
+            _tidy(folder, _UNFINISHED_SECONDS)
             continue
         with _locked(folder) as is_dead:
             left = _left(folder) if is_dead else None
             if left is not None:
                 yield left
+            elif is_dead:
+                _tidy(folder, KEEP_SECONDS)
 
 
 @contextmanager
@@ -150,31 +164,36 @@ def _locked(folder: Path) -> Iterator[bool]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _tidy(folder: Path) -> None:
-    # A run makes the folder first and locks it then.
+def _tidy(folder: Path, seconds: float) -> None:
+    # A run makes the folder first and locks it then; what another version wrote it may come for.
     with suppress(OSError):
-        if time() - folder.stat().st_mtime > _UNFINISHED_SECONDS:
+        if time() - folder.stat().st_mtime > seconds:
             shutil.rmtree(folder, ignore_errors=True)
 
 
 def _left(folder: Path) -> Left | None:
+    path = folder / "run.json"
     try:
-        match json.loads((folder / "run.json").read_bytes()):
-            case {
-                "recordings": str(recordings),
-                "began": str(began),
-                "began_ns": int(began_ns),
-                "known": [*known],
-            }:
-                pairs = tuple((str(name), str(mark)) for name, mark in known)
-                key = runkey.find(folder.name)
-                return Left(folder, recordings, began, began_ns, key, pairs)
-    except (OSError, ValueError, TypeError):
+        began = datetime.fromtimestamp(path.stat().st_mtime, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        match json.loads(path.read_bytes()):
+            case {"wiretape_journal": 2, "key": str(place), "about": str(sealed)}:
+                # Whatever stands there, only a key that is called as the journal is one of it.
+                key = find(Path(place)) if Path(place).name == folder.name else None
+                if key is None:
+                    return Left(folder, began, None)
+                about = key.opened(*ABOUT, base64.b64decode(sealed))
+                return None if about is None else _opened(folder, began, key, json.loads(about))
+    except (OSError, ValueError, LookupError, TypeError):
         pass
     return None
 
 
-def entries(data: bytes, number: int, seal: runkey.Seal) -> Iterator[tuple[bytes, bytes]]:
+def _opened(folder: Path, began: str, key: RunKey, about: dict[str, Any]) -> Left:
+    known = tuple((str(name), str(mark)) for name, mark in about["known"])
+    return Left(folder, began, key, int(about["began_ns"]), known)
+
+
+def entries(data: bytes, number: int, key: RunKey) -> Iterator[tuple[bytes, bytes]]:
     """The entries of the file of this number, kind and content, up to the first that is torn."""
     at = 0
     for entry in count():
@@ -182,17 +201,17 @@ def entries(data: bytes, number: int, seal: runkey.Seal) -> Iterator[tuple[bytes
             return
         (length,) = ENTRY.unpack_from(data, at)
         at += ENTRY.size
-        content = seal.opened(number, entry, data[at : at + length])
+        content = key.opened(number, entry, data[at : at + length])
         if not content:
             return
         yield content[:1], content[1:]
         at += length
 
 
-def read(path: Path, seal: runkey.Seal) -> Found | None:
+def read(path: Path, key: RunKey) -> Found | None:
     """The exchange of a file; None where not even its request is there."""
     data = path.read_bytes()
-    found = iter(entries(data, int(path.name), seal))
+    found = iter(entries(data, int(path.name), key))
     kind, content = next(found, (b"", b""))
     if kind != REQUEST:
         return None
