@@ -635,6 +635,9 @@ SECRET = st.text(
 FRAME = (
     "REDACTED-",
     "application/json",
+    "authorization",
+    "content-type",
+    "is_streaming",
     "text/event-stream",
     "https://api.together.xyz/v1/chat/completions",
     "https://h.example/x?key=a&n=1",
