@@ -8,14 +8,19 @@ It never waits longer than `SECONDS` for a byte, so that what hangs is a failed 
 
 import socket
 import ssl
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Self
+from typing import Final, Literal, Self
 
 SECONDS = 10.0
 
 type Pairs = Mapping[str, str] | Iterable[tuple[str, str]]
+
+
+SEES_RESETS: Final = sys.version_info >= (3, 12, 3)
+"""Whether this Python tells a reset within TLS from a close (python/cpython#115627)."""
 
 
 @dataclass

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from conftest import Wiretape
+from rawclient import SEES_RESETS
 from sdk import post, record_options, shell
 from upstream import Answer, Upstream
 
@@ -65,6 +66,9 @@ def recorded(wiretape: Wiretape, upstream: Upstream, tmp_path: Path, asking: str
     return folder
 
 
+READS_RESET = "ReadError" if SEES_RESETS else "RemoteProtocolError"
+
+
 def told(text: str) -> list[Any]:
     """What the client got, what it raised and why, and the retry-after; of each time."""
     return [json.loads(line)[:4] for line in text.splitlines()]
@@ -76,7 +80,7 @@ FAULTS: dict[str, list[Any]] = {
     "rate_limit=30": [[], "RateLimitError", "NoneType", "30"],
     "cut=2": [["one", "two"], "APIConnectionError", "RemoteProtocolError", None],
     "cut=0": [[], "APIConnectionError", "RemoteProtocolError", None],
-    "reset=1": [["one"], "APIConnectionError", "ReadError", None],
+    "reset=1": [["one"], "APIConnectionError", READS_RESET, None],
     "stall=3": [["one", "two", "three"], "APITimeoutError", "ReadTimeout", None],
     "malformed=2": [["one"], "JSONDecodeError", "NoneType", None],
     "delay=0.1": [list(TEXTS), None, None, None],
