@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from .authority import Authority, state_dir
 from .config import Config
 from .control import Control, Here
-from .errors import ConfigError
+from .errors import ConfigError, WiretapeError
 from .faults import Faults
 from .library import Library
 from .opening import check_writable, index_mark, open_library, recover_killed
@@ -97,6 +97,9 @@ class Replaying:
         await self._front.close()
 
 
+_TRIES: Final = 3
+
+
 class Recording:
     """Through mitmproxy to the provider; in `auto` and `refresh` the recordings answer first."""
 
@@ -152,14 +155,19 @@ class Recording:
             drain=config.record_drain,
         )
         roots = authority.upstream_bundle(settings.upstream_ca, settings.environ)
-        self._proxy = EmbeddedProxy(
-            self._addon,
-            authority,
-            roots,
-            http2=config.http2,
-            upstream_proxy=config.upstream_proxy,
-            environ=settings.environ,
-        )
+
+        def made() -> EmbeddedProxy:
+            return EmbeddedProxy(
+                self._addon,
+                authority,
+                roots,
+                http2=config.http2,
+                upstream_proxy=config.upstream_proxy,
+                environ=settings.environ,
+            )
+
+        self._made = made
+        self._proxy = made()
         self._engine: object = None
 
     async def start(self, port: int, base_url_port: int | None) -> tuple[int, int]:
@@ -168,6 +176,14 @@ class Recording:
 
             self._engine = engine = Engine(self._replayer, self._pace, self._tickets)
             self._addon.engine = await engine.start()
+        for _ in range(_TRIES):
+            try:
+                return await self._proxy.start(port, base_url_port or 0, self._host)
+            except WiretapeError:
+                if port and base_url_port:
+                    raise
+                # Another process may have taken a port that was free a moment ago.
+                self._proxy = self._made()
         return await self._proxy.start(port, base_url_port or 0, self._host)
 
     async def idle(self) -> None:
