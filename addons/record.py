@@ -1,5 +1,5 @@
 """Record with a mitmproxy of your own: mitmdump -s addons/record.py"""
 
-from wiretape.script import Script
+from wiretape_mitm.mitmdump import Script
 
 addons = [Script("record")]

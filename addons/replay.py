@@ -1,5 +1,5 @@
 """Replay with a mitmproxy of your own: mitmdump -s addons/replay.py"""
 
-from wiretape.script import Script
+from wiretape_mitm.mitmdump import Script
 
 addons = [Script("replay")]

@@ -16,7 +16,7 @@ from typing import Final
 
 from rich.console import Console
 
-from wiretape.errors import WiretapeError
+from wiretape.core.errors import WiretapeError
 
 from . import pieces, process, recording, replaying, startup
 from .client import Unexpected

@@ -14,7 +14,7 @@ from typing import Final
 
 from aiohttp import web
 
-from wiretape.authority import Authority
+from wiretape.tls.authority import Authority
 
 from . import workload
 

@@ -8,13 +8,13 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
-from wiretape import format as recording_format
-from wiretape import gate
-from wiretape.config import load
-from wiretape.document import from_exchange, from_request, to_exchange
-from wiretape.model import Chunk, Exchange, Headers, Request, Response
-from wiretape.recorder import Recorder
-from wiretape.redact import Redactor
+from wiretape.config.load import load
+from wiretape.core.capture.recorder import Recorder
+from wiretape.core.model import Chunk, Exchange, Headers, Request, Response
+from wiretape.core.recording import text as recording_format
+from wiretape.core.recording.document import from_exchange, from_request, to_exchange
+from wiretape.core.redaction import gate
+from wiretape.core.redaction.redactor import Redactor
 
 from . import workload
 from .outcome import Measure, Section

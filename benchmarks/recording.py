@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import Final
 
-from wiretape.authority import Authority
+from wiretape.tls.authority import Authority
 
 from . import client, process, workload
 from .client import Place

@@ -9,10 +9,10 @@ from itertools import cycle, repeat
 from pathlib import Path
 from typing import Final
 
-from wiretape import format as recording_format
-from wiretape.authority import Authority
-from wiretape.document import from_exchange
-from wiretape.model import Chunk, Exchange, Request, Response
+from wiretape.core.model import Chunk, Exchange, Request, Response
+from wiretape.core.recording import text as recording_format
+from wiretape.core.recording.document import from_exchange
+from wiretape.tls.authority import Authority
 
 from . import client, process, workload
 from .client import Load, Place

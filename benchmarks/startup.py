@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 from typing import Final
 
-from wiretape.authority import Authority
 from wiretape.resources import shipped_recordings
+from wiretape.tls.authority import Authority
 
 from . import process, replaying
 from .outcome import Goal, Rounds, Section

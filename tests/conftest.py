@@ -3,33 +3,17 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 from hypothesis import settings
-
-from upstream import Upstream
+from tests.support.commands import Wiretape, command
+from tests.support.upstream import Upstream
 
 # How long an example takes says how busy the machine is; the whole test has a timeout.
 settings.register_profile("wiretape", deadline=None)
 settings.load_profile("wiretape")
-
-SHARED = Path(__file__).parents[2] / "shared" / "data"
-
-
-class Wiretape(Protocol):
-    """Runs `wiretape ARGS` to its end."""
-
-    def __call__(
-        self,
-        *args: str | Path,
-        env: Mapping[str, str] | None = None,
-        cwd: Path | None = None,
-        timeout: float = 50,
-    ) -> subprocess.CompletedProcess[str]: ...
 
 
 @pytest.fixture(scope="session")
@@ -61,11 +45,6 @@ def clean_env(
     }
 
 
-def command(*args: str | Path) -> list[str]:
-    """The command line of `wiretape ARGS`."""
-    return [sys.executable, "-m", "wiretape", *map(str, args)]
-
-
 @pytest.fixture
 def wiretape(clean_env: dict[str, str], tmp_path: Path) -> Wiretape:
     def run(
@@ -93,26 +72,3 @@ def upstream() -> Iterator[Upstream]:
     """A scripted provider on 127.0.0.1, with TLS for the usual hosts."""
     with Upstream() as started:
         yield started
-
-
-@contextmanager
-def serving(
-    args: Sequence[str | Path], env: Mapping[str, str], cwd: Path
-) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A wiretape that serves; gives the process and its ready line, and ends it."""
-    process = subprocess.Popen(
-        command(*args),
-        env=dict(env),
-        cwd=cwd,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        stdin=subprocess.DEVNULL,
-    )
-    try:
-        assert process.stdout is not None
-        yield process, process.stdout.readline()
-    finally:
-        if process.poll() is None:
-            process.terminate()
-        process.communicate(timeout=20)

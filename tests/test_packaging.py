@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from pathspec import GitIgnoreSpec
+from tests.support import paths
 
-ROOT = Path(__file__).parent.parent
+ROOT = paths.ROOT
 
 
 def project_files() -> Iterator[Path]:
@@ -193,6 +194,7 @@ def test_wheel_holds_the_package_and_nothing_else_to_import(wheel: Path) -> None
     version = wheel.name.split("-")[1]
     assert tops == {
         "wiretape",
+        "wiretape_mitm",
         f"wiretape-{version}.dist-info",
         f"wiretape-{version}.data",
     }
@@ -225,7 +227,7 @@ def test_wheel_holds_the_mitmdump_scripts_as_shared_data(wheel: Path) -> None:
             for name in archive.namelist()
             if ".data/" in name
         }
-    assert held == {str(path) for path in project_files() if path.is_relative_to("addons")}
+    assert held == {str(path) for path in project_files() if path.parent == Path("addons")}
 
 
 def test_installed_wheel_is_imported_and_not_the_checkout(installed: Path, tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.support import paths
 
-ROOT = Path(__file__).parent.parent
+ROOT = paths.ROOT
 
 REAL = os.path.realpath(sys.executable)
 

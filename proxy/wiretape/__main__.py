@@ -1,5 +1,5 @@
 """`python -m wiretape` is `wiretape`."""
 
-from .cli import main
+from wiretape.cli.main import main
 
 main()

@@ -1,7 +1,7 @@
 """Programs that ask a provider with stock clients; they know nothing of wiretape.
 
-    python -m clients                   makes every call, one after the other
-    python -m clients openai.whole …    makes these
+    python -m tests.clients                   makes every call, one after the other
+    python -m tests.clients openai.whole …    makes these
 
 Keys come from the variables the clients read. Each object a client gives is a line of JSON on
 stdout, written before the next one is asked for. `cases` says what a scripted provider answers to

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from upstream import Answer, split
+from tests.support.upstream import Answer, split
 
 # Where the clients go by themselves; each has a path of its own at the provider's.
 HOSTS = {

@@ -1,6 +1,6 @@
 """Makes the calls of llama-stack's recordings anew, with the stock openai and together packages.
 
-python -m clients.recorded FOLDER
+python -m tests.clients.recorded FOLDER
 """
 
 import json

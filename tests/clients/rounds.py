@@ -15,8 +15,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from conftest import command
-from upstream import Received, Upstream
+from tests.support.commands import command
+from tests.support.upstream import Received, Upstream
 
 from .cases import Case
 

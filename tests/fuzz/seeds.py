@@ -8,13 +8,13 @@ from typing import Final
 import brotli  # type: ignore[import-untyped]  # it ships no types
 import zstandard
 
-from wiretape import eventstream
+from wiretape.core.wire import aws_eventstream
 
 _EVENTS: Final = (
     b'data: {"a":1}\n\n: ping\r\n\r\nevent: b\ndata: {"c": "\\u00e9"  }\n\ndata: [DONE]\n\n'
 )
-_FRAME: Final = eventstream.encode(
-    eventstream.Frame(
+_FRAME: Final = aws_eventstream.encode(
+    aws_eventstream.Frame(
         {":event-type": "chunk", "n": {"long": 7}, "t": {"timestamp": 1700000000000}},
         b'{"bytes":"eyJ0eXBlIjoibWVzc2FnZV9zdG9wIn0=","p":"ab"}',
     )

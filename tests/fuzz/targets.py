@@ -4,15 +4,15 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Final
 
-from wiretape import eventstream
-from wiretape import format as recording_format
-from wiretape.content import decoder
-from wiretape.document import from_exchange, to_exchange
-from wiretape.errors import FormatError
-from wiretape.model import Headers, Request
-from wiretape.recode import recoded
-from wiretape.recorder import Recorder
-from wiretape.redact import RedactionRules, Redactor
+from wiretape.core.capture.recorder import Recorder
+from wiretape.core.errors import FormatError
+from wiretape.core.model import Headers, Request
+from wiretape.core.recording import text as recording_format
+from wiretape.core.recording.document import from_exchange, to_exchange
+from wiretape.core.redaction.redactor import RedactionRules, Redactor
+from wiretape.core.wire import aws_eventstream
+from wiretape.core.wire.content_coding import decoder
+from wiretape.core.wire.recode import recoded
 
 _LIMIT: Final = 1024 * 1024
 _MEDIA: Final = (
@@ -77,15 +77,15 @@ def _decoded(names: list[str], reads: list[bytes]) -> bytes | None:
 def frames(data: bytes) -> None:
     """Frames joined are the stream, and one that is read is written again the same."""
     width = data[0] % 64 + 1
-    splitter = eventstream.Splitter()
+    splitter = aws_eventstream.Splitter()
     found = [
         frame for at in range(1, len(data), width) for frame in splitter.feed(data[at : at + width])
     ]
     found += splitter.close()
     assert b"".join(found) == data[1:]
     for frame in found:
-        read = eventstream.decode(frame)
-        assert read is None or eventstream.encode(read) == frame
+        read = aws_eventstream.decode(frame)
+        assert read is None or aws_eventstream.encode(read) == frame
 
 
 def recording(data: bytes) -> None:

@@ -1,0 +1,72 @@
+"""mitmproxy's messages as ours, and ours as mitmproxy's."""
+
+from collections.abc import Callable
+from ipaddress import ip_address
+
+from mitmproxy import http
+
+from wiretape.core.model import Headers, Request
+
+
+def rejoined(sizes: list[int]) -> Callable[[bytes], list[bytes]]:
+    """Gives the engine's chunks whole again: mitmproxy cuts them where a read of 64 KiB ends."""
+    left, buffer = iter(sizes), bytearray()
+    size = next(left, None)
+
+    def join(data: bytes) -> list[bytes]:
+        nonlocal size
+        buffer.extend(data)
+        whole = []
+        while size is not None and len(buffer) >= size:
+            whole.append(bytes(buffer[:size]))
+            del buffer[:size]
+            size = next(left, None)
+        if size is None and buffer:
+            whole.append(bytes(buffer))
+            buffer.clear()
+        return whole
+
+    return join
+
+
+def is_near(flow: http.HTTPFlow) -> bool:
+    """Whether a client is on this machine."""
+    peer = flow.client_conn.peername
+    return bool(peer) and ip_address(peer[0]).is_loopback
+
+
+def request_of(flow: http.HTTPFlow) -> Request:
+    """A flow's request, with the host and the port its client meant."""
+    data = flow.request.data
+    return Request(
+        method=flow.request.method,
+        scheme=flow.request.scheme,
+        host=data.host.lower(),
+        port=data.port,
+        target=data.path.decode("utf-8", "surrogateescape"),
+        headers=headers_of(flow.request),
+        body=data.content or b"",
+    )
+
+
+def headers_of(message: http.Message) -> Headers:
+    """The headers of a message, in their order."""
+    return fields_of(message.headers)
+
+
+def fields_of(headers: http.Headers | None) -> Headers:
+    """Headers or trailers; none where there are none."""
+    return tuple(
+        (name.decode("latin-1"), value.decode("utf-8", "surrogateescape"))
+        for name, value in (headers.fields if headers is not None else ())
+    )
+
+
+def refused(text: str) -> http.Response:
+    """A refusal of a tunnel, as text."""
+    return http.Response.make(403, text, {"content-type": "text/plain"})
+
+
+def response_of(status: int, headers: Headers, body: bytes) -> http.Response:
+    """An answer of our own."""
+    return http.Response.make(status, body, dict(headers))

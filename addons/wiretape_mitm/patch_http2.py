@@ -1,0 +1,84 @@
+"""What we change in mitmproxy's HTTP/2 towards a client: bounds, and errors worded as over HTTP/1.
+
+mitmproxy takes from the provider whatever comes and keeps it until the client opens its window.
+`patch_transport.py` asks here how much that is and lets the provider wait; where it cannot, because
+other streams share the provider's connection, the stream ends at `HELD_MOST`.
+"""
+
+from typing import Final
+
+import h2.errors
+from mitmproxy.proxy import commands, events, layer
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layers import http as http_layers
+from mitmproxy.proxy.layers.http import _http1, _http2
+from mitmproxy.proxy.layers.http._base import ReceiveHttp
+from mitmproxy.proxy.layers.http._events import (
+    ErrorCode,
+    RequestProtocolError,
+    ResponseData,
+    ResponseProtocolError,
+)
+
+from .patch_transport import HELD_MOST, Held, held
+
+# RFC 9113 8.2.2: headers that speak of a connection have no place in HTTP/2.
+_CONNECTION: Final = (b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding")
+
+
+class Server(_http2.Http2Server, Held):
+    """The side of the client."""
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        held[context.client] = self
+
+    def sizes(self) -> dict[int, int]:
+        return {number: self._size(number) for number in self.h2_conn.stream_buffers}
+
+    def _size(self, stream_id: int) -> int:
+        return sum(len(kept.data) for kept in self.h2_conn.stream_buffers.get(stream_id, ()))
+
+    def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+        if isinstance(event, ResponseProtocolError) and self._answerable(event):
+            yield from self._answer(event)
+            return
+        yield from super()._handle_event(event)
+        if isinstance(event, ResponseData) and self._size(event.stream_id) > HELD_MOST:
+            yield from self._give_up(event.stream_id)
+
+    def _answerable(self, event: ResponseProtocolError) -> bool:
+        return (
+            event.code.http_status_code() is not None
+            and self.is_open_for_us(event.stream_id)
+            and not self.h2_conn.streams[event.stream_id].state_machine.headers_sent
+        )
+
+    def _answer(self, event: ResponseProtocolError) -> layer.CommandGenerator[None]:
+        """The error's answer as HTTP/1 words it (`addon.py` puts it into the provider's shape)."""
+        status = event.code.http_status_code()
+        assert status is not None
+        head, _, body = _http1.make_error_response(status, event.message).partition(b"\r\n\r\n")
+        fields = [line.partition(b":") for line in head.split(b"\r\n")[1:]]
+        headers = [(name.lower(), value.strip()) for name, _, value in fields]
+        self.h2_conn.send_headers(
+            event.stream_id,
+            [
+                (b":status", b"%d" % status),
+                *(field for field in headers if field[0] not in _CONNECTION),
+            ],
+        )
+        self.h2_conn.send_data(event.stream_id, body, end_stream=True)
+        yield commands.SendData(self.conn, self.h2_conn.data_to_send())
+
+    def _give_up(self, stream_id: int) -> layer.CommandGenerator[None]:
+        self.h2_conn.reset_stream(stream_id, h2.errors.ErrorCodes.ENHANCE_YOUR_CALM)
+        self.streams.pop(stream_id, None)
+        yield commands.SendData(self.conn, self.h2_conn.data_to_send())
+        message = f"the client left more than {HELD_MOST // 1024 // 1024} MiB of it unread"
+        yield ReceiveHttp(RequestProtocolError(stream_id, message, ErrorCode.CANCEL))
+
+
+def install() -> None:
+    """Put this class in the place of mitmproxy's."""
+    setattr(http_layers, "Http2Server", Server)  # noqa: B010  # a name mypy takes for private

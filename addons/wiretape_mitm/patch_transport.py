@@ -1,0 +1,369 @@
+"""What we change in how mitmproxy holds connections and streams: how one ended, and who waits.
+
+mitmproxy treats every end of a connection alike. Here a provider's reset stays a reset: it is told
+to the addon (`END`) and done to the client. A client that does not read slows the provider instead
+of filling memory, over HTTP/2 too, and no number of streams has to wait for a connection. An answer
+whose client has left can be read to its end (`DRAIN`), and a tunnel can carry bytes as they are
+(`RAW`). `install` puts these classes in the place of mitmproxy's; tests pin what they rely on.
+"""
+
+import asyncio
+import os
+import socket
+import struct
+from collections import defaultdict
+from collections.abc import Callable, Generator
+from contextlib import suppress
+from time import perf_counter
+from typing import Any, Final, Literal
+from weakref import WeakKeyDictionary, WeakSet
+
+from mitmproxy import connection, http
+from mitmproxy.flow import Error
+from mitmproxy.net.http.url import hostport
+from mitmproxy.net.server_spec import ServerSpec
+from mitmproxy.proxy import commands, events, layer, mode_servers, server_hooks, tunnel
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layers import http as http_layers
+from mitmproxy.proxy.layers import tcp
+from mitmproxy.proxy.layers.http import _upstream_proxy
+from mitmproxy.proxy.layers.http._events import (
+    ErrorCode,
+    RequestData,
+    RequestEndOfMessage,
+    RequestProtocolError,
+    ResponseProtocolError,
+)
+
+from .upload import Upload
+from .upstream_proxy import Proxy
+
+type Wanted = Callable[[], bool]
+"""Whether more of an answer is of any use to the one who records it."""
+
+type End = Literal["reset", "timeout", "cut", "client-closed"]
+"""How an exchange came to `error`: the provider reset its connection, its system gave up waiting
+for the provider's, the provider closed early, the client left.
+"""
+
+END: Final = "wiretape.end"
+"""The key of an `End` in `flow.metadata`; set before the `error` hook, absent where no connection
+broke.
+"""
+VIA: Final = "wiretape.via"
+"""The key of the outer proxy's `ServerSpec` in the metadata of a CONNECT's flow."""
+ASKED: Final = "wiretape.asked"
+"""The key of the `outer.Proxy` that is asked for a plain HTTP URL, in `flow.metadata`."""
+UPLOAD: Final = "wiretape.upload"
+"""The key of an `Upload` in `flow.metadata`, set in `requestheaders`."""
+DRAIN: Final = "wiretape.drain"
+"""The key of a `Wanted` in `flow.metadata`, set in `request` or `responseheaders`: the answer is
+read to its end though the client leaves, as long as that says so and `DRAIN_SECONDS` at most.
+"""
+LEFT: Final = "wiretape.left"
+"""The key of the `perf_counter()` at which the client of a drained answer left, in `flow.metadata`;
+absent where it stayed. `END` then tells how the rest ended; absent where it came whole.
+"""
+RAW: Final = "wiretape.raw"
+"""A key of a CONNECT's `flow.metadata`: True where its bytes pass as they are, from the start, so
+that the server may speak first.
+"""
+DRAIN_SECONDS: Final = 600.0
+
+HELD_LIMIT: Final = 4 * 1024 * 1024
+"""Bytes of an HTTP/2 stream kept for a client that does not read; then the provider waits."""
+HELD_MOST: Final = 64 * 1024 * 1024
+"""Bytes of an HTTP/2 stream kept where others share the provider's connection, so that it cannot
+wait; then the stream ends.
+"""
+_CONNECTIONS: Final = 1000
+
+broken: Final[WeakKeyDictionary[connection.Connection, End]] = WeakKeyDictionary()
+"""Connections that did not end with a FIN."""
+to_reset: Final[WeakSet[connection.Connection]] = WeakSet()
+"""Connections to clients that are to end with a reset."""
+authorizations: Final[WeakKeyDictionary[connection.Connection, str]] = WeakKeyDictionary()
+"""What each request to an outer proxy carries as Proxy-Authorization, in no flow."""
+held: Final[WeakKeyDictionary[connection.Connection, "Held"]] = WeakKeyDictionary()
+"""What HTTP/2 keeps for each client (`patch_http2.py`)."""
+draining: Final[WeakKeyDictionary[connection.Connection, "set[Stream]"]] = WeakKeyDictionary()
+"""For a client, the answers that are still read though it has left them."""
+
+
+class Held:
+    """What is kept for an HTTP/2 client until it reads on."""
+
+    def sizes(self) -> dict[int, int]:
+        """Bytes kept for each stream that has any."""
+        raise AssertionError("http2.py says it")
+
+
+class _Reader:
+    """A connection's reader that keeps how it broke and loses nothing that came before."""
+
+    def __init__(self, reader: asyncio.StreamReader, conn: connection.Connection) -> None:
+        self._reader = reader
+        self._connection = conn
+
+    async def read(self, size: int) -> bytes:
+        try:
+            return await self._reader.read(size)
+        except (OSError, asyncio.CancelledError) as error:
+            fault = self._reader.exception()
+            if isinstance(fault, OSError):
+                broken[self._connection] = "timeout" if isinstance(fault, TimeoutError) else "reset"
+            # asyncio raises at once, over the head of bytes that came before the reset.
+            rest: bytearray = self._reader._buffer  # type: ignore[attr-defined]  # has no getter
+            if rest and isinstance(error, OSError):
+                data = bytes(rest)
+                rest.clear()
+                return data
+            raise
+
+
+class Handler(mode_servers.ProxyConnectionHandler):
+    """One client's connection and those to providers made for it."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)  # type: ignore[no-untyped-call]  # mitmproxy's
+        # mitmproxy lets five connections to one address live at a time; the sixth stream waits.
+        self.max_conns = defaultdict(lambda: asyncio.Semaphore(_CONNECTIONS))
+        self._read_on = asyncio.Event()
+
+    async def handle_connection(self, connection: connection.Connection) -> None:
+        io = self.transports[connection]
+        if isinstance(io.reader, asyncio.StreamReader):
+            io.reader = _Reader(io.reader, connection)  # type: ignore[assignment]  # read alone
+        try:
+            await super().handle_connection(connection)
+        finally:
+            # A cancellation that comes while mitmproxy waits for its lock leaves the socket open.
+            if isinstance(io.writer, asyncio.StreamWriter):
+                io.writer.close()
+            self.transports.pop(connection, None)
+
+    async def handle_hook(self, hook: commands.StartHook) -> None:
+        if isinstance(hook, server_hooks.ClientDisconnectedHook):
+            # From here on mitmproxy closes the connections to providers.
+            await self._drain()
+        await super().handle_hook(hook)
+
+    async def _drain(self) -> None:
+        streams = tuple(draining.get(self.client, ()))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_SECONDS):
+                for stream in streams:
+                    await stream.over.wait()
+        for stream in streams:
+            if not stream.over.is_set():
+                stream.flow.metadata.setdefault(END, "client-closed")
+
+    async def drain_writers(self) -> None:
+        await super().drain_writers()  # type: ignore[no-untyped-call]  # mitmproxy's
+        client = self.transports.get(self.client)
+        if client is None or client.handler is asyncio.current_task():
+            self._read_on.set()
+            return
+        # This task read from a provider: it reads on when the client has. The lock is not held,
+        # so that the client's own task goes on and takes its window updates.
+        while self._waits():
+            self._read_on.clear()
+            await self._read_on.wait()
+
+    def _waits(self) -> bool:
+        kept = held.get(self.client)
+        if kept is None or self.client not in self.transports:
+            return False
+        if not any(size > HELD_LIMIT for size in kept.sizes().values()):
+            return False
+        # An HTTP/2 connection carries other streams too: `patch_http2.py` ends the one
+        # that is too much.
+        task = asyncio.current_task()
+        return any(
+            io.handler is task and conn.alpn != b"h2" for conn, io in self.transports.items()
+        )
+
+    def close_connection(self, connection: connection.Connection, half_close: bool = False) -> None:
+        io = self.transports[connection]
+        if connection in to_reset and isinstance(io.writer, asyncio.StreamWriter):
+            sock = io.writer.get_extra_info("socket")
+            linger = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        super().close_connection(connection, half_close)
+        if connection is self.client:
+            self._read_on.set()
+
+
+class Stream(http_layers.HttpStream):
+    """One exchange: how it ended, its way out, large uploads, answers whose client has left."""
+
+    def __init__(self, context: Context, stream_id: int) -> None:
+        super().__init__(context, stream_id)
+        self.over: Final = asyncio.Event()
+        """Set once a drained answer has ended."""
+
+    def handle_protocol_error(
+        self, event: RequestProtocolError | ResponseProtocolError
+    ) -> layer.CommandGenerator[None]:
+        if isinstance(event, RequestProtocolError) and self._is_wanted():
+            self.flow.metadata[LEFT] = perf_counter()
+            draining.setdefault(self.context.client, set()).add(self)
+            self._handle_event = self._drain
+            return
+        if self.server_state in (self.state_done, self.state_errored):
+            pass  # the answer is whole: what breaks now is none of its ends
+        elif isinstance(event, RequestProtocolError):
+            self.flow.metadata.setdefault(END, "client-closed")
+        elif event.code in (ErrorCode.GENERIC_SERVER_ERROR, ErrorCode.CANCEL):
+            end = broken.get(self.flow.server_conn, "cut")
+            self.flow.metadata.setdefault(END, end)
+            if end == "reset":
+                if self.context.client.alpn == b"h2":
+                    # A code that no answer of ours stands for: the stream is reset.
+                    event = ResponseProtocolError(event.stream_id, event.message, ErrorCode.KILL)
+                else:
+                    to_reset.add(self.context.client)
+        yield from super().handle_protocol_error(event)
+
+    def _is_wanted(self) -> bool:
+        """Whether an answer that is asked for and not whole yet is to be read without a client."""
+        wanted: Wanted | None = self.flow.metadata.get(DRAIN)
+        return (
+            wanted is not None
+            and self.client_state == self.state_done
+            and self.server_state
+            in (
+                self.state_wait_for_response_headers,
+                self.state_stream_response_body,
+                self.state_consume_response_body,
+            )
+            and perf_counter() - self.flow.metadata.get(LEFT, perf_counter()) < DRAIN_SECONDS
+            and wanted()
+        )
+
+    def _drain(self, event: events.Event) -> layer.CommandGenerator[None]:
+        """Take in place of `_handle_event` what the provider sends; nothing goes to the client."""
+        if isinstance(event, RequestProtocolError):
+            return  # an HTTP/2 client that reset the stream, and now closes its connection
+        for command in super()._handle_event(event):
+            if not self._is_for_client(command):
+                yield command
+        if self.server_state not in (self.state_done, self.state_errored):
+            if self._is_wanted():
+                return
+            self.flow.metadata.setdefault(END, "client-closed")
+            left = RequestProtocolError(
+                self.stream_id, "Client disconnected.", ErrorCode.CLIENT_DISCONNECTED
+            )
+            yield from super().handle_protocol_error(left)
+        self.over.set()
+        draining[self.context.client].discard(self)
+
+    def _is_for_client(self, command: commands.Command) -> bool:
+        return (
+            isinstance(command, http_layers.SendHttp) and command.connection is self.context.client
+        )
+
+    def check_killed(self, emit_error_hook: bool) -> layer.CommandGenerator[bool]:
+        killed = self.flow.error is not None and self.flow.error.msg == Error.KILLED_MESSAGE
+        if self.flow.response is not None and not killed and self._is_wanted():
+            # mitmproxy looks here for a client that left during a hook, and ends the flow.
+            return False
+        return (yield from super().check_killed(emit_error_hook))
+
+    def handle_connect_regular(self) -> Generator[commands.Command, Any, None]:
+        via = self.flow.metadata.get(VIA)
+        if self.flow.response is None and self.flow.metadata.get(RAW):
+            yield from self._connect_raw(via)
+        elif via is None:
+            yield from super().handle_connect_regular()  # type: ignore[no-untyped-call]
+        else:
+            # As mitmproxy's own `upstream` mode does it, but for this tunnel alone.
+            self.context.server.via = via
+            yield from self.handle_connect_upstream()  # type: ignore[no-untyped-call]
+
+    def _connect_raw(self, via: ServerSpec | None) -> Generator[commands.Command, Any, None]:
+        """A tunnel that is open on both sides before a byte is sent."""
+        stack = tunnel.LayerStack()
+        if via is not None:
+            self.context.server.via = via
+            stack /= _upstream_proxy.HttpUpstreamProxy.make(self.context, True)
+        else:
+            error = yield commands.OpenConnection(self.context.server)
+            if error:
+                place = hostport("", self.flow.request.host, self.flow.request.port)
+                text = f"wiretape: {place} cannot be reached: {error}\n"
+                self.flow.response = http.Response.make(502, text, {"content-type": "text/plain"})
+        stack /= tcp.TCPLayer(self.context, ignore=True)
+        self.child_layer = stack[0]
+        yield from self.handle_connect_finish()  # type: ignore[no-untyped-call]  # mitmproxy's
+
+    def passthrough(self, event: events.Event) -> layer.CommandGenerator[None]:
+        if not isinstance(event, RequestEndOfMessage) or not self.flow.metadata.get(RAW):
+            yield from super().passthrough(event)
+            return
+        # A client that has sent all may wait for an answer: mitmproxy makes a half-close a whole.
+        assert self.child_layer is not None
+        client = self.context.client
+        for command in self.child_layer.handle_event(events.ConnectionClosed(client)):
+            if isinstance(command, commands.CloseConnection) and command.connection is client:
+                eof = ResponseProtocolError(self.stream_id, "EOF", ErrorCode.PASSTHROUGH_CLOSE)
+                yield http_layers.SendHttp(eof, client)
+            else:
+                yield command
+
+    def make_server_connection(self) -> layer.CommandGenerator[bool]:
+        proxy: Proxy | None = self.flow.metadata.get(ASKED)
+        if proxy is None:
+            return (yield from super().make_server_connection())
+        request = self.flow.request
+        request.authority = hostport(request.scheme, request.host, request.port)
+        connection, error = yield http_layers.GetHttpConnection(
+            proxy.address, proxy.scheme == "https", None
+        )
+        if error:
+            yield from self.handle_protocol_error(
+                ResponseProtocolError(self.stream_id, error, ErrorCode.CONNECT_FAILED)
+            )
+            return False
+        if proxy.authorization:
+            authorizations[connection] = proxy.authorization
+        self.context.server = self.flow.server_conn = connection
+        return True
+
+    def state_consume_request_body(self, event: events.Event) -> layer.CommandGenerator[None]:
+        yield from super().state_consume_request_body(event)
+        upload: Upload | None = self.flow.metadata.get(UPLOAD)
+        if (
+            upload is None
+            or not isinstance(event, RequestData)
+            or len(self.request_body_buf) <= upload.limit
+            or self.client_state != self.state_consume_request_body
+            or self.flow.response is not None
+        ):
+            return
+        # As mitmproxy does it itself above `stream_large_bodies`, which has no say per flow.
+        so_far = bytes(self.request_body_buf)
+        self.request_body_buf.clear()  # type: ignore[no-untyped-call]  # mitmproxy's
+        upload.begin(self.flow)
+        self.flow.request.stream = upload.tee
+        yield from self.start_request_stream()
+        yield from self.handle_event(RequestData(self.stream_id, so_far))
+
+
+def ended(flow: http.HTTPFlow) -> End | None:
+    """How the exchange came to the `error` hook; None where no connection broke."""
+    end: End | None = flow.metadata.get(END)
+    return end
+
+
+def left_at(flow: http.HTTPFlow) -> float | None:
+    """The `perf_counter()` at which the client left an answer that was read on; None for others."""
+    at: float | None = flow.metadata.get(LEFT)
+    return at
+
+
+def install() -> None:
+    """Put these classes in the place of mitmproxy's."""
+    mode_servers.ProxyConnectionHandler = Handler  # type: ignore[misc]  # its own is replaced
+    http_layers.HttpStream = Stream  # type: ignore[misc]  # its own is replaced

@@ -1,0 +1,58 @@
+"""mitmproxy's WebSocket hooks in, a recorder's calls out: what `addon.py` does on a connection that
+has been upgraded.
+"""
+
+from typing import Final
+
+from mitmproxy import http
+from mitmproxy.proxy import commands
+from mitmproxy.proxy.layers import websocket as layer
+from wsproto.events import CloseConnection, Event
+
+from wiretape.core.capture.recorder import Outcome, Recorder
+from wiretape.core.recording.websocket import Sender, WebSocketRecorder
+
+_ABNORMAL: Final = 1006
+
+
+def is_open(recorder: Recorder | None) -> bool:
+    """Whether a flow goes on as a WebSocket after its answer's head (the `response` hook)."""
+    return isinstance(recorder, WebSocketRecorder) and recorder.is_open
+
+
+def take_message(flow: http.HTTPFlow, recorder: Recorder | None, at: float) -> None:
+    """Record the latest message of a flow (the `websocket_message` hook); without a recorder it is
+    only let go. `at` is seconds after the opening request was sent.
+    """
+    assert flow.websocket is not None
+    message = flow.websocket.messages[-1]
+    # mitmproxy would keep all of a session's messages; it has what it needs of this one.
+    flow.websocket.messages.clear()
+    if isinstance(recorder, WebSocketRecorder):
+        sender: Sender = "client" if message.from_client else "server"
+        recorder.message(sender, message.content, at, binary=not message.is_text)
+
+
+def ended(flow: http.HTTPFlow, recorder: Recorder) -> Outcome:
+    """How a flow's connection has ended (the `websocket_end` hook)."""
+    assert flow.websocket is not None
+    found = flow.websocket
+    sender: Sender = "client" if found.closed_by_client else "server"
+    if isinstance(recorder, WebSocketRecorder):
+        return recorder.closed(sender, found.close_code, found.close_reason or "")
+    return "ended"
+
+
+# mitmproxy makes a clean end, code 1000, of one that came without a closing frame: to the other
+# side a provider that broke down would seem to have finished.
+_send: Final = layer.WebsocketConnection.send2
+
+
+def _send_event(self: layer.WebsocketConnection, event: Event) -> commands.SendData:
+    sent = _send(self, event)
+    if isinstance(event, CloseConnection) and event.code == _ABNORMAL:
+        return commands.SendData(self.conn, b"")
+    return sent
+
+
+layer.WebsocketConnection.send2 = _send_event  # type: ignore[method-assign]  # no addon can say it

@@ -1,0 +1,4 @@
+"""The command line: click commands that parse, call and print.
+
+No rule lives here: a command fits a screen. Begin with `main.py`.
+"""

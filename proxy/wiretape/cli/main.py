@@ -1,0 +1,319 @@
+"""The command line. Commands parse, call and print; what they need is imported when they run."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from wiretape import __version__
+from wiretape.core.errors import WiretapeError
+
+from . import library, maintenance, rules, scan
+from .options import CONFIG, RECORDINGS, session, with_options
+
+if TYPE_CHECKING:
+    from wiretape.run.proxies import Mode, Settings
+
+USAGE: Final = 2
+_CONTEXT: Final[dict[str, Any]] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+@click.group(context_settings=_CONTEXT)
+@click.version_option(__version__, "-V", "--version", prog_name="wiretape")
+def main() -> None:
+    """Record LLM-provider traffic once, replay it in every test.
+
+    \b
+    wiretape record -- pytest tests/        records what the tests ask of a provider
+    wiretape replay -- pytest tests/        answers from disk: no network, no key
+    wiretape demo                           shows both, with no key and no network
+    """
+
+
+def _routes(_c: click.Context, _p: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    from wiretape.core.model import split_url
+
+    routes: dict[str, str] = {}
+    for value in values:
+        host, _, url = value.partition("=")
+        try:
+            split_url(url)
+        except ValueError:
+            raise click.BadParameter(
+                f"{value!r}: expected HOST=URL, such as api.together.xyz=https://127.0.0.1:8443"
+            ) from None
+        routes[host.lower()] = url
+    return routes
+
+
+def _pace(_c: click.Context, _p: click.Parameter, value: str | None) -> Any:
+    from wiretape.core.playback.pace import Pace
+
+    if value is None:
+        return None
+    try:
+        return Pace.parse(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+_PORT: Final = click.IntRange(0, 65535)
+_OPTIONS: Final[tuple[Callable[..., Any], ...]] = (
+    click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="[-- CMD …]"),
+    CONFIG,
+    RECORDINGS,
+    click.option("--port", type=_PORT, help="Port of the proxy; 0, the default, is any free one."),
+    click.option("--base-url-port", type=_PORT, help="Port for http://127.0.0.1:PORT/HOST/…"),
+    click.option(
+        "--pace",
+        callback=_pace,
+        metavar="PACE",
+        help="When replayed chunks leave: instant (default), recorded, a factor such as 2x, or a"
+        " speed such as ttft=0.4,tps=60.",
+    ),
+    session("Use the folder NAME below the recordings."),
+    click.option(
+        "--report",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="Write what happened to a JSON file, or as JUnit to one that ends in .xml.",
+    ),
+    click.option(
+        "--strict-ignored",
+        is_flag=True,
+        help="Fail if anything that a rule ignores has changed since the recording.",
+    ),
+    click.option(
+        "--upstream-ca",
+        multiple=True,
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="A further CA for providers, as for one on 127.0.0.1.",
+    ),
+    click.option(
+        "--map",
+        "routes",
+        multiple=True,
+        callback=_routes,
+        metavar="HOST=URL",
+        help="Send what is meant for HOST to URL instead.",
+    ),
+    click.option("-q", "--quiet", is_flag=True, help="Only misses, losses and notices."),
+    click.option("-v", "--verbose", is_flag=True, help="Also what the proxy itself has to say."),
+)
+
+
+_RECORD_MODE: Final = click.option(
+    "--record-mode",
+    type=click.Choice(["replace", "append", "missing-only"]),
+    help="What becomes of recordings that are there: replace them (default), add takes to them,"
+    " or write only what is missing.",
+)
+
+
+_RUN: Final[dict[str, Any]] = {"ignore_unknown_options": False, "allow_interspersed_args": False}
+
+
+@main.command(context_settings=_RUN)
+@with_options(*_OPTIONS, _RECORD_MODE)
+def record(**options: Any) -> None:
+    """Go to the provider and record every exchange.
+
+    Earlier takes of a request are replaced by the first take of this run.
+
+    \b
+    wiretape record -- python ask.py
+    """
+    _run("record", **options)
+
+
+@main.command(context_settings=_RUN)
+@with_options(*_OPTIONS)
+def replay(**options: Any) -> None:
+    """Answer from the recordings only: no provider is connected to, no name resolved.
+
+    \b
+    wiretape replay -- python ask.py
+    wiretape replay --pace recorded -- python ask.py
+    """
+    _run("replay", **options)
+
+
+@main.command(context_settings=_RUN)
+@with_options(
+    *_OPTIONS,
+    _RECORD_MODE,
+    click.option("--live", is_flag=True, help="Go to the provider even where CI is set."),
+)
+def auto(live: bool, **options: Any) -> None:
+    """Replay what is recorded, record the rest; where CI is set, replay only.
+
+    \b
+    wiretape auto -- pytest tests/
+    """
+    in_ci = os.environ.get("CI", "").lower() not in ("", "0", "false")
+    _run("replay" if in_ci and not live else "auto", **options)
+
+
+@main.command(context_settings=_RUN)
+@with_options(
+    *_OPTIONS,
+    click.option(
+        "--only",
+        multiple=True,
+        metavar="RULE|PATH|AGE",
+        help="Record anew only what this rule applies to, this path (/v1/chat/*), or what is older"
+        " than this (older-than:90d); several: what fits one of them.",
+    ),
+)
+def refresh(**options: Any) -> None:
+    """Record anew what CMD asks for, or a part of it; replay the rest.
+
+    \b
+    wiretape refresh --only older-than:90d -- pytest tests/
+    wiretape refresh --only '/v1/embeddings' -- pytest tests/
+    """
+    _run("refresh", **options)
+
+
+@main.command()
+@click.option("--fast", is_flag=True, help="Do not wait between the words.")
+def demo(fast: bool) -> None:
+    """Show the whole round with no key and no network."""
+    from wiretape.demo.demo import run_demo
+
+    _guarded(lambda: run_demo(fast=fast))
+
+
+@main.command()
+@click.option("--port", type=_PORT, help="The proxy's port; default: the one serving now.")
+@click.option("--shell", type=click.Choice(["sh", "fish", "powershell"]), default="sh")
+@click.option("--replay/--no-replay", default=None, help="Also set dummy keys, as replay does.")
+def env(port: int | None, shell: str, replay: bool | None) -> None:
+    """Print the export lines a client needs to go through a proxy that is serving.
+
+    \b
+    wiretape replay --port 8899 &
+    eval "$(wiretape env)"
+    """
+    _guarded(lambda: _env(port, shell, replay))
+
+
+def _env(port: int | None, shell: str, replay: bool | None) -> int:
+    from wiretape.config.load import load
+    from wiretape.run.client_environment import changed, client_environment, export_lines
+    from wiretape.run.serving import Running, running
+    from wiretape.tls.authority import Authority, state_dir
+
+    serving = [proxy for proxy in running() if port in (None, proxy.port)]
+    config = load(None, os.environ)
+    if serving:
+        proxy = serving[0]
+    elif port or config.port:
+        proxy = Running("record", port or config.port, 0)
+    else:
+        raise WiretapeError(
+            "no wiretape is serving: start one with `wiretape replay --port 8899`, or name a port"
+            " with --port or `listen.port` in config.yaml"
+        )
+    dummy = proxy.mode == "replay" if replay is None else replay
+    authority = Authority.load_or_create(state_dir())
+    environment = client_environment(
+        os.environ,
+        proxy_url=f"http://127.0.0.1:{proxy.port}",
+        ca_cert=authority.cert_path,
+        bundle=authority.bundle(proxy.upstream_ca),
+        dummy_keys=config.providers.key_names if dummy else (),
+        hosts=config.providers.hosts,
+    )
+    if serving:
+        environment["WIRETAPE_BASE_URL"] = f"http://127.0.0.1:{proxy.base_url_port}"
+        environment["WIRETAPE_TOKEN"] = proxy.token
+    click.echo(export_lines(changed(os.environ, environment), shell), nl=False)
+    return 0
+
+
+def _run(mode: "Mode", **options: Any) -> None:
+    command: tuple[str, ...] = options.pop("command")
+    quiet: bool = options.pop("quiet")
+    verbose: bool = options.pop("verbose")
+    strict_ignored: bool = options.pop("strict_ignored")
+
+    def work() -> int:
+        from wiretape.report.console import View, log_to_stderr
+        from wiretape.report.report import Report
+        from wiretape.run.run import run
+
+        settings = _settings(mode, **options)
+        log_to_stderr(settings.config.redaction, verbose=verbose)
+        report = Report(mode, strict_ignored=strict_ignored)
+        # CMD shares the terminal, and would write into the lines of a live view.
+        view = View(report, quiet=quiet, live=not command)
+        try:
+            status = asyncio.run(run(settings, command, report))
+        except WiretapeError:
+            view.abandon()
+            raise
+        view.close()
+        return status
+
+    _guarded(work)
+
+
+def _settings(
+    mode: "Mode",
+    config_file: Path | None,
+    recordings: Path | None,
+    port: int | None,
+    base_url_port: int | None,
+    pace: Any,
+    session: str | None,
+    report: Path | None,
+    upstream_ca: tuple[Path, ...],
+    routes: dict[str, str],
+    record_mode: Any = None,
+    only: tuple[str, ...] = (),
+) -> "Settings":
+    from wiretape.config.load import load
+    from wiretape.run.proxies import Settings
+
+    config = load(config_file, os.environ)
+    return Settings(
+        mode=mode,
+        config=config,
+        recordings=recordings or config.recordings,
+        pace=pace or config.pace,
+        port=config.port if port is None else port,
+        base_url_port=config.base_url_port if base_url_port is None else base_url_port,
+        session=session,
+        record_mode=record_mode,
+        only=only,
+        report=report,
+        upstream_ca=upstream_ca,
+        routes=routes,
+    )
+
+
+def _guarded(work: Callable[[], int]) -> None:
+    """Run a command; what wiretape has to say of a fault is said without a traceback."""
+    try:
+        status = work()
+    except WiretapeError as error:
+        _fail(error)
+        sys.exit(USAGE)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(status)
+
+
+def _fail(error: WiretapeError) -> None:
+    for text in str(error).splitlines():
+        click.echo(f"wiretape: {text}", err=True)
+
+
+library.register(main, _guarded)
+rules.register(main, _guarded)
+maintenance.register(main, _guarded)
+scan.register(main, _guarded)

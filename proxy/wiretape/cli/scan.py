@@ -1,0 +1,346 @@
+"""The commands that look at files: `wiretape scan` and `wiretape redact`."""
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from wiretape import __version__
+from wiretape.core.errors import ConfigError, FormatError, StoreError
+from wiretape.library.files import Unreadable, files, name_of, replace
+
+from .options import CONFIG, as_json
+
+if TYPE_CHECKING:
+    from wiretape.config.load import Config
+    from wiretape.core.redaction.redactor import Redactor
+    from wiretape.core.redaction.rules import Finding
+    from wiretape.scanning.baseline import Allowed, Sorted
+    from wiretape.scanning.scan import Hit
+
+FOUND: Final = 1
+"""The exit status where there is something to do: a secret, or a file that is no recording."""
+
+REFUSED: Final = 4
+
+type Guarded = Callable[[Callable[[], int]], None]
+
+_PATHS: Final = click.argument(
+    "paths", nargs=-1, type=click.Path(path_type=Path), metavar="[PATH…]"
+)
+
+
+def register(group: click.Group, guarded: Guarded) -> None:
+    """Add the commands to `group`; `guarded` runs one and ends with its exit status."""
+
+    @group.command()
+    @_PATHS
+    @CONFIG
+    @as_json("Print the findings as JSON.")
+    @click.option(
+        "--sarif",
+        type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+        metavar="FILE",
+        help="Write the findings as SARIF 2.1.0, for code scanning; - is standard output.",
+    )
+    @click.option(
+        "--baseline",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help="Let the findings pass that this YAML file lists, each with its reason.",
+    )
+    @click.option(
+        "--write-baseline", is_flag=True, help="Write all findings to the --baseline file."
+    )
+    def scan(
+        paths: tuple[Path, ...],
+        config_file: Path | None,
+        as_json: bool,
+        sarif: Path | None,
+        baseline: Path | None,
+        write_baseline: bool,
+    ) -> None:
+        """Search files for secrets: recordings, vcrpy's, HAR, any text; default: recordings.
+
+        Exit status 1 if one is found, 0 if none.
+
+        \b
+        wiretape scan
+        wiretape scan tests/cassettes trace.har
+        """
+        if write_baseline and baseline is None:
+            raise click.UsageError("--write-baseline needs --baseline FILE, the file to write")
+        if as_json and sarif is not None and str(sarif) == "-":
+            raise click.UsageError("--json and --sarif - both write to standard output")
+        guarded(lambda: _scan(paths, config_file, as_json, sarif, baseline, write_baseline))
+
+    @group.command()
+    @_PATHS
+    @CONFIG
+    @click.option("-n", "--dry-run", is_flag=True, help="Only show what would be changed.")
+    def redact(paths: tuple[Path, ...], config_file: Path | None, dry_run: bool) -> None:
+        """Take secrets out of recordings in place, and prove that they still replay.
+
+        Exit status 0 if all are clean now, 1 if a file is no recording (or, with --dry-run, would
+        be changed), 4 if one was not rewritten since a secret would be left or it would not replay.
+
+        \b
+        wiretape redact --dry-run recordings
+        wiretape redact recordings
+        """
+        if not paths:
+            raise click.UsageError("name what to rewrite: wiretape redact recordings")
+        guarded(lambda: _redact(paths, config_file, dry_run=dry_run))
+
+
+def _say(text: str) -> None:
+    click.echo(f"wiretape: {text}", err=True)
+
+
+def _printable(text: str) -> str:
+    # A file's name may hold line ends, escape sequences, and bytes that are not UTF-8.
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+# ------------------------------------------------------------------ scan
+
+
+def _scan(
+    paths: tuple[Path, ...],
+    config_file: Path | None,
+    as_json: bool,
+    sarif: Path | None,
+    baseline: Path | None,
+    write_baseline: bool,
+) -> int:
+    from wiretape.config.load import load
+    from wiretape.core.redaction.redactor import Redactor
+    from wiretape.scanning import baseline as allowed
+    from wiretape.scanning import sarif as sarif_log
+
+    config = load(config_file, os.environ)
+    redactor = Redactor(config.redaction)
+    entries = _entries(baseline, write_baseline=write_baseline)
+    names: list[str] = []
+    hits: list[Hit] = []
+    chosen = paths or _default(config)
+    # The baseline itself quotes what it lets pass.
+    own = None if baseline is None else Path(os.path.abspath(baseline))
+    plain = not as_json and not write_baseline and str(sarif) != "-"
+    for name, found in _hits(chosen, redactor, own):
+        names.append(name)
+        hits += found
+        if plain:
+            for hit in allowed.sort(found, entries, ()).left:
+                click.echo(_printable(str(hit)))
+    if baseline is not None and write_baseline:
+        _write_text(baseline, allowed.dumps(hits, entries))
+        _say(
+            f"{baseline}: {_count(len(set(hits)), 'finding')} written;"
+            " give each entry a reason, without one it is a fault"
+        )
+        return 0
+    result = allowed.sort(hits, entries, names)
+    if as_json:
+        click.echo(json.dumps(_as_json(result, len(names)), indent=2))
+    if sarif is not None:
+        log = sarif_log.log(result.left, result.passed, __version__)
+        text = json.dumps(log, indent=2) + "\n"
+        click.echo(text, nl=False) if str(sarif) == "-" else _write_text(sarif, text)
+    for entry in result.unused:
+        _say(f"{baseline}:{entry.line}: nothing is found there any more; take the entry out")
+    _summary(result, len(names))
+    return FOUND if result.left else 0
+
+
+def _default(config: "Config") -> tuple[Path, ...]:
+    if not config.recordings.exists():
+        raise ConfigError(
+            f"{config.recordings}: no such folder, where {config.source} says that recordings are;"
+            " name what to scan: wiretape scan PATH…"
+        )
+    return (config.recordings,)
+
+
+def _entries(baseline: Path | None, *, write_baseline: bool) -> "tuple[Allowed, ...]":
+    from wiretape.scanning.baseline import read
+
+    if baseline is None or (write_baseline and not baseline.exists()):
+        return ()
+    try:
+        data = baseline.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"--baseline {baseline}: cannot be read: {error.strerror}") from None
+    return read(str(baseline), data, reasons=not write_baseline)
+
+
+def _hits(
+    paths: Iterable[Path], redactor: "Redactor", own: Path | None
+) -> "Iterator[tuple[str, list[Hit]]]":
+    """The name of each file, and what is found in it."""
+    from wiretape.scanning.scan import MAX_BYTES, search, unsearched
+
+    unreadable = Unreadable()
+    for path in files(paths, unreadable, lambda path: redactor.text(name_of(path))):
+        if own is not None and Path(os.path.abspath(path)) == own:
+            continue
+        name = name_of(path)
+        shown = redactor.text(name)
+        try:
+            with path.open("rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                data = b"" if size > MAX_BYTES else file.read(MAX_BYTES + 1)
+        except OSError as error:
+            yield shown, [unsearched(shown, f"cannot be read: {error.strerror}")]
+            continue
+        if size > MAX_BYTES or len(data) > MAX_BYTES:
+            reason = f"not searched, larger than {MAX_BYTES >> 20} MiB"
+            yield shown, [unsearched(shown, reason, "leave it out of what is scanned")]
+            continue
+        yield shown, list(search(name, data, redactor))
+    for folder, reason in unreadable.reasons:
+        shown = redactor.text(name_of(folder))
+        yield shown, [unsearched(shown, f"cannot be read: {reason}")]
+
+
+def _as_json(result: "Sorted", files: int) -> dict[str, Any]:
+    def row(hit: "Hit") -> dict[str, Any]:
+        names = ("file", "line", "rule", "where", "masked", "remedy", "fingerprint")
+        return {name: getattr(hit, name) for name in names}
+
+    return {
+        "wiretape_scan": 1,
+        "files": files,
+        "findings": [row(hit) for hit in result.left],
+        "allowed": [{**row(hit), "reason": reason} for hit, reason in result.passed],
+        "unused": [
+            {"line": entry.line, "file": entry.file, "rule": entry.rule} for entry in result.unused
+        ],
+    }
+
+
+def _summary(result: "Sorted", files: int) -> None:
+    passed = f" ({len(result.passed)} let pass by the baseline)" if result.passed else ""
+    if not result.left:
+        _say(f"{_count(files, 'file')}, no secret found{passed}")
+        return
+    where = len({hit.file for hit in result.left})
+    _say(
+        f"{_count(len(result.left), 'finding')}{passed} in {where} of {_count(files, 'file')}."
+        " Revoke what was ever pushed; `wiretape redact FILE` takes it out of recordings"
+    )
+
+
+# ------------------------------------------------------------------ redact
+
+
+def _redact(paths: tuple[Path, ...], config_file: Path | None, *, dry_run: bool) -> int:
+    from wiretape.config.load import load
+    from wiretape.core.redaction.redactor import Redactor
+
+    config = load(config_file, os.environ)
+    redactor = Redactor(config.redaction)
+    unreadable = Unreadable()
+    status = 0
+    total = changed = 0
+    named = set(paths)
+    for path in list(files(paths, unreadable, lambda path: redactor.text(name_of(path)))):
+        # In a folder that is named stand side files and others too.
+        if path not in named and path.suffix != ".json":
+            continue
+        total += 1
+        shown = _printable(redactor.text(name_of(path)))
+        try:
+            changes = _rewrite(path, redactor, config, dry_run=dry_run)
+        except _NotDone as error:
+            _say(f"{shown}: {redactor.text(str(error))}")
+            status = max(status, error.status)
+            continue
+        changed += bool(changes)
+        for change in changes:
+            click.echo(_printable(f"{shown}: {change.where}: {change.rule}"))
+    for folder, reason in unreadable.reasons:
+        _say(f"{redactor.text(name_of(folder))}: cannot be read: {reason}")
+        status = max(status, FOUND)
+    done = "would be rewritten" if dry_run else "rewritten"
+    proved = "; they answer the same requests as before" if changed and not dry_run else ""
+    _say(f"{changed} of {_count(total, 'recording')} {done}{proved}")
+    return max(status, FOUND) if dry_run and changed else status
+
+
+class _NotDone(Exception):
+    """A file was left as it is; `status` is what the command exits with."""
+
+    def __init__(self, text: str, status: int) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+def _rewrite(
+    path: Path, redactor: "Redactor", config: "Config", *, dry_run: bool
+) -> "tuple[Finding, ...]":
+    from wiretape.library.library import MAX_FILE_BYTES
+    from wiretape.scanning.redact_file import Refused, rewrite
+
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise _NotDone(f"larger than {MAX_FILE_BYTES >> 20} MiB, not read", FOUND)
+        found = rewrite(path.read_bytes(), redactor, config.matcher, _side_files(path))
+        if found is None:
+            return ()
+        if not dry_run:
+            for name, data in found.files.items():
+                replace(path.with_name(name), data)
+            replace(path, found.text.encode("utf-8"))
+            _drop(path, found.void)
+        return found.changes
+    except Refused as error:
+        leaks = [f"\n  {leak.where}: {leak.rule}; {leak.remedy}" for leak in error.leaks]
+        raise _NotDone(f"{error}{''.join(leaks)}", REFUSED) from None
+    except FormatError as error:
+        raise _NotDone(
+            f"{error}; only recordings of wiretape and of llama-stack can be rewritten", FOUND
+        ) from None
+    except OSError as error:
+        raise _NotDone(f"cannot be rewritten: {error.strerror}", REFUSED) from None
+
+
+def _side_files(recording: Path) -> Callable[[str], bytes]:
+    from wiretape.core.recording.text import SIDE_FILE_NAME, side_file_name
+
+    def read(name: str) -> bytes:
+        if not SIDE_FILE_NAME.fullmatch(name):
+            raise FormatError("a side file's name is 64 hex digits and .bin")
+        try:
+            data = recording.with_name(name).read_bytes()
+        except OSError as error:
+            raise FormatError(f"side file {name}: {error.strerror}") from None
+        if side_file_name(data) != name:
+            raise FormatError(f"side file {name}: its content is not what its name says")
+        return data
+
+    return read
+
+
+def _drop(recording: Path, names: frozenset[str]) -> None:
+    """Delete side files that no recording beside this one names."""
+    if not names:
+        return
+    others = [path.read_bytes() for path in recording.parent.glob("*.json")]
+    for name in names:
+        if not any(name.encode() in data for data in others):
+            recording.with_name(name).unlink(missing_ok=True)
+
+
+def _write_text(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be written: {error.strerror}") from error

@@ -1,0 +1,339 @@
+"""What a run goes by: config.yaml, read and turned into what the other modules take."""
+
+import fnmatch
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from wiretape.core.errors import ConfigError
+from wiretape.core.matching.matcher import Matcher
+from wiretape.core.matching.rule import Rule
+from wiretape.core.playback.faults import FaultRule
+from wiretape.core.playback.pace import Pace
+from wiretape.core.playback.player import Repeat
+from wiretape.core.playback.policy import OnMiss, RecordMode
+from wiretape.core.providers.registry import Provider, Providers
+from wiretape.core.redaction.placeholder import label
+from wiretape.core.redaction.redactor import (
+    KEEP_REQUEST_HEADERS,
+    KEEP_RESPONSE_HEADERS,
+    PATTERNS,
+    PLACEHOLDER,
+    SECRET_ENV,
+    SECRET_HEADERS,
+    SECRET_QUERY,
+    JsonRule,
+    Pattern,
+    RedactionRules,
+    is_strong,
+)
+from wiretape.core.text.located_yaml import MAX_BYTES, Fault, NotYaml, parse
+from wiretape.resources import shipped_config
+
+from .faults import faults as faults_of
+from .packs import id_names
+from .packs import providers as known_providers
+from .rule_entry import finder, linear
+from .rules import Wrong, place_of, rules
+from .schema import File, OtherHosts, check, near
+from .value_types import PROXY_EXPECTED, VARIABLES, is_proxy_url
+
+BUILT_IN: Final = "built-in defaults"
+
+# Without these nobody knows what a body is.
+_NEEDED_HEADERS: Final = frozenset(("content-encoding", "content-type"))
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What a run goes by. `recordings` is relative to the working directory, a port of 0 any free
+    one, and `source` names the file for messages.
+
+    `other_hosts` None: tunnelled by `record` and `auto`, refused by `replay`.
+    """
+
+    source: str
+    recordings: Path
+    port: int
+    base_url_port: int | None
+    pace: Pace
+    other_hosts: OtherHosts | None
+    record_errors: bool
+    repeat: Repeat
+    providers: Providers
+    matcher: Matcher
+    redaction: RedactionRules
+    text: bytes = field(default=b"", repr=False)
+    """The file's own bytes."""
+    notices: tuple[str, ...] = ()
+    """What to tell before a run: variables whose values are not looked for. They hold no value."""
+    removed_rules: tuple[Rule, ...] = ()
+    """Rules of packs that the file takes out."""
+    record_mode: RecordMode = "replace"
+    record_drain: bool = False
+    record_max_body: int = 64 << 20
+    """Bytes."""
+    host: str = "127.0.0.1"
+    """Where to listen."""
+    names: frozenset[str] = frozenset()
+    """What this machine is called by those who ask for base URLs."""
+    on_miss: OnMiss | None = None
+    """None: what the mode says."""
+    http2: bool = False
+    upstream_proxy: str | None = field(default=None, repr=False)
+    """http://[user:password@]host:port."""
+    faults: tuple[FaultRule, ...] = ()
+    """What is to go wrong with answers that are replayed."""
+
+
+def load(path: Path | None, environ: Mapping[str, str]) -> Config:
+    """Read a configuration file, or, without a path, the working directory's config.yaml or else
+    the defaults. `environ` gives the values of the variables that hold secrets.
+
+    Raises ConfigError with all that is wrong, a line each.
+    """
+    chosen = path or Path("config.yaml")
+    data = _read(chosen, missing_is_fine=path is None)
+    if data is None:
+        shipped = _read(shipped_config(), missing_is_fine=True)
+        return _config(BUILT_IN, shipped if shipped is not None else b"", environ)
+    return _config(str(chosen), data, environ, guessed=path is None)
+
+
+def _read(path: Path, *, missing_is_fine: bool) -> bytes | None:
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        if missing_is_fine:
+            return None
+        raise ConfigError(
+            f"{path}: no such file; name one that is there, or leave it away for the defaults"
+        ) from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(f"{path}: cannot be read: {reason}") from None
+
+
+def _config(
+    source: str, data: bytes, environ: Mapping[str, str], *, guessed: bool = False
+) -> Config:
+    try:
+        tree = parse(data)
+    except NotYaml as error:
+        raise ConfigError(f"{source}:{error.line}:{error.column}: not YAML: {error}") from None
+    file, faults = check(tree)
+    wrong: list[Wrong] = []
+    providers = _providers(file, wrong)
+    environ = {**_dotenv(file, wrong), **environ}
+    names = _secret_names(file, providers, environ)
+    redaction = _redaction(file, {name: environ[name] for name in names}, wrong)
+    in_effect, removed = rules(file, tree, source, providers, wrong)
+    matcher = _matcher(file, providers, in_effect, redaction, wrong)
+    on_demand = faults_of(
+        [entry.model_dump(exclude_defaults=True) for entry in file.faults],
+        lambda name, place: place_of(name, providers, place, wrong),
+        wrong,
+    )
+    upstream_proxy, proxy_notices = _upstream_proxy(file, environ, wrong)
+    faults += [Fault(tree.line(place), place, text) for place, text in wrong]
+    if faults:
+        faults.sort(key=lambda fault: fault.line)
+        lines = [f"{source}:{fault.line}: {fault}" for fault in faults]
+        if guessed and not _ours(tree.value):
+            lines.append(
+                f"{source}: if this is another program's file, name wiretape's with --config"
+            )
+        raise ConfigError(*lines)
+    return Config(
+        source=source,
+        recordings=Path(file.recordings),
+        port=file.listen.port,
+        base_url_port=file.listen.base_url_port,
+        pace=file.pace,
+        other_hosts=file.other_hosts,
+        record_errors=file.record.errors,
+        repeat=file.replay.repeat,
+        providers=providers,
+        matcher=matcher,
+        redaction=redaction,
+        text=data,
+        removed_rules=removed,
+        notices=(*_notices(file, environ), *proxy_notices),
+        record_mode=file.record.mode,
+        record_drain=file.record.drain,
+        record_max_body=file.record.max_body << 20,
+        host=file.listen.host,
+        names=frozenset(file.listen.names),
+        on_miss=file.on_miss,
+        http2=file.http2,
+        upstream_proxy=upstream_proxy,
+        faults=on_demand,
+    )
+
+
+def _ours(value: object) -> bool:
+    return isinstance(value, dict) and not value.keys().isdisjoint(File.model_fields)
+
+
+# ------------------------------------------------------------------ what the file means
+
+
+def _providers(file: File, wrong: list[Wrong]) -> Providers:
+    """The built-in providers with what the file adds to them, then the file's own."""
+    providers = {provider.name: provider for provider in known_providers()}
+    owner = {host: provider.name for provider in providers.values() for host in provider.hosts}
+    built_in = tuple(providers)
+    for name, entry in file.providers.items():
+        for index, host in enumerate(entry.hosts):
+            if owner.setdefault(host, name) != name:
+                text = f"{host} belongs to the provider {owner[host]}; a host has one provider"
+                wrong.append((("providers", name, "hosts", index), text))
+        known = providers.get(name, Provider(name, ()))
+        if not known.hosts and not entry.hosts:
+            text = (
+                f"{name} has no hosts of its own: give yours, such as localhost:8000"
+                if name in built_in
+                else f"a new provider needs hosts{near(name, built_in)}"
+            )
+            wrong.append((("providers", name), text))
+        errors = entry.errors or known.errors
+        providers[name] = Provider(
+            name,
+            _joined(known.hosts, entry.hosts),
+            _joined(known.key_env, entry.key_env),
+            errors,
+            known.ids if name in built_in else id_names(errors),
+        )
+    return Providers(providers.values())
+
+
+def _joined(known: Sequence[str], more: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*known, *more)))
+
+
+def _dotenv(file: File, wrong: list[Wrong]) -> dict[str, str]:
+    """The variables of the files that hold them; of two files' the first's. One that is not there
+    is fine: not everybody has it.
+    """
+    found: dict[str, str] = {}
+    for index, name in enumerate(file.redact.dotenv):
+        # Imported late: only who has such files needs it.
+        from dotenv.parser import parse_stream
+
+        try:
+            with Path(name).open(encoding="utf-8") as stream:
+                for binding in parse_stream(stream):
+                    if binding.error:
+                        text = f"{name}:{binding.original.line}: expected NAME=value"
+                        wrong.append((("redact", "dotenv", index), text))
+                    elif binding.key is not None and binding.value is not None:
+                        found.setdefault(binding.key, binding.value)
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+            wrong.append((("redact", "dotenv", index), f"{name}: cannot be read: {reason}"))
+    return found
+
+
+def _secret_names(file: File, providers: Providers, environ: Mapping[str, str]) -> list[str]:
+    """The variables whose values are secret: those that are named, then those named as keys are."""
+    patterns = _joined(file.redact.env, (*providers.key_names, *SECRET_ENV))
+    return list(
+        dict.fromkeys(
+            name
+            for pattern in patterns
+            for name in (
+                sorted(fnmatch.filter(environ, pattern)) if set("*?") & set(pattern) else [pattern]
+            )
+            if environ.get(name, "").strip()
+        )
+    )
+
+
+def _notices(file: File, environ: Mapping[str, str]) -> Iterator[str]:
+    for name in file.redact.env:
+        value = environ.get(name, "").strip()
+        if value and not is_strong(value) and not PLACEHOLDER.fullmatch(value):
+            yield (
+                f"redact.env: the value of {name} is too short or plain to be looked for: it would"
+                " be replaced where it is no secret; name its places under redact.json, query or"
+                " headers"
+            )
+
+
+def _upstream_proxy(
+    file: File, environ: Mapping[str, str], wrong: list[Wrong]
+) -> tuple[str | None, tuple[str, ...]]:
+    """The proxy to go through, its variables filled in, and what to tell of it."""
+    text = file.upstream_proxy
+    if text is None:
+        return None, ()
+    names = [one[1] or one[2] for one in VARIABLES.finditer(text)]
+    unset = [name for name in names if not environ.get(name, "").strip()]
+    if unset:
+        notice = f"upstream_proxy: {unset[0]} is not set, so providers are reached without a proxy"
+        return None, (notice,)
+    url = VARIABLES.sub(lambda one: environ[one[1] or one[2]].strip(), text)
+    if not is_proxy_url(url):
+        # The value is not shown: it may hold a password.
+        told = f"with {', '.join(names)} filled in it is no proxy: {PROXY_EXPECTED}"
+        wrong.append((("upstream_proxy",), told))
+    return url, ()
+
+
+def _redaction(file: File, values: Mapping[str, str], wrong: list[Wrong]) -> RedactionRules:
+    """What wiretape comes with and what the file adds; the environment's keys are secret."""
+    redact = file.redact
+    secret = SECRET_HEADERS.union(redact.headers)
+    for key, names, text in (
+        ("headers", redact.headers, "cannot be secret: a body is not readable without it"),
+        ("keep_request_headers", redact.keep_request_headers, "is secret and never kept"),
+        ("keep_response_headers", redact.keep_response_headers, "is secret and never kept"),
+    ):
+        refused = _NEEDED_HEADERS if key == "headers" else secret
+        wrong += [
+            (("redact", key, index), f"{name} {text}")
+            for index, name in enumerate(names)
+            if name in refused
+        ]
+    return RedactionRules(
+        # A header that is compared has to be in the recording.
+        KEEP_REQUEST_HEADERS.union(redact.keep_request_headers, file.match.headers) - secret,
+        KEEP_RESPONSE_HEADERS.union(redact.keep_response_headers) - secret,
+        secret,
+        SECRET_QUERY.union(redact.query),
+        tuple(
+            JsonRule(entry.name or _label(entry.path), finder(entry.path)) for entry in redact.json_
+        ),
+        PATTERNS + tuple(Pattern(entry.name, linear(entry.regex)) for entry in redact.patterns),
+        tuple((name, value.strip()) for name, value in values.items()),
+        redact.gate,
+        frozenset(redact.unsearched),
+    )
+
+
+def _label(path: str) -> str:
+    """What a placeholder says of a JSONPath: "$.user.Email" gives "user-email"."""
+    return "-".join(re.findall(r"[a-z][a-z0-9]*", path.lower())) or "json"
+
+
+def _matcher(
+    file: File,
+    providers: Providers,
+    rules: Sequence[Rule],
+    redaction: RedactionRules,
+    wrong: list[Wrong],
+) -> Matcher:
+    for index, name in enumerate(file.match.headers):
+        if name in redaction.secret_headers:
+            wrong.append((("match", "headers", index), f"{name} is secret and never compared"))
+    own = [
+        *(pattern.name for pattern in redaction.patterns),
+        *(rule.name for rule in redaction.json),
+    ]
+    distinct = {label(name) for name in own} - {label(pattern.name) for pattern in PATTERNS}
+    return Matcher(providers, file.match.headers, rules, redaction.secret_query, distinct)

@@ -1,0 +1,123 @@
+"""Provider packs: what wiretape knows of each provider, a YAML file in `packs/` each.
+
+    name: example            # also the first half of its rules' names
+    hosts: [api.example.com] # one place to a matcher; none: config.yaml gives them
+    key_env: [EXAMPLE_API_KEY]
+    errors: openai           # the shape of its error answers
+    like: [openai]           # whose rules are its too, under its own name
+    ids: [container]         # members that hold ids though their names do not say so
+    rules:                   # as in config.yaml: what changes from run to run and says nothing
+      - name: tool-call-ids
+        normalise: [{with: ids, at: ["$.messages[*].tool_call_id"]}]
+
+The pack `common` has rules alone, which are everybody's.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pkgutil import get_data
+from typing import Any, Final
+
+import yaml
+
+from wiretape.core.matching.rule import Rule
+from wiretape.core.providers.registry import ErrorShape, Provider
+
+from .rule_entry import rule
+
+_COMMON: Final = "common"
+NAMES: Final = (
+    *(_COMMON, "together", "openai", "anthropic", "google", "azure", "bedrock", "mistral", "groq"),
+    *("xai", "openrouter", "fireworks", "cerebras", "deepseek", "cohere", "ollama", "litellm"),
+    *("vllm", "llamacpp"),
+)
+"""The packs that come with wiretape."""
+
+# libyaml's reads ten times as fast; PyYAML may have been built without it.
+_Loader: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """One pack: a provider (None in `common`), and its rules as they are written."""
+
+    name: str
+    provider: Provider | None
+    like: tuple[str, ...]
+    rules: tuple[Mapping[str, Any], ...]
+
+
+@cache
+def packs() -> Mapping[str, Pack]:
+    """All packs that come with wiretape, by name."""
+    # The package's own data, read as its modules are: the same in every run.
+    texts = (get_data(__package__, f"packs/{name}.yaml") for name in NAMES)
+    return {pack.name: pack for pack in (_pack(yaml.load(text or b"", _Loader)) for text in texts)}
+
+
+def _pack(text: Mapping[str, Any]) -> Pack:
+    name = text["name"]
+    provider = Provider(
+        name,
+        tuple(text.get("hosts", ())),
+        tuple(text.get("key_env", ())),
+        text.get("errors", "openai"),
+        tuple(text.get("ids", ())),
+    )
+    return Pack(
+        name,
+        None if name == _COMMON else provider,
+        tuple(text.get("like", ())),
+        tuple(text.get("rules", ())),
+    )
+
+
+@cache
+def providers() -> tuple[Provider, ...]:
+    """The providers that wiretape knows; one without hosts is there for config.yaml to give it
+    some.
+    """
+    known = packs()
+    return tuple(
+        Provider(
+            provider.name,
+            provider.hosts,
+            provider.key_env,
+            provider.errors,
+            tuple(
+                dict.fromkeys(
+                    (*provider.ids, *(name for one in pack.like for name in _ids(known[one])))
+                )
+            ),
+        )
+        for pack in known.values()
+        if (provider := pack.provider) is not None
+    )
+
+
+def _ids(pack: Pack) -> tuple[str, ...]:
+    return pack.provider.ids if pack.provider else ()
+
+
+def id_names(errors: ErrorShape) -> tuple[str, ...]:
+    """The members that hold ids at a provider of the user's own that speaks as this one does."""
+    return next((one.ids for one in providers() if one.name == errors), ())
+
+
+def rules(of: Iterable[Provider]) -> Iterator[Rule]:
+    """The rules of packs: everybody's, then each provider's. One that no pack is named for has
+    those of the provider in whose shape its errors are.
+    """
+    known = packs()
+    yield from _rules(known[_COMMON], None, _COMMON)
+    for provider in of:
+        pack = known.get(provider.name) or known[provider.errors]
+        for one in (pack, *(known[name] for name in pack.like)):
+            yield from _rules(one, provider.name, provider.name)
+
+
+def _rules(pack: Pack, provider: str | None, prefix: str) -> Iterator[Rule]:
+    for entry in pack.rules:
+        name = f"{prefix}/{entry['name']}"
+        yield rule(entry, name, provider=provider, own=False, origin=f"pack {pack.name}")

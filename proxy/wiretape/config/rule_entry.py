@@ -1,0 +1,152 @@
+"""Rules as they are written, in config.yaml and in provider packs, into rules that take effect."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from fnmatch import fnmatchcase
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+from wiretape.core.matching.body import plain_numbers
+from wiretape.core.matching.normalise import Normaliser, at
+from wiretape.core.matching.rule import Condition, Rule
+from wiretape.core.text.exact_json import Json
+from wiretape.core.text.jsonpath import Finder, compiled
+
+if TYPE_CHECKING:
+    from jsonpath import JSONPathEnvironment
+
+    from wiretape.core.text.regex import Linear
+
+MEMBERS: Final = (
+    *("on", "ignore", "only", "ignore_query", "ignore_headers", "normalise", "null_is_absent"),
+)
+"""The keys of a rule that say what it does."""
+
+
+def rule(
+    entry: Mapping[str, Any],
+    name: str | None = None,
+    *,
+    provider: str | None = None,
+    own: bool = True,
+    origin: str = "",
+) -> Rule:
+    """The rule that an entry says, which has been checked; `name` and `provider` go before what the
+    entry says of them.
+    """
+    when: Mapping[str, Any] = entry.get("when") or {}
+    nulls = entry.get("null_is_absent", False)
+    on = entry.get("on")
+    return Rule(
+        name or entry["name"],
+        provider or when.get("provider"),
+        when.get("method"),
+        when.get("path"),
+        _finders(entry.get("ignore", ())),
+        frozenset(entry.get("ignore_query", ())),
+        frozenset(entry.get("ignore_headers", ())),
+        host=when.get("host"),
+        body=condition(when["body"]) if when.get("body") is not None else None,
+        on=frozenset(on) if on is not None else None,
+        only=_finders(entry.get("only", ())),
+        null_is_absent=None if nulls is False else () if nulls is True else _finders(nulls),
+        normalise=tuple(map(normaliser, entry.get("normalise", ()))),
+        own=own,
+        origin=origin,
+        text={key: entry[key] for key in ("when", *MEMBERS) if entry.get(key) not in _NOTHING},
+    )
+
+
+_NOTHING: Final[tuple[Any, ...]] = (None, [], {}, (), False)
+
+
+def normaliser(entry: str | Mapping[str, Any]) -> Normaliser:
+    """One item of `normalise`, which has been checked."""
+    if isinstance(entry, str):
+        return Normaliser(entry)  # type: ignore[arg-type]  # checked: one of the names
+    places = _finders(entry.get("at", ()))
+    if "with" in entry:
+        return Normaliser(entry["with"], places)
+    if "regex" in entry:
+        return Normaliser("regex", places, linear(entry["regex"]), entry["replace"])
+    if "round" in entry:
+        return Normaliser("round", places, digits=entry["round"])
+    return Normaliser("sorted", _finders(entry["sorted"]))
+
+
+def condition(said: str | Mapping[str, Any]) -> Condition:
+    """What `when.body` says: a JSONPath that must find something, or JSONPaths each of which must
+    find one of its values (texts may be globs).
+    """
+    if isinstance(said, str):
+        found = finder(said)
+        return lambda body: any(True for _ in found(body))
+    tests = [
+        (finder(path), [_equal(one) for one in (value if isinstance(value, list) else [value])])
+        for path, value in said.items()
+    ]
+
+    def holds(body: Json) -> bool:
+        return all(
+            any(test(at(body, tuple(place))) for place in find(body) for test in values)
+            for find, values in tests
+        )
+
+    return holds
+
+
+def _equal(wanted: Any) -> Callable[[Json], bool]:
+    if isinstance(wanted, str):
+        return lambda value: isinstance(value, str) and fnmatchcase(value, wanted)
+    plain = plain_numbers(wanted)
+    return lambda value: type(value) is type(plain) and value == plain
+
+
+def _finders(paths: Iterable[str]) -> tuple[Finder, ...]:
+    return tuple(finder(path) for path in paths)
+
+
+@cache
+def linear(text: str) -> "Linear":
+    """A regular expression as what finds it in linear time; ValueError where it cannot be."""
+    # Imported late: only who has patterns of his own needs it.
+    from wiretape.core.text.regex import Linear
+
+    return Linear(text)
+
+
+@cache
+def _environment() -> "JSONPathEnvironment":
+    # Imported late: it takes a third of the time that all other imports here take.
+    from jsonpath import JSONPathEnvironment
+
+    environment = JSONPathEnvironment(strict=True)
+    # Deeper than a body that is JSON to us (jsontext.MAX_DEPTH).
+    environment.max_recursion_depth = 1000
+    return environment
+
+
+@cache
+def finder(path: str) -> Finder:
+    """A JSONPath (RFC 9535) as what finds its places in a value; ValueError where it is none."""
+    return compiled(path) or _full(path)
+
+
+def _full(path: str) -> Finder:
+    from jsonpath import JSONPathError
+
+    try:
+        query = _environment().compile(path)
+    except JSONPathError as error:
+        index = error.token.index if error.token else -1
+        where = f" at position {index}" if index >= 0 else " at the end"
+        reason = re.sub(r"( token)? ('.*'|\".*\")", r"\1", str(error.args[0]), flags=re.DOTALL)
+        raise ValueError(f"not a JSONPath (RFC 9535): {reason}{where}") from None
+
+    def find(value: Any) -> Iterable[tuple[str | int, ...]]:
+        # The library reads a string as JSON.
+        if not isinstance(value, dict | list):
+            return ()
+        return (match.parts for match in query.finditer(value))
+
+    return find

@@ -1,0 +1,103 @@
+"""All rules of matching that a run goes by: those of config.yaml, then those of the packs."""
+
+from collections.abc import Iterable, Sequence
+
+from wiretape.core.matching.rule import Rule
+from wiretape.core.providers.registry import Providers
+from wiretape.core.text.located_yaml import Place, Tree
+
+from .packs import rules as pack_rules
+from .rule_entry import rule
+from .schema import File, RuleEntry, near
+
+type Wrong = tuple[Place, str]
+"""A place of the file, and what is wrong with its value beside the others."""
+
+
+def rules(
+    file: File, tree: Tree, source: str, providers: Providers, wrong: list[Wrong]
+) -> tuple[tuple[Rule, ...], tuple[Rule, ...]]:
+    """The rules in effect, and those of packs that the file takes out; what is wrong goes to
+    `wrong`.
+    """
+    built_in = tuple(pack_rules(providers.all))
+    names = [one.name for one in built_in]
+    for index, name in enumerate(file.match.without):
+        if name not in names:
+            text = (
+                f"no built-in rule is called {name}{near(name, names)}; wiretape rules lists them"
+            )
+            wrong.append((("match", "without", index), text))
+    without = set(file.match.without)
+    kept = [one for one in built_in if one.name not in without]
+    _conflicts(file.match.rules, tree, [one.name for one in kept], wrong)
+    own = [
+        _own(entry, ("match", "rules", index), tree, source, providers, wrong)
+        for index, entry in enumerate(file.match.rules)
+    ]
+    return (*own, *kept), tuple(one for one in built_in if one.name in without)
+
+
+def _own(
+    entry: RuleEntry,
+    place: Place,
+    tree: Tree,
+    source: str,
+    providers: Providers,
+    wrong: list[Wrong],
+) -> Rule:
+    when = entry.when.provider
+    provider = when and place_of(when, providers, (*place, "when", "provider"), wrong)
+    written = entry.model_dump(exclude_defaults=True)
+    return rule(written, provider=provider, origin=f"{source}:{tree.line(place)}")
+
+
+def place_of(name: str, providers: Providers, place: Place, wrong: list[Wrong]) -> str:
+    """What a matcher calls a provider that a rule names, by itself or by a host."""
+    if any(provider.name == name for provider in providers.all):
+        return name
+    host, _, port = name.partition(":")
+    number = int(port) if port.isdecimal() else None
+    if providers.find(host, number) is None:
+        names = [provider.name for provider in providers.all]
+        text = f"unknown provider, expected a host or one of: {', '.join(names)}{near(name, names)}"
+        wrong.append((place, text))
+    return providers.place(host, number)
+
+
+def _conflicts(
+    entries: Sequence[RuleEntry], tree: Tree, built_in: Iterable[str], wrong: list[Wrong]
+) -> None:
+    """Rules that cannot stand beside one another."""
+    named: dict[str, str] = dict.fromkeys(built_in, "")
+    for index, entry in enumerate(entries):
+        place: Place = ("match", "rules", index)
+        line = f"line {tree.line(place)}"
+        if entry.name in named:
+            other = named[entry.name]
+            text = (
+                f"{entry.name} is the rule in {other} too; a name is one rule's"
+                if other
+                else f"{entry.name} is a built-in rule; take that out with match.without"
+            )
+            wrong.append(((*place, "name"), text))
+        named.setdefault(entry.name, line)
+        for earlier, one in enumerate(entries[:index]):
+            first = f"{one.name} (line {tree.line(('match', 'rules', earlier))})"
+            wrong += [((*place, key), text) for key, text in _between(entry, one, first)]
+
+
+def _between(entry: RuleEntry, earlier: RuleEntry, first: str) -> list[tuple[str, str]]:
+    if entry.when != earlier.when:
+        return []
+    found = [
+        (key, f"{first} says {key} for the same requests; put both into one rule")
+        for key in ("on", "only")
+        if getattr(entry, key) and getattr(earlier, key)
+    ]
+    for key, other in (("only", "ignore"), ("ignore", "only")):
+        both = [path for path in getattr(entry, key) if path in getattr(earlier, other)]
+        if both:
+            text = f"{first} has {both[0]} in {other} for the same requests; keep one"
+            found.append((key, text))
+    return found

@@ -1,0 +1,301 @@
+"""config.yaml as it is written: every key with its default, and what is wrong with a file.
+
+All faults of a file are told at once, a line each:
+
+    config.yaml:12: redact.patterns[0].regex: not a regular expression: missing ) at position 3
+    config.yaml:3: matching: unknown key, expected one of: listen, match, … (did you mean "match"?)
+
+A message shows a value only where it could be no secret. Only this module and
+`value_types.py` import pydantic.
+"""
+
+import difflib
+from collections.abc import Iterable
+from typing import Annotated, Any, Final, Literal, Self, get_args
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationError,
+    model_validator,
+)
+
+from wiretape.core.matching.rule import Part
+from wiretape.core.playback.pace import Pace
+from wiretape.core.playback.player import Repeat
+from wiretape.core.playback.policy import OnMiss, RecordMode
+from wiretape.core.providers.registry import ErrorShape
+from wiretape.core.redaction.rules import Gate
+from wiretape.core.text.located_yaml import Fault, Place, Tree
+
+from .faults import fault as on_demand
+from .rule_entry import MEMBERS
+from .rule_entry import finder as finder
+from .rule_entry import linear as linear
+from .value_types import (
+    Address,
+    AnyHeader,
+    Coding,
+    FilePath,
+    Header,
+    Host,
+    HostGlob,
+    JsonPath,
+    KeptHeader,
+    Label,
+    Method,
+    MiB,
+    Named,
+    Parameter,
+    Port,
+    Regex,
+    UrlPath,
+    Variable,
+    VariablePattern,
+    as_body,
+    as_gate,
+    as_normaliser,
+    as_on_miss,
+    as_pace,
+    as_places,
+    as_upstream_proxy,
+    got,
+    kind_of,
+    text_like,
+)
+
+type OtherHosts = Literal["tunnel", "refuse"]
+
+VERSION: Final = 1
+
+
+def check(tree: Tree) -> tuple["File", list[Fault]]:
+    """The file that a document is, and what is wrong with it; with faults the defaults."""
+    value, faults = tree.value, list(tree.faults)
+    version = value.get("version", VERSION) if isinstance(value, dict) else VERSION
+    if type(version) is int and version != VERSION:
+        # Nothing else can be judged: what a key means may have changed.
+        text = f"unknown version {version}, this wiretape knows {VERSION}"
+        return File(), [Fault(tree.line(("version",)), ("version",), text)]
+    told = {(fault.line, fault.place) for fault in faults}
+    try:
+        file = File.model_validate(value)
+    except ValidationError as error:
+        found = [_fault(tree, detail) for detail in error.errors(include_url=False)]
+        return File(), faults + [fault for fault in found if (fault.line, fault.place) not in told]
+    return file, faults
+
+
+def near(text: str, names: Iterable[str]) -> str:
+    """A hint at the name that was probably meant: ' (did you mean "match"?)', or nothing."""
+    found = difflib.get_close_matches(text.lower(), list(names), 1)
+    return f' (did you mean "{found[0]}"?)' if found else ""
+
+
+# ------------------------------------------------------------------ the keys
+
+
+class Section(BaseModel):
+    """A mapping of the file; a key without a value has its default."""
+
+    # Validators are built for `File` alone, when there is a file: each takes time at every start.
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_empty(cls, value: Any) -> Any:
+        if value is None:
+            return {}
+        if isinstance(value, dict):
+            return {key: item for key, item in value.items() if item is not None}
+        return value
+
+
+class Listen(Section):
+    host: Address = "127.0.0.1"
+    names: list[Host] = []
+    port: Port = 0
+    base_url_port: Port | None = None
+
+    @model_validator(mode="after")
+    def _two_ports(self) -> Self:
+        if self.port and self.port == self.base_url_port:
+            raise ValueError("expected two different ports")
+        return self
+
+
+class Record(Section):
+    errors: bool = False
+    mode: RecordMode = "replace"
+    max_body: MiB = 64
+    drain: bool = False
+
+
+class Replay(Section):
+    repeat: Repeat = "last"
+
+
+class ProviderEntry(Section):
+    hosts: list[Host] = []
+    key_env: list[Variable] = []
+    errors: ErrorShape | None = None
+
+
+class When(Section):
+    provider: Named | None = None
+    method: Method | None = None
+    host: HostGlob | None = None
+    path: UrlPath | None = None
+    body: Annotated[str | dict[str, Any] | None, PlainValidator(as_body)] = None
+
+
+class RuleEntry(Section):
+    name: Named
+    when: When = When.model_construct()
+    on: list[Part] | None = None
+    ignore: list[JsonPath] = []
+    only: list[JsonPath] = []
+    ignore_query: list[Parameter] = []
+    ignore_headers: list[AnyHeader] = []
+    normalise: list[Annotated[str | dict[str, Any], PlainValidator(as_normaliser)]] = []
+    null_is_absent: Annotated[bool | list[str], PlainValidator(as_places)] = False
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if self.on is None and not any(getattr(self, name) for name in MEMBERS):
+            raise ValueError(f"says nothing: give one of {', '.join(MEMBERS)}")
+        both = [path for path in self.only if path in self.ignore]
+        if both:
+            raise ValueError(f"{both[0]} is both in only and in ignore; keep one")
+        return self
+
+
+class Match(Section):
+    headers: list[AnyHeader] = ["anthropic-version", "anthropic-beta", "openai-beta"]
+    without: list[Named] = []
+    rules: list[RuleEntry] = []
+
+
+class FaultEntry(Section):
+    name: Named
+    when: When = When.model_construct()
+    status: int | None = None
+    delay: float | None = None
+    cut: int | None = None
+    reset: int | None = None
+    stall: int | None = None
+    malformed: int | None = None
+    rate_limit: float | None = None
+    probability: float = 1.0
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _goes_wrong_somehow(self) -> Self:
+        on_demand(self.model_dump())
+        return self
+
+
+class JsonEntry(Section):
+    """A path alone is short for a mapping with that path, and gives the name then."""
+
+    path: JsonPath
+    name: Label | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _path_alone(cls, value: Any) -> Any:
+        return {"path": value} if isinstance(value, str) else value
+
+
+class PatternEntry(Section):
+    name: Label
+    regex: Regex
+
+
+class Redact(Section):
+    headers: list[Header] = []
+    query: list[Parameter] = []
+    env: list[VariablePattern] = []
+    dotenv: list[FilePath] = []
+    json_: list[JsonEntry] = Field(default=[], alias="json")
+    patterns: list[PatternEntry] = []
+    keep_request_headers: list[KeptHeader] = []
+    keep_response_headers: list[KeptHeader] = []
+    gate: Annotated[Gate, PlainValidator(as_gate)] = "refuse"
+    unsearched: list[Coding] = []
+
+
+class File(Section):
+    """The whole file."""
+
+    version: int = VERSION
+    recordings: Annotated[
+        str, text_like(r"[^~\0][^\0]*", "a folder, absolute or below the working directory (no ~)")
+    ] = "recordings"
+    pace: Annotated[Pace, PlainValidator(as_pace)] = Pace()
+    other_hosts: OtherHosts | None = None
+    on_miss: Annotated[OnMiss | None, PlainValidator(as_on_miss)] = None
+    http2: bool = False
+    upstream_proxy: Annotated[str, AfterValidator(as_upstream_proxy)] | None = None
+    listen: Listen = Listen.model_construct()
+    record: Record = Record.model_construct()
+    replay: Replay = Replay.model_construct()
+    providers: dict[Label, ProviderEntry] = {}
+    match: Match = Match.model_construct()
+    redact: Redact = Redact.model_construct()
+    faults: list[FaultEntry] = []
+
+
+# ------------------------------------------------------------------ what is wrong
+
+
+def _fault(tree: Tree, detail: Any) -> Fault:
+    """What pydantic found wrong, in our words."""
+    kind, value = detail["type"], detail["input"]
+    place: Place = tuple(step for step in detail["loc"] if step != "[key]")
+    if kind == "missing":
+        return Fault(tree.line(place), place, "missing, it has no default")
+    if kind == "extra_forbidden":
+        names = sorted(
+            field.alias or name for name, field in _model(place[:-1]).model_fields.items()
+        )
+        text = f"unknown key, expected one of: {', '.join(names)}{near(str(place[-1]), names)}"
+    elif kind == "literal_error":
+        text = f"expected {detail['ctx']['expected'].replace(chr(39), '')}, got {got(value)}"
+    elif kind == "value_error":
+        text = str(detail["ctx"]["error"])
+    elif kind in _EXPECTED:
+        text = f"expected {_EXPECTED[kind]}, got {kind_of(value)}"
+        if kind == "string_type" and isinstance(value, bool | int | float):
+            text += "; put it in quotes"
+    else:
+        text = detail["msg"]
+    place = tree.nearest(place)
+    return Fault(tree.line(place), place, text)
+
+
+_EXPECTED: Final = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "list_type": "a list, in brackets or with a dash before each item",
+    "dict_type": "keys with values",
+    "model_type": "keys with values",
+}
+
+
+def _model(place: Place) -> type[BaseModel]:
+    """The model of the mapping at a place."""
+    here: Any = File
+    for step in place:
+        if isinstance(here, type) and issubclass(here, BaseModel):
+            fields = here.model_fields.items()
+            here = next(field.annotation for name, field in fields if step in (name, field.alias))
+        else:
+            here = get_args(here)[-1]  # list[RuleEntry], dict[Label, ProviderEntry]
+    return here  # type: ignore[no-any-return]  # the type of a field, read at run time

@@ -1,0 +1,331 @@
+"""What the values of config.yaml may be: types that pydantic checks, each with its own message.
+
+A message shows a value only where it could be no secret.
+"""
+
+import re
+import string
+import warnings
+from collections.abc import Callable
+from ipaddress import ip_address
+from typing import Annotated, Any, Final, cast
+
+from pydantic import AfterValidator
+
+from wiretape.core.matching.normalise import NAMED
+from wiretape.core.playback.pace import Pace
+from wiretape.core.playback.policy import OnMiss
+from wiretape.core.redaction.rules import LARGE, Gate
+
+from .rule_entry import finder, linear
+
+
+def text_like(regex: str, expected: str, change: Callable[[str], str] = str) -> AfterValidator:
+    """What checks that all of a text fits."""
+    allowed = re.compile(regex)
+
+    def fits(text: str) -> str:
+        if not allowed.fullmatch(text):
+            raise ValueError(f"expected {expected}")
+        return change(text)
+
+    return AfterValidator(fits)
+
+
+def as_host(text: str) -> str:
+    """A host or host:port; an asterisk stands for any text of its first labels."""
+    host = text.lower()
+    found = _HOST.fullmatch(host)
+    if not found or len(found["name"]) > 253:
+        raise ValueError(
+            "expected a host such as api.example.com, localhost:8443 or *.example.com,"
+            " without scheme and path"
+        )
+    if found["port"] and not 1 <= int(found["port"]) <= 65535:
+        raise ValueError("expected a port from 1 to 65535 after the host's colon")
+    return host
+
+
+# A pattern's last label is written out, so that it cannot be all hosts there are.
+_HOST: Final = re.compile(
+    r"(?P<name>(?:[a-z0-9_*](?:[a-z0-9_*-]*[a-z0-9_*])?\.)*[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?)"
+    r"(?::(?P<port>[0-9]{1,9}))?"
+)
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        raise ValueError(
+            "expected an IP address of this machine: 127.0.0.1 or ::1 for itself alone, 0.0.0.0 for"
+            " whoever reaches it"
+        ) from None
+
+
+def _mebibytes(number: int) -> int:
+    if not 1 <= number <= 1024:
+        raise ValueError("expected a number of MiB from 1 to 1024")
+    return number
+
+
+def _port(port: int) -> int:
+    if not 0 <= port <= 65535:
+        raise ValueError(f"expected a port from 1 to 65535, or 0 for any free one, got {port}")
+    return port
+
+
+def as_gate(value: Any) -> Gate:
+    """What `redact.gate` may be."""
+    if value in ("refuse", "warn"):
+        return cast(Gate, value)
+    if value is False or value == "off":
+        raise ValueError(
+            "cannot be off, since secrets would be written unseen: warn writes what still holds one"
+            " and says so"
+        )
+    raise ValueError(f"expected refuse or warn, got {got(value)}")
+
+
+def as_pace(value: Any) -> Pace:
+    """What `pace` may be."""
+    if isinstance(value, str):
+        return Pace.parse(value)
+    raise ValueError(
+        "expected instant, recorded, a factor such as 2x or a speed such as ttft=0.4,tps=60,"
+        f" got {got(value)}"
+    )
+
+
+def as_on_miss(value: Any) -> OnMiss:
+    """What `on_miss` may be."""
+    if value in ("fail", "record"):
+        return OnMiss(value)
+    expected = "expected fail, record, or passthrough with the hosts that may be reached"
+    if value == "passthrough":
+        raise ValueError(f"{expected}: {{passthrough: [api.example.com]}}")
+    if not isinstance(value, dict) or value.keys() != {"passthrough"}:
+        raise ValueError(f"{expected}, got {got(value)}")
+    hosts = value["passthrough"]
+    if not isinstance(hosts, list) or not hosts or not all(isinstance(one, str) for one in hosts):
+        raise ValueError("passthrough: expected a list of hosts, such as [api.example.com]")
+    return OnMiss("passthrough", tuple(dict.fromkeys(as_host(host) for host in hosts)))
+
+
+VARIABLES: Final = re.compile(r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))")
+"""References to environment variables: $NAME, ${NAME}."""
+
+PROXY_EXPECTED: Final = (
+    "expected http://host:port, with user:password@ before the host perhaps, or an environment"
+    " variable that holds it, such as $CORPORATE_PROXY"
+)
+_PROXY_URL: Final = re.compile(r"http://(?:[^\s/@]+@)?(?P<host>[^\s/@]+:[0-9]{1,5})/?")
+
+
+def is_proxy_url(text: str) -> bool:
+    """Whether a text is http://[user:password@]host:port."""
+    found = _PROXY_URL.fullmatch(text)
+    try:
+        return found is not None and bool(as_host(found["host"]))
+    except ValueError:
+        return False
+
+
+def as_upstream_proxy(text: str) -> str:
+    """What `upstream_proxy` may be."""
+    # What a variable stands for is known only where the file is used: any fits here.
+    bare = VARIABLES.fullmatch(text)
+    if not bare and not is_proxy_url(VARIABLES.sub("1", text)):
+        raise ValueError(PROXY_EXPECTED)
+    return text
+
+
+def as_regex(text: str) -> str:
+    """A regular expression that takes linear time and matches no empty text."""
+    try:
+        with warnings.catch_warnings():
+            # "Possible nested set": what will mean another thing in another Python.
+            warnings.simplefilter("error")
+            regex = re.compile(text)
+    except re.error as error:
+        # Python quotes names of groups, and what is meant as one.
+        reason = re.sub(r" '[^']*'", "", error.msg)
+        at = "" if error.pos is None else f" at position {error.pos}"
+        raise ValueError(f"not a regular expression: {reason}{at}") from None
+    except (FutureWarning, DeprecationWarning, OverflowError, RecursionError) as error:
+        raise ValueError(f"not a regular expression to rely on: {error}") from None
+    # One character at a time: on long texts some expressions take forever.
+    if any((match := regex.search(probe)) and not match[0] for probe in ("", *string.printable)):
+        raise ValueError("matches the empty text: ask for at least one character")
+    try:
+        linear(text)
+    except ValueError as error:
+        raise ValueError(
+            f"not a regular expression of RE2, which bounds its time: {error}; RE2 has no"
+            " look-around and no backreferences"
+        ) from None
+    return text
+
+
+def _secret_regex(text: str) -> str:
+    as_regex(text)
+    standing = next((one for one in _PLACEHOLDERS if re.search(text, one)), None)
+    if standing:
+        raise ValueError(
+            f"matches wiretape's own placeholders, such as {standing}: ask for more of what the"
+            " secret looks like"
+        )
+    return text
+
+
+_PLACEHOLDERS: Final = ("REDACTED-authorization", "REDACTED-x-api-key-0a1b2c3d")
+
+
+def as_json_path(path: str) -> str:
+    """A JSONPath below the body."""
+    if not path.startswith("$") or not path.strip("$ "):
+        raise ValueError("expected a JSONPath below the body, such as $.messages[0].id or $..id")
+    finder(path)
+    return path
+
+
+def as_body(value: Any) -> str | dict[str, Any]:
+    """What `when.body` may say: a JSONPath, or JSONPaths with the values they must find."""
+    if isinstance(value, str):
+        return as_json_path(value)
+    if not isinstance(value, dict) or not value:
+        raise ValueError(
+            "expected a JSONPath that must find something, or JSONPaths with what they must find:"
+            f' {{"$.model": "gpt-*"}}, got {got(value)}'
+        )
+    for path, wanted in value.items():
+        as_json_path(path)
+        if any(isinstance(one, dict | list) for one in _listed(wanted)) or wanted == []:
+            raise ValueError("expected a value, a text with * for any text, or a list of them")
+    return value
+
+
+_NORMALISERS: Final = (
+    f"expected one of {', '.join(NAMED)}, or {{with: …, at: […]}}, {{regex: …, replace: …}},"
+    " {round: 2, at: […]}, {sorted: […]}"
+)
+
+
+def as_normaliser(value: Any) -> str | dict[str, Any]:
+    """One item of `normalise`."""
+    if isinstance(value, str) and value in NAMED:
+        return value
+    if not isinstance(value, dict):
+        raise ValueError(f"{_NORMALISERS}, got {got(value)}")
+    keys = set(value) - {"at"}
+    checked = dict(value)
+    if "at" in value:
+        checked["at"] = _paths("at", value["at"])
+    if keys == {"with"} and isinstance(value["with"], str) and value["with"] in NAMED:
+        return checked
+    if keys == {"regex", "replace"} and isinstance(value["regex"], str):
+        if not isinstance(value["replace"], str):
+            raise ValueError(f"replace: expected text, got {kind_of(value['replace'])}")
+        as_regex(value["regex"])
+        return checked
+    if keys == {"round"}:
+        if type(value["round"]) is not int or not 0 <= value["round"] <= 15:
+            raise ValueError("round: expected a number of decimal places from 0 to 15")
+        return checked
+    if set(value) == {"sorted"}:
+        return {"sorted": _paths("sorted", value["sorted"])}
+    raise ValueError(_NORMALISERS)
+
+
+def as_places(value: Any) -> bool | list[str]:
+    """What `null_is_absent` may say: true for everywhere, or JSONPaths."""
+    return value if isinstance(value, bool) else _paths("", value)
+
+
+def _paths(key: str, value: Any) -> list[str]:
+    start = f"{key}: " if key else ""
+    if not isinstance(value, list) or not value or not all(isinstance(one, str) for one in value):
+        expected = (
+            "expected a list of JSONPaths" if key else "expected true, or JSONPaths in a list"
+        )
+        raise ValueError(f"{start}{expected}, such as [$.metadata.id], got {kind_of(value)}")
+    return [as_json_path(path) for path in value]
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+_TOKEN: Final = r"[A-Za-z0-9!#$%&'+.^_`|~-]+"  # RFC 9110, section 5.6.2, without the asterisk
+Header = Annotated[str, text_like(_TOKEN, "a header's name alone", str.lower)]
+KeptHeader = Annotated[
+    str,
+    text_like(rf"{_TOKEN}\*?", "a header's name, or how names begin and an asterisk", str.lower),
+]
+AnyHeader = Annotated[
+    str,
+    text_like(
+        rf"{_TOKEN}\*?|\*", "a header's name, how names begin and an asterisk, or *", str.lower
+    ),
+]
+Parameter = Annotated[str, text_like(r"[^\s=&?#]+", "a query parameter's name alone", str.lower)]
+Variable = Annotated[
+    str,
+    text_like(r"[A-Za-z_][A-Za-z0-9_]*", "the name of an environment variable, not its value"),
+]
+VariablePattern = Annotated[
+    str,
+    text_like(
+        r"[A-Za-z_*?][A-Za-z0-9_*?]*",
+        "the name of an environment variable, not its value; * stands for any text",
+    ),
+]
+Coding = Annotated[
+    str, text_like(r"[A-Za-z0-9_-]+", f"{LARGE}, or the name of a content coding", str.lower)
+]
+FilePath = Annotated[
+    str, text_like(r"[^~\0][^\0]*", "a file, absolute or below the working directory")
+]
+Label = Annotated[
+    str, text_like(r"[a-z0-9]+(?:-[a-z0-9]+)*", "a name of lower-case letters, digits and hyphens")
+]
+Named = Annotated[str, text_like(r"\S.*", "a name")]
+Host = Annotated[str, AfterValidator(as_host)]
+Port = Annotated[int, AfterValidator(_port)]
+Address = Annotated[str, AfterValidator(_address)]
+MiB = Annotated[int, AfterValidator(_mebibytes)]
+JsonPath = Annotated[str, AfterValidator(as_json_path)]
+Regex = Annotated[str, AfterValidator(_secret_regex)]
+Method = Annotated[str, text_like("[A-Za-z]+", "a method such as POST", str.upper)]
+UrlPath = Annotated[str, text_like(r"[/*].*", "a path such as /v1/*")]
+HostGlob = Annotated[
+    str, text_like(r"[A-Za-z0-9_*?.:\[\]-]+", "a host such as *.example.com", str.lower)
+]
+
+
+# ------------------------------------------------------------------ how a value is told
+
+
+def kind_of(value: Any) -> str:
+    """What a value is, without it."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return "a boolean (YAML reads yes, no, on and off as one)"
+    return _KINDS[type(value)]
+
+
+_KINDS: Final[dict[type, str]] = {
+    str: "text",
+    int: "a number",
+    float: "a number with a fraction",
+    list: "a list",
+    dict: "keys with values",
+}
+
+
+def got(value: Any) -> str:
+    """A value of a key that holds no secret."""
+    if isinstance(value, str):
+        return repr(value if len(value) <= 40 else value[:39] + "…")
+    return str(value) if type(value) in (int, float) else kind_of(value)

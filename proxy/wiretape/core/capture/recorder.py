@@ -1,0 +1,361 @@
+"""What passed on the wire, put together into one exchange.
+
+The shell that tees an answer only appends its reads; all the work is done in `finish`, after the
+client has had its bytes.
+
+What is kept in memory has limits, so that no answer, however long or however well it was
+compressed, can take all of it. Beyond them the client is served as ever, and the exchange is not
+recorded: `unrecorded` says why. A recording is a text file that people read and keep in git, and
+what is larger than 64 MiB cannot be searched for secrets in reasonable time. So it is not spilled
+to a file either, from which it would have to be read again to be redacted.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from typing import Final, Literal, Protocol
+
+from wiretape.core.model import Chunk, End, Exchange, Framing, Headers, Request, Response, header
+from wiretape.core.wire import aws_eventstream
+from wiretape.core.wire.content_coding import TooLarge, codings, decoder, framing, media_type
+from wiretape.core.wire.framing import sniffed
+from wiretape.core.wire.sse import Splitter, parse
+
+type Outcome = Literal["ended", "cut", "client-closed", "reset", "timeout", "failed"]
+"""What the connection did: the message ended as HTTP says; the provider's side closed it; the
+client left; a TCP reset came; nothing came for too long; the provider was never reached, and the
+answer is wiretape's own.
+"""
+
+MAX_BODY: Final = 64 * 1024 * 1024
+"""The most bytes of a body that are recorded, as it came and with its content coding undone."""
+
+MAX_CHUNKS: Final = 250_000
+"""The most reads, and the most chunks, of an answer that is recorded: an hour of a model's tokens.
+"""
+
+MAX_HEAD: Final = 1024 * 1024
+"""The most bytes of an answer's headers."""
+
+_TERMINAL_TYPES: Final = frozenset(
+    ("message_stop", "response.completed", "response.failed", "response.incomplete", "error")
+)
+# What the last event of a whole answer is, by the endpoint: "[DONE]" or one of the types above.
+_EXPECT_TERMINAL: Final = ("/chat/completions", "/completions", "/messages", "/responses")
+_NO_BODY: Final = frozenset((204, 205, 304))
+
+
+class Tap(Protocol):
+    """Is told what a recorder is told, as it comes: its arguments are the recorder's."""
+
+    def sent(self, data: bytes) -> None: ...
+    def start(self, status: int, headers: Headers, at: float) -> None: ...
+    def read(self, data: bytes, at: float) -> None: ...
+    def message(self, sender: str, data: bytes, at: float, *, binary: bool) -> None: ...
+    def drop(self) -> None:
+        """What was told is not wanted any more."""
+
+
+class Recorder:
+    """Collects one exchange; times are in seconds after the request was sent."""
+
+    def __init__(self, request: Request, max_body: int = MAX_BODY) -> None:
+        self.request: Final = request
+        self.reads: Final[list[tuple[bytes, float]]] = []
+        self.status = 0
+        self.headers: Headers = ()
+        self.headers_at = 0.0
+        self.trailers: Headers = ()
+        self.tap: Tap | None = None
+        self.left_at: float | None = None
+        """When the client left an answer that was read on without it."""
+        self.first_chunk_at: float | None = None
+        """When the first byte of the body came."""
+        self.unrecorded: str | None = None
+        """Why the exchange is too large to be recorded; None where it is not, as far as it is
+        known. `finish` may find out.
+        """
+        self._max_body: Final = max_body
+        self._size = 0
+        self._sent: Final[list[bytes]] = []
+        self._sent_size = len(request.body)
+        if self._sent_size > max_body:
+            self._give_up(f"a request of more than {_size(max_body)}")
+
+    @property
+    def size(self) -> int:
+        """How many bytes of bodies are kept."""
+        return 0 if self.unrecorded is not None else self._size + self._sent_size
+
+    def sent(self, data: bytes) -> None:
+        """A read of the request's body, where that is not in `request` already."""
+        self._sent_size += len(data)
+        if self._sent_size > self._max_body:
+            self._give_up(f"a request of more than {_size(self._max_body)}")
+        elif self.unrecorded is None:
+            self._sent.append(data)
+            if self.tap is not None:
+                self.tap.sent(data)
+
+    def start(self, status: int, headers: Headers, at: float) -> None:
+        """The answer's head has come."""
+        self.status, self.headers, self.headers_at = status, headers, at
+        if sum(len(name) + len(value) for name, value in headers) > MAX_HEAD:
+            self.headers = ()
+            self._give_up(f"headers of more than {_size(MAX_HEAD)}")
+        elif self.tap is not None:
+            self.tap.start(status, headers, at)
+
+    def read(self, data: bytes, at: float) -> None:
+        """A read of the body, transfer coding undone, content coding not."""
+        if self.first_chunk_at is None:
+            self.first_chunk_at = at
+        self._size += len(data)
+        if self.unrecorded is not None:
+            return
+        self.reads.append((data, at))
+        if self._size > self._max_body:
+            self._give_up(f"an answer of more than {_size(self._max_body)}")
+        elif len(self.reads) > MAX_CHUNKS:
+            self._give_up(f"an answer of more than {MAX_CHUNKS:,} reads")
+        elif self.tap is not None:
+            self.tap.read(data, at)
+
+    def _give_up(self, why: str) -> None:
+        """What was kept is let go: nothing of a part would replay as it was."""
+        self.unrecorded = self.unrecorded or why
+        self.reads.clear()
+        self._sent.clear()
+        if self.tap is not None:
+            self.tap.drop()
+            self.tap = None
+
+    def finish(self, outcome: Outcome, at: float, recorded_at: str | None = None) -> Exchange:
+        """The exchange as it was, and how it ended by the endpoint's rule rather than the socket's.
+
+        A body whose content coding is unknown or broken stays as it came and keeps its
+        content-encoding header. Of one that is too large (`unrecorded`) there are no chunks.
+        """
+        headers, coding = self.headers, None
+        reads, chunks = self.reads, list[Chunk]()
+        kind: Framing = "whole"
+        try:
+            reads, coding = _decoded(headers, reads, self._max_body)
+            if coding is not None:
+                headers = tuple(h for h in headers if h[0].lower() != "content-encoding")
+            kind = self._kind(headers, reads)
+            chunks = list(_cut(kind, reads))
+        except TooLarge as error:
+            self._give_up(str(error))
+            chunks = []
+        streaming = kind != "whole"
+        end = self._end(outcome, kind, chunks)
+        told = framing(headers, self.request.path)
+        own = streaming and kind != ("reads" if told == "whole" else told)
+        response = Response(
+            status=self.status,
+            headers=headers,
+            chunks=tuple(chunks),
+            streaming=streaming,
+            end=end,
+            headers_at=self.headers_at,
+            end_at=at,
+            coding=coding,
+            framing=kind if own else None,
+            trailers=self.trailers,
+            until_close=end == "cut" and streaming and not self._is_delimited,
+        )
+        request = self.request
+        if self._sent:
+            request = replace(request, body=request.body + b"".join(self._sent))
+        return Exchange(request, response, recorded_at)
+
+    def _kind(self, headers: Headers, reads: list[tuple[bytes, float]]) -> Framing:
+        told = framing(headers, self.request.path)
+        if header(headers, "content-encoding") is not None and codings(headers):
+            return "whole" if told == "whole" else "reads"  # what it says cannot be read
+        sized = header(headers, "content-length") is not None
+        return sniffed(told, media_type(headers), reads, sized=sized)
+
+    def _end(self, outcome: Outcome, kind: Framing, chunks: list[Chunk]) -> End:
+        if outcome == "failed":
+            return outcome
+        if kind in _SPLITTERS and is_terminal(kind, chunks):
+            return "complete"
+        if outcome != "ended":
+            return outcome
+        length = header(self.headers, "content-length")
+        chunked = header(self.headers, "transfer-encoding")
+        if length and not chunked and self._has_body() and self._size < _number(length):
+            return "cut"
+        # A body that only the closing of the connection ends looks the same when it was cut.
+        expected = self.request.path.endswith(_EXPECT_TERMINAL) and self.status < 400
+        return "cut" if kind == "sse" and expected and not self._is_delimited else "complete"
+
+    @property
+    def _is_delimited(self) -> bool:
+        """Whether the head says how the body's end is known (RFC 9112, section 6.3)."""
+        names = ("content-length", "transfer-encoding")
+        return any(header(self.headers, name) is not None for name in names)
+
+    def _has_body(self) -> bool:
+        return self.request.method != "HEAD" and self.status not in _NO_BODY
+
+
+def _number(length: str) -> int:
+    """A content-length's number; 0 where it is none that could be."""
+    return int(length) if length.isascii() and length.isdecimal() and len(length) < 20 else 0
+
+
+def _size(limit: int) -> str:
+    mebi = limit / (1024 * 1024)
+    return f"{mebi:g} MiB" if mebi >= 1 else f"{limit:,} bytes"
+
+
+def _decoded(
+    headers: Headers, reads: list[tuple[bytes, float]], limit: int
+) -> tuple[list[tuple[bytes, float]], str | None]:
+    """The reads with their content codings undone, and which these were; None for none, and where
+    they cannot be undone.
+    """
+    names = codings(headers)
+    if not names:
+        return reads, None
+    result = []
+    try:
+        undo = decoder(names, limit)
+        for data, at in reads:
+            result.append((undo.decode(data), at))
+    except TooLarge:
+        raise TooLarge(f"an answer of more than {_size(limit)} when decompressed") from None
+    except ValueError:
+        return reads, None
+    coding = ", ".join(names)
+    try:
+        rest = undo.flush()
+    except ValueError:
+        # The client may have left at the last event, before the coding's own end.
+        return result, coding
+    if rest and result:
+        result.append((rest, result[-1][1]))
+    return result, coding
+
+
+# ------------------------------------------------------------------ chunks
+
+
+def _cut(kind: Framing, reads: list[tuple[bytes, float]]) -> Iterator[Chunk]:
+    """A body's chunks; TooLarge where they are too many."""
+    if kind == "whole":
+        body = b"".join(data for data, _ in reads)
+        if body:
+            yield Chunk(body, reads[-1][1])
+        return
+    found: Iterable[Chunk] = (Chunk(data, at) for data, at in reads if data)
+    if kind in _SPLITTERS:
+        found = _split(_SPLITTERS[kind](), reads)
+    for number, chunk in enumerate(found):
+        if number >= MAX_CHUNKS:
+            raise TooLarge(f"an answer of more than {MAX_CHUNKS:,} chunks")
+        yield chunk
+
+
+_SLICE: Final = 64 * 1024
+"""What is cut at a time: a read may hold as many empty lines as bytes."""
+
+
+def _split(splitter: "_Splitter", reads: list[tuple[bytes, float]]) -> Iterator[Chunk]:
+    last = 0.0
+    for data, last in reads:
+        for at in range(0, len(data), _SLICE):
+            for block in splitter.feed(data[at : at + _SLICE]):
+                yield Chunk(block, last)
+    for block in splitter.close():
+        yield Chunk(block, last)
+
+
+class _Lines:
+    """Cut a stream of bytes into lines, whatever the reads."""
+
+    def __init__(self) -> None:
+        self._rest: list[bytes] = []
+
+    def feed(self, data: bytes) -> list[bytes]:
+        *lines, rest = data.split(b"\n")
+        if lines:
+            lines[0] = b"".join((*self._rest, lines[0]))
+            self._rest.clear()
+        self._rest.append(rest)
+        return [line + b"\n" for line in lines]
+
+    def close(self) -> list[bytes]:
+        rest = b"".join(self._rest)
+        return [rest] if rest else []
+
+
+type _Splitter = Splitter | aws_eventstream.Splitter | _Lines
+
+_SPLITTERS: Final[dict[Framing, Callable[[], _Splitter]]] = {
+    "sse": Splitter,
+    "ndjson": _Lines,
+    "frames": aws_eventstream.Splitter,
+}
+
+
+# ------------------------------------------------------------------ the last chunks
+
+
+def is_terminal(kind: str, chunks: list[Chunk]) -> bool:
+    """Whether a stream's last chunks say that the answer is whole ("[DONE]", message_stop, …), or
+    that the provider itself ended it with an error.
+    """
+    last = {"ndjson": _ends_lines, "frames": _ends_frames}.get(kind, _ends_events)
+    return any(last(chunk.data) for chunk in chunks[-3:])
+
+
+def _ends_lines(line: bytes) -> bool:
+    if b'"error"' in line and _member(line, "error") is not None:
+        return True
+    return b'"done"' in line and _member(line, "done") is True
+
+
+def _ends_events(block: bytes) -> bool:
+    event = parse(block)
+    if event is None or event.data is None:
+        return False
+    if event.data.strip() == "[DONE]" or event.event in _TERMINAL_TYPES:
+        return True
+    kind = _member(event.data, "type")
+    return (isinstance(kind, str) and kind in _TERMINAL_TYPES) or (
+        '"error"' in event.data and isinstance(_member(event.data, "error"), (dict, str))
+    )
+
+
+def _ends_frames(data: bytes) -> bool:
+    frame = aws_eventstream.decode(data)
+    if frame is None:
+        return False
+    if frame.headers.get(":message-type") in ("exception", "error"):
+        return True
+    # ConverseStream's last event tells the usage; InvokeModel's is the model's own.
+    return frame.headers.get(":event-type") == "metadata" or (
+        b'"bytes"' in frame.payload and _stops(_member(frame.payload, "bytes"))
+    )
+
+
+def _stops(encoded: object) -> bool:
+    # Told by the last bytes' text: the event of Anthropic's models that ends a message.
+    if not isinstance(encoded, str) or len(encoded) > _SLICE:
+        return False
+    try:
+        return _member(aws_eventstream.base64_bytes(encoded), "type") == "message_stop"
+    except ValueError:
+        return False
+
+
+def _member(text: str | bytes, name: str) -> object:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value.get(name) if isinstance(value, dict) else None

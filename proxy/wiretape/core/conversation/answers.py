@@ -1,0 +1,423 @@
+"""An answer put together again: the text, reasoning and tool calls that its chunks are pieces of.
+
+Each JSON value of an answer (an event's, a line's, or the whole body) is read by the row of
+`_SHAPES` that knows it and adds to a `Draft`; what no row knows is passed over, and shown as JSON
+where it is all there is. Shapes: OpenAI (chat, completions, responses, embeddings, images),
+Anthropic, Gemini (also interactions), Ollama, Cohere, Bedrock, and who speaks as one of them.
+"""
+
+import base64
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from wiretape.core.text import exact_json
+
+from .turns import Kind, Part, Turn, call, first, media, message, objects, parts, text_of
+
+type Value = dict[str, exact_json.Json]
+
+
+@dataclass(slots=True)
+class _Piece:
+    kind: Kind
+    texts: list[str]
+    name: str = ""
+    id: str = ""
+
+
+@dataclass(slots=True)
+class _Open:
+    role: str
+    pieces: dict[Hashable, _Piece] = field(default_factory=dict)
+    finish: str | None = None
+
+
+class Draft:
+    """The turns of an answer as they grow: one of each choice, each with its pieces by slot."""
+
+    def __init__(self) -> None:
+        self._turns: dict[Hashable, _Open] = {}
+
+    def turn(self, index: exact_json.Json = 0, role: str = "assistant") -> _Open:
+        return self._turns.setdefault(index if isinstance(index, int) else 0, _Open(role))
+
+    def add(self, index: exact_json.Json, slot: Hashable, part: Part) -> None:
+        """Put a part at the end of what stands in its slot."""
+        pieces = self.turn(index).pieces
+        piece = pieces.get(slot)
+        if piece is None:
+            pieces[slot] = _Piece(part.kind, [part.text], part.name, part.id)
+        else:
+            piece.texts.append(part.text)
+            piece.name, piece.id = piece.name or part.name, piece.id or part.id
+
+    def say(self, index: exact_json.Json, found: Sequence[Part]) -> None:
+        """Put parts after all that is there; words and thoughts go on where the last piece is of
+        their kind.
+        """
+        pieces = self.turn(index).pieces
+        for part in found:
+            last = next(reversed(pieces), None)
+            going_on = last is not None and part.kind in ("text", "reasoning", "refusal")
+            if not going_on or pieces[last].kind != part.kind:
+                last = ("said", len(pieces))
+            self.add(index, last, part)
+
+    def end(self, index: exact_json.Json, reason: exact_json.Json) -> None:
+        if reason not in (None, ""):
+            self.turn(index).finish = text_of(reason)
+
+    def fail(self, error: exact_json.Json) -> None:
+        """The answer says that something went wrong."""
+        said = first(error, "message", "detail", "error") or error
+        self._turns[("error", len(self._turns))] = _Open(
+            "error", {0: _Piece("text", [text_of(said)])}
+        )
+
+    def turns(self) -> tuple[Turn, ...]:
+        found = []
+        for turn in self._turns.values():
+            said = [
+                Part(piece.kind, "".join(piece.texts), piece.name, piece.id)
+                for piece in turn.pieces.values()
+            ]
+            kept = tuple(part for part in said if part.text or part.name)
+            if kept or turn.finish:
+                found.append(Turn(turn.role, kept, turn.finish))
+        return tuple(found)
+
+
+def answered(values: Sequence[exact_json.Json]) -> tuple[Turn, ...]:
+    """The turns of an answer's JSON values: one of each choice, and one of an error."""
+    found = known(values)
+    if found or not values:
+        return found
+    return (Turn("answer", tuple(Part("data", text_of(value)) for value in values)),)
+
+
+def known(values: Sequence[exact_json.Json]) -> tuple[Turn, ...]:
+    """The same, but nothing where no shape is known."""
+    draft = Draft()
+    for value in values:
+        _read(value, draft)
+    return draft.turns()
+
+
+def _read(value: exact_json.Json, draft: Draft) -> None:
+    if isinstance(value, list):
+        for item in value:
+            _read(item, draft)
+    elif isinstance(value, dict):
+        read = next((read for fits, read in _SHAPES if fits(value)), None)
+        if read is not None:
+            read(value, draft)
+
+
+def _type(value: Value) -> str:
+    kind = value.get("type")
+    return kind if isinstance(kind, str) else ""
+
+
+# ------------------------------------------------------------------ OpenAI
+
+
+def _choices(value: Value, draft: Draft) -> None:
+    for number, choice in enumerate(objects(value["choices"])):
+        index = choice.get("index", number)
+        said = first(choice, "delta", "message")
+        if isinstance(said, dict):
+            _chat(said, index, draft)
+        elif choice.get("text") is not None:
+            draft.add(index, "text", Part("text", text_of(choice["text"])))
+        draft.end(index, choice.get("finish_reason"))
+    if value.get("error") is not None:
+        draft.fail(value["error"])
+
+
+def _chat(said: Value, index: exact_json.Json, draft: Draft) -> None:
+    thoughts = first(said, "reasoning_content", "reasoning", "thinking")
+    if thoughts is not None:
+        draft.add(index, "reasoning", Part("reasoning", text_of(thoughts)))
+    content = said.get("content")
+    if isinstance(content, str):
+        if content:
+            draft.add(index, "text", Part("text", content))
+    else:
+        draft.say(index, parts(content))
+    if said.get("refusal") is not None:
+        draft.add(index, "refusal", Part("refusal", text_of(said["refusal"])))
+    audio = said.get("audio")
+    if isinstance(audio, dict) and audio.get("transcript") is not None:
+        draft.add(index, "text", Part("text", text_of(audio["transcript"])))
+    for image in objects(said.get("images")):
+        draft.say(index, [Part("media", media("image", image))])
+    calls = said.get("tool_calls")
+    for number, one in enumerate(calls if isinstance(calls, list) else []):
+        _tool_call(one, number, index, draft)
+    if said.get("function_call") is not None:
+        draft.add(index, "function_call", call(said["function_call"]))
+
+
+def _tool_call(one: exact_json.Json, number: int, index: exact_json.Json, draft: Draft) -> None:
+    part = call(one)
+    at = one.get("index") if isinstance(one, dict) else None
+    pieces = draft.turn(index).pieces
+    slot: tuple[str, int | str] = ("call", at if isinstance(at, int) else number)
+    there = pieces.get(slot)
+    # Some give each call of a stream the number 0; then only the ids tell them apart.
+    if there is not None and part.id and there.id and part.id != there.id:
+        slot = ("call", part.id)
+    draft.add(index, slot, part)
+
+
+_DELTAS: Final[dict[str, Kind]] = {
+    "output_text.delta": "text",
+    "text.delta": "text",
+    "output_audio_transcript.delta": "text",
+    "audio_transcript.delta": "text",
+    "refusal.delta": "refusal",
+    "reasoning_summary_text.delta": "reasoning",
+    "reasoning_text.delta": "reasoning",
+    "function_call_arguments.delta": "call",
+    "mcp_call_arguments.delta": "call",
+    "custom_tool_call_input.delta": "call",
+    "code_interpreter_call_code.delta": "call",
+}
+
+
+def _response_event(value: Value, draft: Draft) -> None:
+    event = _type(value).removeprefix("response.")
+    at = value.get("output_index")
+    place = at if isinstance(at, int) else 0
+    kind = _DELTAS.get(event)
+    item = value.get("item")
+    if kind is not None:
+        within = next(
+            (value[n] for n in ("summary_index", "content_index") if isinstance(value.get(n), int)),
+            0,
+        )
+        slot = (place, "call") if kind == "call" else (place, kind, within)
+        draft.add(0, slot, Part(kind, text_of(value.get("delta"))))
+    elif event == "output_item.added" and isinstance(item, dict) and item.get("name"):
+        part = call(item)
+        draft.add(0, (place, "call"), Part("call", "", part.name, part.id))
+    elif event == "output_item.done" and isinstance(item, dict):
+        pieces = draft.turn().pieces
+        if not any(
+            isinstance(slot, tuple) and slot[0] == place and "".join(piece.texts)
+            for slot, piece in pieces.items()
+        ):
+            for number, part in enumerate(parts([item])):
+                slot = (place, "call") if part.kind == "call" else (place, part.kind, number)
+                draft.add(0, slot, part)
+    response = value.get("response")
+    if isinstance(response, dict):
+        _response(response, draft, whole=not draft.turn().pieces)
+
+
+def _response(value: Value, draft: Draft, *, whole: bool = True) -> None:
+    if whole:
+        draft.say(0, [part for item in objects(value.get("output")) for part in parts([item])])
+    status = value.get("status")
+    if status not in ("in_progress", "queued", None):
+        why = first(value.get("incomplete_details"), "reason")
+        draft.end(0, why if why is not None else status)
+    if value.get("error") is not None:
+        draft.fail(value["error"])
+
+
+# ------------------------------------------------------------------ Anthropic
+
+
+def _message_event(value: Value, draft: Draft) -> None:
+    kind = _type(value)
+    slot = ("block", value.get("index") if isinstance(value.get("index"), int) else 0)
+    if kind == "content_block_start":
+        block = value.get("content_block")
+        for part in parts(block)[:1]:
+            # A call begins with the arguments {}, which the deltas then tell.
+            text = "" if part.text == "{}" else part.text
+            draft.add(0, slot, Part(part.kind, text, part.name, part.id))
+    elif kind == "content_block_delta":
+        delta = value.get("delta")
+        for name, part_kind in _BLOCK_DELTAS.items():
+            if isinstance(delta, dict) and delta.get(name) is not None:
+                draft.add(0, slot, Part(part_kind, text_of(delta[name])))
+    elif kind == "message_delta":
+        draft.end(0, first(value.get("delta"), "stop_reason"))
+    elif kind == "message_start" and isinstance(value.get("message"), dict):
+        draft.say(0, parts(value["message"].get("content")))
+
+
+_BLOCK_DELTAS: Final[dict[str, Kind]] = {
+    "text": "text",
+    "thinking": "reasoning",
+    "partial_json": "call",
+}
+
+
+def _message(value: Value, draft: Draft) -> None:
+    draft.say(0, message(value).parts)
+    draft.end(0, first(value, "stop_reason"))
+
+
+# ------------------------------------------------------------------ Gemini
+
+
+def _candidates(value: Value, draft: Draft) -> None:
+    for number, candidate in enumerate(objects(value.get("candidates"))):
+        index = candidate.get("index", number)
+        draft.say(index, parts(first(candidate.get("content"), "parts")))
+        draft.end(index, candidate.get("finishReason"))
+    blocked = first(value.get("promptFeedback"), "blockReason")
+    if blocked is not None:
+        draft.say(0, [Part("refusal", text_of(blocked))])
+
+
+def _interaction(value: Value, draft: Draft) -> None:
+    interaction = value.get("interaction")
+    held = interaction if isinstance(interaction, dict) else value
+    piece = first(value, "delta", "step", "content")
+    if piece is not None:
+        index = value.get("index") if isinstance(value.get("index"), int) else 0
+        for number, part in enumerate(parts(piece)):
+            if part.kind != "data":
+                draft.add(0, (index, number, part.kind), part)
+    elif not draft.turn().pieces:
+        draft.say(0, parts(first(held, "outputs", "steps")))
+    if held.get("status") not in (None, "in_progress"):
+        draft.end(0, held["status"])
+
+
+# ------------------------------------------------------------------ Ollama, Cohere
+
+
+def _ollama(value: Value, draft: Draft) -> None:
+    said = value.get("message")
+    if isinstance(said, dict):
+        draft.say(0, message(said).parts)
+    else:
+        if value.get("thinking") is not None:
+            draft.say(0, [Part("reasoning", text_of(value["thinking"]))])
+        draft.say(0, [Part("text", text_of(value.get("response")))])
+    draft.end(0, value.get("done_reason"))
+
+
+def _cohere(value: Value, draft: Draft) -> None:
+    kind = _type(value) or text_of(value.get("event_type"))
+    delta = value.get("delta")
+    said = delta.get("message") if isinstance(delta, dict) else value.get("message")
+    if kind == "text-generation" or "generation_id" in value:
+        draft.say(0, [Part("text", text_of(value.get("text")))])
+        calls = value.get("tool_calls")
+        draft.say(0, [call(one) for one in calls] if isinstance(calls, list) else [])
+    elif isinstance(said, dict):
+        if said.get("tool_plan"):
+            draft.say(0, [Part("reasoning", text_of(said["tool_plan"]))])
+        draft.say(0, parts(said.get("content")))
+        calls = said.get("tool_calls")
+        for number, one in enumerate(
+            calls if isinstance(calls, list) else [calls] if calls else []
+        ):
+            at = value.get("index")
+            _tool_call(one, at if isinstance(at, int) else number, 0, draft)
+    draft.end(0, first(delta, "finish_reason") or first(value, "finish_reason"))
+
+
+# ------------------------------------------------------------------ Bedrock
+
+
+def _converse(value: Value, draft: Draft) -> None:
+    output = value["output"]
+    said = output.get("message") if isinstance(output, dict) else None
+    if isinstance(said, dict):
+        draft.say(0, message(said).parts)
+    draft.end(0, value.get("stopReason"))
+
+
+def _converse_event(value: Value, draft: Draft) -> None:
+    for name in ("contentBlockStart", "contentBlockDelta", "messageStop"):
+        if isinstance(value.get(name), dict):
+            value = value[name]
+    at = value.get("contentBlockIndex")
+    slot = ("block", at if isinstance(at, int) else 0)
+    for part in parts(first(value, "delta", "start")):
+        draft.add(0, slot, part)
+    draft.end(0, value.get("stopReason"))
+
+
+def _invoked(value: Value, draft: Draft) -> None:
+    """A piece of invoke-with-response-stream: the model's own event, in base64 or opened."""
+    held = value["chunk"] if isinstance(value.get("chunk"), dict) else value
+    inner = held.get("bytes")
+    try:
+        if isinstance(inner, str):
+            inner = exact_json.parse(base64.b64decode(inner, validate=True))
+    except ValueError:
+        return
+    if isinstance(inner, dict) and "bytes" not in inner and "chunk" not in inner:
+        _read(inner, draft)
+
+
+# ------------------------------------------------------------------ what is no text
+
+
+def _embeddings(value: Value, draft: Draft) -> None:
+    found = [item.get("embedding") for item in objects(value.get("data"))]
+    if not found:
+        held = first(value, "embeddings", "embedding")
+        if isinstance(held, dict):
+            held = first(held, "float", "values") or next(iter(held.values()), None)
+        found = held if isinstance(held, list) else []
+        found = found if found and isinstance(found[0], (list, dict)) else [found]
+    one = found[0]
+    one = one.get("values") if isinstance(one, dict) else one
+    length = len(one) if isinstance(one, list) else len(text_of(one).rstrip("=")) * 3 // 16
+    noun = "embedding" if len(found) == 1 else "embeddings"
+    draft.say(0, [Part("media", f"[{len(found)} {noun} of {length} numbers]")])
+
+
+def _images(value: Value, draft: Draft) -> None:
+    draft.say(0, [Part("media", media("image", item)) for item in objects(value["data"])])
+
+
+def _is_list_of(value: Value, *names: str) -> bool:
+    one = next(objects(value.get("data")), {})
+    return any(name in one for name in names)
+
+
+def _starts(value: Value, *starts: str) -> bool:
+    return _type(value).startswith(starts)
+
+
+type _Fits = Callable[[Value], bool]
+_COHERE: Final = ("content-", "tool-", "message-", "citation-")
+_INTERACTION: Final = ("interaction.", "content.", "step.")
+
+_SHAPES: Final[tuple[tuple[_Fits, Callable[[Value, Draft], None]], ...]] = (
+    (lambda v: "choices" in v, _choices),
+    (lambda v: _starts(v, "response."), _response_event),
+    (lambda v: v.get("object") == "response", _response),
+    (lambda v: v.get("object") == "interaction", _interaction),
+    (lambda v: text_of(v.get("event_type")).startswith(_INTERACTION), _interaction),
+    (lambda v: v.get("error") is not None, lambda v, draft: draft.fail(v["error"])),
+    (lambda v: _type(v) == "error", lambda v, draft: draft.fail(v)),
+    (lambda v: _type(v) == "message", _message),
+    (lambda v: _starts(v, "message_", "content_block_"), _message_event),
+    (lambda v: "candidates" in v or "promptFeedback" in v, _candidates),
+    (lambda v: "done" in v and ("message" in v or "response" in v), _ollama),
+    (lambda v: _starts(v, *_COHERE) or "event_type" in v or "generation_id" in v, _cohere),
+    (lambda v: isinstance(v.get("message"), dict) and "finish_reason" in v, _cohere),
+    (lambda v: "output" in v and "stopReason" in v, _converse),
+    (lambda v: any(n.startswith("contentBlock") for n in v) or "messageStop" in v, _converse_event),
+    (lambda v: "stopReason" in v, _converse_event),
+    (lambda v: "bytes" in v or "chunk" in v, _invoked),
+    (lambda v: "embeddings" in v or "embedding" in v or _is_list_of(v, "embedding"), _embeddings),
+    (lambda v: _is_list_of(v, "b64_json", "url"), _images),
+    (
+        lambda v: isinstance(v.get("text"), str),
+        lambda v, draft: draft.say(0, [Part("text", v["text"])]),
+    ),
+    (lambda v: v.get("detail") is not None, lambda v, draft: draft.fail(v["detail"])),
+)

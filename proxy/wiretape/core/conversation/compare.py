@@ -1,0 +1,153 @@
+"""Two recordings side by side: where their requests differ, and where their answers do.
+
+What differs is told by path: "body.temperature", "answer.text", "answer.calls[0].arguments.city".
+The number of chunks, the times and the tokens are facts beside: an answer that says the same in
+other chunks says the same.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from difflib import unified_diff
+from typing import Any, Final
+
+from wiretape.core.matching.body import plain_numbers
+from wiretape.core.matching.matcher import ABSENT, Canonical
+from wiretape.core.matching.normalise import TOKEN, is_token
+from wiretape.core.matching.structural_diff import differing
+from wiretape.core.text import exact_json, word_diff
+
+from .conversation import Conversation
+from .turns import Turn, arguments
+
+_LONGEST: Final = 160
+_LINES: Final = 2_000
+"""Lines of which a text is compared line by line; of a longer one by its words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of the two: its request in canonical form, what was said, and what is beside it."""
+
+    canonical: Canonical
+    told: Conversation
+    status: int
+    end: str
+    facts: dict[str, float | int | None]
+    """"chunks", "first_chunk" and "end" (seconds), "tokens_in", "tokens_out"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One place in which A and B differ; ABSENT where one has nothing there."""
+
+    path: str
+    a: Any
+    b: Any
+
+    def as_json(self) -> dict[str, Any]:
+        """The difference for `--json`; a side without the member is left out."""
+        sides = {"a": self.a, "b": self.b}
+        return {"path": self.path} | {k: v for k, v in sides.items() if v is not ABSENT}
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What differs between two recordings; `facts` are those of A and B, the same or not."""
+
+    request: tuple[Difference, ...]
+    answer: tuple[Difference, ...]
+    facts: dict[str, tuple[float | int | None, float | int | None]]
+
+    @property
+    def equal(self) -> bool:
+        """Whether both ask the same and answer the same."""
+        return not self.request and not self.answer
+
+    def as_json(self) -> dict[str, Any]:
+        """The comparison for `--json`."""
+        return {
+            "equal": self.equal,
+            "request": [difference.as_json() for difference in self.request],
+            "answer": [difference.as_json() for difference in self.answer],
+            "facts": {name: {"a": a, "b": b} for name, (a, b) in self.facts.items()},
+        }
+
+
+def compare(a: Side, b: Side) -> Comparison:
+    """Where two recordings differ."""
+    request = [Difference(d.path, d.got, d.recorded) for d in _differing(a, b)]
+    return Comparison(
+        tuple(request),
+        tuple(_answers(a, b)),
+        {name: (a.facts[name], b.facts.get(name)) for name in a.facts},
+    )
+
+
+def _differing(a: Side, b: Side) -> Iterator[Any]:
+    yield from differing(a.canonical.value, b.canonical.value)
+
+
+def _answers(a: Side, b: Side) -> Iterator[Difference]:
+    for name in ("status", "end"):
+        if getattr(a, name) != getattr(b, name):
+            yield Difference(f"answer.{name}", getattr(a, name), getattr(b, name))
+    one, two = a.told.answered, b.told.answered
+    for number in range(max(len(one), len(two))):
+        path = "answer" if max(len(one), len(two)) == 1 else f"answer[{number}]"
+        if number >= len(one) or number >= len(two):
+            left = _plain(one[number]) if number < len(one) else ABSENT
+            right = _plain(two[number]) if number < len(two) else ABSENT
+            yield Difference(path, left, right)
+            continue
+        for d in differing(_plain(one[number]), _plain(two[number])):
+            yield Difference(f"{path}.{d.path}", d.got, d.recorded)
+
+
+def _plain(turn: Turn) -> dict[str, Any]:
+    """A turn as a value to compare: its texts by kind and its calls, whose ids say nothing."""
+    found: dict[str, Any] = {"role": turn.role, "finish": turn.finish, "calls": []}
+    for part in turn.parts:
+        if part.kind == "call":
+            found["calls"].append(
+                {"name": part.name, "arguments": plain_numbers(arguments(part.text))}
+            )
+        else:
+            found[part.kind] = found.get(part.kind, "") + part.text
+    return found
+
+
+# ------------------------------------------------------------------ as text
+
+type Line = tuple[str, str]
+"""A line and what it is: " " beside a difference, "-" only in A, "+" only in B, "=" a path, "~" a
+text with its changed words marked."""
+
+
+def lines(difference: Difference) -> Iterator[Line]:
+    """A difference for a reader: a text by its lines or its words, anything else as both values."""
+    a, b = difference.a, difference.b
+    yield "=", difference.path
+    if isinstance(a, str) and isinstance(b, str) and max(len(a), len(b)) > 20:
+        yield from _text(a, b)
+        return
+    for mark, value in (("-", a), ("+", b)):
+        if value is not ABSENT:
+            for line in _shown(value).split("\n"):
+                yield mark, line
+
+
+def _text(a: str, b: str) -> Iterator[Line]:
+    one, two = a.splitlines(), b.splitlines()
+    if min(len(one), len(two)) < 4 or max(len(one), len(two)) > _LINES or one == two:
+        yield "~", word_diff.plain(word_diff.shown(word_diff.runs(a, b)))
+        return
+    for line in list(unified_diff(one, two, n=1, lineterm=""))[2:]:
+        yield (" ", "…") if line.startswith("@@") else (line[:1], line[1:])
+
+
+def _shown(value: Any) -> str:
+    if is_token(value):
+        # An id is compared by the recording that gave it out, and which of its ids it is.
+        value = f"the id {value[TOKEN]}"
+    text = value if isinstance(value, str) else exact_json.dumps(value, "spaced")
+    return text if len(text) <= 4 * _LONGEST else text[: 4 * _LONGEST] + "…"

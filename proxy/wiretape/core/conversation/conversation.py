@@ -1,0 +1,396 @@
+"""A recording told as a conversation: what was asked, what was answered, by which model, for how
+many tokens.
+
+It is for readers and for comparing: any document that is a recording has one, whatever its bodies
+hold, and nothing is replayed or matched by it.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final, Literal
+
+from wiretape.core.recording.document import Document
+from wiretape.core.text import exact_json
+from wiretape.core.wire import sse
+
+from . import realtime
+from .answers import answered
+from .turns import Part, Turn, asked, first, size, spelled, text_of, tools
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """The tokens of an answer as it says; None where it does not."""
+
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """One exchange in words. Of an answer with several choices each is a turn; a turn whose role is
+    "error" is what went wrong.
+    """
+
+    model: str | None
+    asked: tuple[Turn, ...]
+    answered: tuple[Turn, ...]
+    tools: tuple[str, ...] = ()
+    usage: Usage = field(default_factory=Usage)
+
+    @property
+    def prompt(self) -> str:
+        """The text that the request is about: what the user said last."""
+        return _prompt(self.asked)
+
+    @property
+    def text(self) -> str:
+        """All words of both sides, to search in."""
+        turns = (*self.asked, *self.answered)
+        return "\n".join(text for turn in turns for part in turn.parts for text in _words(part))
+
+    def as_json(self) -> dict[str, Any]:
+        """The conversation for `--json`."""
+        return {
+            "model": self.model,
+            "tools": list(self.tools),
+            "request": [asdict(turn) for turn in self.asked],
+            "answer": [asdict(turn) for turn in self.answered],
+            "tokens_in": self.usage.tokens_in,
+            "tokens_out": self.usage.tokens_out,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """What a list shows of a recording, which is read in a fraction of the time."""
+
+    model: str | None
+    prompt: str
+    usage: Usage
+    chunks: int
+    status: int | None
+    streamed: bool
+    end: str
+
+
+def conversation(document: Document) -> Conversation:
+    """The conversation of a document of ours, or of one that `llamastack.convert` has made."""
+    request, response = document["request"], document["response"]
+    body = _request_body(request)
+    found = read(response)
+    messages = list(_messages(response))
+    turns = realtime.turns(messages) if messages else answered(found.values)
+    if not messages and (found.text or found.weight):
+        said = [Part("text", found.text)] if found.text else []
+        if found.weight:
+            media = text_of(first(response.get("headers"), "content-type")).partition(";")[0]
+            said.append(Part("media", f"[{media or 'binary'} {size(found.weight)}]"))
+        turns = (*turns, Turn("answer", tuple(said)))
+    return Conversation(
+        _model(request, body, found.values),
+        tuple(_asked(request, body)),
+        turns,
+        tools(body),
+        _usage(found.values),
+    )
+
+
+def glance(document: Document) -> Glance:
+    """What a list shows of a document."""
+    request, response = document["request"], document["response"]
+    body = _request_body(request)
+    values = read(response).values
+    items = response.get("body")
+    status = response.get("status")
+    return Glance(
+        _model(request, body, values),
+        _prompt(_asked(request, body)),
+        _usage(values),
+        len(items) if isinstance(items, list) else int(items is not None),
+        status if isinstance(status, int) else None,
+        response.get("is_streaming") is True,
+        text_of(response.get("end", "complete")),
+    )
+
+
+def _asked(request: Mapping[str, Any], body: exact_json.Json) -> list[Turn]:
+    if body is not _NOTHING:
+        return asked(body)
+    for name, noun in (("body_base64", "binary"), ("body_file", "binary")):
+        if isinstance(request.get(name), str):
+            weight = len(request[name]) * 3 // 4 if name == "body_base64" else None
+            told = f"[{noun} {size(weight)}]" if weight is not None else f"[{noun}]"
+            return [Turn("request", (Part("media", told),))]
+    text = request.get("body_text")
+    return [Turn("request", (Part("text", text),))] if isinstance(text, str) and text else []
+
+
+_NOTHING: Final = object()
+
+
+def _request_body(request: Mapping[str, Any]) -> exact_json.Json:
+    if "body" in request:
+        return request["body"]
+    text = request.get("body_text")
+    found = _json(text) if isinstance(text, str) else None
+    return _NOTHING if found is None else found
+
+
+def _prompt(turns: Sequence[Turn]) -> str:
+    texts = [
+        (turn.role, " ".join(part.text for part in turn.parts if part.kind == "text"))
+        for turn in turns
+    ]
+    said = [(role, text) for role, text in texts if text]
+    # What the user said last; of several things in a row, as texts to embed, the first.
+    found = ""
+    for (role, text), (before, _) in zip(said, [("", ""), *said], strict=False):
+        if role == "user" and before != "user":
+            found = text
+    if not found and said:
+        found = said[-1][1]
+    if not found and turns:
+        found = " ".join(part.text for part in turns[-1].parts)
+    return found
+
+
+def _words(part: Part) -> Iterator[str]:
+    if part.name:
+        yield part.name
+    yield part.text
+
+
+# ------------------------------------------------------------------ the answer's values
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What an answer's chunks hold: JSON values, text that is no JSON, and bytes that are no text,
+    by their number.
+    """
+
+    values: list[exact_json.Json]
+    text: str = ""
+    weight: int = 0
+
+
+def read(response: Mapping[str, Any]) -> Body:
+    """What stands in the chunks of a document's `response` part."""
+    items = response.get("body")
+    events = "event-stream" in text_of(first(response.get("headers"), "content-type"))
+    values: list[exact_json.Json] = []
+    texts: list[str] = []
+    weight = 0
+    for item in items if isinstance(items, list) else [items]:
+        if not isinstance(item, dict):
+            continue
+        if "__data__" in item:
+            values.append(item["__data__"])
+        elif isinstance(item.get("data"), str):
+            _put(item["data"], values, texts)
+        elif isinstance(item.get("text"), str) and events:
+            event = sse.parse(item["text"].encode("utf-8", "surrogatepass"))
+            if event is not None and event.data is not None:
+                _put(event.data, values, texts)
+        elif isinstance(item.get("text"), str):
+            texts.append(item["text"])
+        elif isinstance(item.get("base64"), str):
+            weight += len(item["base64"].rstrip("=")) * 3 // 4
+    text = "".join(texts)
+    found = list(_sequence(text)) if not events else []
+    return Body(values + found, "" if found else text, weight)
+
+
+def _messages(response: Mapping[str, Any]) -> Iterator[realtime.Said]:
+    """The messages of a WebSocket connection; none where the answer is no such."""
+    items = response.get("body")
+    for item in items if isinstance(items, list) else []:
+        sender = item.get("from") if isinstance(item, dict) else None
+        if not isinstance(sender, str):
+            continue
+        if "__data__" in item:
+            yield sender, item["__data__"]
+        elif isinstance(item.get("text"), str):
+            yield sender, item["text"]
+        elif isinstance(item.get("base64"), str):
+            yield sender, len(item["base64"].rstrip("=")) * 3 // 4
+
+
+def _put(data: str, values: list[exact_json.Json], texts: list[str]) -> None:
+    found = _json(data)
+    if isinstance(found, (dict, list)):
+        values.append(found)
+    # OpenAI's end of a stream says nothing.
+    elif data != "[DONE]":
+        texts.append(data)
+
+
+def _json(text: str) -> exact_json.Json:
+    try:
+        return exact_json.parse(text) if text.lstrip()[:1] in ("{", "[") else None
+    except ValueError:
+        return None
+
+
+_decoder: Final = json.JSONDecoder()
+_BETWEEN: Final = re.compile(r"[\s,\[\]]*")
+
+
+def _sequence(text: str) -> Iterator[exact_json.Json]:
+    """The JSON objects of a text: one, a line each, or a list's that may have been cut."""
+    whole = _json(text)
+    if whole is not None:
+        yield from whole if isinstance(whole, list) else [whole]
+        return
+    at = _end(_BETWEEN, text, 0)
+    while text.startswith("{", at):
+        try:
+            end = _decoder.raw_decode(text, at)[1]
+            yield exact_json.parse(text[at:end])
+        except (ValueError, RecursionError):
+            return
+        at = _end(_BETWEEN, text, end)
+
+
+def _end(pattern: re.Pattern[str], text: str, at: int) -> int:
+    found = pattern.match(text, at)
+    return found.end() if found else at
+
+
+# ------------------------------------------------------------------ model and tokens
+
+_IN_PATH: Final = re.compile(r"/(?:models?|deployments|engines)/([^/:?]+)")
+
+
+def _model(
+    request: Mapping[str, Any], body: exact_json.Json, values: list[exact_json.Json]
+) -> str | None:
+    """The model that was asked for; else the one that answered."""
+    named = first(request, "model") or first(body, "model", "modelId")
+    if isinstance(named, str):
+        return named
+    in_path = _IN_PATH.search(text_of(request.get("url")))
+    if in_path is not None and request.get("method") != "GET":
+        return in_path[1]
+    for value in values:
+        for holder in (value, first(value, "response", "message", "interaction")):
+            said = first(holder, "model", "modelVersion")
+            if isinstance(said, str):
+                return said
+    return None
+
+
+_IN: Final = (
+    "prompt_tokens",
+    "input_tokens",
+    "promptTokenCount",
+    "inputTokens",
+    "prompt_eval_count",
+    "total_input_tokens",
+    "inputTokenCount",
+)
+_OUT: Final = (
+    "completion_tokens",
+    "output_tokens",
+    "candidatesTokenCount",
+    "outputTokens",
+    "eval_count",
+    "total_output_tokens",
+    "outputTokenCount",
+)
+_AROUND: Final = (
+    "usage",
+    "usageMetadata",
+    "response",
+    "message",
+    "delta",
+    "interaction",
+    "metadata",
+    "meta",
+    "tokens",
+    "billed_units",
+    "x_groq",
+    "amazon-bedrock-invocationMetrics",
+)
+
+
+def _usage(values: list[exact_json.Json]) -> Usage:
+    """Of numbers that grow over a stream the last, which is the largest: Anthropic tells the
+    request's at the start and the answer's at the end.
+    """
+    counts: list[int | None] = [None, None]
+
+    def look(holder: exact_json.Json, depth: int) -> None:
+        if not isinstance(holder, dict):
+            return
+        for which, names in enumerate((_IN, _OUT)):
+            for name in names:
+                count = holder.get(name)
+                if type(count) is int and count >= 0:
+                    counts[which] = max(counts[which] or 0, count)
+        if depth:
+            for name in _AROUND:
+                if name in holder:
+                    look(holder[name], depth - 1)
+
+    for value in values:
+        look(value, 4)
+    return Usage(*counts)
+
+
+# ------------------------------------------------------------------ as text
+
+type Style = Literal["role", "text", "faint", "call", "error"]
+
+
+def lines(told: Conversation) -> Iterator[tuple[Style, str]]:
+    """The conversation in lines, each with the style it is shown in."""
+    if told.tools:
+        yield "faint", f"tools: {', '.join(told.tools)}"
+    for turn in told.asked:
+        yield from _turn(turn, turn.role)
+    several = sum(turn.role != "error" for turn in told.answered) > 1
+    for number, turn in enumerate(told.answered):
+        head = turn.role if turn.role in ("error", "answer") else "answer"
+        yield from _turn(turn, f"{head} {number + 1}" if several and head != "error" else head)
+
+
+def _turn(turn: Turn, head: str) -> Iterator[tuple[Style, str]]:
+    yield "text", ""
+    yield ("error" if turn.role == "error" else "role"), head
+    for part in turn.parts:
+        yield from _part(part)
+    if turn.finish is not None:
+        yield "faint", f"  ({turn.finish})"
+
+
+def _part(part: Part) -> Iterator[tuple[Style, str]]:
+    of = f"  {part.id}" if part.id else ""
+    if part.kind == "call":
+        yield "call", f"  → {part.name}({_indented(spelled(part.text))}){of}"
+    elif part.kind == "result":
+        name = f" {part.name}" if part.name else ""
+        yield "call", f"  ←{name}{of}"
+        yield "text", _indented("  " + part.text)
+    elif part.kind == "reasoning":
+        yield "faint", _indented("  (thinks) " + part.text)
+    elif part.kind == "refusal":
+        yield "error", _indented("  (refuses) " + part.text)
+    else:
+        yield "text", _indented("  " + part.text)
+
+
+def _indented(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\n", "\n  ")
+
+
+def printable_body(data: bytes) -> str | None:
+    """A body as text; None where it is not."""
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    return None if "\0" in text else text

@@ -1,0 +1,325 @@
+"""Is this request that one: canonical forms, keys and differences.
+
+A request is matched by a key: the SHA-256 of its canonical form, computed from its document *after
+redaction*. Two requests have one key when method, provider, path, query, the chosen headers and the
+body say the same, whatever their spelling: order of members, number spelling and white space do not
+count; `stream` does. Rules take out what need not be the same; what they took out is kept beside
+the form, so that it can be told when it changes.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from wiretape.core.model import DEFAULT_PORTS, split_url
+from wiretape.core.providers.registry import Providers
+from wiretape.core.recording.document import Document
+from wiretape.core.text.jsonpath import Finder as Finder
+from wiretape.core.text.jsonpath import Path as Path
+
+from . import normalise
+from .body import body_of, by_name
+from .body import plain_numbers as plain_numbers
+from .canonical import ABSENT as ABSENT
+from .canonical import PLACEHOLDER_DIGEST as PLACEHOLDER_DIGEST
+from .canonical import Canonical as Canonical
+from .canonical import Change as Change
+from .canonical import Difference as Difference
+from .canonical import changed as changed
+from .canonical import differences as differences
+from .canonical import spelled
+from .normalise import without as without
+from .rule import Rule as Rule
+
+NOT_COMPARED: Final = "*"
+"""Stands for a method, provider or path that a rule leaves out."""
+
+
+class Matcher:
+    """Turns request documents into canonical forms.
+
+    `headers` are the header names that count, `secret_query` the query parameters that never do; a
+    name that ends in an asterisk is all that begin so. Of placeholders with a label in `distinct`
+    (the user's own patterns and places, which may find more than keys: an e-mail address) the
+    digest counts, as the values did.
+    """
+
+    def __init__(
+        self,
+        providers: Providers,
+        headers: Iterable[str] = (),
+        rules: Sequence[Rule] = (),
+        secret_query: Iterable[str] = (),
+        distinct: Iterable[str] = (),
+    ) -> None:
+        self.headers: Final = tuple(sorted({name.lower() for name in headers}))
+        self.rules: Final = tuple(rules)
+        """All rules in effect."""
+        self._named = frozenset(name for name in self.headers if not name.endswith("*"))
+        self._starts = tuple(name[:-1] for name in self.headers if name.endswith("*"))
+        self._providers = providers
+        self._secret_query = frozenset(name.lower() for name in secret_query)
+        self._distinct = frozenset(distinct)
+        self._found: set[str] = set()
+        self._chosen: dict[tuple[str, str, str], tuple[Rule, ...]] = {}
+
+    def never_applied(self) -> tuple[str, ...]:
+        """The user's own rules that found nothing in any request so far."""
+        own = (rule.name for rule in self.rules if rule.own)
+        return tuple(name for name in own if name not in self._found)
+
+    def forget_applied(self) -> None:
+        """Count from here, as after a library was loaded."""
+        self._found.clear()
+
+    def canonical(self, request: Document) -> Canonical:
+        """The canonical form of a document's `request` part, which has been redacted.
+
+        Where it has "ids" (id as it is spelled: token), ids in id places are compared by token.
+        """
+        _, host, port, target = split_url(request["url"])
+        method = request["method"].upper()
+        path, _, query = target.partition("?")
+        headers = {name.lower(): value for name, value in request.get("headers", {}).items()}
+        place = self._providers.place(host, port)
+        kind, body = body_of(request, headers)
+        rules = self._rules_for(host, port, place, method, path, body if kind == "json" else _NONE)
+        ids: Any = request.get("ids")
+        if not isinstance(ids, dict):  # a recording may have been edited by hand
+            ids = {}
+        work = _Work(ids, self._providers.id_names(host, port) if ids else frozenset())
+        if ids:
+            told, starred = normalise.path_with_tokens(path, ids)
+        else:
+            told = starred = path
+        value: dict[str, Any] = {
+            "method": method,
+            "provider": place,
+            "path": told,
+            "query": work.query(by_name(query, self._secret_query), rules),
+            "headers": work.headers(self._counting(headers), self._named, rules),
+            "body": {kind: work.body(kind, body, rules)} if kind else None,
+        }
+        for rule in rules:
+            if rule.on is not None:
+                starred = _leave_out(value, rule, work, _host(host, port), starred)
+        # ASCII, so a lone surrogate in a prompt can be hashed too.
+        text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+        if "REDACTED-" in text:
+            text = PLACEHOLDER_DIGEST.sub(self._without_digest, text)
+            value = json.loads(text)
+            starred = PLACEHOLDER_DIGEST.sub(self._without_digest, starred)
+        self._found.update(work.found)
+        return Canonical(
+            (value["provider"], value["method"], starred),
+            value,
+            hashlib.sha256(text.encode()).hexdigest(),
+            work.ignored,
+            tuple(work.found),
+        )
+
+    def _without_digest(self, found: re.Match[str]) -> str:
+        return found[0] if found[1] in self._distinct else f"REDACTED-{found[1]}"
+
+    def _counting(self, headers: Mapping[str, Any]) -> dict[str, Any]:
+        if not self._starts:
+            return {name: headers[name] for name in self.headers if name in headers}
+        return {
+            name: headers[name]
+            for name in sorted(headers)
+            if name in self._named or name.startswith(self._starts)
+        }
+
+    def _rules_for(
+        self, host: str, port: int, place: str, method: str, path: str, body: Any
+    ) -> list[Rule]:
+        if not self.rules:
+            return []
+        # A host that a pattern covers is a place of its own, but its provider's rules are its too.
+        provider = self._providers.find(host, port)
+        who = (place, provider.name if provider else place, method)
+        rules = self._chosen.get(who)
+        if rules is None:
+            if len(self._chosen) >= _MOST:
+                self._chosen.clear()
+            rules = self._chosen[who] = tuple(
+                rule
+                for rule in self.rules
+                if rule.provider in (None, *who[:2]) and rule.method in (None, method)
+            )
+        return [
+            rule
+            for rule in rules
+            if rule.fits_path(path)
+            and rule.fits_host(host, port)
+            and (rule.body is None or (body is not _NONE and rule.body(body)))
+        ]
+
+
+_MOST: Final = 1000
+"""Places and methods that are remembered with their rules: a client may ask any host."""
+
+_NONE: Final = object()
+
+
+def _host(host: str, port: int) -> str:
+    name = host.lower().rstrip(".")
+    return name if port in DEFAULT_PORTS.values() else f"{name}:{port}"
+
+
+def _leave_out(value: dict[str, Any], rule: Rule, work: "_Work", host: str, starred: str) -> str:
+    """Leave out the parts that do not count under `rule.on`; gives the endpoint's path."""
+    on = rule.on or frozenset[str]()
+    empty: dict[str, Any] = {
+        "method": NOT_COMPARED,
+        "path": NOT_COMPARED,
+        "query": {},
+        "headers": {},
+        "body": None,
+    }
+    for part, nothing in empty.items():
+        if part not in on and value[part] != nothing:
+            raw = value[part]
+            inner = raw if isinstance(raw, dict) else {}
+            if part == "body":
+                work.ignore(rule, "body", next(iter(inner.values()), None))
+            elif inner:
+                for name, item in inner.items():
+                    work.ignore(rule, f"{part}.{name}", item)
+            else:
+                work.ignore(rule, part, raw)
+            value[part] = nothing
+    if "host" in on:
+        value["provider"] = host
+        work.found[rule.name] = None
+    elif "provider" not in on and value["provider"] != NOT_COMPARED:
+        work.ignore(rule, "provider", value["provider"])
+        value["provider"] = NOT_COMPARED
+    return starred if "path" in on else NOT_COMPARED
+
+
+class _Work:
+    """One request on its way to its canonical form, and what rules did to it."""
+
+    def __init__(self, ids: Mapping[str, str], id_names: frozenset[str]) -> None:
+        self.ignored: dict[str, tuple[str, Any]] = {}
+        self.found: dict[str, None] = {}
+        self._ids = ids
+        self._id_names = id_names
+
+    def ignore(self, rule: Rule, place: str, raw: Any) -> None:
+        self.found[rule.name] = None
+        self.ignored.setdefault(place, (rule.name, raw))
+
+    def query(self, query: dict[str, list[Any]], rules: Sequence[Rule]) -> dict[str, list[Any]]:
+        for rule in rules:
+            if rule.ignore_query:
+                dropped = {name.lower() for name in rule.ignore_query}
+                for name in [name for name in query if name.lower() in dropped]:
+                    self.ignore(rule, f"query.{name}", query.pop(name))
+        if self._ids:
+            for name, values in query.items():
+                query[name] = [
+                    {normalise.TOKEN: self._ids[text]} if text in self._ids else text
+                    for text in values
+                ]
+        return query
+
+    def headers(
+        self, headers: dict[str, Any], named: frozenset[str], rules: Sequence[Rule]
+    ) -> dict[str, Any]:
+        if not headers:
+            return headers
+        for rule in rules:
+            if not rule.ignore_headers:
+                continue
+            names = {name.lower() for name in rule.ignore_headers}
+            starts = tuple(name[:-1] for name in names if name.endswith("*"))
+            for name in list(headers):
+                if (rule.own or name not in named) and (
+                    name in names or (starts and name.startswith(starts))
+                ):
+                    raw = headers.pop(name)
+                    if rule.own:
+                        self.ignore(rule, f"headers.{name}", raw)
+                    else:
+                        # A pattern brought it in by the way: that it changes tells nobody anything.
+                        self.found[rule.name] = None
+        kind = headers.get("content-type")
+        if isinstance(kind, str) and kind.lower().startswith("multipart/"):
+            headers["content-type"] = kind.partition(";")[0]  # a boundary says nothing
+        return headers
+
+    def body(self, kind: str, value: Any, rules: Sequence[Rule]) -> Any:
+        if kind == "json":
+            value = self._left(value, rules)
+        if kind == "sha256":
+            return value
+        names = normalise.Names()
+        later: list[tuple[Rule, normalise.Normaliser]] = []
+        for rule in rules:
+            for one in rule.normalise:
+                if one.at and kind != "json":
+                    continue
+                if one.kind == "ids":
+                    value = self._normalised(value, kind, rule, one, names)
+                else:
+                    later.append((rule, one))
+        if self._ids:
+            value = self._tokens(kind, value)
+        for rule, one in later:
+            value = self._normalised(value, kind, rule, one, names)
+        return value
+
+    def _left(self, value: Any, rules: Sequence[Rule]) -> Any:
+        """A JSON body without what rules leave out of it. All places are found before any is left
+        out: that would move the items after it.
+        """
+        doomed: set[Path] = set()
+        wanted: set[Path] | None = None
+        nulls: set[Path] = set()
+        for rule in rules:
+            if rule.only:
+                wanted = wanted or set()
+                wanted |= {tuple(place) for find in rule.only for place in find(value)}
+            places = {tuple(place) for find in rule.ignore for place in find(value)}
+            doomed |= places
+            for place in sorted(places):
+                self.ignore(rule, spelled(place), normalise.at(value, place))
+            if rule.null_is_absent is not None:
+                found = normalise.nulls(value, rule.null_is_absent)
+                nulls |= found
+                if found:
+                    self.found[rule.name] = None
+        if wanted is not None:
+            rule = next(rule for rule in rules if rule.only)
+            for place in sorted(left_out := normalise.others(value, wanted)):
+                self.ignore(rule, spelled(place), normalise.at(value, place))
+            doomed.update(left_out)
+        return normalise.without(value, doomed | nulls)
+
+    def _normalised(
+        self, value: Any, kind: str, rule: Rule, one: normalise.Normaliser, names: normalise.Names
+    ) -> Any:
+        def touched(place: Path, raw: Any) -> None:
+            if one.kind in ("ids", "sorted"):
+                self.found[rule.name] = None
+            else:
+                self.ignore(rule, spelled(place), raw)
+
+        return normalise.normalised(value, one, names, touched)
+
+    def _tokens(self, kind: str, value: Any) -> Any:
+        if kind in ("json", "form"):
+            return normalise.with_tokens(value, self._ids, self._id_names)
+        if kind != "multipart":
+            return value
+        edits: dict[Path, Any] = {
+            (at, "text"): {normalise.TOKEN: self._ids[part["text"]]}
+            for at, part in enumerate(value)
+            if part.get("text") in self._ids
+            and normalise.is_id_place((part.get("name", ""),), self._id_names)
+        }
+        return normalise.edited(value, edits)

@@ -1,0 +1,327 @@
+"""A recording as a JSON document: exchanges to documents and back, without losing a byte of a body.
+
+`docs/recording-format.md` describes the document; what stands in it for an answer's chunks is
+`chunks.py`'s. Documents are what redaction and matching work on; `text.py` writes them to files.
+"""
+
+import base64
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final, cast
+
+from wiretape.core.model import (
+    ENDS,
+    FRAMINGS,
+    Chunk,
+    End,
+    Exchange,
+    Framing,
+    Headers,
+    Request,
+    Response,
+    split_url,
+)
+from wiretape.core.text import exact_json
+from wiretape.core.wire.content_coding import FORM, charset, framing, is_json, media_type
+
+from .chunks import (
+    Item,
+    Manner,
+    from_events,
+    from_frames,
+    from_lines,
+    from_whole,
+    spelling_of,
+    to_bytes,
+)
+from .fields import Members, SideFile
+from .websocket import SWITCHING, WebSocket, from_websocket, to_websocket
+
+type Document = dict[str, Any]
+
+VERSION: Final = 1
+
+_OPENAI: Final = "openai.types."
+# What llama-stack calls the answers of these endpoints: its tools find their objects by these
+# names.
+_TYPES: Final[dict[str, tuple[str, str]]] = {
+    "/chat/completions": (
+        _OPENAI + "chat.chat_completion.ChatCompletion",
+        _OPENAI + "chat.chat_completion_chunk.ChatCompletionChunk",
+    ),
+    "/completions": (_OPENAI + "completion.Completion", _OPENAI + "completion.Completion"),
+    "/embeddings": (_OPENAI + "create_embedding_response.CreateEmbeddingResponse", ""),
+    "/api/chat": ("ollama._types.ChatResponse", "ollama._types.ChatResponse"),
+    "/api/generate": ("ollama._types.GenerateResponse", "ollama._types.GenerateResponse"),
+    "/api/embed": ("ollama._types.EmbedResponse", ""),
+}
+
+
+def answer_type(path: str, *, streaming: bool) -> str | None:
+    """The `__type__` of an answer's objects, by the endpoint's path; None where there is no name
+    for them.
+    """
+    found = next((names for end, names in _TYPES.items() if path.endswith(end)), None)
+    return (found[1 if streaming else 0] or None) if found else None
+
+
+def seconds(value: float | None) -> float | None:
+    """A time as it is stored: rounded to the millisecond."""
+    return None if value is None else round(float(value), 3)
+
+
+# ------------------------------------------------------------------ to documents
+
+
+def from_exchange(exchange: Exchange) -> Document:
+    """The document of an exchange, with nothing left out: redaction comes after."""
+    return {
+        "wiretape": VERSION,
+        "recorded_at": exchange.recorded_at,
+        "request": from_request(exchange.request),
+        "response": from_response(exchange.response, exchange.request.path),
+    }
+
+
+def from_request(request: Request) -> Document:
+    """The `request` part of a document."""
+    document: Document = {
+        "method": request.method,
+        "url": request.url,
+        "headers": _from_headers(request.headers),
+    }
+    if request.body:
+        _put_body(document, request.body, media_type(request.headers))
+    document["endpoint"] = request.path
+    body = document.get("body")
+    if isinstance(body, dict) and isinstance(body.get("model"), str):
+        document["model"] = body["model"]
+    return document
+
+
+def _put_body(document: Document, body: bytes, media: str) -> None:
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError:
+        document["body_base64"] = base64.b64encode(body).decode()
+        return
+    # `curl -d '{…}'` calls JSON a form.
+    json = is_json(media) or not media or (media == FORM and text[:1] in ("{", "["))
+    found = exact_json.read(text) if json else None
+    if found is None:
+        document["body_text"] = text
+        return
+    document["body"], style = found
+    if style != "compact":
+        document["body_json"] = style
+
+
+def from_response(response: Response, path: str) -> Document:
+    """The `response` part of a document; `path` tells the endpoint."""
+    document: Document = {
+        "status": response.status,
+        "headers": _from_headers(response.headers),
+        "is_streaming": response.streaming,
+    }
+    if response.coding is not None:
+        document["coding"] = response.coding
+    if response.streaming and response.framing is not None:
+        document["framing"] = response.framing
+    if response.end != "complete":
+        document["end"] = response.end
+    if response.headers_at is not None:
+        document["headers_at"] = seconds(response.headers_at)
+    if response.end_at is not None:
+        document["end_at"] = seconds(response.end_at)
+    if isinstance(response, WebSocket):
+        more, items = from_websocket(response)
+        document |= more
+        manner = Manner("whole")
+    else:
+        manner, items = _from_body(response, path)
+    if manner.style != "compact":
+        document["json"] = manner.style
+    if manner.spelling.line_end != "\n":
+        document["line_end"] = manner.spelling.line_end
+    if not manner.spelling.space:
+        document["colon_space"] = False
+    timed = response.chunks if response.streaming else response.chunks[-1:]
+    for chunk, item in zip(timed, items, strict=True):
+        if chunk.at is not None:
+            item["at"] = seconds(chunk.at)
+    document["body"] = items if response.streaming else (items[0] if items else None)
+    if response.until_close:
+        document["until_close"] = True
+    if response.trailers:
+        document["trailers"] = _from_headers(response.trailers)
+    return document
+
+
+def framing_of(response: Response, path: str) -> Framing:
+    """How the chunks of a streamed answer are told apart: as it says itself or by its headers."""
+    found = response.framing or framing(response.headers, path)
+    return "reads" if found == "whole" else found
+
+
+def _from_body(response: Response, path: str) -> tuple[Manner, list[Item]]:
+    named = response.status < 400
+    type_name = answer_type(path, streaming=response.streaming) if named else None
+    if response.streaming:
+        kind = framing_of(response, path)
+        if kind in _FROM:
+            return _FROM[kind](response.chunks, type_name)
+        return Manner("reads"), [from_whole(c.data, None, json=False)[1] for c in response.chunks]
+    if not response.chunks:
+        return Manner("whole"), []
+    json = is_json(media_type(response.headers) or "application/json")
+    body = response.body
+    manner, item = from_whole(body, type_name, json=json, charset=charset(response.headers, body))
+    return manner, [item]
+
+
+_FROM: Final[dict[Framing, Callable[[Sequence[Chunk], str | None], tuple[Manner, list[Item]]]]] = {
+    "sse": from_events,
+    "ndjson": from_lines,
+    "frames": from_frames,
+}
+
+
+def _from_headers(headers: Headers) -> Document:
+    document: Document = {}
+    for name, value in headers:
+        name = name.lower()
+        if name not in document:
+            document[name] = value
+        elif isinstance(document[name], list):
+            document[name].append(value)
+        else:
+            document[name] = [document[name], value]
+    return document
+
+
+# ------------------------------------------------------------------ from documents
+
+
+def to_exchange(document: Mapping[str, Any], side_file: SideFile | None = None) -> Exchange:
+    """The exchange of a document; `side_file` reads side files. FormatError names the key that is
+    wrong.
+    """
+    top = Members(document)
+    request = to_request(top.object("request").values, side_file)
+    response = to_response(top.object("response").values, request.path, side_file)
+    recorded_at = top.text("recorded_at") if document.get("recorded_at") is not None else None
+    return Exchange(request, response, recorded_at)
+
+
+def to_request(document: Mapping[str, Any], side_file: SideFile | None = None) -> Request:
+    """The request of a document's `request` part; FormatError names the key that is wrong."""
+    members = Members(document, "request")
+    try:
+        scheme, host, port, target = split_url(members.text("url", "a URL"))
+    except ValueError:
+        raise members.wrong("url", "an http or https URL with a host") from None
+    method = members.text("method", "an HTTP method")
+    if not _TOKEN.fullmatch(method):
+        raise members.wrong("method", "an HTTP method")
+    headers = _to_headers(members)
+    return Request(method, scheme, host, port, target, headers, _to_body(members, side_file))
+
+
+def _to_body(members: Members, side_file: SideFile | None) -> bytes:
+    if "body" in members:
+        return exact_json.dumps(members.values["body"], members.style("body_json")).encode()
+    if "body_text" in members:
+        return members.encoded("body_text")
+    if "body_base64" in members:
+        return members.base64("body_base64")
+    if "body_file" in members:
+        return members.file("body_file", side_file)
+    return b""
+
+
+def to_response(
+    document: Mapping[str, Any], path: str, side_file: SideFile | None = None
+) -> Response:
+    """The answer of a document's `response` part; FormatError names the key that is wrong."""
+    members = Members(document, "response")
+    status: int = members.get("status", int, "an HTTP status")
+    if not 100 <= status <= 599:
+        raise members.wrong("status", "an HTTP status")
+    headers = _to_headers(members)
+    streaming: bool = members.get("is_streaming", bool, "true or false")
+    end = document.get("end", "complete")
+    if end not in ENDS:
+        raise members.wrong("end", f"one of {', '.join(ENDS)}", show=True)
+    if status == SWITCHING and streaming:
+        messages, close = to_websocket(members, side_file)
+        return WebSocket(
+            status,
+            headers,
+            messages,
+            streaming,
+            end=cast(End, end),
+            headers_at=members.seconds("headers_at"),
+            end_at=members.seconds("end_at"),
+            close=close,
+        )
+    told = document.get("framing") if streaming else None
+    if told is not None and told not in FRAMINGS:
+        raise members.wrong("framing", f"one of {', '.join(FRAMINGS)}", show=True)
+    response = Response(status, headers, streaming=streaming, framing=cast(Framing | None, told))
+    manner = Manner(
+        framing_of(response, path) if streaming else "whole",
+        members.style("json"),
+        spelling_of(members),
+    )
+    chunks = tuple(
+        Chunk(to_bytes(item, manner, side_file), item.seconds("at"))
+        for item in _items(members, streaming)
+    )
+    return replace(
+        response,
+        chunks=chunks,
+        end=cast(End, end),
+        headers_at=members.seconds("headers_at"),
+        end_at=members.seconds("end_at"),
+        coding=_coding(members),
+        until_close=document.get("until_close") is True,
+        trailers=_to_headers(members, "trailers") if document.get("trailers") is not None else (),
+    )
+
+
+def _coding(members: Members) -> str | None:
+    if members.values.get("coding") is None:
+        return None
+    coding = members.text("coding", "the name of a content coding")
+    names = [name.strip() for name in coding.split(",")]
+    if len(coding) > _LONGEST_CODING or not all(map(_TOKEN.fullmatch, names)):
+        raise members.wrong("coding", 'names of content codings such as "gzip"', show=True)
+    return coding
+
+
+def _items(members: Members, streaming: bool) -> list[Members]:
+    if streaming:
+        return members.objects("body", "a list of chunks")
+    return [] if members.values.get("body") is None else [members.object("body")]
+
+
+# RFC 9110, section 5.6.2.
+_LONGEST_CODING: Final = 100
+_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+# A line end in a value would let a recording write headers of its own. U+DC80 to U+DCFF stand for
+# bytes that are not UTF-8; other lone surrogates stand for nothing.
+_NOT_IN_A_VALUE: Final = re.compile("[\r\n\0\ud800-\udc7f\udd00-\udfff]")
+
+
+def _to_headers(members: Members, key: str = "headers") -> Headers:
+    headers: list[tuple[str, str]] = []
+    found = members.object(key)
+    for name, value in found.values.items():
+        if not _TOKEN.fullmatch(name):
+            raise members.wrong(key, f"names of headers, not {name[:40]!r}")
+        for one in value if isinstance(value, list) else [value]:
+            if not isinstance(one, str) or _NOT_IN_A_VALUE.search(one):
+                raise found.wrong(name, "text without line ends, or a list of such")
+            headers.append((name, one))
+    return tuple(headers)

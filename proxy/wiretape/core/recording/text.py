@@ -1,0 +1,154 @@
+"""Recording files: the text of a document and back.
+
+The outer levels are indented by two and each chunk stands on a line of its own, so that git shows a
+changed word as a changed line. Large binary bodies leave the file for side files named by their
+content. What a document is made of is `document.py`'s; llama-stack's own recordings are read by
+`llamastack.py`.
+"""
+
+import base64
+import hashlib
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+from wiretape.core.errors import FormatError
+from wiretape.core.text import exact_json
+
+from .document import VERSION, Document
+
+WIDTH: Final = 100
+SIDE_FILE_BYTES: Final = 16 * 1024
+"""Binary bodies larger than this go to a side file."""
+
+# Around a body, which may be as deep as JSON may be, stand the document, the answer, the chunks.
+_MAX_DEPTH: Final = exact_json.MAX_DEPTH + 8
+
+SIDE_FILE_NAME: Final = re.compile(r"[0-9a-f]{64}\.bin")
+
+
+def side_file_name(data: bytes) -> str:
+    """The name of the side file that holds `data`: its SHA-256 and ".bin"."""
+    return hashlib.sha256(data).hexdigest() + ".bin"
+
+
+def externalise(document: Document) -> tuple[Document, dict[str, bytes]]:
+    """Move large binary bodies out of a document: gives the smaller document and the side files by
+    name.
+
+    A multipart request stays in it: it is compared by its parts, for which its name would not do.
+    """
+    files: dict[str, bytes] = {}
+
+    def outside(item: Any, key: str, instead: str) -> Any:
+        if not isinstance(item, dict) or _decoded_size(item.get(key, "")) <= SIDE_FILE_BYTES:
+            return item
+        data = base64.b64decode(item[key])
+        name = side_file_name(data)
+        files[name] = data
+        return {instead if k == key else k: name if k == key else v for k, v in item.items()}
+
+    request, response = document["request"], document["response"]
+    if not str(request["headers"].get("content-type", "")).lower().startswith("multipart/"):
+        request = outside(request, "body_base64", "body_file")
+    body = response.get("body")
+    if isinstance(body, list):
+        body = [outside(item, "base64", "file") for item in body]
+    else:
+        body = outside(body, "base64", "file")
+    if "body" in response:
+        response = {**response, "body": body}
+    return {**document, "request": request, "response": response}, files
+
+
+def _decoded_size(text: str) -> int:
+    return len(text) * 3 // 4 - text.count("=", -2)
+
+
+def dumps(document: Document) -> str:
+    """The text of a recording file: UTF-8, LF, a final newline; equal documents, equal texts."""
+    response = document["response"]
+    parts = []
+    for key, value in document.items():
+        if value is None:
+            continue
+        if key == "response":
+            parts.append(f"  {_line(key)}: {_response(response)}")
+        else:
+            parts.append(f"  {_line(key)}: {''.join(_wrapped(value, 2, len(key) + 6))}")
+    return "{\n" + ",\n".join(parts) + "\n}\n"
+
+
+def _response(response: Document) -> str:
+    parts = []
+    for key, value in response.items():
+        if key == "body" and isinstance(value, list):
+            chunks = ",\n".join("      " + _line(chunk) for chunk in value)
+            text = f"[\n{chunks}\n    ]" if value else "[]"
+        else:
+            text = "".join(_wrapped(value, 4, len(key) + 8))
+        parts.append(f"    {_line(key)}: {text}")
+    return "{\n" + ",\n".join(parts) + "\n  }"
+
+
+def _line(value: exact_json.Json) -> str:
+    return exact_json.dumps(value, "spaced")
+
+
+def _wrapped(value: exact_json.Json, indent: int, used: int) -> Iterator[str]:
+    """A value on one line where it fits, else a member a line; a list of numbers always stays on
+    one line.
+    """
+    line = _line(value)
+    if (
+        not isinstance(value, (dict, list))
+        or len(line) + used <= WIDTH
+        or (isinstance(value, list) and not any(isinstance(i, (dict, list, str)) for i in value))
+    ):
+        yield line
+        return
+    gap = "\n" + " " * (indent + 2)
+    yield "{" if isinstance(value, dict) else "["
+    for count, item in enumerate(value):
+        lead = _line(item) + ": " if isinstance(value, dict) else ""
+        yield ("," if count else "") + gap + lead
+        yield from _wrapped(
+            value[item] if isinstance(value, dict) else item, indent + 2, indent + 3 + len(lead)
+        )
+    yield "\n" + " " * indent + ("}" if isinstance(value, dict) else "]")
+
+
+def loads(text: str | bytes) -> Document:
+    """Read a recording file's text; FormatError says what it is instead.
+
+    The document is one of ours or llama-stack's (no `wiretape` key); whether its parts are whole is
+    told by `document.to_exchange`.
+    """
+    if not text.strip():
+        raise FormatError("the file is empty, expected a recording")
+    try:
+        document = exact_json.parse(text, max_depth=_MAX_DEPTH)
+    except UnicodeDecodeError as error:
+        raise FormatError(f"not UTF-8 text (byte {error.start}), expected a recording") from None
+    except ValueError as error:
+        raise FormatError(f"not JSON: {_parse_fault(error)}") from None
+    if not isinstance(document, dict):
+        raise FormatError(f"holds a JSON {type(document).__name__}, expected a recording object")
+    if not isinstance(document.get("request"), dict) or not isinstance(
+        document.get("response"), dict
+    ):
+        raise FormatError("has no request and response objects: not a recording")
+    version = document.get("wiretape")
+    if "wiretape" in document and (isinstance(version, bool) or not isinstance(version, int)):
+        raise FormatError(f"wiretape: expected the format's version {VERSION}, got {version!r:.20}")
+    if isinstance(version, int) and not 1 <= version <= VERSION:
+        raise FormatError(
+            f"wiretape: format version {version} is not known to this wiretape"
+            f" (it reads 1 to {VERSION}): update wiretape"
+        )
+    return document
+
+
+def _parse_fault(error: ValueError) -> str:
+    # JSONDecodeError's own text names line and column, and never the content.
+    return str(error) if "char" in str(error) else str(error).partition(":")[0]

@@ -1,0 +1,363 @@
+"""The gate: the last look at a file before it is written, and the only one at a file of others.
+
+A text is searched as what it says (a recording of ours or llama-stack's, HAR or any other JSON,
+each string by its place) and, where it is no JSON, as it is. Beside what redaction looks for, it
+asks what stands in members named as credentials are: a value there that cannot be guessed is a
+leak whatever it looks like.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from wiretape.core.model import Request, Response
+from wiretape.core.text import exact_json
+from wiretape.core.wire.content_coding import codings, decoded
+
+from . import encodings
+from .known_values import Secrets
+from .placeholder import PLACEHOLDER, label, looks_like_secret
+from .redactor import Redactor
+from .rules import LARGE, Finding, Where, finding
+from .value_search import Search
+
+ENTROPY: Final = "credential-field"
+"""The rule by which a value goes that stands under a credential's name."""
+
+_MAX_DEPTH: Final = exact_json.MAX_DEPTH + 8
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """A secret that still stands in a text: by which rule, at which place ("response.body[3]…", or
+    "" in a text that is no JSON), on which line (from 1), masked, and the line of config.yaml that
+    would take it out.
+    """
+
+    rule: str
+    where: str
+    line: int
+    masked: str
+    remedy: str
+
+
+def inspect(text: str, redactor: Redactor, secrets: Secrets | None = None) -> tuple[Leak, ...]:
+    """What is still secret in a text, in the order it stands there; `secrets` are known values
+    beside the configured ones.
+    """
+    try:
+        document = (
+            exact_json.parse(text, max_depth=_MAX_DEPTH) if text.lstrip()[:1] in "{[" else None
+        )
+    except ValueError:
+        document = None
+    if isinstance(document, dict | list) and document:
+        return tuple(_in_json(text, document, redactor, secrets))
+    return tuple(_in_text(text, redactor.search(redactor.known_in(None, secrets))))
+
+
+def inspect_bytes(
+    data: bytes, redactor: Redactor, secrets: Secrets | None = None
+) -> tuple[Leak, ...]:
+    """What is still secret in bytes, such as a side file's: the same, compressed data undone."""
+    if encodings.is_compressed(data):
+        try:
+            plain = encodings.decompressed(data)
+        except OverflowError:
+            return () if LARGE in redactor.rules.unsearched else (_unsearched(LARGE, ""),)
+        # What is broken is searched as it is.
+        data = data if plain is None else plain
+    return inspect(data.decode("utf-8", "surrogateescape"), redactor, secrets)
+
+
+def unsearchable(request: Request, response: Response, redactor: Redactor) -> tuple[Leak, ...]:
+    """What of an exchange cannot be searched, as a leak since it could hold anything: a body under
+    a content coding that cannot be undone, or of more than `forms.MAX_DECODED` bytes. `request` is
+    as it was sent, of `response` the codings that could be are undone. What the rules allow by name
+    is left out.
+    """
+    found = [(name, "response.body") for name in codings(response.headers) if response.body]
+    try:
+        decoded(request.headers, request.body)
+    except ValueError:
+        found += [(name, "request.body") for name in codings(request.headers)]
+    for part, body in (("request", request.body), ("response", response.body)):
+        if len(body) > encodings.MAX_DECODED:
+            found.append((LARGE, f"{part}.body"))
+    allowed = redactor.rules.unsearched
+    return tuple(_unsearched(name, where) for name, where in found if name not in allowed)
+
+
+def _unsearched(name: str, where: str) -> Leak:
+    said = "too large to be searched" if name == LARGE else f"content coding {name} not undone"
+    return Leak("unsearched", where, 1, said, f"redact: {{unsearched: [{name}]}}")
+
+
+def masked(value: str) -> str:
+    """A value told by its first characters, so that its owner knows which it is."""
+    shown = value[: min(10, len(value) // 4)]
+    shown = "".join(c if c.isprintable() else "·" for c in shown)
+    return f"{shown}…({len(value)} characters)"
+
+
+# ------------------------------------------------------------------ JSON
+
+
+def _in_json(
+    text: str, document: Any, redactor: Redactor, secrets: Secrets | None
+) -> Iterator[Leak]:
+    """The leaks of a JSON text: of its strings, then what only a recording has (named places, and
+    what is cut up over a stream), then what is in no string.
+    """
+    search = redactor.search(redactor.known_in(document, secrets))
+    recorded = _in_recording(document, redactor, secrets)
+    # What a recording says is searched already: only to show its leaks it is gone through again.
+    # What is compressed may be too large to be.
+    searched = recorded == () and not any(sign in text for sign in encodings.COMPRESSED)
+    may_hold = not searched and (bool(recorded) or search.may_hold(text))
+    told: set[tuple[str, str]] = set()
+    if may_hold or _may_name(text):
+        lines = _Lines(text)
+        for where, name, value in _leaves(document):
+            # Which strings of a recording the user's patterns are for, redaction knows.
+            spans = search.spans(value, own=recorded is None) if may_hold else []
+            found = [(label(span.rule), value[span.start : span.end]) for span in spans]
+            # A model's token is no credential, whatever it says.
+            named = is_credential(name) and "logprobs" not in where
+            if not found and named and is_secret(value):
+                found = [(ENTROPY, value)]
+            if found:
+                line, place = lines.at(value), _spelled(where, search)
+                told.update((rule, place) for rule, _ in found)
+                for rule, secret in found:
+                    remedy = _remedy(where, name if rule == ENTROPY else rule)
+                    yield Leak(rule, place, line, masked(secret), remedy)
+    left = {(one.where, one.rule) for one in recorded or () if (one.rule, one.where) not in told}
+    if search.unsearched and LARGE not in redactor.rules.unsearched:
+        told.add(("unsearched", ""))
+        yield _unsearched(LARGE, "")
+    if left:
+        yield from _at_places(text, document, search, left)
+    elif not told:
+        yield from _at_spans(text, [(s.start, s.end, label(s.rule)) for s in search.as_it_is(text)])
+
+
+def _at_places(
+    text: str, document: Any, search: Search, left: set[tuple[str, str]]
+) -> Iterator[Leak]:
+    """The leaks that findings tell by (place, rule)."""
+    lines = _Lines(text)
+    for where, _, value in _leaves(document):
+        place = _spelled(where, search)
+        for rule in sorted(rule for at, rule in left if at == place):
+            left.discard((place, rule))
+            yield Leak(rule, place, lines.at(value), masked(value), _remedy(where, rule))
+    for place, rule in sorted(left):
+        yield Leak(rule, place, 1, "…", _remedy((), rule))
+
+
+def _may_name(text: str) -> bool:
+    """Whether a string of a JSON text could be the name of a credential; False is certain.
+
+    Nearly every recording speaks of tokens: each string that has such a word is looked at once.
+    """
+    lower = text.lower()
+    if len(lower) != len(text):
+        return True  # a few letters are two in lower case, and places are not the same then
+    seen = set()
+    for word in _NAMING:
+        at = lower.find(word)
+        while at >= 0:
+            start, end = text.rfind('"', 0, at), text.find('"', at)
+            # What is longer is prose.
+            if 0 <= end - start <= _LONGEST_NAME and (name := text[start + 1 : end]) not in seen:
+                seen.add(name)
+                if "\\" in name or is_credential(name):
+                    return True
+            at = lower.find(word, at + len(word))
+    return False
+
+
+def _in_recording(
+    document: Any, redactor: Redactor, secrets: Secrets | None
+) -> tuple[Finding, ...] | None:
+    try:
+        return redactor.document(document, secrets)[1]
+    except (KeyError, TypeError, AttributeError, ValueError):
+        return None  # no recording, but JSON all the same
+
+
+def _spelled(where: Where, search: Search) -> str:
+    # A place may lead through a member that is named as a secret.
+    return search.text(finding("", where).where, ())
+
+
+def _leaves(document: Any) -> Iterator[tuple[Where, str, str]]:
+    """Each string with its place and the name it stands under; a member's name is a string too."""
+    stack: list[tuple[Any, Where, str]] = [(document, (), "")]
+    while stack:
+        value, where, name = stack.pop()
+        if isinstance(value, str):
+            yield where, name, value
+        elif isinstance(value, list):
+            stack += [(item, (*where, at), name) for at, item in reversed(list(enumerate(value)))]
+        elif isinstance(value, dict):
+            # HAR and others say {"name": "Authorization", "value": "Bearer …"}.
+            said = value.get("name")
+            for key, item in reversed(value.items()):
+                named = said if key == "value" and isinstance(said, str) else key
+                if named == "value":
+                    named = name
+                elif named == "token" and "logprob" in value:
+                    named = ""  # a model's
+                stack += [(item, (*where, key), named), (key, where, "")]
+
+
+class _Lines:
+    """The lines of strings that are asked for in the order they stand in a JSON text."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._at = 0
+        self._line = 1
+
+    def at(self, value: str) -> int:
+        head = value[:40]
+        for ascii_only in (False, True):
+            spelled = json.dumps(head, ensure_ascii=ascii_only)[:-1]
+            found = self._text.find(spelled, self._at)
+            if found >= 0:
+                self._line += self._text.count("\n", self._at, found)
+                self._at = found
+                break
+        return self._line
+
+
+def _remedy(where: Where, rule: str) -> str:
+    """The line of config.yaml by which redaction takes out what stands at a place."""
+    match where:
+        case ("request" | "response", "headers", name, *_):
+            return f"redact: {{headers: [{name}]}}"
+        case ("request", "url" | "endpoint", *_):
+            return f"redact: {{query: [{rule.removeprefix('query-')}]}}"
+        case ("request", "body", *path):
+            return _json_remedy(path)
+        case ("response", "body", int(), "__data__", *path):
+            return _json_remedy(path)
+        case ("response", "body", "__data__", *path):
+            return _json_remedy(path)
+    return _pattern_remedy(rule)
+
+
+def _pattern_remedy(rule: str) -> str:
+    return f'redact: {{patterns: [{{name: {rule}, regex: "…"}}]}} # what it looks like'
+
+
+def _json_remedy(path: Iterable[str | int]) -> str:
+    steps = "".join(
+        "[*]"
+        if isinstance(step, int)
+        else f".{step}"
+        if re.fullmatch(r"[A-Za-z_]\w*", step)
+        else f"[{json.dumps(step)}]"
+        for step in path
+    )
+    return f"redact: {{json: [{json.dumps('$' + steps)}]}}"
+
+
+# ------------------------------------------------------------------ other texts
+
+_VALUE: Final = (
+    r"""["']?[ \t]*[:=][ \t]*(?:-[ \t]+|\n[ \t]*-[ \t]+)?["']?"""
+    r"""(?:(?:bearer|basic|token)[ \t]+)?([^\s"'<>,;&]{16,})"""
+)
+_NAME_AND_VALUE: Final = re.compile(rf"([A-Za-z][\w.-]{{2,60}}){_VALUE}", re.IGNORECASE)
+
+
+def _in_text(text: str, search: Search) -> Iterator[Leak]:
+    found: list[tuple[int, int, str]] = []
+    if search.may_hold(text):
+        # The user's patterns are written for what strings say, and may well fit a file's own marks.
+        found += [(s.start, s.end, label(s.rule)) for s in search.spans(text, own=False)]
+    if _NAMED.search(text):
+        found += [
+            (*match.span(2), ENTROPY)
+            for match in _NAME_AND_VALUE.finditer(text)
+            if is_credential(match[1]) and is_secret(match[2])
+        ]
+    yield from _at_spans(text, found)
+
+
+def _at_spans(text: str, found: Iterable[tuple[int, int, str]]) -> Iterator[Leak]:
+    line, counted, last = 1, 0, -1
+    for start, end, rule in sorted(found):
+        if start < last:
+            continue  # one place, one leak
+        last = end
+        line += text.count("\n", counted, start)
+        counted = start
+        yield Leak(
+            rule,
+            "",
+            line,
+            masked(text[start:end]),
+            _pattern_remedy(rule),
+        )
+
+
+# ------------------------------------------------------------------ names of credentials
+
+_NAMING: Final = (
+    "key",
+    "secret",
+    "token",
+    "passw",
+    "passphrase",
+    "authorization",
+    "credential",
+    "cookie",
+)
+_NAMED: Final = re.compile("|".join(_NAMING), re.IGNORECASE)
+_LONGEST_NAME: Final = 200
+_WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+_LAST: Final = frozenset(
+    ("apikey", "authorization", "cookie", "credential", "credentials", "passphrase", "passwd")
+) | {"password", "secret", "token"}
+_BEFORE_KEY: Final = frozenset(
+    ("access", "account", "api", "auth", "encryption", "master", "private", "secret", "service")
+) | {"session", "shared", "signing", "subscription"}
+# Tokens that are no credentials: of a model, of a list's pages.
+_BEFORE_TOKEN: Final = frozenset(
+    ("bos", "continuation", "cursor", "eos", "first", "last", "mask", "next", "pad", "page")
+) | {"prev", "previous", "special", "stop", "sync", "unk"}
+
+
+_PLACEHOLDER_RUN: Final = 12
+"""As long is the start of every placeholder in base64."""
+
+
+def is_credential(name: str) -> bool:
+    """Whether a member, field or header is named as credentials are: "apiKey", "client_secret"."""
+    words = [word.lower() for word in _WORDS.findall(name)]
+    if not words:
+        return False
+    *before, last = words
+    if last == "token":
+        return not before or before[-1] not in _BEFORE_TOKEN
+    return last in _LAST or (last == "key" and bool(before) and before[-1] in _BEFORE_KEY)
+
+
+def is_secret(value: str) -> bool:
+    """Whether a value under a credential's name cannot be guessed, and stands for nothing else."""
+    _, _, rest = value.strip().rpartition(" ")
+    return (
+        looks_like_secret(rest)
+        and PLACEHOLDER.search(value) is None
+        and not any(
+            b"REDACTED-" in reading.data
+            for start, end in encodings.runs(rest, _PLACEHOLDER_RUN)
+            for reading in encodings.readings(rest[start:end])
+        )
+    )

@@ -1,0 +1,140 @@
+"""The known values of one request: what it carried as credentials, and how each may be spelled.
+
+A header or parameter names its value as secret; the value is then looked for everywhere else, in
+each of the forms that bodies give it (`encodings.py`).
+"""
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Iterable, Iterator
+from typing import Final
+from urllib.parse import unquote_plus
+
+from .placeholder import is_strong, label
+
+type Known = tuple[str, str]
+"""A value's label ("authorization", "query-key", "together-api-key") and the value."""
+
+_SCHEMES: Final = frozenset(("basic", "bearer", "token", "apikey", "api-key", "key"))
+_PARAMETER: Final = re.compile(r'([\w-]+)=("(?:[^"\\]|\\.)*"|[^,\s]*)')
+# What the parameters of Digest (RFC 7616), AWS's and HTTP signatures' schemes say in public.
+_PUBLIC_PARAMETERS: Final = frozenset(
+    ("algorithm", "headers", "nc", "opaque", "qop", "realm", "signedheaders", "uri", "version")
+)
+
+
+class Secrets:
+    """The known values that may be replaced wherever they stand (see `placeholder.is_strong`).
+
+    Where one value has two labels the first counts. Immutable; its `repr` holds no value.
+    """
+
+    __slots__ = ("_forms", "_plain", "needles", "shortest", "values")
+
+    def __init__(self, values: Iterable[Known] = ()) -> None:
+        strong: dict[str, str] = {}
+        for name, value in values:
+            if is_strong(value.strip()):
+                strong.setdefault(value.strip(), label(name))
+        self.values: Final = tuple((name, value) for value, name in strong.items())
+        self._forms: Final = {
+            form: known for known in reversed(self.values) for form in _forms(known[1])
+        }
+        # The longest first: a value that contains another is one placeholder.
+        forms = sorted(self._forms, key=len, reverse=True)
+        self._plain: Final = re.compile("|".join(map(re.escape, forms))) if forms else None
+        # Bytes are looked at as one character an octet.
+        octets = [form.encode("utf-8", "surrogatepass").decode("latin-1") for form in forms]
+        spelled = [json.dumps(form, ensure_ascii=False)[1:-1] for form in {*forms, *octets}]
+        self.needles: Final = tuple(
+            needle
+            for needle in spelled
+            if not any(other in needle for other in spelled if other != needle)
+        )
+        """Texts of which one stands in the JSON of whatever holds a value in no other form."""
+        self.shortest: Final = min(
+            (len(value.encode("utf-8", "surrogatepass")) for value in strong), default=0
+        )
+        """The length of the shortest value in bytes; 0 where there is none."""
+
+    def __repr__(self) -> str:
+        return f"Secrets({', '.join(name for name, _ in self.values)})"
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def without(self, public: Iterable[str]) -> "Secrets":
+        """The same without values that the request makes public, as its model's name."""
+        public = frozenset(public)
+        if not any(value in public for _, value in self.values):
+            return self
+        return Secrets(known for known in self.values if known[1] not in public)
+
+    def may_stand_in(self, json_text: str) -> bool:
+        """Whether a string in a JSON text holds a value as it is; False is certain."""
+        return any(needle in json_text for needle in self.needles)
+
+    def stand_in(self, text: str) -> Iterator[tuple[int, int, str, str]]:
+        """Where values stand in `text` as they are: start, end, label and value, in order."""
+        if self._plain is not None:
+            for match in self._plain.finditer(text):
+                yield (*match.span(), *self._forms[match[0]])
+
+
+def _forms(value: str) -> Iterator[str]:
+    """A value as JSON and forms spell it without escaping a character by its number."""
+    for plain in dict.fromkeys((value, value.replace(" ", "+"))):
+        yield plain
+        yield json.dumps(plain, ensure_ascii=False)[1:-1]
+
+
+def of_header(name: str, value: str) -> Iterator[Known]:
+    """The values of a header that holds credentials; `name` is lower-case.
+
+    A scheme is no part of a value (RFC 9110, section 11.4). Basic gives its user and its password
+    too (RFC 7617), AWS's signature the access key's id, Cookie each cookie's value.
+    """
+    value = value.strip()
+    if name == "cookie":
+        for pair in value.split(";"):
+            yield name, pair.partition("=")[2].strip().strip('"')
+        return
+    scheme, _, rest = value.partition(" ")
+    rest = rest.strip()
+    if not rest or not (name.endswith("authorization") or scheme.lower() in _SCHEMES):
+        yield name, value
+        return
+    yield name, rest
+    if scheme.lower() == "basic":
+        yield from _basic(name, rest)
+    elif scheme.lower() != "bearer" and _PARAMETER.match(rest):
+        for key, quoted in _PARAMETER.findall(rest):
+            if key.lower() not in _PUBLIC_PARAMETERS:
+                one = quoted.strip('"')
+                yield name, one.partition("/")[0] if key.lower() == "credential" else one
+
+
+def _basic(name: str, rest: str) -> Iterator[Known]:
+    try:
+        pair = base64.b64decode(rest, validate=True).decode("utf-8", "surrogateescape")
+    except (binascii.Error, ValueError):
+        return
+    user, colon, password = pair.partition(":")
+    yield name, pair
+    if colon:
+        yield f"{name}-password", password
+        yield f"{name}-user", user
+
+
+def of_query(query: str, names: frozenset[str]) -> Iterator[Known]:
+    """The values of the query parameters that hold credentials; `names` are lower-case."""
+    for pair in query.split("&"):
+        name, _, value = pair.partition("=")
+        plain = unquote_plus(name).lower()
+        if plain in names and value:
+            said = unquote_plus(value)
+            yield f"query-{plain}", said
+            if plain.endswith("-credential") and "/" in said:
+                yield f"query-{plain}", said.partition("/")[0]  # the id of an access key

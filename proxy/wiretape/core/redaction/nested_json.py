@@ -1,0 +1,141 @@
+"""JSON that stands in a string, as a tool call's arguments do: what has to go in it, so that it
+stays JSON.
+
+A secret there is looked for in what each string says, since `"\\nsk-…"` reads as an "n" before the
+key where it is searched as it stands; and what is replaced never reaches over a string's end.
+"""
+
+import json
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
+
+from wiretape.core.text import exact_json
+from wiretape.core.text.spans import Span
+
+type Find = Callable[[str], list[Span]]
+"""What has to go in a text, in order and without overlaps."""
+
+# A string that the text's end cuts off is one, too.
+_TOKEN: Final = re.compile(r'"((?:[^"\\]++|\\.)*+)"?+|-?[0-9][0-9.eE+-]*+', re.DOTALL)
+_ESCAPE: Final = (
+    r"\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})|\\u([0-9a-fA-F]{4})|\\(.)"
+)
+_ESCAPES: Final = re.compile(_ESCAPE, re.DOTALL)
+_UNIT: Final = re.compile(rf"{_ESCAPE}|.", re.DOTALL)
+_SHORT: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+
+
+def opens(text: str) -> bool:
+    """Whether a text begins as a JSON object or list does."""
+    return text.lstrip(" \t\r\n")[:1] in ("{", "[")
+
+
+def is_json(text: str) -> bool:
+    """Whether a text is a JSON object or list."""
+    if not opens(text):
+        return False
+    try:
+        exact_json.parse(text)
+    except ValueError:
+        return False
+    return True
+
+
+def spans(text: str, find: Find, *, json_text: bool = False) -> list[Span]:
+    """What has to go in `text`: as `find` says where it is no JSON, and within its strings and
+    numbers where it is. `json_text` says that it is JSON, though its end may be missing.
+    """
+    outer = find(text)
+    if not outer and "\\" not in text:
+        return outer
+    if not (json_text and opens(text)) and not is_json(text):
+        return outer
+    result: list[Span] = []
+    first, begun = 0, -1
+    for token in _TOKEN.finditer(text):
+        quoted = token[1] is not None
+        start, end = token.span(1 if quoted else 0)
+        while first < len(outer) and outer[first].end <= start:
+            first += 1
+        after = first
+        while after < len(outer) and outer[after].start < end:
+            after += 1
+        # What began in a string before ended with it, and may have hidden what stands here.
+        within = outer[first + (first == begun) : after]
+        inside = text[start:end]
+        if not quoted:
+            found = within or (find(inside) if after > first else [])
+            # Without quotes a placeholder is no JSON.
+            result += [Span(start, end, f'"{one.placeholder}"', one.rule) for one in found[:1]]
+        elif after > first or "\\" in inside:
+            result += _in_string(inside, start, within, find)
+        if quoted and within and within[-1].start >= start:
+            begun = after - 1
+    return result
+
+
+def _in_string(raw: str, start: int, outer: Iterable[Span], find: Find) -> list[Span]:
+    """What has to go inside a string that stands at `start`: what `find` finds in what it says, and
+    the rest of `outer`.
+    """
+    plain = text_of(raw)
+    found = to_raw(raw, spans(plain, find))
+    outer = [
+        Span(max(one.start - start, 0), min(one.end - start, len(raw)), *one[2:]) for one in outer
+    ]
+    ends = [one.end for one in found]
+    rest = [
+        one
+        for one in outer
+        for at in (bisect_right(ends, one.start),)
+        if at == len(found) or found[at].start >= one.end
+    ]
+    if rest and "\\" in raw:
+        rest = list(_whole_units(raw, rest))
+    result: list[Span] = []
+    for one in sorted((*found, *rest)):
+        if not result or result[-1].end <= one.start + start:
+            result.append(Span(one.start + start, one.end + start, *one[2:]))
+    return result
+
+
+def _whole_units(raw: str, found: Iterable[Span]) -> Iterator[Span]:
+    """Spans of a string's inside that cut no escape in two."""
+    starts = _starts(raw)
+    for one in found:
+        first = starts[bisect_right(starts, one.start) - 1]
+        yield Span(first, starts[bisect_left(starts, one.end)], *one[2:])
+
+
+def text_of(raw: str) -> str:
+    """What the inside of a JSON string says; an escape that JSON does not know says its letter."""
+    return _ESCAPES.sub(_said, raw)
+
+
+def to_raw(raw: str, found: Iterable[Span]) -> list[Span]:
+    """Spans of what the inside of a JSON string says as spans of that inside."""
+    found = list(found)
+    if found and "\\" in raw:
+        starts = _starts(raw)
+        found = [Span(starts[one.start], starts[one.end], *one[2:]) for one in found]
+    return [Span(one.start, one.end, _escaped(one.placeholder), one.rule) for one in found]
+
+
+def _escaped(placeholder: str) -> str:
+    return json.dumps(placeholder)[1:-1]
+
+
+def _said(escape: re.Match[str]) -> str:
+    high, low, number, letter = escape.groups()
+    if letter is not None:
+        return _SHORT.get(letter, letter)
+    if number is not None:
+        return chr(int(number, 16))
+    return chr(0x10000 + ((int(high, 16) - 0xD800) << 10) + int(low, 16) - 0xDC00)
+
+
+def _starts(raw: str) -> list[int]:
+    """Where each character that a string says begins in its inside, and where the inside ends."""
+    return [*(found.start() for found in _UNIT.finditer(raw)), len(raw)]

@@ -1,0 +1,219 @@
+"""Which strings of a stream's chunks are parts of one text: those of one lane.
+
+A lane is a path through the chunks' JSON in which a list's place gives way to the number that the
+provider gives its item (a choice's, a tool call's, a content block's), so that a lane is one of
+these. The strings of a lane, joined in order, are what a client puts together.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from typing import Final, NamedTuple
+
+from wiretape.core.text import exact_json
+
+type Place = tuple[str | int, ...]
+type Lane = tuple[str | int | tuple[str, int], ...]
+
+# Members that number what stands beside them. OpenAI's `item_id` would, but some who speak its
+# protocol give a new one with each event.
+_NUMBERS: Final = frozenset(("content_index", "index", "output_index", "summary_index", "thought"))
+# Lists whose items a client joins: Gemini's parts, the tokens of log probabilities, and Mistral's
+# content where it is a list.
+_JOINED: Final = frozenset(("parts", "tokens"))
+_CONTENT_IN: Final = frozenset(("delta", "logprobs"))
+
+_TEXTS: Final = frozenset(
+    (
+        "",  # a string that is a chunk's whole JSON
+        "arguments",
+        "content",
+        "data",
+        "delta",
+        "generated_text",
+        "output_text",
+        "partial_json",
+        "reasoning",
+        "reasoning_content",
+        "reasoning_text",
+        "refusal",
+        "response",
+        "summary_text",
+        "text",
+        "thinking",
+        "token",
+        "tokens",
+        "transcript",
+    )
+)
+_JSON_TEXTS: Final = frozenset(("arguments", "partial_json"))
+
+
+class Leaf(NamedTuple):
+    """A string in a JSON value: its lane, where it stands, and the how many-th string it is there,
+    members' names counted.
+    """
+
+    lane: Lane
+    place: Place
+    text: str
+    number: int
+
+
+def is_text(lane: Lane) -> bool:
+    """Whether a lane is known to be read as one text."""
+    return _name(lane) in _TEXTS
+
+
+def is_json_text(lane: Lane) -> bool:
+    """Whether a lane's text is known to be JSON."""
+    name = _name(lane)
+    return name in _JSON_TEXTS or (
+        name == "delta" and isinstance(lane[0], str) and "arguments" in lane[0]
+    )
+
+
+def _name(lane: Lane) -> str | None:
+    return next((step for step in reversed(lane) if isinstance(step, str) and step != "*"), None)
+
+
+def leaves(value: exact_json.Json) -> tuple[list[Leaf], int]:
+    """The strings of one chunk's JSON in order, and how many there are with the members' names."""
+    walk = _Walk()
+    # The same path may mean another text in an event of another type, but Anthropic's blocks begin
+    # in one type and go on in another.
+    kind = value.get("type") if isinstance(value, dict) else None
+    kind = kind if isinstance(kind, str) else ""
+    walk.into(value, (), ("block" if kind.startswith("content_block_") else kind,))
+    return walk.found, walk.strings
+
+
+class _Walk:
+    def __init__(self) -> None:
+        self.found: list[Leaf] = []
+        self.strings = 0
+
+    def into(self, value: exact_json.Json, place: Place, lane: Lane) -> None:
+        # Each string of each chunk comes through here.
+        kind = type(value)
+        if kind is str:
+            self.found.append(Leaf(lane, place, value, self.strings))
+            self.strings += 1
+        elif len(place) > exact_json.MAX_DEPTH:
+            return
+        elif kind is dict:
+            for name in sorted(_NUMBERS & value.keys()):
+                number = value[name]
+                if isinstance(number, int):
+                    lane = (*lane, (name, number))
+            for name, item in value.items():
+                self.strings += 1
+                kind = type(item)
+                if kind is str:
+                    self.found.append(Leaf((*lane, name), (*place, name), item, self.strings))
+                    self.strings += 1
+                elif kind is dict or kind is list:
+                    step = "delta" if name == "content_block" and not place else name
+                    self.into(item, (*place, name), (*lane, step))
+        elif kind is list:
+            joined = _is_joined(place)
+            for at, item in enumerate(value):
+                kind = type(item)
+                if kind is dict or kind is str or kind is list:
+                    numbered = kind is dict and isinstance(item.get("index"), int)
+                    step = "*" if joined or numbered else at
+                    self.into(item, (*place, at), (*lane, step))
+
+
+def _is_joined(place: Place) -> bool:
+    if not place or place[-1] in _JOINED:
+        return bool(place)
+    return place[-1] == "content" and len(place) > 1 and place[-2] in _CONTENT_IN
+
+
+def merged(single: Iterable[tuple[Lane, object]]) -> dict[Lane, Lane]:
+    """What is one lane of those that have a single string, by lane and chunk: where the numbers of
+    a path are as many as its chunks, they count the chunks and are no choice's and no call's.
+    """
+    groups: dict[Lane, dict[Lane, object]] = {}
+    for lane, chunk in single:
+        plain = tuple(step for step in lane if not isinstance(step, tuple))
+        if plain != lane:
+            groups.setdefault(plain, {})[lane] = chunk
+    return {
+        lane: plain
+        for plain, group in groups.items()
+        if 2 < len(group) == len(set(group.values()))
+        for lane in group
+    }
+
+
+# ---------------------------------------------------------------------- in a text
+
+_EVENT_DATA: Final = re.compile(r"(?:\A\ufeff?|(?<=[\r\n]))data: ?([^\r\n]*+)")
+_BEFORE: Final = re.compile(r"(?:[\s,\[\]]++|(?:data|[0-9a-z]{1,2}):(?=[ \[{\"]))*+")
+_QUOTED: Final = r'"(?:[^"\\\x00-\x1f]++|\\.)*+"'
+_VALUE: Final = re.compile(rf"{_QUOTED}|\{{\s*+(?:\}}|{_QUOTED}\s*+:)")
+_STRING: Final = re.compile(r'"((?:[^"\\]++|\\.)*+)"', re.DOTALL)
+_decoder: Final = json.JSONDecoder()
+
+
+class Found(NamedTuple):
+    """A string in a text: its inside's start there, how that is spelled, and where the value begins
+    that it is of.
+    """
+
+    leaf: Leaf
+    start: int
+    raw: str
+    value: int
+
+
+def in_text(text: str, member: str, *, events: bool) -> Iterator[Found]:
+    """The strings of the JSON in a text. What is no JSON in events' data is a string, too, without
+    escapes and numbered -1.
+    """
+    if member == "data":
+        data = [(0, text)]
+    elif events:
+        data = [(found.start(1), found[1]) for found in _EVENT_DATA.finditer(text)]
+    else:
+        yield from _in_values(text)
+        return
+    for start, one in data:
+        inside = list(_in_values(one)) if one[:1] in ("{", "[", '"') else []
+        for leaf, at, raw, value in inside or [Found(Leaf(("data",), (), one, -1), 0, "", 0)]:
+            yield Found(leaf, start + at, raw, start + value)
+
+
+def _in_values(text: str) -> Iterator[Found]:
+    """The strings of the JSON values that follow one another in a text, in a list or not, or begin
+    its lines.
+    """
+    at = 0
+    budget = 4 * len(text)
+    while budget > 0 and (at := _BEFORE.match(text, at).end()) < len(text):  # type: ignore[union-attr]  # it always matches
+        if _VALUE.match(text, at):
+            try:
+                value, end = _decoder.raw_decode(text, at)
+            except (ValueError, RecursionError) as error:
+                # What was read in vain is read again, and to tell the line of its fault all that
+                # stands before it: so not too often.
+                end = getattr(error, "pos", len(text))
+                budget -= end - at + end // 64 + 1
+            else:
+                yield from _in_value(text, at, end, value)
+                at = end
+                continue
+        end = text.find("\n", at)
+        at = end + 1 if end >= 0 else len(text)
+
+
+def _in_value(text: str, start: int, end: int, value: exact_json.Json) -> Iterator[Found]:
+    tokens = list(_STRING.finditer(text, start, end))
+    found, count = leaves(value)
+    # A member that is named twice has one string too many; such a value is searched as text alone.
+    if count == len(tokens):
+        for leaf in found:
+            token = tokens[leaf.number]
+            yield Found(leaf, token.start(1), token[1], start)

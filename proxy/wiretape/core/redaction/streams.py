@@ -1,0 +1,375 @@
+"""Redaction of what a stream has cut in pieces: a secret that no chunk holds whole.
+
+The strings of a stream's chunks are joined by lane (`stream_texts.py`), events' data that is no
+JSON too, and reads as they came. What `Search` finds there over a border goes: its placeholder
+stands in the piece where the secret began, and the rest is cut from those that follow. No piece is
+taken out, so number and order of the chunks, their framing and all else in them stay, and joined
+they read as the text with the placeholder in it. What one piece holds whole is left to the search
+of each string.
+
+A lane that is not known to be text may be ids or counters, in which a shape comes about by chance:
+there a pattern counts only where the pieces differ as those of a text do.
+"""
+
+import base64
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate
+from typing import Final, NamedTuple
+
+from wiretape.core.recording.document import Document
+from wiretape.core.text import exact_json
+from wiretape.core.text.spans import Span
+
+from . import nested_json, stream_texts
+from .key_patterns import PATTERNS
+from .rules import Finding, Where, finding
+from .stream_texts import Lane, Leaf, Place
+from .value_search import Search
+
+_SHAPES: Final = frozenset(pattern.name for pattern in PATTERNS)
+_ID: Final = 4
+"""Two equal pieces in a row that are as long are an id's, not a text's."""
+_FIXED: Final = 8
+"""Pieces that are all as long as this or longer and equally long are no text's either."""
+
+
+@dataclass(slots=True)
+class _Run:
+    """Neighbouring items that are text or bytes, and the text they are together.
+
+    Where one is base64 all `pieces` are bytes, spelled as the characters of latin-1: a read may cut
+    a character in two.
+    """
+
+    items: list[tuple[int, str]]
+    pieces: list[str]
+    are_bytes: bool = False
+    changed: bool = False
+    spans: list[Span] = field(default_factory=list)
+    """What has to go in its strings."""
+
+    @property
+    def text(self) -> str:
+        text = "".join(self.pieces)
+        return _from_latin(text) if self.are_bytes else text
+
+    def member(self, item: int) -> str:
+        """What an item's text is the member of; the items of a run are neighbours."""
+        return self.items[item - self.items[0][0]][1]
+
+    def put(self, spans: Iterable[Span]) -> None:
+        """Replace spans of the pieces."""
+        shares = _shares(self.pieces, spans)
+        self.pieces = [_applied(*both) for both in zip(self.pieces, shares, strict=True)]
+        self.changed = True
+
+
+class _Piece(NamedTuple):
+    """A string of a lane: in the JSON of an item, or as `raw` at `start` in a run's text, in the
+    JSON that begins at `value`.
+    """
+
+    leaf: Leaf
+    item: int
+    run: _Run | None = None
+    start: int = 0
+    raw: str = ""
+    value: int = 0
+
+
+def redact(response: Document, search: Search, findings: list[Finding]) -> Document:
+    """A document's `response` part without the secrets that its chunks hold only together; the part
+    itself where there are none. What was found is added to `findings`.
+    """
+    body = response.get("body")
+    items = body if isinstance(body, list) else [body] if isinstance(body, dict) else []
+    # A document's headers are in lower case, and one that came twice is a list.
+    media = str(response.get("headers", {}).get("content-type", "")).lower()
+    stream = _Stream(
+        items, search, numbered=isinstance(body, list), events=media.startswith("text/event-stream")
+    )
+    stream.search_lanes()
+    stream.search_reads()
+    if not stream.found:
+        return response
+    findings += stream.found
+    changed = stream.changed()
+    return {**response, "body": changed if isinstance(body, list) else changed[0]}
+
+
+class _Stream:
+    def __init__(
+        self, items: Sequence[Document], search: Search, *, numbered: bool, events: bool
+    ) -> None:
+        self._items = items
+        self._search = search
+        self._numbered = numbered
+        self._events = events
+        self._pieces: list[_Piece] = []
+        self._runs: list[_Run] = []
+        self._values: dict[int, dict[Place, str]] = {}
+        self.found: list[Finding] = []
+        self._read()
+
+    # ------------------------------------------------------------------ what there is
+
+    def _read(self) -> None:
+        run: list[tuple[int, str]] = []
+        for at, item in enumerate(self._items):
+            if not isinstance(item, dict):
+                item = {}  # written by hand, as a member that is no string is
+            member = next(
+                (name for name in ("text", "base64", "data") if isinstance(item.get(name), str)),
+                None,
+            )
+            if member in ("text", "base64"):
+                run.append((at, member))
+                continue
+            self._close(run)
+            run = []
+            if "__data__" in item:
+                self._pieces += [
+                    _Piece(leaf, at) for leaf in stream_texts.leaves(item["__data__"])[0]
+                ]
+            elif member is not None:
+                self._close([(at, member)])
+        self._close(run)
+
+    def _close(self, items: list[tuple[int, str]]) -> None:
+        """Make a run of the items that end here."""
+        if not items:
+            return
+        texts: list[str] = [self._items[at][member] for at, member in items]
+        are_bytes = any(member == "base64" for _, member in items)
+        if are_bytes:
+            try:
+                texts = [
+                    _latin(text, member) for text, (_, member) in zip(texts, items, strict=True)
+                ]
+            except ValueError:
+                return  # written by hand; each string is searched by itself
+        run = _Run(items, texts, are_bytes)
+        self._runs.append(run)
+        # Of bytes these are not quite the ends, but near enough to tell the place.
+        ends = list(accumulate(map(len, texts)))
+        for found in stream_texts.in_text(run.text, items[0][1], events=self._events):
+            at = min(bisect_right(ends, found.start), len(items) - 1)
+            self._pieces.append(
+                _Piece(found.leaf, items[at][0], run, found.start, found.raw, found.value)
+            )
+
+    # ------------------------------------------------------------------ strings
+
+    def search_lanes(self) -> None:
+        """Search the strings of each lane as one text."""
+        by_lane: dict[Lane, list[_Piece]] = {}
+        for piece in self._pieces:
+            by_lane.setdefault(piece.leaf.lane, []).append(piece)
+        single = (ones[0] for ones in by_lane.values() if len(ones) == 1)
+        of = stream_texts.merged((one.leaf.lane, (one.item, one.value)) for one in single)
+        for lane, plain in of.items():
+            ones = by_lane.setdefault(plain, [])
+            ones += by_lane.pop(lane)
+            ones.sort(key=lambda one: (one.item, one.start))
+        for lane, pieces in by_lane.items():
+            first = pieces[0]
+            if len(pieces) > 1 or "\\" in first.raw or nested_json.opens(first.leaf.text):
+                self._search_lane(lane, pieces)
+        for run in self._runs:
+            if run.spans:
+                run.put(_in_pieces(run, sorted(run.spans)))
+
+    def _search_lane(self, lane: Lane, pieces: list[_Piece]) -> None:
+        texts = [piece.leaf.text for piece in pieces]
+        is_text = stream_texts.is_text(lane)
+        if not is_text and len(texts) > 1 and len(set(texts)) == 1:
+            return
+
+        def find(text: str) -> list[Span]:
+            return self._search.spans(text, own=is_text)
+
+        spans = nested_json.spans("".join(texts), find, json_text=stream_texts.is_json_text(lane))
+        if not spans:
+            return
+        told = [
+            span
+            for span, first, last, offset in _located(texts, spans)
+            if (is_text or span.rule not in _SHAPES or _vary(texts, first, last))
+            and not (
+                first == last
+                and "\\" not in pieces[first].raw
+                and _moved(span, -offset) in find(texts[first])
+            )
+        ]
+        for piece, shares in zip(pieces, _shares(texts, told), strict=True):
+            if shares:
+                self._replace(piece, shares)
+
+    def _replace(self, piece: _Piece, shares: list[Span]) -> None:
+        run, leaf = piece.run, piece.leaf
+        member = "__data__" if run is None else run.member(piece.item)
+        self._tell(shares, piece.item, (member, *leaf.place))
+        if run is None:
+            texts = self._values.setdefault(piece.item, {})
+            texts[leaf.place] = _applied(leaf.text, shares)
+        else:
+            if leaf.number >= 0:
+                shares = nested_json.to_raw(piece.raw, shares)
+            run.spans += [_moved(span, piece.start) for span in shares]
+
+    def _tell(self, shares: Iterable[Span], item: int, where: Place) -> None:
+        place: Where = ("response", "body", *((item,) if self._numbered else ()), *where)
+        self.found += [finding(span.rule, place) for span in shares if span.rule]
+
+    # ------------------------------------------------------------------ reads
+
+    def search_reads(self) -> None:
+        """Search reads as the text that they are together."""
+        for run in self._runs:
+            if len(run.pieces) < 2 or self._events:
+                continue
+            spans = nested_json.spans(run.text, self._search.spans)
+            if not spans:
+                continue
+            told = [
+                span
+                for span, first, last, offset in _located(run.pieces, _in_pieces(run, spans))
+                if first < last
+                or not (
+                    run.are_bytes or _moved(span, -offset) in self._search.spans(run.pieces[first])
+                )
+            ]
+            if told:
+                for item, shares in zip(run.items, _shares(run.pieces, told), strict=True):
+                    self._tell(shares, item[0], (item[1],))
+                run.put(told)
+
+    def changed(self) -> list[Document]:
+        """The items with what was found replaced."""
+        items = list(self._items)
+        for at, texts in self._values.items():
+            items[at] = {**items[at], "__data__": _rewritten(items[at]["__data__"], texts)}
+        for run in self._runs:
+            if run.changed:
+                for (at, member), text in zip(run.items, run.pieces, strict=True):
+                    if run.are_bytes:
+                        data = text.encode("latin-1")
+                        text = (
+                            base64.b64encode(data).decode() if member == "base64" else data.decode()
+                        )
+                    items[at] = {**items[at], member: text}
+        return items
+
+
+# ---------------------------------------------------------------------- pieces of a text
+
+
+def _located(texts: Sequence[str], spans: Iterable[Span]) -> Iterator[tuple[Span, int, int, int]]:
+    """Each span with the numbers of its first and its last piece and where the first one begins."""
+    first = start = 0
+    for span in spans:
+        while start + len(texts[first]) <= span.start:
+            start += len(texts[first])
+            first += 1
+        last, end = first, start + len(texts[first])
+        while end < span.end:
+            last += 1
+            end += len(texts[last])
+        yield span, first, last, start
+
+
+def _shares(texts: Sequence[str], spans: Iterable[Span]) -> list[list[Span]]:
+    """What each piece gives of what has to go: the first has the placeholder, the others nothing in
+    its place and no rule.
+    """
+    result: list[list[Span]] = [[] for _ in texts]
+    for span, first, last, start in _located(texts, spans):
+        offset = start
+        for at in range(first, last + 1):
+            end = min(span.end - offset, len(texts[at]))
+            if at == first:
+                result[at].append(Span(span.start - offset, end, span.placeholder, span.rule))
+            elif end:
+                result[at].append(Span(0, end, "", ""))
+            offset += len(texts[at])
+    return result
+
+
+def _applied(text: str, shares: Iterable[Span]) -> str:
+    parts: list[str] = []
+    done = 0
+    for start, end, instead, _ in shares:
+        parts += (text[done:start], instead)
+        done = end
+    return "".join(parts) + text[done:]
+
+
+def _moved(span: Span, by: int) -> Span:
+    return Span(span.start + by, span.end + by, *span[2:])
+
+
+def _vary(texts: Sequence[str], first: int, last: int) -> bool:
+    """Whether some pieces of a lane differ as those of a text do."""
+    if len(texts) > 2 and len(texts[0]) >= _FIXED and len(set(map(len, texts[:-1]))) == 1:
+        return False
+    return not any(
+        len(texts[at]) >= _ID and texts[at] == texts[at + 1] for at in range(first, last)
+    )
+
+
+def _in_pieces(run: _Run, spans: Iterable[Span]) -> list[Span]:
+    """Spans of a run's text as spans of its pieces."""
+    if not run.are_bytes:
+        return list(spans)
+    text, done, offset = run.text, 0, 0
+    result: list[Span] = []
+    for start, end, instead, rule in spans:
+        first = offset + len(_to_latin(text[done:start]))
+        done, offset = end, first + len(_to_latin(text[start:end]))
+        result.append(Span(first, offset, instead, rule))
+    return result
+
+
+def _latin(text: str, member: str) -> str:
+    data = base64.b64decode(text, validate=True) if member == "base64" else text.encode()
+    return data.decode("latin-1")
+
+
+def _from_latin(text: str) -> str:
+    # Bytes that are no UTF-8 come back as they were.
+    return text.encode("latin-1").decode("utf-8", "surrogateescape")
+
+
+def _to_latin(text: str) -> str:
+    return text.encode("utf-8", "surrogateescape").decode("latin-1")
+
+
+# ---------------------------------------------------------------------- values
+
+
+def _rewritten(value: exact_json.Json, texts: Mapping[Place, str]) -> exact_json.Json:
+    """A copy of `value` with the strings at some places replaced, and the bytes that log
+    probabilities give beside a token.
+    """
+    if () in texts:
+        return texts[()]
+    below: dict[str | int, dict[Place, str]] = {}
+    for place, text in texts.items():
+        below.setdefault(place[0], {})[place[1:]] = text
+    if isinstance(value, list):
+        return [
+            _rewritten(item, below[at]) if at in below else item for at, item in enumerate(value)
+        ]
+    result = {
+        name: _rewritten(item, below[name]) if name in below else item
+        for name, item in value.items()
+    }
+    if "token" in below and value.get("bytes") == list(_octets(value["token"])):
+        result["bytes"] = list(_octets(result["token"]))
+    return result
+
+
+def _octets(text: object) -> bytes:
+    return text.encode("utf-8", "surrogatepass") if isinstance(text, str) else b""

@@ -1,0 +1,431 @@
+"""Redaction by value: a search of a document for known values and for patterns.
+
+Nearly all documents hold neither, and each replayed request is searched. So one look at a part's
+JSON tells whether one of them could be in it at all, and only then its strings are gone through:
+as they are, without their escapes, and what their base64, hexadecimal digits and compressed data
+say (`encodings.py`).
+"""
+
+import base64
+import binascii
+import json
+import re
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+from urllib.parse import quote
+
+from wiretape.core.recording.document import Document
+from wiretape.core.text import exact_json
+from wiretape.core.text.spans import Edit, Span
+
+from . import encodings
+from .key_patterns import LITERALS, SIGNS, Pattern
+from .known_values import Secrets
+from .named_places import each_chunk, url_parts
+from .placeholder import PLACEHOLDER, label, looks_random, placeholder
+from .rules import Finding, Where, finding
+
+_serialise: Final = json.JSONEncoder(ensure_ascii=False, check_circular=False).encode
+
+_HOST: Final = re.compile(r"(\[.*\]|.*?)((?::[0-9]*)?)", re.DOTALL)
+_MODEL_IN_PATH: Final = re.compile(r"/(?:models?|deployments|engines)/([^/:?#]+)")
+
+# Members that say how a document is to be read; what they hold is ours, not the provider's.
+_REQUEST_FRAME: Final = frozenset(("method", "body_json", "body_file"))
+_RESPONSE_FRAME: Final = frozenset(
+    (
+        *("status", "is_streaming", "end", "headers_at", "end_at", "json", "line_end"),
+        *("colon_space", "coding", "framing", "client_json", "until_close"),
+    )
+)
+_CHUNK_FRAME: Final = frozenset(
+    ("__type__", "at", "json", "retry", "file", "charset", "bytes_json", "from", "binary")
+)
+
+
+def public_values(request: Document) -> Iterator[str]:
+    """What a request tells everybody, its model and its host: no secret equals these.
+
+    But a model's name that looks as keys do is one that was put in the wrong place.
+    """
+    _, _, _, host, path, _ = url_parts(request["url"])
+    yield from (host, host.rpartition(":")[0])
+    for model in (request.get("model"), *_MODEL_IN_PATH.findall(path)):
+        if isinstance(model, str) and not looks_random(model):
+            yield model
+
+
+_PERCENT: Final = re.compile(r"%[0-9A-Fa-f]{2}")
+_SHORT_RUN: Final = 256
+_DEPTH: Final = 5
+"""How many forms may stand in one another: JSON in JSON, base64 in a form in gzip."""
+_SHAPE: Final = 20
+"""No shape of `key_patterns.py` is shorter (an AWS access key's id)."""
+_OWN: Final = 12
+"""Nor are what the user's patterns fit, in base64 or hexadecimal digits, as far as these are read.
+"""
+
+
+class Shapes:
+    """Patterns; those that wiretape comes with are set apart, as one look tells they are absent."""
+
+    def __init__(self, patterns: Iterable[Pattern]) -> None:
+        patterns = tuple(patterns)
+        self._shipped = tuple((p, LITERALS[p]) for p in patterns if p in LITERALS)
+        self.own: Final = tuple(p for p in patterns if p not in LITERALS)
+        self.shortest: Final = _OWN if self.own else _SHAPE
+        """The fewest bytes that are looked for in base64 or hexadecimal digits."""
+
+    def may_stand_in(self, json_text: str) -> bool:
+        """Whether a string in a JSON text could hold one as it is; False is certain."""
+        return bool(self.own) or SIGNS.search(json_text) is not None
+
+    def for_text(self, text: str, *, own: bool) -> Iterator[Pattern]:
+        """The patterns that have to be searched for in a text; `own` asks for the user's too."""
+        if SIGNS.search(text):
+            yield from (pattern for pattern, literal in self._shipped if literal in text)
+        if own:
+            yield from self.own
+
+
+class Search:
+    """Replaces known values and patterns, and tells `findings`.
+
+    A part in which nothing has to change comes back itself. A placeholder within base64,
+    hexadecimal digits or compressed data has no digest, since there no matcher could overlook it.
+    """
+
+    def __init__(self, shapes: Shapes, secrets: Secrets, findings: list[Finding]) -> None:
+        self._shapes = shapes
+        self._secrets = secrets
+        self._findings = findings
+        self.unsearched = False
+        """Whether compressed data was met that is too large to be searched."""
+        least = min(shapes.shortest, secrets.shortest or shapes.shortest)
+        # As many letters of base64 as so many bytes take wherever they begin.
+        self._run = -(-4 * least // 3)
+
+    def may_hold(self, json_text: str) -> bool:
+        """Whether a string in a JSON text could hold what has to go; False is certain."""
+        return (
+            self._shapes.may_stand_in(json_text)
+            or self._secrets.may_stand_in(json_text)
+            # A backslash in a string is two in JSON.
+            or "\\\\" in json_text
+            or ("%" in json_text and _PERCENT.search(json_text) is not None)
+            or self._encoded_may_hold(json_text, 0)
+        )
+
+    def _encoded_may_hold(self, text: str, depth: int) -> bool:
+        for start, end in encodings.runs(text, self._run):
+            if end - start >= 60 and text.startswith(("\n", "\r", "\\n", "\\r"), end):
+                return True  # lines of base64: each says little by itself
+            said = [reading.data for reading in encodings.readings(text[start:end])]
+            if end - start < _SHORT_RUN and not any(map(encodings.is_compressed, said)):
+                # Most runs are ids: one look at all that they could say.
+                plain = b"\n".join(said).decode("latin-1")
+                if not (
+                    (self._shapes.own and any(map(bytes.isascii, said)))
+                    or SIGNS.search(plain)
+                    or "%" in plain
+                    or "\\" in plain
+                    or self._secrets.may_stand_in(plain)
+                    or self._encoded_may_hold(plain, depth + 1)
+                ):
+                    continue
+            if any(self._bytes_may_hold(data, depth + 1) for data in said):
+                return True
+        return False
+
+    def _bytes_may_hold(self, data: bytes, depth: int) -> bool:
+        """Whether decoded bytes could hold what has to go; nearly all are no text, or no base64."""
+        if depth > _DEPTH:
+            return False
+        if encodings.is_compressed(data):
+            return True
+        plain = data.decode("latin-1")
+        shipped = self._shapes.for_text(plain, own=False)
+        if self._secrets.may_stand_in(plain) or any(
+            True for pattern in shipped for _ in pattern.regex.finditer(plain)
+        ):
+            return True
+        try:
+            text = data.decode()
+        except UnicodeDecodeError:
+            return self._encoded_may_hold(plain, depth)
+        return (
+            bool(self._shapes.own)
+            or "\\" in text
+            or _PERCENT.search(text) is not None
+            or self._encoded_may_hold(text, depth)
+        )
+
+    def request(self, part: Document) -> Document:
+        """A document's `request` part."""
+        if "body_base64" not in part and not self.may_hold(_serialise(part)):
+            return part
+        before = len(self._findings)
+        result = {
+            key: value if key in _REQUEST_FRAME else self._request_member(key, value)
+            for key, value in part.items()
+        }
+        return result if len(self._findings) > before else part
+
+    def _request_member(self, key: str, value: Any) -> Any:
+        where = ("request", key)
+        if key == "url":
+            return self._url(value, where)
+        if key == "endpoint":
+            return self._path(value, where)
+        if key == "headers":
+            return self._headers(value, where)
+        # No matcher can overlook a digest in a binary body: it is compared by its own.
+        return self._base64(value, where, 1) if key == "body_base64" else self.values(value, where)
+
+    def response(self, part: Document) -> Document:
+        """A document's `response` part."""
+        text = _serialise(part)
+        if '"base64": ' not in text and not self.may_hold(text):
+            return part
+        before = len(self._findings)
+        result = {
+            key: value if key in _RESPONSE_FRAME else self._response_member(key, value)
+            for key, value in part.items()
+        }
+        return result if len(self._findings) > before else part
+
+    def _response_member(self, key: str, value: Any) -> Any:
+        where = ("response", key)
+        if key in ("headers", "trailers"):
+            return self._headers(value, where)
+        return each_chunk(self._chunk, value, where) if key == "body" else self.values(value, where)
+
+    def _chunk(self, chunk: Document, where: Where) -> Document:
+        return {
+            key: value if key in _CHUNK_FRAME else self._chunk_member(key, value, (*where, key))
+            for key, value in chunk.items()
+        }
+
+    def _chunk_member(self, key: str, value: Any, where: Where) -> Any:
+        return self._base64(value, where, 0) if key == "base64" else self.values(value, where)
+
+    # ------------------------------------------------------------------ members
+
+    def values(self, value: exact_json.Json, where: Where) -> exact_json.Json:
+        """A JSON value with its strings and its members' names searched."""
+        if isinstance(value, str):
+            return self.text(value, where)
+        if isinstance(value, list):
+            return [self.values(item, (*where, at)) for at, item in enumerate(value)]
+        if not isinstance(value, dict):
+            return value
+        result: dict[str, exact_json.Json] = {}
+        for key, item in value.items():
+            name = self.text(key, where)
+            if name != key:
+                # Two names that became one would lose a member.
+                name = next(
+                    one for one in _numbered(name) if one not in result and one not in value
+                )
+            result[name] = self.values(item, (*where, name))
+        return result
+
+    def _url(self, url: str, where: Where) -> str:
+        scheme, slashes, user, authority, path, rest = url_parts(url)
+        found = _HOST.fullmatch(authority)
+        host, port = found.groups() if found else (authority, "")
+        host, path, rest = self.text(host, where), self._path(path, where), self.text(rest, where)
+        return "".join((scheme, slashes, user, host, port, path, rest))
+
+    def _path(self, path: str, where: Where) -> str:
+        # Without its first slash a path would become part of the host.
+        slash = path[:1] if path.startswith("/") else ""
+        return slash + self.text(path[len(slash) :], where)
+
+    def _headers(self, headers: Document, where: Where) -> Document:
+        return {name: self._header(name, value, (*where, name)) for name, value in headers.items()}
+
+    def _header(self, name: str, value: Any, where: Where) -> Any:
+        if isinstance(value, list):
+            return [self._header(name, one, where) for one in value]
+        if name != "content-type":
+            return self.text(value, where)
+        # The media type tells how a body is to be read.
+        media, semicolon, parameters = value.partition(";")
+        return media + semicolon + self.text(parameters, where)
+
+    def _base64(self, encoded: str, where: Where, depth: int) -> str:
+        try:
+            data = base64.b64decode(encoded, validate=True)
+        except binascii.Error:
+            return self.text(encoded, where)
+        found = self._bytes(data, depth, own=True)
+        if found is None:
+            return encoded
+        for rule in found[1]:
+            self._findings.append(finding(rule, where))
+        return base64.b64encode(found[0]).decode()
+
+    # ------------------------------------------------------------------ strings
+
+    def text(self, text: str, where: Where, *, own: bool = True) -> str:
+        """A string with what has to go in it replaced."""
+        spans = self.spans(text, own=own)
+        if not spans:
+            return text
+        parts: list[str] = []
+        done = 0
+        for start, end, instead, rule in spans:
+            self._findings.append(finding(rule, where))
+            parts += (text[done:start], instead)
+            done = end
+        return "".join(parts) + text[done:]
+
+    def spans(self, text: str, *, own: bool = True) -> list[Span]:
+        """What has to go in a text, in order and without overlaps; `own` looks for the user's
+        patterns too.
+        """
+        return self._spans(text, 0, 0, own)
+
+    def as_it_is(self, text: str) -> list[Span]:
+        """The known values and shipped patterns that stand in a text in no other form."""
+        return self._plain(text, 0, own=False).spans
+
+    def _plain(self, text: str, depth: int, *, own: bool) -> Edit:
+        edit = Edit(text)
+        edit.put(
+            [
+                Span(start, end, self._instead(name, value, depth), name)
+                for start, end, name, value in self._secrets.stand_in(text)
+            ]
+        )
+        for pattern in self._shapes.for_text(edit.text, own=own):
+            edit.put(list(self._shape(pattern, edit.text, depth)))
+        while edit.spans and (beside := self._beside(edit, depth)):
+            edit.put(beside)
+        return edit
+
+    def _beside(self, edit: Edit, depth: int) -> list[Span]:
+        """Keys that nothing parts from another secret: a shape has its borders where that ended."""
+        for start, end in edit.gaps():
+            gap = edit.text[start:end]
+            for pattern in self._shapes.for_text(gap, own=False):
+                found = list(self._shape(pattern, gap, depth))
+                if found:
+                    return [
+                        Span(start + one.start, start + one.end, one.placeholder, one.rule)
+                        for one in found
+                    ]
+        return []
+
+    def _spans(self, text: str, layer: int, depth: int, own: bool) -> list[Span]:
+        """The spans of a text that stood under `layer` escapes and in `depth` encodings."""
+        edit = self._plain(text, depth, own=own)
+        if layer < _DEPTH and (plain := encodings.Unescaped(edit.text)):
+            edit.put(
+                [
+                    Span(*place, _quoted(found.placeholder, edit.text[slice(*place)]), found.rule)
+                    for found in self._spans(plain.text, layer + 1, depth, own)
+                    for place in (plain.source(found.start, found.end),)
+                ]
+            )
+        # After the escapes: base64 in a URL has its marks escaped.
+        if depth < _DEPTH:
+            edit.put(list(self._encoded(edit.text, depth, own)))
+        return edit.spans
+
+    def _instead(self, name: str, value: str, depth: int) -> str:
+        return placeholder(name, value) if depth == 0 else f"REDACTED-{label(name)}"
+
+    def _shape(self, pattern: Pattern, text: str, depth: int) -> Iterator[Span]:
+        standing = [found.span() for found in PLACEHOLDER.finditer(text)]
+        starts = [start for start, _ in standing]
+        at = done = 0
+        while at >= 0:
+            matches = pattern.regex.finditer(text, at)
+            at = -1
+            for match in matches:
+                start, end = match.span()
+                near = bisect_right(starts, start) - 1
+                if near >= 0 and start < standing[near][1]:
+                    at = standing[near][1]  # none begins within a placeholder
+                    break
+                if start < done or start == end:
+                    continue
+                near = bisect_right(starts, end - 1) - 1
+                if near >= 0 and start < starts[near]:
+                    end = max(end, standing[near][1])  # one goes whole or not at all
+                done = end
+                instead = self._instead(pattern.name, text[start:end], depth)
+                yield Span(start, end, instead, pattern.name)
+
+    # ------------------------------------------------------------------ encodings
+
+    def _encoded(self, text: str, depth: int, own: bool) -> Iterator[Span]:
+        """Runs of base64 and hexadecimal digits that say a secret, spelled anew without it."""
+        for start, end in encodings.runs(text, self._run):
+            while text.startswith("=", end):
+                end += 1
+            run = text[start:end]
+            rules: list[str] = []
+            # What is replaced moves what follows, so a run that changed is read again.
+            changed = True
+            while changed and len(rules) < _MANY:
+                changed = False
+                for reading in encodings.readings(run):
+                    if not self._bytes_may_hold(reading.data, depth + 1):
+                        continue
+                    found = self._bytes(reading.data, depth + 1, own=own)
+                    if found is not None:
+                        run = reading.spelled(found[0])
+                        rules += found[1]
+                        changed = True
+                        break
+            if rules:
+                yield Span(start, end, run, rules[0])
+
+    def _bytes(self, data: bytes, depth: int, *, own: bool) -> tuple[bytes, list[str]] | None:
+        """Bytes without their secrets, and the rules by which they went; None without any."""
+        if encodings.is_compressed(data) and depth < _DEPTH:
+            try:
+                plain = encodings.decompressed(data)
+            except OverflowError:
+                self.unsearched = True
+                return None
+            if plain is not None:
+                found = self._bytes(plain, depth + 1, own=own)
+                return found and (encodings.compressed_like(data, found[0]), found[1])
+        # Bytes that are no UTF-8 come back as they were.
+        text = data.decode("utf-8", "surrogateescape")
+        spans = self._spans(text, 0, depth, own and _is_text(text))
+        if not spans:
+            return None
+        parts: list[str] = []
+        done = 0
+        for span in spans:
+            parts += (text[done : span.start], span.placeholder)
+            done = span.end
+        parts.append(text[done:])
+        return "".join(parts).encode("utf-8", "surrogateescape"), [span.rule for span in spans]
+
+
+_MANY: Final = 1000
+_NO_TEXT: Final = re.compile("[\0-\x08\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def _is_text(text: str) -> bool:
+    return _NO_TEXT.search(text) is None
+
+
+def _quoted(instead: str, source: str) -> str:
+    """Base64 in a place where the source has percent-escapes; a placeholder is safe as it is."""
+    return quote(instead, safe="") if "%" in source else instead
+
+
+def _numbered(name: str) -> Iterator[str]:
+    yield name
+    number = 2
+    while True:
+        yield f"{name}-{number}"
+        number += 1

@@ -1,0 +1,5 @@
+"""Recordings on disk: atomic files, the index, look-ups, takes.
+
+Everything that reads or writes a recordings folder goes through here; what a file's content means
+is `core/recording`'s. Begin with `library.py`.
+"""

@@ -1,0 +1,108 @@
+"""Files at and below paths, what they are called in messages, and how one is replaced whole."""
+
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from secrets import token_hex
+from typing import Final
+
+from wiretape.core.errors import ConfigError
+
+SKIPPED_FOLDERS: Final = frozenset(
+    (".git", ".hg", ".mypy_cache", ".ruff_cache", ".svn", ".venv", "__pycache__", "node_modules")
+)
+"""Folders that are not searched unless they are named."""
+
+
+class Unreadable:
+    """Folders that could not be listed, with the system's reason."""
+
+    def __init__(self) -> None:
+        self.reasons: list[tuple[Path, str]] = []
+
+    def __call__(self, error: OSError) -> None:
+        self.reasons.append((Path(error.filename or "?"), error.strerror or "cannot be read"))
+
+
+def files(
+    paths: Iterable[Path], unreadable: Unreadable, named: Callable[[Path], str]
+) -> Iterator[Path]:
+    """Regular files at and below paths, in order, each once. Raises ConfigError for a path that is
+    not there, before any other is given; `named` is what the message calls it.
+    """
+    paths = list(dict.fromkeys(paths))
+    faults = [fault for path in paths if (fault := _fault(path, named))]
+    if faults:
+        raise ConfigError(*faults)
+    seen: set[Path] = set()
+    for path in paths:
+        for file in _below(path, unreadable) if path.is_dir() else [path]:
+            if file not in seen:
+                seen.add(file)
+                yield file
+
+
+def _fault(path: Path, named: Callable[[Path], str]) -> str | None:
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a path"
+        return f"{named(path)}: {reason}; name a file or a folder that is there"
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        return f"{named(path)}: neither a file nor a folder"
+    return None
+
+
+def _below(folder: Path, unreadable: Unreadable) -> Iterator[Path]:
+    try:
+        with os.scandir(folder) as found:
+            entries = sorted(found, key=lambda entry: entry.name)
+    except OSError as error:
+        unreadable(error)
+        return
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            if entry.name not in SKIPPED_FOLDERS:
+                yield from _below(Path(entry.path), unreadable)
+        # A pipe or a device would be waited for.
+        elif entry.is_file():
+            yield Path(entry.path)
+
+
+def name_of(path: Path) -> str:
+    """A path as it is named in what is printed: with "/", below the working directory if it is."""
+    absolute = Path(os.path.abspath(path))
+    here = Path.cwd()
+    return (absolute.relative_to(here) if absolute.is_relative_to(here) else absolute).as_posix()
+
+
+def replace(path: Path, data: bytes) -> None:
+    """Write a file so that a crash leaves the old one or the new one, whole; its mode stays."""
+    target = Path(os.path.realpath(path))
+    try:
+        mode = stat.S_IMODE(target.stat().st_mode)
+    except FileNotFoundError:
+        mode = 0o644
+    write_whole(target, data, mode)
+
+
+def write_whole(path: Path, data: bytes, mode: int | None = None) -> None:
+    """Write a file so that a crash leaves the old one or the new one, whole; a link is replaced.
+
+    Without a `mode` it is what the user's umask leaves of 0644.
+    """
+    temporary = path.with_name(f".{os.getpid()}-{token_hex(6)}.tmp")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    handle = os.open(temporary, flags, 0o644 if mode is None else mode & 0o600)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        if mode is not None:
+            os.chmod(temporary, mode)
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,397 @@
+"""The index of a folder's recordings: which files answer a key, told without reading them again.
+
+It is a database: of a small folder in memory, of a large one a file (see `index_cache.py`) that the
+next run begins with. Each row tells what was in a file when it had the stat that stands beside it;
+whether it still has is looked at by `scan_folder.py` and `library.py`. A row is never changed but
+for its stat: of a file with another content there is another row, with a higher number. `since` is
+the number of the first row of a name, so that a run can tell what was there when it began.
+"""
+
+import json
+import sqlite3
+import weakref
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from .recording_file import FOREIGN, Endpoint, Facts, Same, Stat
+
+VERSION: Final = 1
+"""Of the tables, and of what the facts in them mean."""
+
+_WAIT_SECONDS: Final = 10.0
+
+_TABLES: Final = """
+CREATE TABLE folders (
+    id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, ino INTEGER NOT NULL,
+    changed INTEGER NOT NULL, fault TEXT
+);
+CREATE TABLE files (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, since INTEGER NOT NULL,
+    folder INTEGER NOT NULL, name TEXT NOT NULL,
+    ino INTEGER NOT NULL, changed INTEGER NOT NULL, size INTEGER NOT NULL,
+    settled INTEGER NOT NULL, content BLOB NOT NULL, fault TEXT,
+    take INTEGER NOT NULL, token TEXT NOT NULL, sketch BLOB NOT NULL, ids TEXT NOT NULL,
+    awaits INTEGER NOT NULL, UNIQUE (folder, name)
+);
+CREATE INDEX faults ON files (id) WHERE fault IS NOT NULL;
+CREATE TABLE endpoints (id INTEGER PRIMARY KEY, parts TEXT NOT NULL UNIQUE);
+CREATE TABLE keys (
+    key BLOB NOT NULL, file INTEGER NOT NULL, tier INTEGER NOT NULL, endpoint INTEGER NOT NULL,
+    PRIMARY KEY (key, file)
+) WITHOUT ROWID;
+CREATE INDEX keys_of_file ON keys (file);
+CREATE INDEX keys_of_endpoint ON keys (endpoint, file);
+CREATE TABLE sides (file INTEGER NOT NULL, name TEXT NOT NULL, PRIMARY KEY (file, name))
+    WITHOUT ROWID;
+"""
+
+_NAME: Final = (
+    "CASE folders.path WHEN '' THEN files.name ELSE folders.path || '/' || files.name END"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A file that answers a key; `id` numbers its content, `since` its name."""
+
+    id: int
+    since: int
+    name: str
+    stat: Stat
+    settled: bool
+    content: bytes
+    take: int
+    token: str
+    tier: int
+    endpoint: Endpoint
+
+    @property
+    def order(self) -> tuple[int, int, str]:
+        return self.take, 1 if self.tier == FOREIGN else 0, self.name
+
+
+type Known = tuple[int, Stat, bool, bool]
+"""Of a file: its row's number, its stat, whether that is settled, and whether it awaits a side
+file. A plain tuple: a hundred thousand are held at once.
+"""
+
+
+class Index:
+    """A database of facts; sqlite3.Error from any method means that it is to be made anew."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._db: Final = sqlite3.connect(
+            path or ":memory:", timeout=_WAIT_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        try:
+            if path is not None:
+                self._db.execute("PRAGMA journal_mode = WAL").fetchone()
+            # It may be lost at any time, but is never to be half there.
+            self._db.execute("PRAGMA synchronous = NORMAL")
+            self._made()
+        except BaseException:
+            self._db.close()
+            raise
+        weakref.finalize(self, self._db.close)
+
+    def _made(self) -> None:
+        if self._version() == VERSION:
+            return
+        with self.transaction():
+            version = self._version()
+            if version == 0:
+                for statement in _TABLES.split(";\n"):
+                    self._db.execute(statement)
+                self._db.execute(f"PRAGMA user_version = {VERSION}")
+            elif version != VERSION:
+                raise sqlite3.DatabaseError(f"an index of version {version}")
+
+    def _version(self) -> int:
+        (version,) = self._db.execute("PRAGMA user_version").fetchone()
+        return int(version)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._db.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """What is written within is written together, or not at all."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    # -------------------------------------------------------------- folders
+
+    def folders(self) -> dict[str, tuple[int, int]]:
+        """The known folders: path below the top ("" is the top) to inode and time of change."""
+        rows = self._db.execute("SELECT path, ino, changed FROM folders")
+        return {path: (ino, changed) for path, ino, changed in rows}
+
+    def put_folder(self, path: str, ino: int, changed: int, fault: str | None = None) -> None:
+        """A folder was looked at; `changed` 0 has it looked at again."""
+        self._db.execute(
+            "INSERT INTO folders (path, ino, changed, fault) VALUES (?, ?, ?, ?) ON CONFLICT (path)"
+            " DO UPDATE SET ino = excluded.ino, changed = excluded.changed, fault = excluded.fault",
+            (path, ino, changed, fault),
+        )
+
+    def forget_folder(self, path: str) -> None:
+        """A folder is gone, and what stood in it."""
+        with self.transaction():
+            ids = self._db.execute(
+                "SELECT files.id FROM files JOIN folders ON folders.id = folder WHERE path = ?",
+                (path,),
+            ).fetchall()
+            self._forget(number for (number,) in ids)
+            self._db.execute("DELETE FROM folders WHERE path = ?", (path,))
+
+    # -------------------------------------------------------------- files
+
+    def files(self, folder: str) -> dict[str, Known]:
+        """What is known of the files right in a folder, by their last name."""
+        rows = self._db.execute(
+            "SELECT name, files.id, files.ino, files.changed, size, settled, awaits FROM files"
+            " JOIN folders ON folders.id = folder WHERE path = ?",
+            (folder,),
+        )
+        return {
+            name: (number, (ino, changed, size), bool(settled), bool(awaits))
+            for name, number, ino, changed, size, settled, awaits in rows
+        }
+
+    def content(self, name: str) -> bytes | None:
+        """The digest of what was in a file; None where it is not known, or was no recording."""
+        folder, _, last = name.rpartition("/")
+        row = self._db.execute(
+            "SELECT content, files.fault FROM files JOIN folders ON folders.id = folder"
+            " WHERE path = ? AND name = ?",
+            (folder, last),
+        ).fetchone()
+        return row[0] if row and row[1] is None else None
+
+    def put(self, many: Iterable[Facts], *, anew: bool = False) -> list[Facts]:
+        """Keep facts of files, in the place of what was known of them; gives those with a fault
+        that was not known. `anew`: this run has written them.
+        """
+        faults = []
+        with self.transaction():
+            for facts in many:
+                if self._put(facts, anew) and facts.fault is not None:
+                    faults.append(facts)
+        return faults
+
+    def _put(self, facts: Facts, anew: bool) -> bool:
+        folder, _, name = facts.name.rpartition("/")
+        self._db.execute(
+            "INSERT OR IGNORE INTO folders (path, ino, changed) VALUES (?, 0, 0)", (folder,)
+        )
+        (place,) = self._db.execute("SELECT id FROM folders WHERE path = ?", (folder,)).fetchone()
+        old = self._db.execute(
+            "SELECT id, since, content, fault FROM files WHERE folder = ? AND name = ?",
+            (place, name),
+        ).fetchone()
+        if old and not anew and old[2] == facts.content and old[3] == facts.fault:
+            # Another process was faster: the row is as it would be.
+            self._db.execute(
+                "UPDATE files SET ino = ?, changed = ?, size = ?, settled = ? WHERE id = ?",
+                (*facts.stat, facts.settled, old[0]),
+            )
+            return False
+        if old:
+            self._forget([old[0]])
+        number = self._db.execute(
+            "INSERT INTO files (since, folder, name, ino, changed, size, settled, content, fault,"
+            " take, token, sketch, ids, awaits) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                old[1] if old and not anew else -1,
+                place,
+                name,
+                *facts.stat,
+                facts.settled,
+                facts.content,
+                facts.fault,
+                facts.take,
+                facts.token,
+                facts.sketch,
+                json.dumps(facts.ids) if facts.ids else "",
+                facts.awaits_side_file,
+            ),
+        ).lastrowid
+        self._db.execute("UPDATE files SET since = id WHERE id = ? AND since = -1", (number,))
+        self._db.executemany(
+            "INSERT INTO keys (key, file, tier, endpoint) VALUES (?, ?, ?, ?)",
+            [
+                (bytes.fromhex(found.key), number, found.tier, self._endpoint(found.endpoint))
+                for found in facts.keys
+            ],
+        )
+        self._db.executemany(
+            "INSERT OR IGNORE INTO sides (file, name) VALUES (?, ?)",
+            [(number, side) for side in facts.sides],
+        )
+        return not old or old[3] != facts.fault
+
+    def _endpoint(self, endpoint: Endpoint) -> int:
+        parts = json.dumps(endpoint)
+        self._db.execute("INSERT OR IGNORE INTO endpoints (parts) VALUES (?)", (parts,))
+        (number,) = self._db.execute(
+            "SELECT id FROM endpoints WHERE parts = ?", (parts,)
+        ).fetchone()
+        return int(number)
+
+    def touch(self, many: Iterable[tuple[str, Same]]) -> None:
+        """Files have another stat and the same content."""
+        with self.transaction():
+            for name, same in many:
+                folder, _, last = name.rpartition("/")
+                self._db.execute(
+                    "UPDATE files SET ino = ?, changed = ?, size = ?, settled = ? WHERE name = ?"
+                    " AND folder = (SELECT id FROM folders WHERE path = ?)",
+                    (*same.stat, same.settled, last, folder),
+                )
+
+    def forget(self, folder: str, names: Iterable[str]) -> None:
+        """Files right in a folder are gone."""
+        with self.transaction():
+            for name in names:
+                rows = self._db.execute(
+                    "SELECT files.id FROM files JOIN folders ON folders.id = folder"
+                    " WHERE path = ? AND name = ?",
+                    (folder, name),
+                ).fetchall()
+                self._forget(number for (number,) in rows)
+
+    def _forget(self, numbers: Iterable[int]) -> None:
+        for number in numbers:
+            self._db.execute("DELETE FROM files WHERE id = ?", (number,))
+            self._db.execute("DELETE FROM keys WHERE file = ?", (number,))
+            self._db.execute("DELETE FROM sides WHERE file = ?", (number,))
+
+    # -------------------------------------------------------------- questions
+
+    def takes(self, key: str) -> list[Row]:
+        """The files that answer a key, the nearest to it first, then in the order of takes."""
+        rows = self._db.execute(
+            f"SELECT files.id, since, {_NAME}, files.ino, files.changed, size, settled, content,"
+            " take, token, tier, parts FROM keys JOIN files ON files.id = keys.file"
+            " JOIN folders ON folders.id = files.folder"
+            " JOIN endpoints ON endpoints.id = keys.endpoint WHERE key = ?",
+            (_blob(key),),
+        ).fetchall()
+        found = [
+            Row(number, since, name, (ino, changed, size), bool(settled), content, take, token,
+                tier, _parts(parts))
+            for number, since, name, ino, changed, size, settled, content, take, token, tier, parts
+            in rows
+        ]  # fmt: skip
+        return sorted(found, key=lambda row: (row.tier, row.order))
+
+    def last(self) -> int:
+        """The highest number that a row has had."""
+        row = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'files'").fetchone()
+        return int(row[0]) if row else 0
+
+    def ids(self, name: str) -> tuple[str, ...]:
+        """The ids that a recording's answer gives out."""
+        folder, _, last = name.rpartition("/")
+        row = self._db.execute(
+            "SELECT ids FROM files JOIN folders ON folders.id = folder WHERE path = ? AND name = ?",
+            (folder, last),
+        ).fetchone()
+        return tuple(json.loads(row[0])) if row and row[0] else ()
+
+    def count(self) -> int:
+        """How many recordings there are."""
+        (every,) = self._db.execute("SELECT COUNT(*) FROM files").fetchone()
+        (bad,) = self._db.execute("SELECT COUNT(*) FROM files WHERE fault IS NOT NULL").fetchone()
+        return int(every) - int(bad)
+
+    def count_of(self, endpoint: Endpoint) -> int:
+        """How many of them answer requests of an endpoint."""
+        (count,) = self._db.execute(
+            "SELECT COUNT(DISTINCT file) FROM keys JOIN endpoints ON endpoints.id = keys.endpoint"
+            " WHERE parts = ?",
+            (json.dumps(endpoint),),
+        ).fetchone()
+        return int(count)
+
+    def sketches(self, endpoint: Endpoint) -> Iterator[tuple[int, bytes]]:
+        """The rows of an endpoint's recordings, by number, and their sketches, in order."""
+        yield from self._db.execute(
+            "SELECT id, sketch FROM files WHERE id IN (SELECT file FROM keys WHERE endpoint ="
+            " (SELECT id FROM endpoints WHERE parts = ?))",
+            (json.dumps(endpoint),),
+        )
+
+    def named(self, numbers: Sequence[int]) -> list[str]:
+        """The names of rows, in their order."""
+        found = [
+            self._db.execute(
+                f"SELECT {_NAME} FROM files JOIN folders ON folders.id = folder WHERE files.id = ?",
+                (number,),
+            ).fetchone()
+            for number in numbers
+        ]
+        return [row[0] for row in found if row]
+
+    def names(self) -> list[str]:
+        """The names of all recordings, in order."""
+        rows = self._db.execute(
+            f"SELECT {_NAME} FROM files JOIN folders ON folders.id = folder"
+            " WHERE files.fault IS NULL"
+        )
+        return sorted(name for (name,) in rows)
+
+    def faults(self) -> list[tuple[str, str]]:
+        """Files and folders that are not what they should be, and why, in order."""
+        rows = self._db.execute(
+            f"SELECT {_NAME}, files.fault FROM files JOIN folders ON folders.id = folder"
+            " WHERE files.fault IS NOT NULL"
+            " UNION ALL SELECT path, fault FROM folders WHERE fault IS NOT NULL"
+        )
+        return sorted(rows)
+
+    def without_side(self, folder: str, sides: set[str]) -> set[str]:
+        """Recordings right in a folder that need a side file which is not among `sides`."""
+        rows = self._db.execute(
+            "SELECT files.name, sides.name FROM sides JOIN files ON files.id = sides.file"
+            " JOIN folders ON folders.id = folder WHERE path = ? AND files.fault IS NULL",
+            (folder,),
+        )
+        return {name for name, side in rows if side not in sides}
+
+    def sides_of(self, name: str) -> set[str]:
+        """The side files of a recording."""
+        folder, _, last = name.rpartition("/")
+        rows = self._db.execute(
+            "SELECT sides.name FROM sides JOIN files ON files.id = sides.file"
+            " JOIN folders ON folders.id = folder WHERE path = ? AND files.name = ?",
+            (folder, last),
+        )
+        return {side for (side,) in rows}
+
+    def sides_in(self, folder: str) -> set[str]:
+        """The side files that some file right in a folder needs."""
+        rows = self._db.execute(
+            "SELECT DISTINCT sides.name FROM sides JOIN files ON files.id = sides.file"
+            " JOIN folders ON folders.id = folder WHERE path = ?",
+            (folder,),
+        )
+        return {side for (side,) in rows}
+
+
+def _blob(key: str) -> bytes:
+    return bytes.fromhex(key)
+
+
+def _parts(text: str) -> Endpoint:
+    place, method, path = json.loads(text)
+    return place, method, path

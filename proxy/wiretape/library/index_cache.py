@@ -1,0 +1,125 @@
+"""Where the indexes of large folders are kept between runs: safe to delete, never needed.
+
+A database is named by its folder and by the fingerprint of all that keys depend on, so that one
+made under other rules is never asked. It holds digests and names, no text of a recording.
+"""
+
+import hashlib
+import hmac
+import os
+import sqlite3
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from secrets import token_bytes
+from typing import Final
+
+from .index import VERSION, Index
+
+_KEPT: Final = 4
+_KEPT_SECONDS: Final = 60 * 24 * 3600
+_KEY: Final = "key"
+_PACKAGE: Final = Path(__file__).parents[1]
+
+
+def fingerprint(cache: Path, *parts: str | bytes) -> str:
+    """Tells one set of rules from another; "" where none can be told, and then there is no cache.
+
+    `parts` are all that keys and facts depend on besides wiretape itself: the configuration's text
+    and the secret values. They are hashed under a key of this user's own, which lies in `cache`, so
+    that nobody can try what they were.
+    """
+    try:
+        key = _key(cache)
+        told = hmac.new(key, f"{VERSION}".encode(), hashlib.sha256)
+        for part in (*_program(), *parts):
+            data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
+            told.update(len(data).to_bytes(8, "big") + data)
+    except OSError:
+        return ""
+    return told.hexdigest()[:40]
+
+
+def _program() -> Iterator[str]:
+    # The version alone would not tell a checkout that somebody works on.
+    for folder, below, names in os.walk(_PACKAGE):
+        below.sort()
+        for name in sorted(names):
+            if name.endswith((".py", ".yaml")):
+                file = os.path.join(folder, name)
+                found = os.stat(file)
+                yield f"{os.path.relpath(file, _PACKAGE)} {found.st_mtime_ns} {found.st_size}"
+
+
+def _key(cache: Path) -> bytes:
+    cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = cache / _KEY
+    for _ in range(2):
+        with suppress(FileNotFoundError):
+            key = path.read_bytes()
+            if len(key) == 32:
+                return key
+            path.unlink()
+        # Two runs may begin at once: the first's is taken by both, and never read half written.
+        temporary = cache / f".{_KEY}.{token_bytes(8).hex()}"
+        with os.fdopen(
+            os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb"
+        ) as new:
+            new.write(token_bytes(32))
+        with suppress(FileExistsError):
+            os.link(temporary, path)
+        temporary.unlink()
+    return path.read_bytes()
+
+
+def place(cache: Path, folder: Path, fingerprint: str) -> Path:
+    """The database of a folder under a fingerprint."""
+    return cache / f"{_of_folder(folder)}-{fingerprint}.sqlite"
+
+
+def _of_folder(folder: Path) -> str:
+    return hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
+
+
+def opened(path: Path) -> Index | None:
+    """The database at `path`, a new one where it cannot be used; None where none can be made."""
+    for _ in range(2):
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not stat.S_ISREG(os.lstat(path).st_mode) if os.path.lexists(path) else False:
+                return None
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+            index = Index(path)
+            os.utime(path)
+            return index
+        except sqlite3.OperationalError:
+            return None
+        except sqlite3.DatabaseError:
+            remove(path)
+        except OSError:
+            return None
+    return None
+
+
+def remove(path: Path) -> None:
+    """Take a database away, with what SQLite keeps beside it."""
+    for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
+        with suppress(OSError):
+            path.with_name(name).unlink(missing_ok=True)
+
+
+def tidy(path: Path) -> None:
+    """Remove databases that nobody has used for long, and of this folder's all but the latest."""
+    folder = path.name.partition("-")[0]
+    try:
+        found = sorted(
+            ((os.stat(one).st_mtime, one) for one in path.parent.glob("*.sqlite")), reverse=True
+        )
+    except OSError:
+        return
+    others = [one for _, one in found if one.name.startswith(f"{folder}-") and one != path]
+    for changed, one in found:
+        if one != path and (one in others[_KEPT - 1 :] or changed < time.time() - _KEPT_SECONDS):
+            remove(one)

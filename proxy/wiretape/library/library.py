@@ -1,0 +1,243 @@
+"""Recordings on disk: found by key, read when wanted, written so that none is ever half there.
+
+    recordings/[SESSION/]HOST/ENDPOINT-SLUG/KEY12[.TAKE].json
+
+Files are named for people; what a file answers is computed from its content, so a moved or
+hand-edited file still works. llama-stack's own files are read wherever they lie. How they are found
+is `lookup.py`'s; how they are written is told here.
+"""
+
+import math
+import os
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from secrets import token_hex
+from typing import Final, Literal
+
+from filelock import Timeout
+
+from wiretape.core.errors import StoreError
+from wiretape.core.matching.matcher import Matcher
+from wiretape.core.model import split_url
+from wiretape.core.recording.document import Document
+from wiretape.run.serving import is_alive
+
+from . import recording_file, replace_files
+from .files import write_whole
+from .index import Index, Row
+from .lookup import LARGE, SESSION_NAME, Entry, Fault, Lookup
+from .recording_file import MAX_FILE_BYTES, OWN, Facts, stat_of
+
+__all__ = [
+    "LARGE",
+    "MAX_FILE_BYTES",
+    "SESSION_NAME",
+    "Entry",
+    "Fault",
+    "How",
+    "Library",
+    "endpoint_slug",
+    "host_folder",
+]
+
+type How = Literal["replace", "append", "missing-only"]
+"""What becomes of the takes that stood there when a run records their key again: they are replaced,
+added to, or kept as they are.
+"""
+
+
+class Library(Lookup):
+    """The recordings of one folder (or of one session in it); arguments as `Lookup` has them.
+
+    `how` says what a run that records does with takes that were there before it.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        matcher: Matcher,
+        prepare: Callable[[Document], Document] = lambda request: request,
+        session: str | None = None,
+        locks: Path | None = None,
+        cache: Path | None = None,
+        how: How = "replace",
+        fingerprint: str = "",
+    ) -> None:
+        super().__init__(folder, matcher, prepare, session, locks, cache, fingerprint)
+        self.how: Final = how
+        # Of these nothing is left that is to be replaced: it need not be looked for.
+        self._rewritten: set[str] = set()
+        # The next take of a key to try: a million takes are not to be looked for one by one.
+        self._takes: dict[str, int] = {}
+        self._marker: Path | None = None
+        # Files younger than this are the work of another run that is still recording.
+        self._others_since_ns: float = math.inf
+
+    def join(self, since_ns: float = math.inf) -> None:
+        """Announce a recording run, before `load`: what runs beside it record is not replaced, nor
+        is what is younger than `since_ns`, in nanoseconds of the epoch.
+        """
+        self._others_since_ns = since_ns
+        marker = self._lock_file().with_suffix(f".{os.getpid()}.{token_hex(4)}.run")
+        try:
+            marker.touch()
+        except OSError as error:
+            raise StoreError(f"{marker}: cannot be written: {error.strerror}") from error
+        self._marker = marker
+        self._records = True
+        for other in marker.parent.glob(f"{self._lock_file().stem}.*.run"):
+            if other == marker:
+                continue
+            if not is_alive(int(other.name.split(".")[-3])):
+                other.unlink(missing_ok=True)
+                continue
+            with suppress(OSError):
+                self._others_since_ns = min(self._others_since_ns, other.stat().st_mtime_ns)
+
+    def leave(self) -> None:
+        """The recording run is over."""
+        if self._marker is not None:
+            self._marker.unlink(missing_ok=True)
+
+    def write(self, document: Document, text: str, files: dict[str, bytes]) -> Entry | None:
+        """Store a redacted recording: `text` of `document`, and its side files.
+
+        With `replace` the first of a key in this run replaces the takes that were there before it,
+        all at once; the next are added. None where only missing ones are wanted and there is one.
+        StoreError names the file and the system's reason; nothing is left half written.
+        """
+        key = self._stored_keys(document["request"])[0].key
+        folder = self.folder / host_folder(document) / endpoint_slug(document)
+        try:
+            with self._lock:
+                folder.mkdir(parents=True, exist_ok=True)
+                listed = replace_files.place(folder, key)
+                if listed.exists():
+                    self._forget(*replace_files.settle(self.folder, listed))
+                if self.how == "missing-only" and self._has_others(key):
+                    return None
+                return self._write(folder, key, document, text.encode("utf-8"), files)
+        except Timeout as error:
+            raise StoreError(f"{folder}: locked by another wiretape for 30 s") from error
+        except OSError as error:
+            raise StoreError(
+                f"{error.filename or folder}: cannot be written: {error.strerror}"
+            ) from error
+
+    def _write(
+        self, folder: Path, key: str, document: Document, data: bytes, files: dict[str, bytes]
+    ) -> Entry:
+        place = folder.relative_to(self.folder).as_posix()
+        path, take, void = self._place(folder, key)
+        name = path.relative_to(self.folder).as_posix()
+        known = self._ask(lambda index: index.folders().get(place))
+        before = folder.stat()
+        for side, content in files.items():
+            write_whole(folder / side, content)
+        sides = self._sides([*void, name])
+        listed = replace_files.place(folder, key)
+        replace_files.replace(self.folder, listed, path, data, [self.folder / old for old in void])
+        self._takes[key] = take + 1
+        self._rewritten.add(key)
+        self._mine.add(name)
+        facts = recording_file.of_document(
+            document,
+            name,
+            stat_of(path),
+            recording_file.digest(data),
+            self._stored_keys,
+            settled=False,
+        )
+
+        def keep(index: Index) -> None:
+            for old in void:
+                index.forget(old.rpartition("/")[0], [old.rpartition("/")[2]])
+            index.put([facts], anew=True)
+            # Nobody else's change is in between: the folder need not be looked through again.
+            if known == (before.st_ino, before.st_mtime_ns):
+                after = folder.stat()
+                index.put_folder(place, after.st_ino, after.st_mtime_ns)
+            self._memo.clear()
+
+        self._ask(keep)
+        self._remove_sides(sides)
+        return _entry_of(facts)
+
+    def _has_others(self, key: str) -> bool:
+        return any(entry.name not in self._mine for entry in self.takes(key))
+
+    def _place(self, folder: Path, key: str) -> tuple[Path, int, list[str]]:
+        """Where the next take of a key goes, its number, and the older files it makes void.
+
+        Void are the takes that stood here when the run began and are unchanged since: a second
+        writer's are not. One of them may be the place itself, to be written over.
+        """
+        void: list[str] = []
+        if self.how == "replace" and key not in self._rewritten:
+            rows = self._ask(lambda index: index.takes(key))
+            void = [row.name for row in rows if row.tier == OWN and self._is_as_it_stood(row)]
+        for take in range(self._takes.get(key, 1), 1_000_000):
+            path = folder / (f"{key[:12]}.json" if take == 1 else f"{key[:12]}.{take}.json")
+            name = path.relative_to(self.folder).as_posix()
+            if name in void or not os.path.lexists(path):
+                return path, take, [other for other in void if other != name]
+        raise StoreError(f"{folder}: a million takes of one request")
+
+    def _is_as_it_stood(self, row: Row) -> bool:
+        path = self.folder / row.name
+        try:
+            stat = stat_of(path)
+            if stat[1] >= self._others_since_ns or not self._stood(row.id, row.name):
+                return False
+            if row.settled and stat == row.stat:
+                return True
+            return recording_file.digest(recording_file.read_bytes(path)[0]) == row.content
+        except (OSError, StoreError):
+            return False
+
+    def _sides(self, names: list[str]) -> dict[str, set[str]]:
+        """The side files of recordings that are about to go, by folder."""
+        found: dict[str, set[str]] = {}
+        for name in names:
+            sides = self._ask(lambda index, name=name: index.sides_of(name))  # type: ignore[misc]  # mypy cannot infer a lambda's defaults
+            found.setdefault(name.rpartition("/")[0], set()).update(sides)
+        return {folder: sides for folder, sides in found.items() if sides}
+
+    def _remove_sides(self, sides: dict[str, set[str]]) -> None:
+        """Remove side files that no recording in their folder needs any more."""
+        for folder, names in sides.items():
+
+            def used(index: Index, folder: str = folder) -> set[str]:
+                # Another writer's recordings may not be in the index yet.
+                self._sweep.look_in(index, folder)
+                return index.sides_in(folder)
+
+            # One that cannot be removed is in nobody's way.
+            with suppress(OSError):
+                for name in names - self._ask(used):
+                    (self.folder / folder / name).unlink(missing_ok=True)
+
+
+def host_folder(document: Document) -> str:
+    """The folder of a recording's host: "api.together.xyz", "localhost+8080".
+
+    It always holds a dot or a plus, which no session's name does.
+    """
+    scheme, host, port, _ = split_url(document["request"]["url"])
+    host = re.sub(r"[^a-z0-9.-]+", "-", host.lower()).strip(".-")[:120] or "host"
+    usual = port == (443 if scheme == "https" else 80)
+    return host if usual and "." in host else f"{host}+{port}"
+
+
+def endpoint_slug(document: Document) -> str:
+    """The folder of a recording's endpoint: "v1-chat-completions"."""
+    path = split_url(document["request"]["url"])[3].partition("?")[0]
+    return re.sub(r"[^A-Za-z0-9._]+", "-", path).strip("-.")[:80] or "root"
+
+
+def _entry_of(facts: Facts) -> Entry:
+    found = facts.keys[0]
+    order = (facts.take, 0, facts.name)
+    return Entry(facts.name, found.key, found.endpoint, order, False, facts.token)

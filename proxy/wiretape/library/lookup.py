@@ -1,0 +1,414 @@
+"""The recordings of a folder, looked up by key: what a file answers is told by its content.
+
+The folder is looked at again while it is used: a file that is changed, added or removed is noticed
+when it would make a difference, and none is read that was read before.
+"""
+
+import math
+import os
+import re
+import sqlite3
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from threading import RLock
+from time import monotonic, time_ns
+from typing import Final
+
+from filelock import FileLock, Timeout
+
+from wiretape.core.errors import FormatError, StoreError
+from wiretape.core.matching.matcher import Canonical, Matcher
+from wiretape.core.matching.sketch import rank, sketch
+from wiretape.core.model import Exchange
+from wiretape.core.recording.document import Document
+
+from . import index_cache, replace_files
+from .file_cache import Held
+from .index import Index, Row
+from .recording_file import FOREIGN, SETTLED_NS, Endpoint, Facts, Stat
+from .scan_folder import Sweep, many
+
+SESSION_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
+
+LARGE: Final = 200
+"""Folders of at least so many recordings keep their index between runs."""
+
+_SMALL: Final = 5_000  # so many files are all looked at when a run begins
+_FEW: Final = 1_000  # and so many whenever a request would miss
+_LOOK_SECONDS: Final = 0.5
+_SWEEP_SECONDS: Final = 3.0
+_LOCK_SECONDS: Final = 30.0
+_MEMO: Final = 4_096
+_CHECKED_EACH: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A recording as the index knows it; `name` is its path below the folder, with "/", and `token`
+    what the ids it gives out are told by: KEY12[.TAKE].
+    """
+
+    name: str
+    key: str
+    endpoint: Endpoint
+    order: tuple[int, int, str]
+    foreign: bool = False
+    token: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A file that was skipped, and why."""
+
+    name: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.reason}"
+
+
+@dataclass(slots=True)
+class _Memo:
+    """The takes of a key, and what their files must still look like."""
+
+    entries: tuple[Entry, ...]
+    stats: tuple[tuple[str, Stat], ...]
+    checked: float = 0.0
+
+    def is_fresh(self, trusted: float = 0.0) -> bool:
+        """Whether the files are as they were, or were so up to `trusted` seconds ago."""
+        if len(self.stats) > _CHECKED_EACH:
+            trusted = _LOOK_SECONDS
+        if trusted:
+            now = monotonic()
+            if now < self.checked + trusted:
+                return True
+            self.checked = now
+        try:
+            for path, stat in self.stats:
+                found = os.stat(path)
+                if (found.st_mtime_ns, found.st_size, found.st_ino) != (stat[1], stat[2], stat[0]):
+                    return False
+        except OSError:
+            return False
+        return True
+
+
+class Lookup:
+    """The recordings of one folder (or of one session in it), to be asked and read.
+
+    `prepare` turns a stored `request` part into the one that is matched: redaction, the same as
+    for a live request. `locks` is where the file is that those who change the folder lock. `cache`
+    is where indexes of large folders are kept, under the `fingerprint` of all that keys depend on
+    (`indexcache.fingerprint`); without both none is kept.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        matcher: Matcher,
+        prepare: Callable[[Document], Document] = lambda request: request,
+        session: str | None = None,
+        locks: Path | None = None,
+        cache: Path | None = None,
+        fingerprint: str = "",
+    ) -> None:
+        if session is not None and not SESSION_NAME.fullmatch(session):
+            raise StoreError(
+                f"session {session!r}: expected letters, digits, - and _, at most 100 of them"
+            )
+        self.folder: Final = folder / session if session else folder
+        self.session: Final = session
+        self.notify: Callable[[Fault], None] | None = None
+        """Told of files that become bad after `load`; it may be called in any thread."""
+        self._locks = locks or Path(tempfile.gettempdir())
+        self._matcher = matcher
+        self._prepare = prepare
+        self._cached = (
+            index_cache.place(cache, self.folder, fingerprint) if cache and fingerprint else None
+        )
+        # The recorder's thread writes while the proxy's reads.
+        self._guard = RLock()
+        self._index = Index()
+        self._sweep = Sweep(
+            self.folder, self._stored_keys, self._faulty, within=session is not None
+        )
+        self._loaded = False
+        self._records = False
+        self._look_at = 0.0
+        self._sweep_at = 0.0
+        self._memo: dict[str, _Memo] = {}
+        self._held = Held(self.folder)
+        # Rows up to this number stood on disk when the run began.
+        self._horizon = -1
+        # Where the index is lost under way: what is older than this stood there.
+        self._lost = False
+        self._began_ns: float = -math.inf
+        self._mine: set[str] = set()
+        # Void by a list, and could not be removed.
+        self._void: set[str] = set()
+        self._lock = FileLock(self._lock_file(), timeout=_LOCK_SECONDS)
+
+    def __len__(self) -> int:
+        return self._ask(Index.count) - len(self._void)
+
+    def close(self) -> None:
+        """Let go of the index; nothing is to be asked after this."""
+        with self._guard:
+            self._index.close()
+
+    # -------------------------------------------------------------- looking
+
+    def load(self) -> None:
+        """Read the folder; files that are no recordings become `faults` and the rest works.
+
+        A folder that is not there is an empty library. StoreError where it cannot be read.
+        """
+        if self.folder.exists() and not self.folder.is_dir():
+            raise StoreError(f"{self.folder}: not a folder; recordings are kept in one")
+        with self._guard:
+            began = time_ns()
+            if self._cached and (self._cached.exists() or many(self.folder, LARGE)):
+                is_new = not self._cached.exists()
+                opened = index_cache.opened(self._cached)
+                if opened is not None:
+                    self._index.close()
+                    self._index = opened
+                    if is_new:
+                        index_cache.tidy(self._cached)
+            # What is to be replaced has to be known as it is.
+            full = self._records
+            self._ask(lambda index: self._look(index, full=full or index.count() <= _SMALL))
+            self._settle(_LOCK_SECONDS)
+            self._horizon = self._ask(Index.last)
+            self._began_ns = began - SETTLED_NS
+            self._loaded = True
+
+    def check(self) -> None:
+        """Look at the disk: what was changed, added or removed counts from now on."""
+        self._ask(lambda index: self._look(index, full=index.count() <= _SMALL))
+
+    def _ask[T](self, ask: Callable[[Index], T]) -> T:
+        with self._guard:
+            try:
+                return ask(self._index)
+            except sqlite3.Error as error:
+                self._start_over(error)
+                return ask(self._index)
+
+    def _start_over(self, error: sqlite3.Error) -> None:
+        """The index was lost: a disk full, a file damaged. Its like is made in memory."""
+        with suppress(sqlite3.Error):
+            self._index.close()
+        if self._cached and not isinstance(error, sqlite3.OperationalError):
+            index_cache.remove(self._cached)
+        self._cached = None
+        self._index = Index()
+        self._memo.clear()
+        self._look(self._index, full=True)
+        self._lost = self._loaded
+
+    def _look(self, index: Index, *, full: bool) -> bool:
+        began = monotonic()
+        try:
+            changed = self._sweep.look(index, full=full)
+        except StoreError:
+            # While a run lasts, what was known of a folder that cannot be read just now goes on.
+            if not self._loaded:
+                raise
+            changed = False
+        if changed:
+            self._memo.clear()
+        now = monotonic()
+        # Looking is never to be what the time is spent on.
+        self._look_at = now + max(_LOOK_SECONDS, min(20 * (now - began), _SWEEP_SECONDS))
+        if full:
+            few = index.count() <= _FEW
+            self._sweep_at = now if few else now + min(5 * (now - began), _SWEEP_SECONDS)
+        if self._loaded and self._sweep.voids:
+            self._settle(0)
+        return changed
+
+    def _settle(self, wait: float) -> None:
+        """Finish what a writer that died left undone."""
+        if not self._sweep.voids:
+            return
+        try:
+            with self._lock.acquire(timeout=wait):
+                for listed in list(self._sweep.voids):
+                    self._forget(*replace_files.settle(self.folder, listed))
+                    self._sweep.voids.discard(listed)
+        except Timeout:
+            # Its writer lives, and will have done in a moment.
+            return
+        except OSError:
+            for listed in self._sweep.voids:
+                self._void.update(replace_files.void_by(self.folder, replace_files.told(listed)))
+
+    def _forget(self, removed: set[str], left: set[str]) -> None:
+        for name in removed:
+            folder, _, last = name.rpartition("/")
+            self._ask(lambda index, folder=folder, last=last: index.forget(folder, [last]))  # type: ignore[misc]  # mypy cannot infer a lambda's defaults
+        self._void |= left
+        self._memo.clear()
+
+    def _faulty(self, facts: Facts) -> None:
+        if self._loaded and self.notify is not None:
+            self.notify(Fault(facts.name, facts.fault or ""))
+
+    @property
+    def faults(self) -> list[Fault]:
+        """Files that are no recordings just now, and folders that cannot be read."""
+        return [Fault(name, reason) for name, reason in self._ask(Index.faults)]
+
+    def names(self) -> list[str]:
+        """The names of all recordings, in order."""
+        return [name for name in self._ask(Index.names) if name not in self._void]
+
+    # -------------------------------------------------------------- matching
+
+    def canonical(self, request: Document) -> Canonical:
+        """The canonical form of a stored `request` part, redacted first as a live one would be."""
+        return self._matcher.canonical(self._prepare(request))
+
+    def matched(self, request: Document) -> Canonical:
+        """The canonical form of a live `request` part that has been redacted."""
+        return self._matcher.canonical(request)
+
+    def keys(self, request: Document) -> tuple[Canonical, ...]:
+        """The canonical forms of a redacted `request` part: its own, and where it has `ids`, the
+        one with them spelled. A recording is found under each; a request is looked up in order.
+        """
+        own = self._matcher.canonical(request)
+        if "ids" not in request:
+            return (own,)
+        spelled = self._matcher.canonical({k: v for k, v in request.items() if k != "ids"})
+        return (own,) if spelled.key == own.key else (own, spelled)
+
+    def _stored_keys(self, request: Document) -> tuple[Canonical, ...]:
+        return self.keys(self._prepare(request))
+
+    def trust(self, seconds: float) -> None:
+        """Let a look at a recording's file count for so long: where requests come by the thousand a
+        second, asking the system each time costs as much as all the rest.
+        """
+        self._held.trusted = seconds
+
+    def takes(self, key: str) -> tuple[Entry, ...]:
+        """The takes of a key in order, as the files are now. Those of the key itself go before
+        recordings that have it only by the spelling of their ids, and these before llama-stack's:
+        of one kind alone.
+        """
+        with self._guard:
+            if monotonic() >= self._look_at:
+                self._ask(lambda index: self._look(index, full=False))
+            found = self._memo.get(key)
+            if found is not None and found.is_fresh(self._held.trusted):
+                return found.entries
+            return self._ask(lambda index: self._takes_anew(index, key))
+
+    def _takes_anew(self, index: Index, key: str) -> tuple[Entry, ...]:
+        entries: tuple[Entry, ...] = ()
+        # Once more each time that what is found turns out to have changed; files that change
+        # faster than they are read are taken as they were.
+        for _ in range(4):
+            rows = [row for row in index.takes(key) if row.name not in self._void]
+            rows = [row for row in rows if row.tier == rows[0].tier]
+            entries = tuple(_entry(row, key) for row in rows)
+            if not rows:
+                full = monotonic() >= self._sweep_at
+                if not self._look(index, full=full):
+                    break
+                continue
+            stats = tuple((str(self.folder / row.name), row.stat) for row in rows)
+            doubtful = [
+                row.name
+                for row, (path, stat) in zip(rows, stats, strict=True)
+                if not row.settled or not _Memo((), ((path, stat),)).is_fresh()
+            ]
+            if not doubtful:
+                if len(self._memo) >= _MEMO:
+                    self._memo.clear()
+                self._memo[key] = _Memo(entries, stats, monotonic())
+                break
+            if not self._sweep.read(index, iter(doubtful)):
+                break
+            self._memo.clear()
+        return entries
+
+    def known_at_start(self, key: str) -> bool:
+        """Whether the library held the key when the run began, and its recording, or what an editor
+        has made of it, still stands.
+        """
+        return any(self._stood(row.since, row.name) for row in self._ask(lambda i: i.takes(key)))
+
+    def count(self, endpoint: Endpoint) -> int:
+        """How many recordings are of an endpoint."""
+        return self._ask(lambda index: index.count_of(endpoint))
+
+    def nearest(self, canonical: Canonical, limit: int = 20) -> list[tuple[str, Canonical]]:
+        """The recordings of the same endpoint that a request is most like, the most like first:
+        what to explain a miss with.
+        """
+        mine = sketch(canonical.value)
+
+        def ranked(index: Index) -> list[str]:
+            return index.named(rank(mine, index.sketches(canonical.endpoint), limit))
+
+        found = []
+        for name in self._ask(ranked):
+            # It was whole when it was indexed; a miss is no time to complain of it.
+            with suppress(FormatError, StoreError):
+                forms = [(form, sketch(form.value)) for form in self.recorded(name)]
+                found.append((name, rank(mine, forms, 1)[0]))
+        return found
+
+    # -------------------------------------------------------------- reading
+
+    def read(self, name: str) -> Exchange:
+        """The exchange of a recording, by its name; FormatError or StoreError if it went bad."""
+        return self._held.get(name).exchange
+
+    def request(self, name: str) -> Document:
+        """The `request` part of a recording, as it is stored; errors as `read` has them."""
+        return self._held.get(name).request
+
+    def recorded(self, name: str) -> tuple[Canonical, ...]:
+        """The canonical forms of a recording's request, its own first; errors as `read`."""
+        held = self._held.get(name)
+        if not held.forms:
+            held.forms = self._stored_keys(held.request)
+        return held.forms
+
+    def ids(self, name: str) -> tuple[str, ...]:
+        """The ids that a recording's answer gives out, in order."""
+        held = self._held.known(name)
+        if held is None:
+            return self._ask(lambda index: index.ids(name))
+        if held.ids is None:
+            held.ids = self._ask(lambda index: index.ids(name))
+        return held.ids
+
+    def _stood(self, number: int, name: str) -> bool:
+        """Whether a row, or its name, was there when the run began."""
+        if not self._lost:
+            return number <= self._horizon
+        if name in self._mine:
+            return False
+        try:
+            stat = os.stat(self.folder / name)
+        except OSError:
+            return False
+        return max(stat.st_mtime_ns, stat.st_ctime_ns) < self._began_ns
+
+    def _lock_file(self) -> Path:
+        # Beside the recordings it would have to be kept out of git; one lock per folder and user.
+        folder = re.sub(r"[^A-Za-z0-9]+", "-", str(self.folder.resolve()))[-150:]
+        return self._locks / f"wiretape{folder}.lock"
+
+
+def _entry(row: Row, key: str) -> Entry:
+    return Entry(row.name, key, row.endpoint, row.order, row.tier == FOREIGN, row.token)

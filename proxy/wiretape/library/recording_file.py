@@ -1,0 +1,269 @@
+"""One recording's file: read with care, and what an index keeps of it."""
+
+import hashlib
+import os
+import re
+import stat
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from wiretape.core.errors import FormatError, StoreError
+from wiretape.core.matching.matcher import Canonical
+from wiretape.core.matching.sketch import sketch
+from wiretape.core.model import Exchange
+from wiretape.core.recording import llamastack
+from wiretape.core.recording import text as recording_format
+from wiretape.core.recording.document import Document, to_exchange
+from wiretape.core.recording.given_ids import answer_ids
+
+MAX_FILE_BYTES: Final = 256 * 1024 * 1024
+SETTLED_NS: Final = 20_000_000
+"""A file changed as lately as this may change again without its time telling: clocks have ticks."""
+
+OWN, SPELLED, FOREIGN = 0, 1, 2
+"""How near a recording is to a key it answers: by its own key, by that with its ids spelled out, or
+as one of llama-stack's. The nearer go before the others.
+"""
+
+_TAKE: Final = re.compile(r"\.(\d{1,6})$")
+_NAMED: Final = re.compile(r"[0-9a-f]{12}(?:\.\d{1,6})?")
+_SIDE_FAULT: Final = "side file "
+
+type Stat = tuple[int, int, int]
+"""A file's inode, time of change (ns) and size in bytes: another one is another content."""
+
+type Endpoint = tuple[str, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A key that a recording answers."""
+
+    key: str
+    endpoint: Endpoint
+    tier: int
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What an index keeps of a file; `name` is its path below the folder, with "/".
+
+    `settled` False: it was read so soon after a change that its `stat` proves nothing yet. With a
+    `fault` it is no recording.
+    """
+
+    name: str
+    stat: Stat
+    settled: bool
+    content: bytes
+    fault: str | None = None
+    take: int = 1
+    token: str = ""
+    sketch: bytes = b""
+    ids: tuple[str, ...] = ()
+    sides: tuple[str, ...] = ()
+    keys: tuple[Found, ...] = ()
+
+    @property
+    def awaits_side_file(self) -> bool:
+        """Whether it is a recording but for a side file."""
+        return self.fault is not None and self.fault.startswith(_SIDE_FAULT)
+
+
+@dataclass(frozen=True, slots=True)
+class Same:
+    """A file was written anew with what stood in it."""
+
+    stat: Stat
+    settled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A recording read whole; `also` are other `request` parts it answers."""
+
+    document: Document
+    exchange: Exchange
+    also: tuple[Document, ...]
+    foreign: bool
+    stat: Stat
+
+
+type Keys = Callable[[Document], tuple[Canonical, ...]]
+"""The canonical forms of a stored `request` part, its own first."""
+
+
+def stat_of(path: str | Path) -> Stat:
+    """What tells a file's content from another; OSError as the system has it."""
+    found = os.stat(path)
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+def is_settled(changed_ns: int, looked_ns: int) -> bool:
+    """Whether something last changed then can be told from what it becomes after `looked_ns`."""
+    return changed_ns < looked_ns - SETTLED_NS or changed_ns > looked_ns + SETTLED_NS
+
+
+def take_of(name: str) -> int:
+    """The number of a take, by the file's name: "3f2a00112233.2.json" is the second."""
+    found = _TAKE.search(name.rpartition("/")[2].removesuffix(".json"))
+    return int(found[1]) if found else 1
+
+
+def token_of(name: str, key: str) -> str:
+    """KEY12[.TAKE], as the file's name says; of a file not named so its key's."""
+    stem = name.rpartition("/")[2].removesuffix(".json")
+    return stem if _NAMED.fullmatch(stem) else key[:12]
+
+
+def digest(data: bytes) -> bytes:
+    """Tells one content from another, in 16 bytes."""
+    return hashlib.blake2b(data, digest_size=16).digest()
+
+
+def read_bytes(path: Path) -> tuple[bytes, Stat]:
+    """A file's content and what it was told by; StoreError with the system's reason."""
+    try:
+        # A pipe would be waited for.
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise StoreError("neither a file nor a link to one, not read")
+        with path.open("rb") as file:
+            found = os.fstat(file.fileno())
+            if found.st_size > MAX_FILE_BYTES:
+                raise StoreError(f"larger than {MAX_FILE_BYTES >> 20} MiB, not read")
+            return file.read(), (found.st_ino, found.st_mtime_ns, found.st_size)
+    except OSError as error:
+        raise StoreError(f"cannot be read: {error.strerror}") from error
+
+
+def load(path: Path) -> Recording:
+    """Read a recording; FormatError or StoreError says what it is instead."""
+    return _recording(path, *read_bytes(path))
+
+
+def _recording(path: Path, data: bytes, stat: Stat) -> Recording:
+    document = recording_format.loads(data)
+    also: tuple[Document, ...] = ()
+    foreign = llamastack.is_llamastack(document)
+    if foreign:
+        converted = llamastack.convert(document)
+        document, also = converted.document, converted.also
+    # Whether it can be replayed is to be known now, not when a test asks for it.
+    exchange = to_exchange(document, _side_file(path))
+    return Recording(document, exchange, also, foreign, stat)
+
+
+def _side_file(recording: Path) -> Callable[[str], bytes]:
+    def read(name: str) -> bytes:
+        # The name comes from the recording, which is not trusted to point anywhere else.
+        if not recording_format.SIDE_FILE_NAME.fullmatch(name):
+            raise FormatError(f"side file {name[:80]!r}: expected 64 hex digits and .bin")
+        path = recording.with_name(name)
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise FormatError(f"{_SIDE_FAULT}{name}: {error.strerror}") from error
+        if recording_format.side_file_name(data) != name:
+            raise FormatError(f"{_SIDE_FAULT}{name}: its content is not what its name says")
+        return data
+
+    return read
+
+
+def facts(folder: Path, name: str, keys: Keys, known: bytes | None = None) -> Facts | Same | None:
+    """What an index keeps of the file `name` below `folder`; None where there is none any more.
+
+    Where its content's digest is still the `known` one, only its stat: nothing of it changed.
+    """
+    path = folder / name
+    looked = time.time_ns()
+    try:
+        data, stat = read_bytes(path)
+    except StoreError as error:
+        if isinstance(error.__cause__, FileNotFoundError) and not path.is_symlink():
+            return None
+        return Facts(name, _no_content(path), False, b"", str(error))
+    content = digest(data)
+    settled = is_settled(stat[1], looked)
+    if content == known:
+        return Same(stat, settled)
+    try:
+        recording = _recording(path, data, stat)
+        return of_document(
+            recording.document,
+            name,
+            stat,
+            content,
+            keys,
+            settled=settled,
+            foreign=recording.foreign,
+            also=recording.also,
+        )
+    except (FormatError, StoreError) as error:
+        return Facts(name, stat, settled, content, str(error), sides=_sides(data))
+
+
+def of_document(
+    document: Document,
+    name: str,
+    stat: Stat,
+    content: bytes,
+    keys: Keys,
+    *,
+    settled: bool,
+    foreign: bool = False,
+    also: tuple[Document, ...] = (),
+) -> Facts:
+    """The facts of a recording that is a whole one."""
+    forms = keys(document["request"])
+    own, spelled = (FOREIGN, FOREIGN) if foreign else (OWN, SPELLED)
+    found = {forms[0].key: Found(forms[0].key, forms[0].endpoint, own)}
+    for form in (*forms[1:], *(form for request in also for form in keys(request))):
+        found.setdefault(form.key, Found(form.key, form.endpoint, spelled))
+    return Facts(
+        name,
+        stat,
+        settled,
+        content,
+        None,
+        take_of(name),
+        token_of(name, forms[0].key),
+        sketch(forms[0].value),
+        answer_ids(document),
+        tuple(side_files(document)),
+        tuple(found.values()),
+    )
+
+
+def side_files(document: Document) -> list[str]:
+    """The side files that a document names, each once."""
+    body = document["response"].get("body")
+    items = [
+        *(body if isinstance(body, list) else [body]),
+        {"file": document["request"].get("body_file")},
+    ]
+    names = (item.get("file") for item in items if isinstance(item, dict))
+    return list(
+        dict.fromkeys(
+            name
+            for name in names
+            if isinstance(name, str) and recording_format.SIDE_FILE_NAME.fullmatch(name)
+        )
+    )
+
+
+def _sides(data: bytes) -> tuple[str, ...]:
+    try:
+        return tuple(side_files(recording_format.loads(data)))
+    except FormatError:
+        return ()
+
+
+def _no_content(path: Path) -> Stat:
+    try:
+        return stat_of(path)
+    except OSError:
+        return 0, 0, 0

@@ -1,0 +1,143 @@
+"""What lies in a folder of recordings: its sessions, their recordings and side files.
+
+The folders are gone through as `library/library.py` does; no file is opened here but the one asked
+for.
+"""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from wiretape.core.errors import ConfigError, FormatError, StoreError
+from wiretape.core.recording import text as recording_format
+from wiretape.library.library import SESSION_NAME
+from wiretape.library.recording_file import read_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFiles:
+    """The files of one session (None: the recordings that are in no session's folder): `.json`
+    files and side files by name, below `folder` and with "/"; `unreadable` are folders that could
+    not be listed, with the system's reason.
+    """
+
+    session: str | None
+    folder: Path
+    recordings: tuple[str, ...]
+    side_files: tuple[str, ...]
+    unreadable: tuple[tuple[Path, str], ...] = ()
+
+    def size(self, name: str) -> int:
+        """The bytes of a file, 0 where it is gone."""
+        try:
+            return (self.folder / name).stat().st_size
+        except OSError:
+            return 0
+
+    def read(self, name: str) -> bytes:
+        """A file's bytes; StoreError where they cannot be had."""
+        return read_bytes(self.folder / name)[0]
+
+
+def sessions(folder: Path, session: str | None = None) -> list[SessionFiles]:
+    """The sessions of a folder, who are in none first; only one where `session` names it.
+
+    ConfigError where there is no such folder or session.
+    """
+    if not folder.is_dir():
+        what = "not a folder" if folder.exists() else "no such folder"
+        raise ConfigError(f"{folder}: {what}; name the folder of the recordings with -r")
+    if session is not None:
+        if not SESSION_NAME.fullmatch(session):
+            raise ConfigError(
+                f"--session {session!r:.120}: expected letters, digits, - and _, at most 100"
+            )
+        if not (folder / session).is_dir():
+            there = ", ".join(name for name in _names(folder)) or "none"
+            raise ConfigError(f"--session {session}: no such folder in {folder} (there: {there})")
+        return [_files(session, folder / session)]
+    return [_files(None, folder), *(_files(name, folder / name) for name in _names(folder))]
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        with os.scandir(folder) as found:
+            return sorted(
+                entry.name
+                for entry in found
+                if SESSION_NAME.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False)
+            )
+    except OSError as error:
+        raise StoreError(f"{folder}: cannot be read: {error.strerror}") from error
+
+
+def _files(session: str | None, folder: Path) -> SessionFiles:
+    recordings: list[str] = []
+    side_files: list[str] = []
+    unreadable: list[tuple[Path, str]] = []
+
+    def fail(error: OSError) -> None:
+        unreadable.append((Path(error.filename or folder), error.strerror or "cannot be read"))
+
+    for where, folders, files in os.walk(folder, onerror=fail):
+        if session is None and Path(where) == folder:
+            # A host's folder has a dot or a plus in its name; others are sessions.
+            folders[:] = [name for name in folders if "." in name[1:] or "+" in name]
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        below = Path(where).relative_to(folder)
+        for name in sorted(files):
+            if name.startswith("."):
+                continue
+            if name.endswith(".json"):
+                recordings.append((below / name).as_posix())
+            elif recording_format.SIDE_FILE_NAME.fullmatch(name):
+                side_files.append((below / name).as_posix())
+    return SessionFiles(
+        session, folder, tuple(sorted(recordings)), tuple(sorted(side_files)), tuple(unreadable)
+    )
+
+
+def orphans(files: SessionFiles, without: Iterable[str] = ()) -> list[str]:
+    """The side files that no recording beside them names; `without` are recordings that are not
+    asked. A recording that cannot be read may name any.
+    """
+    gone = frozenset(without)
+    by_folder: dict[str, dict[bytes, str]] = {}
+    for name in files.side_files:
+        folder, _, file = name.rpartition("/")
+        by_folder.setdefault(folder, {})[file.encode()] = name
+    for name in files.recordings:
+        beside = by_folder.get(name.rpartition("/")[0])
+        if not beside or name in gone:
+            continue
+        try:
+            data = files.read(name)
+        except StoreError:
+            beside.clear()
+            continue
+        for named in [named for named in beside if named in data]:
+            del beside[named]
+    return sorted(name for beside in by_folder.values() for name in beside.values())
+
+
+def recorded_at(document: dict[str, Any]) -> datetime | None:
+    """When a recording was made; None where it does not say so, as llama-stack's do not."""
+    text = document.get("recorded_at")
+    if not isinstance(text, str):
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def document_of(files: SessionFiles, name: str) -> dict[str, Any] | None:
+    """The document of a recording; None where the file is none (or cannot be read)."""
+    try:
+        return recording_format.loads(files.read(name))
+    except (FormatError, StoreError):
+        return None

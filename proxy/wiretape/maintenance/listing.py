@@ -1,0 +1,265 @@
+"""What `wiretape ls` lists: recordings at a glance, chosen and in order.
+
+Each file is read once, lightly; whether all its chunks are whole is `verify`'s to say.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, Final
+
+from wiretape.core.conversation.conversation import Glance, conversation, glance
+from wiretape.core.conversation.turns import size
+from wiretape.core.errors import FormatError, StoreError
+from wiretape.core.model import Request
+from wiretape.core.providers.registry import Providers
+from wiretape.core.recording import llamastack
+from wiretape.core.recording import text as recording_format
+from wiretape.core.recording.document import Document, to_request, to_response
+from wiretape.library.recording_file import read_bytes
+
+from .inventory import SessionFiles, recorded_at, sessions
+from .names import Named, named
+
+COLUMNS: Final = (
+    "provider",
+    "model",
+    "prompt",
+    "tokens",
+    "chunks",
+    "age",
+    "size",
+    "status",
+    "name",
+)
+NUMBERS: Final = frozenset(("tokens", "chunks", "age", "size", "status"))
+_PROMPT: Final = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One recording at a glance; `size` is its file's, in bytes."""
+
+    name: str
+    session: str | None
+    provider: str
+    request: Request
+    seen: Glance
+    recorded_at: datetime | None
+    size: int
+    foreign: bool
+
+    def cells(self, now: datetime, *, brief: bool = False) -> tuple[str, ...]:
+        """What stands in the columns, each text on one line; where they are to be `brief` the names
+        of model and recording without what stands before their last "/".
+        """
+        usage, seen = self.seen.usage, self.seen
+        both = [usage.tokens_in, usage.tokens_out]
+        tokens = (
+            "" if both == [None, None] else "/".join("?" if n is None else str(n) for n in both)
+        )
+        chunks = str(seen.chunks) if seen.streamed else "-"
+        status = f"{seen.status}" + ("" if seen.end == "complete" else f" {seen.end}")
+        return (
+            self.provider,
+            _one_line((_last(seen.model) if brief else seen.model) if seen.model else "-"),
+            _prompt(seen.prompt) or "-",
+            tokens or "-",
+            chunks,
+            "-" if self.recorded_at is None else age(now, self.recorded_at),
+            size(self.size),
+            status,
+            _one_line(_last(self.name).removesuffix(".json") if brief else self.name),
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """The row for `--json`."""
+        usage, seen = self.seen.usage, self.seen
+        return {
+            "name": self.name,
+            "session": self.session,
+            "provider": self.provider,
+            "host": self.request.authority,
+            "method": self.request.method,
+            "path": self.request.path,
+            "model": seen.model,
+            "prompt": _prompt(seen.prompt),
+            "tokens_in": usage.tokens_in,
+            "tokens_out": usage.tokens_out,
+            "streamed": seen.streamed,
+            "chunks": seen.chunks,
+            "status": seen.status,
+            "end": seen.end,
+            "recorded_at": None if self.recorded_at is None else self.recorded_at.isoformat(),
+            "size": self.size,
+            "foreign": self.foreign,
+        }
+
+
+def _last(name: str) -> str:
+    return name.rstrip("/").rpartition("/")[2]
+
+
+def _one_line(text: str) -> str:
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def _prompt(text: str) -> str:
+    # Of a prompt of megabytes only the start is looked at.
+    start = " ".join(text[: 4 * _PROMPT].split())
+    return _one_line(start if len(start) <= _PROMPT else start[: _PROMPT - 1] + "…")
+
+
+def age(now: datetime, then: datetime) -> str:
+    """How long ago that was, in its largest unit: "3d", "12h", "5m"."""
+    seconds = max(0, int((now - then).total_seconds()))
+    for unit, length in (("d", 86_400), ("h", 3_600), ("m", 60)):
+        if seconds >= length:
+            return f"{seconds // length}{unit}"
+    return f"{seconds}s"
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which recordings are listed; None lets all pass."""
+
+    session: str | None = None
+    all_sessions: bool = False
+    provider: str | None = None
+    model: str | None = None
+    path: str | None = None
+    status: str | None = None
+    since: datetime | None = None
+    grep: str | None = None
+    streamed: bool | None = None
+
+    def fits(self, row: Row) -> bool:
+        """Whether a recording is listed, but for `grep`, which asks for its words."""
+        seen, request = row.seen, row.request
+        return (
+            (self.provider is None or self.provider.lower() in (row.provider, request.authority))
+            and (self.model is None or _has(seen.model or "", self.model))
+            and (self.path is None or _is_path(request.path, self.path))
+            and (self.status is None or _is_status(seen.status, self.status))
+            and (self.since is None or (row.recorded_at or _LONG_AGO) >= self.since)
+            and (self.streamed is None or seen.streamed == self.streamed)
+        )
+
+
+_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
+
+
+def _has(text: str, wanted: str) -> bool:
+    text, wanted = text.lower(), wanted.lower()
+    return fnmatchcase(text, wanted) if "*" in wanted or "?" in wanted else wanted in text
+
+
+def _is_path(path: str, wanted: str) -> bool:
+    return fnmatchcase(path, wanted) if "*" in wanted or "?" in wanted else path == wanted
+
+
+def _is_status(status: int | None, wanted: str) -> bool:
+    return fnmatchcase(str(status), wanted.lower().replace("x", "?"))
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What is listed, which files are no recordings and why, and what to say where there is
+    nothing.
+    """
+
+    folder: Path
+    rows: list[Row]
+    faults: list[tuple[str, str]]
+    nothing: str
+
+
+def read(folder: Path, providers: Providers, chosen: Filter) -> Listing:
+    """The recordings of a folder that are chosen. ConfigError where there is no such folder."""
+    found = sessions(folder, chosen.session)
+    others = [files for files in found if files.session is not None and files.recordings]
+    if chosen.session is None and not chosen.all_sessions:
+        found = found[:1]
+    faults: list[tuple[str, str]] = []
+    rows = [row for files in found for row in _rows(files, providers, chosen, faults)]
+    for files in found:
+        faults += [(str(path), f"cannot be read: {reason}") for path, reason in files.unreadable]
+    nothing = f"{folder}: no recording" + (" that fits" if any(f.recordings for f in found) else "")
+    if chosen.session is None and not chosen.all_sessions and others:
+        names = ", ".join(str(files.session) for files in others[:5])
+        nothing += f"; there are sessions ({names}): see --session and --all-sessions"
+    return Listing(folder, rows, faults, nothing)
+
+
+def _rows(
+    files: SessionFiles,
+    providers: Providers,
+    chosen: Filter,
+    faults: list[tuple[str, str]],
+) -> Iterator[Row]:
+    wanted = None if chosen.grep is None else chosen.grep.lower()
+    for one in named(files):
+        try:
+            row, document = _row(one, files.session, providers)
+        except (FormatError, StoreError) as error:
+            faults.append((one.name, str(error)))
+            continue
+        if chosen.fits(row) and (wanted is None or wanted in conversation(document).text.lower()):
+            yield row
+
+
+def _row(one: Named, session: str | None, providers: Providers) -> tuple[Row, Document]:
+    data, stat = read_bytes(one.path)
+    document = recording_format.loads(data)
+    foreign = llamastack.is_llamastack(document)
+    if foreign:
+        document = llamastack.convert(document).document
+    request = to_request(_without_body(document["request"]))
+    # The members but the chunks, which take longest to check.
+    response = document["response"]
+    to_response({**response, "body": [] if response.get("is_streaming") else None}, request.path)
+    row = Row(
+        one.name,
+        session,
+        _provider(request, providers),
+        request,
+        glance(document),
+        recorded_at(document),
+        stat[2],
+        foreign,
+    )
+    return row, document
+
+
+def _provider(request: Request, providers: Providers) -> str:
+    provider = providers.find(request.host, request.port)
+    return provider.name if provider else providers.place(request.host, request.port)
+
+
+def _without_body(request: Document) -> Document:
+    return {name: value for name, value in request.items() if not name.startswith("body")}
+
+
+_KEYS: Final[dict[str, Callable[[Row], Any]]] = {
+    "name": lambda row: row.name,
+    "provider": lambda row: row.provider,
+    "model": lambda row: (row.seen.model or "").lower(),
+    "tokens": lambda row: sum(
+        n or 0 for n in (row.seen.usage.tokens_in, row.seen.usage.tokens_out)
+    ),
+    "chunks": lambda row: row.seen.chunks,
+    # The oldest is the largest; of unknown age is the oldest of all.
+    "age": lambda row: (
+        -(row.recorded_at or _LONG_AGO).timestamp() if row.recorded_at else float("inf")
+    ),
+    "size": lambda row: row.size,
+    "status": lambda row: row.seen.status or 0,
+}
+
+
+def ordered(rows: Iterable[Row], by: str, *, reverse: bool = False) -> list[Row]:
+    """The rows by a column, those that are equal there by name."""
+    named_first = sorted(rows, key=lambda row: row.name)
+    return sorted(named_first, key=_KEYS[by], reverse=reverse)

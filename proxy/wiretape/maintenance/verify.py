@@ -1,0 +1,232 @@
+"""Whether each recording loads, replays, matches itself, is named right and holds no secret.
+
+Findings come file by file; what only files together show (one take twice, a side file that nobody
+names, an id from nowhere) comes last.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Final
+
+from wiretape.core.errors import FormatError, StoreError, WiretapeError
+from wiretape.core.matching.matcher import Matcher
+from wiretape.core.recording import text as recording_format
+from wiretape.core.recording.document import Document, from_request
+from wiretape.core.redaction.redactor import Redactor
+from wiretape.core.text import exact_json
+from wiretape.library.recording_file import Recording, load, take_of, token_of
+from wiretape.scanning.scan import Hit, search
+
+from .inventory import SessionFiles, orphans
+from .rekey import Move, Standing, plan
+
+FIX: Final = "`wiretape verify --fix` does it"
+_ANEW: Final = "record it anew, or delete it"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is wrong with a file of a session: its name, the rule it breaks, what that is, what to
+    do, and whether `fix` can.
+    """
+
+    name: str
+    rule: str
+    text: str
+    remedy: str
+    fixable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What was found in a session; `standing` are the recordings of ours that load, `rewrites` the
+    texts of those that are laid out otherwise than they should be, by name.
+    """
+
+    findings: tuple[Finding, ...] = ()
+    standing: tuple[Standing, ...] = ()
+    rewrites: Mapping[str, str] = field(default_factory=dict)
+
+
+class Keys:
+    """The keys of stored requests under the rules of today."""
+
+    def __init__(self, matcher: Matcher, redactor: Redactor) -> None:
+        self._matcher = matcher
+        self._redactor = redactor
+
+    def of(self, request: Document) -> str:
+        """The key of a `request` part, redacted as a live one would be."""
+        return self._matcher.canonical(self._redactor.request(request)).key
+
+    def standing(self, name: str, document: Document) -> Standing:
+        """A recording of ours as `rekey.plan` takes it; FormatError where its ids are none."""
+        request = document["request"]
+        ids = request.get("ids", {})
+        if not isinstance(ids, dict) or not all(isinstance(text, str) for text in ids.values()):
+            raise FormatError("request.ids: expected an object of texts")
+        recorded_at = document.get("recorded_at")
+        at = recorded_at if isinstance(recorded_at, str) else ""
+        key = self.of(request)
+        return Standing(name, key, take_of(name), token_of(name, key), at, ids)
+
+    def with_ids(self, files: SessionFiles, name: str, ids: Mapping[str, str]) -> str:
+        """The key that a recording would have with other tokens."""
+        request = recording_format.loads(files.read(name))["request"]
+        return self.of({**request, "ids": dict(ids)})
+
+
+def verify(
+    files: SessionFiles,
+    keys: Keys,
+    redactor: Redactor,
+    shown: Callable[[str], str],
+    passes: Callable[[Hit], bool] = lambda hit: False,
+) -> Verified:
+    """Look at all files of a session; `shown` is what a file is called in messages, and `passes`
+    lets findings of the scan pass.
+    """
+    findings: list[Finding] = []
+    standing: list[Standing] = []
+    rewrites: dict[str, str] = {}
+    for folder, reason in files.unreadable:
+        findings.append(
+            Finding(folder.name, "unreadable", f"cannot be read: {reason}", "give it its rights")
+        )
+    for name in files.recordings:
+        try:
+            data = files.read(name)
+        except StoreError as error:
+            findings.append(
+                Finding(name, "unreadable", str(error), "make it readable, or delete it")
+            )
+            continue
+        findings += _secrets(name, data, redactor, shown, passes)
+        try:
+            recording = load(files.folder / name)
+            one = _examine(name, recording, keys, redactor, findings)
+        except (FormatError, StoreError) as error:
+            findings.append(Finding(name, "no-recording", redactor.text(str(error)), _ANEW))
+            continue
+        if one is None:
+            continue
+        standing.append(one)
+        text = recording_format.dumps(recording.document)
+        if text.encode("utf-8", "surrogatepass") != data:
+            findings.append(_layout(name, data, text, recording.document, rewrites))
+    for name in files.side_files:
+        with suppress(StoreError):  # the recording that names it says so
+            findings += _secrets(name, files.read(name), redactor, shown, passes)
+    findings += _together(files, standing)
+    return Verified(tuple(findings), tuple(standing), rewrites)
+
+
+def _secrets(
+    name: str,
+    data: bytes,
+    redactor: Redactor,
+    shown: Callable[[str], str],
+    passes: Callable[[Hit], bool],
+) -> Iterator[Finding]:
+    for hit in search(shown(name), data, redactor):
+        if not passes(hit):
+            text = f"line {hit.line}: {hit.rule}: {hit.masked}"
+            yield Finding(name, "secret", text, f"wiretape redact {hit.file}")
+
+
+def _examine(
+    name: str, recording: Recording, keys: Keys, redactor: Redactor, findings: list[Finding]
+) -> Standing | None:
+    """Look at a recording that replays; gives what it is named by if it is ours."""
+    stored, sent = recording.document["request"], recording.exchange.request
+    live = from_request(sent)
+    if "ids" in stored:
+        live["ids"] = stored["ids"]
+    one = None if recording.foreign else keys.standing(name, recording.document)
+    redacted = redactor.request(live, redactor.secrets(sent))
+    if keys.of(redacted) != (one.key if one else keys.of(stored)):
+        findings.append(
+            Finding(name, "key", "does not answer the request that is recorded in it", _ANEW)
+        )
+    if one is not None and one.named != one.key[:12]:
+        findings.append(
+            Finding(
+                name,
+                "name",
+                f"named {one.stem[:40]!r}, but its key begins with {one.key[:12]}: it was edited,"
+                " or rules changed (it answers all the same)",
+                "`wiretape rekey` renames it",
+                fixable=True,
+            )
+        )
+    return one
+
+
+def _layout(
+    name: str, data: bytes, text: str, document: Document, rewrites: dict[str, str]
+) -> Finding:
+    what = "not written as wiretape writes it (it answers all the same)"
+    if not exact_json.unique_keys(data):
+        return Finding(
+            name, "layout", "names a member twice; only the last counts", "take one of them out"
+        )
+    # Nothing but the layout may change: what would is left to who wrote it.
+    if recording_format.loads(text) != document or _holds_surrogate(text):
+        return Finding(name, "layout", what, _ANEW)
+    rewrites[name] = text
+    return Finding(name, "layout", what, FIX, fixable=True)
+
+
+def _holds_surrogate(text: str) -> bool:
+    return any("\ud800" <= character <= "\udfff" for character in text)
+
+
+# ------------------------------------------------------------------ files together
+
+
+def _together(files: SessionFiles, standing: list[Standing]) -> Iterator[Finding]:
+    takes: dict[tuple[str, int], str] = {}
+    for one in standing:
+        other = takes.setdefault((one.key, one.take), one.name)
+        if other != one.name:
+            yield Finding(
+                one.name,
+                "same-take",
+                f"the same key and take {one.take} as {other}; the one of the lesser name goes"
+                " first",
+                "`wiretape rekey` numbers them by the time they were recorded",
+                fixable=True,
+            )
+    tokens = {one.token for one in standing}
+    for one in standing:
+        missing = {t.rpartition("#")[0] for t in one.ids.values()} - tokens
+        for token in sorted(missing):
+            yield Finding(
+                one.name,
+                "origin",
+                f"sends back an id that recording {token[:40]!r} gave, which is not here",
+                "record the conversation anew",
+            )
+    for name in orphans(files):
+        yield Finding(
+            name, "orphan", "no recording beside it names it", "`wiretape prune` deletes it"
+        )
+
+
+def moves(files: SessionFiles, keys: Keys, standing: tuple[Standing, ...]) -> tuple[Move, ...]:
+    """How to rename the recordings of a session: `rekey.plan`, with what it asks of files."""
+    ours = {one.name for one in standing}
+
+    def says(name: str, spelled: str) -> bool:
+        try:
+            return spelled.encode("utf-8", "surrogatepass") in files.read(name)
+        except WiretapeError:
+            return False
+
+    return plan(
+        standing,
+        lambda name, ids: keys.with_ids(files, name, ids),
+        (name for name in files.recordings if name not in ours),
+        says,
+    )

@@ -1,0 +1,70 @@
+"""How an answer that was never whole ends on the wire: as a close, a reset, or silence."""
+
+import asyncio
+import socket
+import struct
+import sys
+from typing import Final
+
+from wiretape.core.model import End
+
+try:
+    import fcntl
+    import termios
+except ImportError:
+    # Not on Windows; there nobody tells what the system has not sent yet.
+    fcntl = termios = None  # type: ignore[assignment]  # modules that are not there
+
+_WAITS: Final = 200
+_WAIT_SECONDS: Final = 0.005
+
+
+LEAVE_SECONDS: Final = 1.0
+
+
+async def end(transport: asyncio.Transport, how: End, silent: float = 0.0) -> None:
+    """End a connection in the middle of an answer's body, as it was recorded; `silent` is for how
+    many seconds nothing had come any more.
+
+    Where a client had left it is the client's turn again: a read that timed out has to time out by
+    its own clock. One that stays instead is cut off after twice the silence and a second.
+    """
+    if how == "client-closed":
+        await asyncio.sleep(2 * silent + LEAVE_SECONDS)
+        transport.close()
+    elif how == "timeout":
+        # The provider fell silent: it is the client that gives up, which cancels this.
+        await asyncio.get_running_loop().create_future()
+    elif how == "reset":
+        await reset(transport)
+    else:
+        # Flushes what was written; what is missing is the end of the body.
+        transport.close()
+
+
+async def reset(transport: asyncio.Transport) -> None:
+    """Send what was written, then a reset (RFC 9293, section 3.10.4)."""
+    await _sent(transport)
+    sock = transport.get_extra_info("socket")
+    if sock is not None:
+        # A close that does not linger is a reset.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
+
+
+async def _sent(transport: asyncio.Transport) -> None:
+    """Wait until the client's machine has all that was written, a second at most: a reset throws
+    away what has not been sent.
+    """
+    sock = transport.get_extra_info("socket")
+    for _ in range(_WAITS):
+        waiting = transport.get_write_buffer_size()
+        if not waiting and sock is not None and fcntl is not None:
+            try:
+                left = fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, b"\0" * 4)
+                waiting = int.from_bytes(left, sys.byteorder)
+            except OSError:
+                return
+        if not waiting:
+            return
+        await asyncio.sleep(_WAIT_SECONDS)

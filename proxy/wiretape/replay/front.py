@@ -1,0 +1,233 @@
+"""The doors of pure replay: one port that speaks CONNECT with TLS, plain proxy HTTP and base URLs.
+
+No mitmproxy here: its import alone costs more than a replayed test, and what is not there cannot
+send anything out. The decrypted stream is handed to aiohttp (`handler.py`).
+"""
+
+import asyncio
+import logging
+import re
+import ssl
+from typing import Final, Literal
+
+from aiohttp import web
+
+from wiretape.core.errors import StoreError, WiretapeError
+from wiretape.core.providers.registry import Providers
+from wiretape.report.report import Report
+from wiretape.sessions.sessions import UnknownSession, of_credentials, opened_by
+from wiretape.tls.authority import Authority
+
+from .handler import Handler, Origin, close
+
+log = logging.getLogger(__name__)
+
+MAX_HEAD_BYTES: Final = 64 * 1024
+_CONNECT: Final = b"CONNECT "
+_TARGET: Final = re.compile(r"CONNECT (\[[0-9A-Fa-f:.]+\]|[^\s:/@]+):(\d{1,5}) HTTP/1\.[01]")
+
+
+class Front:
+    """Listens on loopback; `other_hosts` says what becomes of tunnels to hosts of no provider."""
+
+    def __init__(
+        self,
+        handler: Handler,
+        authority: Authority,
+        providers: Providers,
+        report: Report,
+        other_hosts: Literal["tunnel", "refuse"] = "refuse",
+    ) -> None:
+        self.handler: Final = handler
+        self.authority: Final = authority
+        self.providers: Final = providers
+        self.report: Final = report
+        self.other_hosts: Final = other_hosts
+        self.server: web.Server = handler.server()
+        self._listeners: list[asyncio.Server] = []
+        self.tasks: Final[set[asyncio.Task[None]]] = set()
+
+    async def listen(self, port: int, host: str = "127.0.0.1") -> int:
+        """Open a port (0: any free one) and give its number; WiretapeError if it is taken."""
+        loop = asyncio.get_running_loop()
+        try:
+            listener = await loop.create_server(lambda: _Door(self), host, port, backlog=1024)
+        except OSError as error:
+            raise WiretapeError(
+                f"port {port} on {host} cannot be used ({error.strerror or error}):"
+                " choose another with --port, or 0 for any free one"
+            ) from error
+        self._listeners.append(listener)
+        return int(listener.sockets[0].getsockname()[1])
+
+    async def close(self) -> None:
+        """Stop listening and end the connections."""
+        for listener in self._listeners:
+            listener.close()
+        await close(self.server)
+        for task in list(self.tasks):
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+
+
+class _Door(asyncio.Protocol):
+    """Reads a connection's first bytes to see which door it wants."""
+
+    def __init__(self, front: Front) -> None:
+        self._front = front
+        self._head = b""
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._front.report.connections += 1
+
+    def data_received(self, data: bytes) -> None:
+        assert self._transport is not None
+        self._head += data
+        if not self._head.startswith(_CONNECT[: len(self._head)]):
+            protocol = self._front.server()
+            self._transport.set_protocol(protocol)
+            protocol.connection_made(self._transport)
+            protocol.data_received(self._head)
+            return
+        if b"\r\n\r\n" not in self._head:
+            if len(self._head) > MAX_HEAD_BYTES:
+                self._refuse(431, "the CONNECT request is larger than 64 KiB")
+            return
+        self._connect(self._transport, self._head.partition(b"\r\n")[0].decode("latin-1"))
+
+    def _connect(self, transport: asyncio.Transport, line: str) -> None:
+        found = _TARGET.fullmatch(line)
+        if found is None or not 0 < int(found[2]) < 65536:
+            self._refuse(400, "expected CONNECT HOST:PORT HTTP/1.1")
+            return
+        host, port = found[1].strip("[]").lower(), int(found[2])
+        front = self._front
+        try:
+            session = of_credentials(_credentials(self._head))
+            front.handler.open(session)
+        except (UnknownSession, StoreError) as error:
+            self._refuse(403, opened_by(error))
+            return
+        if front.providers.find(host, port) is None:
+            front.report.other_hosts[host] += 1
+        if front.providers.find(host, port) is not None:
+            work = self._serve(transport, Origin("https", host, port, session))
+        elif front.other_hosts == "tunnel":
+            early = self._head.partition(b"\r\n\r\n")[2]
+            work = self._tunnel(transport, host, port, early)
+        else:
+            reason = (
+                f"{host}:{port} is not a provider's host and replay goes nowhere else:"
+                " add it under `providers`, or set `other_hosts: tunnel` in config.yaml"
+            )
+            front.report.notice(f"refused {reason}")
+            self._refuse(403, reason)
+            return
+        transport.pause_reading()
+        task = asyncio.get_running_loop().create_task(work)
+        front.tasks.add(task)
+        task.add_done_callback(front.tasks.discard)
+
+    def _refuse(self, status: int, reason: str) -> None:
+        assert self._transport is not None
+        body = f"wiretape: {reason}\n".encode()
+        head = (
+            f"HTTP/1.1 {status} Refused by wiretape",
+            "Content-Type: text/plain",
+            "X-Wiretape: refused",
+            f"Content-Length: {len(body)}",
+            "Connection: close",
+        )
+        self._transport.write("\r\n".join((*head, "", "")).encode() + body)
+        self._transport.close()
+
+    async def _serve(self, transport: asyncio.Transport, origin: Origin) -> None:
+        front = self._front
+        loop = asyncio.get_running_loop()
+        protocol = front.server()
+        try:
+            context = front.authority.context(origin.host)
+            transport.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            tls = await loop.start_tls(transport, protocol, context, server_side=True)
+        except (OSError, ssl.SSLError, WiretapeError) as error:
+            if isinstance(error, ssl.SSLError) and "unknown ca" in str(error).lower():
+                front.report.notice(
+                    f"a client does not trust wiretape's certificate for {origin.host}: start it"
+                    " with `wiretape replay -- CMD`, or set what `wiretape env` prints"
+                )
+            elif isinstance(error, WiretapeError):
+                front.report.notice(str(error))
+            log.debug("TLS with a client for %s failed", origin.host)
+            transport.abort()
+            return
+        if tls is None:
+            return
+        front.handler.tunnels[tls] = origin
+        protocol.connection_made(tls)
+
+    async def _tunnel(
+        self, transport: asyncio.Transport, host: str, port: int, early: bytes
+    ) -> None:
+        try:
+            reader, writer = await asyncio.open_connection(host, port)
+        except OSError as error:
+            self._refuse(502, f"{host}:{port} cannot be reached ({error.strerror or error})")
+            return
+        # A client that speaks first need not wait for our answer to do so.
+        writer.write(early)
+        pipe = _Pipe(writer)
+        transport.set_protocol(pipe)
+        transport.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        transport.resume_reading()
+        try:
+            while data := await reader.read(64 * 1024):
+                transport.write(data)
+                if transport.get_write_buffer_size() > 1 << 20:
+                    await pipe.writable()
+        except OSError:
+            log.debug("the tunnel to %s broke", host)
+        finally:
+            transport.close()
+            writer.close()
+
+
+def _credentials(head: bytes) -> str | None:
+    for line in head.split(b"\r\n")[1:]:
+        name, _, value = line.partition(b":")
+        if name.strip().lower() == b"proxy-authorization":
+            return value.strip().decode("latin-1")
+    return None
+
+
+class _Pipe(asyncio.Protocol):
+    """The client's side of a tunnel to somewhere else."""
+
+    def __init__(self, upstream: asyncio.StreamWriter) -> None:
+        self._upstream = upstream
+        self._free = asyncio.Event()
+        self._free.set()
+
+    def data_received(self, data: bytes) -> None:
+        self._upstream.write(data)
+
+    def eof_received(self) -> bool:
+        if self._upstream.can_write_eof():
+            self._upstream.write_eof()
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._free.set()
+        self._upstream.close()
+
+    def pause_writing(self) -> None:
+        self._free.clear()
+
+    def resume_writing(self) -> None:
+        self._free.set()
+
+    async def writable(self) -> None:
+        """Wait until the client has taken what was written."""
+        await self._free.wait()

@@ -1,0 +1,429 @@
+"""The replay engine: a request in, a recorded answer or a miss out. The doors are `handler.py` and
+`wiretape_mitm/addon.py`.
+"""
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from secrets import token_hex
+from typing import Final, Literal
+
+from wiretape.core.errors import FormatError, StoreError
+from wiretape.core.matching.matcher import Canonical, Change, Matcher, changed
+from wiretape.core.matching.miss import Miss, explain
+from wiretape.core.model import Exchange, Request, Response, split_url
+from wiretape.core.playback.faults import Fault, Faults
+from wiretape.core.playback.policy import OnMiss
+from wiretape.core.playback.selection import Selection
+from wiretape.core.playback.websocket import Ended, LockStep, Sayings
+from wiretape.core.providers.registry import ErrorShape, Provider, Providers, error_body
+from wiretape.core.recording.document import Document, from_request
+from wiretape.core.recording.given_ids import sent_ids
+from wiretape.core.redaction.redactor import Redactor
+from wiretape.core.wire.content_coding import decoded
+from wiretape.library.library import Entry
+from wiretape.report.report import Report, Row
+from wiretape.sessions.sessions import Session, Sessions
+
+log = logging.getLogger(__name__)
+
+MISS_STATUS: Final = 404
+"""No SDK retries a 404: they retry 408, 409, 429 and 5xx."""
+
+_COMPARED: Final = 1024
+
+OUTAGES: Final = frozenset((401, 403, 407, 408, 425, 429))
+"""Answers that tell of a key or a moment and not of the request; 5xx are the same."""
+
+
+def is_outage(status: int) -> bool:
+    """Whether an answer tells of the moment it was given in, and not of what was asked."""
+    return status in OUTAGES or status >= 500
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A live request in its session: its canonical forms, the likeliest first, and what may be told
+    of it: no secret stands in that.
+
+    `sent` is what it holds where ids stand.
+    """
+
+    request: Request
+    session: Session
+    document: Document
+    canonicals: tuple[Canonical, ...]
+    sent: tuple[str, ...]
+    url: str
+    path: str
+    model: str | None
+    provider: str
+    shape: ErrorShape
+
+    @property
+    def canonical(self) -> Canonical:
+        return self.canonicals[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """A recording's answer to a request: all takes there are, which of them it is (from 1),
+    whether it goes beyond what was recorded, what rules ignore but has changed since, and the fault
+    that it has by demand.
+    """
+
+    entry: Entry
+    response: Response
+    takes: Sequence[Entry] = ()
+    take: int = 1
+    beyond: bool = False
+    stale: tuple[Change, ...] = ()
+    fault: str | None = None
+
+
+_RECORD: Final = OnMiss("record")
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What goes to the provider in a run that may go there: what `fresh` selects, and misses."""
+
+    on_miss: OnMiss = _RECORD
+    fresh: Selection | None = None
+
+
+type Verdict = Literal["replay", "record", "pass", "miss"]
+
+
+class Replayer:
+    """Answers requests from the recordings of their sessions; tells the report what it did."""
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        matcher: Matcher,
+        redactor: Redactor,
+        providers: Providers,
+        report: Report,
+        policy: Policy | None = None,
+        faults: Faults | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.sessions: Final = sessions
+        self.report: Final = report
+        self.providers: Final = providers
+        self.policy: Final = policy or Policy()
+        self._redactor = redactor
+        self._faults = faults or Faults()
+        self._clock = clock
+        self._sayings = Sayings(matcher, redactor)
+        self._compared: OrderedDict[tuple[int, str], Canonical] = OrderedDict()
+        self._missed: OrderedDict[tuple[object, ...], Miss] = OrderedDict()
+
+    def ask(self, request: Request, session: Session | None = None) -> Asked:
+        """What a live request says, redacted as its recording was."""
+        session = session or self.sessions.own
+        document = self._redactor.request(
+            from_request(plain_request(request)), self._redactor.secrets(request)
+        )
+        provider = self.providers.find(request.host, request.port)
+        canonical = session.library.matched(document)
+        self.report.applied.update(canonical.rules)
+        return Asked(
+            request,
+            session,
+            document,
+            (canonical,),
+            sent_ids(document),
+            document["url"],
+            document["endpoint"],
+            document.get("model"),
+            provider.name if provider else request.host,
+            provider.errors if provider else "openai",
+        )
+
+    def now(self, asked: Asked, session: Session | None = None) -> Asked:
+        """The same request asked at this moment: with the ids that its session has been given."""
+        session = session or asked.session
+        spelled = asked.canonicals[-1]
+        tokens = session.given.tokens(asked.sent) if asked.sent and len(session.given) else None
+        if not tokens:
+            if session is asked.session and len(asked.canonicals) == 1:
+                return asked
+            return replace(asked, session=session, canonicals=(spelled,))
+        told = session.library.matched({**asked.document, "ids": tokens})
+        canonicals = (spelled,) if told.key == spelled.key else (told, spelled)
+        return replace(asked, session=session, canonicals=canonicals)
+
+    def lock_step(self, asked: Asked, played: Played) -> LockStep:
+        """The conversation of a WebSocket whose opening was answered."""
+        library = asked.session.library
+        names = [take.name for take in played.takes]
+        names = asked.session.dealt.order(names, played.take - 1)
+        secrets = self._redactor.secrets(asked.request)
+        return LockStep(
+            names,
+            lambda name: library.read(name).response,
+            self._sayings.of(asked.url, asked.path, secrets),
+        )
+
+    def conversed(self, asked: Asked, played: Played, ended: Ended) -> Row:
+        """The row of a WebSocket that has been replayed, or of its miss."""
+        asked.session.dealt.used(ended.recording)
+        asked.session.used.add(ended.recording)
+        row = replace(
+            played_row(asked, played, ended.first, ended.duration, ended.note),
+            chunks=ended.sent,
+            recording=ended.recording,
+        )
+        mismatch = ended.mismatch
+        if mismatch is None:
+            return row
+        library = asked.session.library
+        miss = explain(
+            mismatch.got,
+            asked.url,
+            mismatch.candidates,
+            total=len(library),
+            of_endpoint=max(len(mismatch.candidates), 1),
+            session=asked.session.name,
+        )
+        return replace(row, outcome="missed", note=mismatch.reason, miss=miss)
+
+    def told(self, text: str) -> str:
+        """A text fit to be shown."""
+        return self._redactor.text(text)
+
+    def play(self, asked: Asked) -> Played | None:
+        """The next take of the recording that answers, or None."""
+        library = asked.session.library
+        for canonical in asked.canonicals:
+            takes = library.takes(canonical.key)
+            if takes:
+                return self._next(asked, canonical, takes)
+        return None
+
+    def _next(self, asked: Asked, canonical: Canonical, takes: Sequence[Entry]) -> Played | None:
+        session = asked.session
+        library = session.library
+        read: dict[int, Exchange] = {}
+
+        def lasting(take: int) -> bool:
+            exchange = read[take] = library.read(takes[take].name)
+            return not is_outage(exchange.response.status)
+
+        try:
+            turn = session.player.next(canonical.key, takes, lasting)
+            if turn is None:
+                return None
+            entry = takes[turn.take]
+            exchange = read.get(turn.take) or library.read(entry.name)
+        except (FormatError, StoreError) as error:
+            self.report.notice(f"a recording cannot be used: {error}")
+            return None
+        session.given.learn(library.ids(entry.name), entry.token)
+        session.used.add(entry.name)
+        session.counts["replayed"] += 1
+        self.report.beyond += turn.beyond
+        stale = self._stale(session, canonical, entry) if canonical.ignored else ()
+        return Played(entry, exchange.response, takes, turn.take + 1, turn.beyond, stale)
+
+    def _stale(self, session: Session, got: Canonical, entry: Entry) -> tuple[Change, ...]:
+        """What a rule leaves out and has changed since the recording."""
+        library = session.library
+        place = (id(library), entry.name)
+        recorded = self._compared.get(place)
+        if recorded is None or recorded.key != got.key:
+            try:
+                found = library.recorded(entry.name)
+            except (FormatError, StoreError):
+                return ()
+            # A llama-stack file answers further requests, of which nothing more is stored.
+            recorded = next((one for one in found if one.key == got.key), None)
+            if recorded is None:
+                return ()
+            self._compared[place] = recorded
+            if len(self._compared) > _COMPARED:
+                self._compared.popitem(last=False)
+        return changed(got, recorded)
+
+    @property
+    def is_faulty(self) -> bool:
+        """Whether the configuration has faults on demand."""
+        return bool(self._faults)
+
+    def fault(self, asked: Asked, wanted: Fault | None = None) -> Fault | None:
+        """What is to go wrong with an answer: what the request itself asks for, else what the
+        configuration has.
+        """
+        if wanted is not None:
+            return wanted if self._faults.strikes(wanted) else None
+        if not self._faults:
+            return None
+        names = {asked.provider, self.providers.place(asked.request.host, asked.request.port)}
+        return self._faults.choose(names, asked.request, asked.canonical)
+
+    def decide(self, asked: Asked) -> Verdict:
+        """What becomes of a request where the provider may be gone to."""
+        policy, library = self.policy, asked.session.library
+        known = [c.key for c in asked.canonicals if library.known_at_start(c.key)]
+        if known:
+            takes = library.takes(known[0])
+            fresh = policy.fresh is not None and policy.fresh(
+                asked.canonical, self._age(asked.session, takes) if policy.fresh.by_age else None
+            )
+            return "record" if fresh else "replay"
+        if policy.on_miss.passes(asked.request.host, asked.request.port):
+            return "pass"
+        return "record" if policy.on_miss.action == "record" else "miss"
+
+    def _age(self, session: Session, takes: Sequence[Entry]) -> timedelta | None:
+        """How old the oldest of some takes is; None where none says when it was recorded."""
+        times = []
+        for entry in takes:
+            try:
+                stored = session.library.read(entry.name).recorded_at
+                times += [datetime.fromisoformat(stored)] if stored else []
+            except (FormatError, StoreError, ValueError):
+                continue
+        times = [time if time.tzinfo else time.replace(tzinfo=UTC) for time in times]
+        return self._clock() - min(times) if times else None
+
+    def explain(self, asked: Asked) -> Miss:
+        """Why `play` gave nothing."""
+        asked.session.counts["missed"] += 1
+        canonical, library = asked.canonical, asked.session.library
+        used = next(
+            (takes[-1].name for c in asked.canonicals if (takes := library.takes(c.key))), None
+        )
+        # A client that loops asks the same in vain again and again.
+        place = (id(library), canonical.key, len(library), len(library.faults), used)
+        miss = self._missed.get(place)
+        if miss is None:
+            miss = self._missed[place] = explain(
+                canonical,
+                asked.url,
+                () if used else library.nearest(canonical),
+                total=len(library),
+                of_endpoint=library.count(canonical.endpoint),
+                takes_used=used,
+                faults=library.faults,
+                session=asked.session.name,
+            )
+            if len(self._missed) > _COMPARED:
+                self._missed.popitem(last=False)
+        return miss
+
+
+def plain_request(request: Request) -> Request:
+    """The request with the content coding of its body undone, where that can be done."""
+    try:
+        body = decoded(request.headers, request.body)
+    except ValueError:
+        return request
+    return request if body is request.body else replace(request, body=body)
+
+
+def miss_body(miss: Miss, provider: Provider | None) -> bytes:
+    """The body of a miss in the provider's own error shape."""
+    shape = provider.errors if provider else "openai"
+    return error_body(shape, MISS_STATUS, f"wiretape: {miss.message}", "wiretape_miss")
+
+
+MISS_HEADERS: Final = (
+    ("content-type", "application/json"),
+    ("x-should-retry", "false"),
+    ("x-wiretape", "miss"),
+)
+
+
+class Tickets:
+    """Hands a played answer from mitmproxy to the engine; a ticket is good once."""
+
+    def __init__(self) -> None:
+        self._issued: dict[str, tuple[Played, Asked]] = {}
+
+    def issue(self, played: Played, asked: Asked) -> str:
+        """A ticket that no other user of this machine can guess."""
+        ticket = token_hex(16)
+        self._issued[ticket] = (played, asked)
+        return ticket
+
+    def take(self, ticket: str) -> tuple[Played, Asked] | None:
+        """What a ticket was issued for."""
+        return self._issued.pop(ticket, None)
+
+
+def base_url_place(raw: str) -> tuple[str, str, int, str]:
+    """Split a base-URL request target: "/api.together.xyz/v1/models" is https at that host.
+
+    A port makes it plain http on this machine, https elsewhere. ValueError where no host is named.
+    """
+    authority, _, rest = raw[1:].partition("/")
+    if not authority or "?" in authority:
+        raise ValueError("expected /HOST/PATH, such as /api.together.xyz/v1/chat/completions")
+    local = authority.partition(":")[0] in ("localhost", "127.0.0.1", "0.0.0.0")
+    scheme = "http" if local and ":" in authority else "https"
+    return split_url(f"{scheme}://{authority}/{rest}")
+
+
+def played_row(
+    asked: Asked,
+    played: Played,
+    first_chunk: float | None = None,
+    duration: float | None = None,
+    note: str | None = None,
+) -> Row:
+    """The row of an answer that is played; it has times when it has been."""
+    response = played.response
+    return Row(
+        "replayed",
+        asked.provider,
+        asked.request.method,
+        asked.path,
+        asked.model,
+        status=response.status,
+        chunks=len(response.chunks) if response.streaming else None,
+        first_chunk=first_chunk,
+        duration=duration,
+        recording=played.entry.name,
+        note=note,
+        session=asked.session.name,
+        take=played.take,
+        beyond=played.beyond,
+        stale=played.stale,
+        fault=played.fault,
+    )
+
+
+def missed_row(asked: Asked, miss: Miss) -> Row:
+    """The row of a request that no recording answers."""
+    return Row(
+        "missed",
+        asked.provider,
+        asked.request.method,
+        asked.path,
+        asked.model,
+        status=MISS_STATUS,
+        miss=miss,
+        session=asked.session.name,
+    )
+
+
+def row_of(
+    request: Request,
+    providers: Providers,
+    document: Document,
+    **facts: object,
+) -> Row:
+    """The report's row for a request, given its redacted document and what became of it."""
+    provider = providers.find(request.host, request.port)
+    return Row(
+        provider=provider.name if provider else request.host,
+        method=request.method,
+        path=document["endpoint"],
+        model=document.get("model"),
+        **facts,  # type: ignore[arg-type]  # Row's own fields, by name
+    )

@@ -1,0 +1,214 @@
+"""The replay engine's WebSocket side: the upgrade, then the recorded conversation in lock step."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from wiretape.core.model import header
+from wiretape.core.playback.pace import Pace
+from wiretape.core.playback.websocket import Ended, Ending, LockStep, Mismatch, Step
+from wiretape.core.recording.websocket import Close, Message, WebSocket, subprotocols
+
+from .abrupt_end import end
+
+MISS_CODE: Final = 4004
+"""Closing code of a miss: one for private use (RFC 6455, section 7.4.2), after HTTP's 404."""
+
+MAX_MESSAGE_BYTES: Final = 64 * 1024 * 1024
+_CLOSE_SECONDS: Final = 5.0
+_MAX_REASON: Final = 123
+"""Bytes. A control frame has room for 125, two are the code's (RFC 6455, section 5.5.1)."""
+
+
+async def play(
+    http: web.BaseRequest,
+    lock: LockStep,
+    pace: Pace,
+    tell: Callable[[Ended], None],
+    headers: Iterable[tuple[str, str]] = (),
+) -> web.StreamResponse:
+    """Answer an opening request from a recording; `headers` go into the upgrade's answer.
+
+    A request that asks for no WebSocket is answered with 426. `tell` is called once, also where
+    this is cancelled.
+    """
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    recorded = lock.recorded
+    socket = web.WebSocketResponse(
+        protocols=_protocols(http, recorded),
+        compress="permessage-deflate"
+        in (header(recorded.headers, "sec-websocket-extensions") or "").lower(),
+        max_msg_size=MAX_MESSAGE_BYTES,
+        timeout=_CLOSE_SECONDS,
+    )
+    if not socket.can_prepare(http):
+        text = "wiretape: what is recorded here is a WebSocket: ask for an upgrade\n"
+        note = "not a WebSocket's opening request"
+        tell(Ended(lock.recording, 0, 0, None, loop.time() - started, note))
+        return web.Response(status=426, text=text, headers={"Upgrade": "websocket"})
+    socket.headers.extend(headers)
+    if pace.factor is not None:
+        await _until(started + (recorded.headers_at or 0.0) / pace.factor)
+    await socket.prepare(http)
+    talk = _Talk(http, socket, lock, pace, started)
+    try:
+        await talk.run()
+    finally:
+        tell(talk.ended())
+    return socket
+
+
+def _protocols(http: web.BaseRequest, recorded: WebSocket) -> tuple[str, ...]:
+    """The subprotocol to agree on, as recorded; where that was not kept, the first one asked
+    for: there are clients that go without an answer to that.
+    """
+    agreed = subprotocols(recorded.headers)
+    asked = subprotocols(tuple(http.headers.items()))
+    return agreed or asked[:1]
+
+
+class _Talk:
+    """One connection: reads what the client says while a task sends what is due."""
+
+    def __init__(
+        self,
+        http: web.BaseRequest,
+        socket: web.WebSocketResponse,
+        lock: LockStep,
+        pace: Pace,
+        started: float,
+    ) -> None:
+        self._http = http
+        self._socket = socket
+        self._lock = lock
+        self._factor = pace.factor
+        self._started = started
+        self._loop = asyncio.get_running_loop()
+        self._queue: asyncio.Queue[tuple[float, Message | Ending]] = asyncio.Queue()
+        self._due = 0
+        self._sent = 0
+        self._received = 0
+        self._first: float | None = None
+        self._ending = False
+        self._mismatch: Mismatch | None = None
+
+    async def run(self) -> None:
+        """Converse until one side ends it."""
+        self._put(self._lock.begin())
+        sender = asyncio.create_task(self._send())
+        try:
+            while self._mismatch is None:
+                got = await self._socket.receive()
+                if got.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
+                    break
+                self._feed(got.data)
+            if self._mismatch is not None:
+                sender.cancel()
+                reason = f"wiretape: {self._mismatch.reason}"
+                await self._socket.close(code=MISS_CODE, message=_fitting(reason))
+        finally:
+            # What ends the connection itself is let finish.
+            if not self._ending:
+                sender.cancel()
+            await asyncio.gather(sender, return_exceptions=True)
+        if not sender.cancelled() and (fault := sender.exception()) is not None:
+            raise fault
+
+    def ended(self) -> Ended:
+        """How it went."""
+        return Ended(
+            self._lock.recording,
+            self._sent,
+            self._received,
+            self._first,
+            self._loop.time() - self._started,
+            None if self._mismatch else self._note(),
+            self._mismatch,
+        )
+
+    def _feed(self, data: str | bytes) -> None:
+        binary = isinstance(data, bytes)
+        plain = data if isinstance(data, bytes) else data.encode("utf-8", "surrogatepass")
+        self._received += 1
+        step = self._lock.feed(Message(plain, None, "client", binary))
+        if isinstance(step, Mismatch):
+            self._mismatch = step
+        else:
+            self._put(step)
+
+    def _put(self, step: Step) -> None:
+        """Send a step's messages, at the pace in which they came after what released them."""
+        now = self._loop.time()
+        factor = self._factor
+        for due in step.due:
+            self._queue.put_nowait(
+                (0.0 if factor is None else now + due.after / factor, due.message)
+            )
+            self._due += 1
+        if step.ending is not None:
+            at = 0.0 if factor is None else now + step.ending.after / factor
+            self._queue.put_nowait((at, step.ending))
+
+    async def _send(self) -> None:
+        try:
+            while not self._ending:
+                at, what = await self._queue.get()
+                await _until(at)
+                if isinstance(what, Ending):
+                    self._ending = True
+                    await self._end(what.close)
+                else:
+                    await self._message(what)
+        except ConnectionError:
+            pass  # the client left; who reads from it is told so too
+
+    async def _message(self, message: Message) -> None:
+        if message.binary:
+            await self._socket.send_bytes(message.data)
+        else:
+            # As it was: what is no UTF-8 in an edited recording is for the client to refuse.
+            await self._socket.send_frame(message.data, WSMsgType.TEXT)
+        if self._first is None:
+            self._first = self._loop.time() - self._started
+        self._sent += 1
+
+    async def _end(self, close: Close | None) -> None:
+        transport = self._http.transport
+        if close is None:
+            if transport is not None:
+                await end(transport, self._lock.recorded.end)
+        elif close.code is None:
+            await self._socket.send_frame(b"", WSMsgType.CLOSE)
+        else:
+            await self._socket.close(code=close.code, message=_fitting(close.reason))
+
+    def _note(self) -> str | None:
+        recorded = self._lock.recorded
+        broke = self._socket.close_code in (None, WSCloseCode.ABNORMAL_CLOSURE)
+        if recorded.end != "complete" and (self._ending or (broke and self._is_through)):
+            return f"ended as recorded: {recorded.end}"
+        return "the client left" if not self._ending and (broke or not self._is_through) else None
+
+    @property
+    def _is_through(self) -> bool:
+        """Whether all has been said that there is in the recording."""
+        return self._lock.is_over and self._sent == self._due
+
+
+def _fitting(reason: str) -> bytes:
+    """A reason in what a closing frame has room for: ours are in the report as a whole, a
+    provider's may have grown by a placeholder.
+    """
+    data = reason.encode("utf-8", "replace")
+    if len(data) > _MAX_REASON:
+        data = data[: _MAX_REASON - 3].decode("utf-8", "ignore").encode() + "…".encode()
+    return data
+
+
+async def _until(deadline: float) -> None:
+    delay = deadline - asyncio.get_running_loop().time()
+    if delay > 0:
+        await asyncio.sleep(delay)

@@ -1,0 +1,232 @@
+"""What a run shows on stderr: a line an exchange, notices, misses, a summary."""
+
+import logging
+import sys
+from time import perf_counter
+from typing import TYPE_CHECKING, Final, TextIO
+
+from wiretape.core.matching.diff_text import sides, word_diff
+from wiretape.core.matching.miss import SHOWN, Miss
+from wiretape.core.redaction.redactor import RedactionRules, Redactor
+from wiretape.core.text.word_diff import plain
+
+from .report import Outcome, Report, Row
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+    from wiretape.core.text.word_diff import Kind
+
+_COLOURS: Final[dict[Outcome, str]] = {
+    "recorded": "green",
+    "replayed": "cyan",
+    "missed": "bold red",
+    "refused": "bold red",
+    "failed": "red",
+    "skipped": "yellow",
+    "passed": "dim",
+}
+OUTCOMES: Final = tuple(_COLOURS)
+_STALE: Final = 20
+
+
+def line(row: Row) -> str:
+    """An exchange on one line of plain text.
+
+    "recorded  together  POST /v1/chat/completions  some/model  200  25 chunks  first 0.182s
+    1.204s"
+    """
+    parts = [f"{row.outcome:<8}", row.provider, f"{row.method} {row.path}"]
+    if row.model:
+        parts.append(row.model)
+    if row.status is not None:
+        parts.append(str(row.status))
+    if row.chunks is not None:
+        parts.append(f"{row.chunks} chunk{'' if row.chunks == 1 else 's'}")
+    if row.first_chunk is not None:
+        parts.append(f"first {row.first_chunk:.3f}s")
+    if row.duration is not None:
+        parts.append(f"{row.duration:.3f}s")
+    if row.fault:
+        parts.append(f"fault on demand: {row.fault}")
+    if row.note:
+        parts.append(f"({row.note})")
+    return printable("  ".join(parts))
+
+
+def printable(text: str) -> str:
+    """Text that cannot steer a terminal: a model's name or a path may hold anything."""
+    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def summary(report: Report) -> str:
+    """The run in one line: "wiretape record: 3 recorded, 1 missed"."""
+    counts = report.counts
+    told = [f"{counts[outcome]} {outcome}" for outcome in OUTCOMES if counts[outcome]]
+    text = f"wiretape {report.mode}: {', '.join(told) or 'no exchanges'}"
+    if report.beyond:
+        text += f"; {report.beyond} answered again beyond the last take"
+    if report.stale:
+        places = len(report.stale)
+        text += f"; {places} ignored place{'' if places == 1 else 's'} changed since the recording"
+    if report.redactions:
+        text += f"; {report.redactions.total()} values redacted"
+    return text
+
+
+def stale_lines(report: Report) -> list[str]:
+    """What rules ignore and has changed since the recordings, a line each place."""
+    lines = [
+        f"since the recording changed, though ignored by rule {rule}: {path}"
+        f" ({count} exchange{'' if count == 1 else 's'})"
+        for (path, rule), count in report.stale.items()
+    ]
+    more = len(lines) - _STALE
+    return lines if more <= 0 else [*lines[:_STALE], f"… and {more} more such places"]
+
+
+class _Redacted(logging.Formatter):
+    """Takes the secrets out of log lines and tracebacks: any of them may quote a request."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        super().__init__("wiretape: %(message)s")
+        self._redactor = redactor
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(self._redactor.text(super().format(record)))
+
+
+def log_to_stderr(rules: RedactionRules, *, verbose: bool) -> None:
+    """Send warnings to stderr, and with `verbose` what wiretape itself has to say."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Redacted(Redactor(rules)))
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, handlers=[handler])
+    logging.getLogger("wiretape").setLevel(logging.DEBUG if verbose else logging.WARNING)
+
+
+class View:
+    """Prints a report as it grows; `plain` where stderr is no terminal."""
+
+    def __init__(
+        self, report: Report, stream: TextIO | None = None, *, quiet: bool, live: bool = False
+    ) -> None:
+        self._report = report
+        self._stream = stream or sys.stderr
+        self._quiet = quiet
+        self._misses: set[int] = set()
+        self._console = _console(self._stream) if not quiet and self._stream.isatty() else None
+        self._live: Live | None = None
+        if live and self._console is not None:
+            self._live = self._watch(self._console)
+        report.listen = self.row
+        report.notify = self.notice
+
+    def _watch(self, console: "Console") -> "Live":
+        """Show the exchanges that are under way, below the ones that are over."""
+        from rich.live import Live
+        from rich.text import Text
+
+        def underway() -> Text:
+            now = perf_counter()
+            rows = [
+                f"…         {u.provider}  {u.method} {u.path}  {u.model or ''}"
+                f"  {u.count()} reads  {now - u.started:.1f}s"
+                for u in list(self._report.underway.values())
+            ]
+            return Text(printable("\n".join(rows)), "dim", no_wrap=True, overflow="ellipsis")
+
+        self._report.watched = True
+        live = Live(
+            get_renderable=underway,
+            console=console,
+            refresh_per_second=8,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        live.start()
+        return live
+
+    def row(self, row: Row) -> None:
+        """An exchange is over. A miss is told even when quiet, once each."""
+        if not self._quiet or row.outcome in ("refused", "failed"):
+            self._print(line(row), _COLOURS[row.outcome])
+        if row.miss is not None:
+            # Of a message its hash: there may be as many misses as requests.
+            told = hash(row.miss.message)
+            if told not in self._misses:
+                self._misses.add(told)
+                self._miss(row.miss)
+
+    def notice(self, text: str) -> None:
+        self._print(f"wiretape: {printable(text)}", "yellow")
+
+    def abandon(self) -> None:
+        """The run could not begin or end as it should: there is nothing to sum up."""
+        if self._live is not None:
+            self._live.stop()
+
+    def close(self) -> None:
+        """The run is over."""
+        self.abandon()
+        strict = self._report.strict_ignored
+        if strict or not self._quiet:
+            for text in stale_lines(self._report):
+                self._print(f"wiretape: {printable(text)}", "bold red" if strict else "yellow")
+        if not self._quiet:
+            self._print(summary(self._report), "bold")
+
+    def _miss(self, miss: Miss) -> None:
+        if self._console is None or not miss.differences:
+            self._print(printable("  " + miss.message.replace("\n", "\n  ")), "red")
+            return
+        self._print("  " + printable(miss.head), "red")
+        self._console.print(_diff(miss))
+        for text in miss.tail():
+            style = "yellow" if text.startswith("Warning: ") else "default"
+            self._print("  " + printable(text.replace("\n", "\n  ")), style)
+
+    def _print(self, text: str, style: str) -> None:
+        if self._console is not None:
+            from rich.text import Text
+
+            self._console.print(Text(text, style))
+        else:
+            print(text, file=self._stream, flush=True)
+
+
+def _console(stream: TextIO) -> "Console":
+    # rich takes 70 ms to import: only a terminal has use for it.
+    from rich.console import Console
+
+    return Console(file=stream, highlight=False, soft_wrap=True)
+
+
+_STYLES: Final[dict["Kind", str]] = {
+    "same": "default",
+    "removed": "red",
+    "added": "green",
+    "left out": "dim",
+}
+
+
+def _diff(miss: Miss) -> "Text":
+    """The differences: green is what was asked for, red what was recorded."""
+    from rich.text import Text
+
+    text = Text()
+    for number, difference in enumerate(miss.differences[:SHOWN]):
+        text.append("\n" if number else "")
+        text.append(f"    {printable(difference.path)}: ", "bold")
+        runs = word_diff(difference)
+        if runs is None:
+            got, recorded = sides(difference)
+            text.append(printable(got), "green")
+            text.append(", ")
+            text.append(printable(recorded), "red")
+            continue
+        for run in runs:
+            text.append(printable(plain([run])), _STYLES[run.kind])
+    return text

@@ -1,0 +1,197 @@
+"""What happened in a run: a row an exchange, the counts, and the exit status they ask for."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import Any, Final, Literal
+
+from wiretape.core.matching.canonical import Change
+from wiretape.core.matching.miss import Miss, as_told
+
+from .rows import Rows
+
+type Outcome = Literal["recorded", "replayed", "missed", "skipped", "refused", "failed", "passed"]
+"""recorded, replayed; missed: no recording; skipped: not to be recorded (an error answer, an
+upgrade); refused: would have held a secret or could not be written; failed: the provider was not
+reached; passed: forwarded without a recording.
+"""
+
+EXIT_MISS: Final = 3
+EXIT_REFUSED: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One exchange as terminal and report show it; times in seconds, redacted throughout.
+
+    `take` counts from 1, `beyond` says that it was given again after the last one; `stale` is what
+    rules leave out and has changed since the recording, `fault` the name of an injected fault.
+    """
+
+    outcome: Outcome
+    provider: str
+    method: str
+    path: str
+    model: str | None = None
+    status: int | None = None
+    chunks: int | None = None
+    first_chunk: float | None = None
+    duration: float | None = None
+    recording: str | None = None
+    note: str | None = None
+    miss: Miss | None = None
+    session: str | None = None
+    take: int | None = None
+    beyond: bool = False
+    stale: tuple[Change, ...] = ()
+    fault: str | None = None
+
+    def __reduce__(self) -> tuple[type["Row"], tuple[Any, ...]]:
+        # Rows are packed by the hundred; what a dataclass does by itself takes three times as long.
+        return Row, _MEMBERS(self)
+
+    def as_json(self) -> dict[str, Any]:
+        """The row for `--report`: members that say nothing are left out."""
+        members = {name: getattr(self, name) for name in self.__slots__}
+        members["miss"] = self.miss and self.miss.as_json()
+        members["beyond"] = self.beyond or None
+        members["stale"] = [
+            {
+                "path": change.path,
+                "rule": change.rule,
+                "got": as_told(change.got),
+                "recorded": as_told(change.recorded),
+            }
+            for change in self.stale
+        ] or None
+        for name in ("first_chunk", "duration"):
+            if members[name] is not None:
+                members[name] = round(members[name], 3)
+        return {name: value for name, value in members.items() if value is not None}
+
+
+_MEMBERS: Final = attrgetter(*Row.__slots__)
+
+
+@dataclass(slots=True)
+class Underway:
+    """An exchange that has begun: what it is, and how many reads or chunks have passed by now."""
+
+    provider: str
+    method: str
+    path: str
+    model: str | None
+    started: float
+    count: Callable[[], int]
+
+
+@dataclass(slots=True)
+class Report:
+    """The rows of a run and what else is worth telling.
+
+    `listen` is called with each row as it comes and `notify` with each notice; `watched` says that
+    somebody looks at `underway`, the exchanges that have begun. With `strict_ignored` a change that
+    a rule ignores fails the run.
+    """
+
+    mode: str
+    rows: Rows[Row] = field(default_factory=Rows)
+    notices: list[str] = field(default_factory=list)
+    connections: int = 0
+    redactions: Counter[str] = field(default_factory=Counter)
+    beyond: int = 0
+    other_hosts: Counter[str] = field(default_factory=Counter)
+    listen: Callable[[Row], None] | None = None
+    notify: Callable[[str], None] | None = None
+    watched: bool = False
+    underway: dict[object, Underway] = field(default_factory=dict)
+    strict_ignored: bool = False
+    command_status: int | None = None
+    """What CMD ended with; None where there was none."""
+    applied: set[str] = field(default_factory=set)
+    """The names of the matching rules that found something in a request."""
+    _counts: Counter[Outcome] = field(default_factory=Counter)
+    _stale: bool = False
+
+    def add(self, row: Row) -> None:
+        """An exchange is over."""
+        self.rows.append(row)
+        self._counts[row.outcome] += 1
+        self._stale = self._stale or bool(row.stale)
+        if self.listen is not None:
+            self.listen(row)
+
+    def begin(self, token: object, row: Row, started: float, count: Callable[[], int]) -> None:
+        """An exchange has begun; `started` is `time.perf_counter`'s, `end` takes it away again."""
+        self.underway[token] = Underway(
+            row.provider, row.method, row.path, row.model, started, count
+        )
+
+    def end(self, token: object) -> None:
+        """An exchange that had begun is over, or is told of by its row from now on."""
+        self.underway.pop(token, None)
+
+    def notice(self, text: str) -> None:
+        """Something the user should know, said once."""
+        if text not in self.notices:
+            self.notices.append(text)
+            if self.notify is not None:
+                self.notify(text)
+
+    @property
+    def counts(self) -> Counter[Outcome]:
+        return self._counts.copy()
+
+    @property
+    def sessions(self) -> dict[str, Counter[Outcome]]:
+        """The counts of each named session, by its name."""
+        found: dict[str, Counter[Outcome]] = {}
+        for row in self.rows:
+            if row.session is not None:
+                found.setdefault(row.session, Counter())[row.outcome] += 1
+        return dict(sorted(found.items()))
+
+    @property
+    def stale(self) -> Counter[tuple[str, str]]:
+        """What has changed since the recordings though rules ignore it: in how many exchanges, by
+        path and rule, the most frequent first.
+        """
+        found = Counter(
+            place
+            for row in self.rows
+            for place in dict.fromkeys((change.path, change.rule) for change in row.stale)
+        )
+        return Counter(dict(sorted(found.items(), key=lambda item: (-item[1], item[0]))))
+
+    @property
+    def exit_status(self) -> int:
+        """0, or what a run that was otherwise well exits with: 4 for a loss, 3 for a miss or, where
+        that is asked for, for a change that a rule ignores.
+        """
+        counts = self.counts
+        if counts["refused"]:
+            return EXIT_REFUSED
+        # In replay there is no provider that could have failed.
+        missed = counts["missed"] or (self.mode == "replay" and counts["failed"])
+        strict = self.strict_ignored and self._stale
+        return EXIT_MISS if missed or strict else 0
+
+    def as_json(self) -> dict[str, Any]:
+        """The document `--report` writes."""
+        status = {} if self.command_status is None else {"command_status": self.command_status}
+        return {
+            "wiretape_report": 1,
+            "mode": self.mode,
+            **status,
+            "counts": dict(sorted(self.counts.items())),
+            "sessions": {name: dict(sorted(c.items())) for name, c in self.sessions.items()},
+            "beyond_last_take": self.beyond,
+            "stale": [
+                {"path": path, "rule": rule, "exchanges": count}
+                for (path, rule), count in self.stale.items()
+            ],
+            "redactions": dict(sorted(self.redactions.items())),
+            "notices": self.notices,
+            "exchanges": [row.as_json() for row in self.rows],
+        }

@@ -1,0 +1,204 @@
+"""The environment in which a stock client, unchanged, talks through the proxy and trusts it.
+
+There is no one variable for this: each client reads its own, and what it does not know it ignores
+without a word. So every variable that a client was seen to need is set, always (the tables below
+say which is for whom). Three things are not done, on purpose:
+
+  Java      reads neither HTTPS_PROXY nor SSL_CERT_FILE. JAVA_TOOL_OPTIONS could carry
+            -Dhttps.proxyHost and -Dhttps.proxyPort, but then every JVM prints "Picked up
+            JAVA_TOOL_OPTIONS" on stderr, and trust needs a JKS file that only keytool writes. Use
+            the base URL.
+  Node < 22 fetch ignores proxies whatever is set. Use the base URL or undici's EnvHttpProxyAgent.
+  wget      (GnuTLS build) takes the proxy but no CA from the environment; --ca-certificate it is.
+
+A variable for a CA file *replaces* what the client trusts, so it names a bundle that holds the
+public roots too; those that *add* to it (Node, Deno) name our certificate alone.
+"""
+
+import re
+import shlex
+from collections.abc import Callable, Iterable, Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Final
+
+from wiretape.core.errors import ConfigError
+
+DUMMY_KEY: Final = "wiretape-replay-no-key"
+"""What stands for a provider's key in replay: SDKs refuse to start without one."""
+
+MARKER: Final = "WIRETAPE"
+"""Set to "1" for CMD, so that a program can tell it is being recorded or replayed."""
+
+# Which spelling a client reads varies: curl takes http_proxy only in lower case, wget https_proxy
+# likewise, Go and undici prefer one and accept both. So both are set, equal.
+_PROXY: Final = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")
+# A proxy of the user's that stands beside ours would win in some clients (httpx: for other schemes;
+# curl: as a fallback), so it is replaced. Where there is none, none is needed.
+_PROXY_IF_SET: Final = ("ALL_PROXY", "all_proxy")
+_NO_PROXY: Final = ("NO_PROXY", "no_proxy")
+# Only Go leaves localhost out by itself. CIDR blocks are not understood by httpx, aiohttp or Node.
+# Node and urllib would know IPv6's only as "[::1]", but over that httpx 0.28 raises InvalidURL.
+_LOCAL: Final = ("localhost", "127.0.0.1", "::1")
+
+# Replaces the client's trust: gets the bundle.
+_BUNDLE: Final = (
+    # openai, anthropic, together, httpx, httpx2, aiohttp, urllib, Go, uv, Bun, codex, curl
+    "SSL_CERT_FILE",
+    "REQUESTS_CA_BUNDLE",  # requests, and pip
+    "CURL_CA_BUNDLE",  # curl, and requests
+    "GIT_SSL_CAINFO",  # git
+    "PIP_CERT",  # pip
+    "AWS_CA_BUNDLE",  # botocore (Bedrock), the AWS command line
+    "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",  # gRPC's C core: the Google SDKs
+    "CODEX_CA_CERTIFICATE",  # codex
+)
+# The same for rarer clients, which do well without it but not with a file that lacks our CA.
+_BUNDLE_IF_SET: Final = (
+    "NIX_SSL_CERT_FILE",  # OpenSSL and curl as Nix builds them
+    "HTTPLIB2_CA_CERTS",  # httplib2: google-api-python-client
+    "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE",  # gcloud
+    "CARGO_HTTP_CAINFO",  # cargo
+)
+# Adds to the client's trust: our certificate alone will do.
+_ADDED: Final = (
+    "NODE_EXTRA_CA_CERTS",  # Node's fetch and https, axios, Bun, Claude Code, gemini-cli
+    "DENO_CERT",  # Deno
+)
+_FIXED: Final = (
+    ("NODE_USE_ENV_PROXY", "1"),  # Node from 22.21 and 24: without it HTTPS_PROXY is ignored
+    (MARKER, "1"),
+)
+# The bundle holds what these folders hold, so they would add nothing.
+_REMOVED: Final = ("SSL_CERT_DIR",)
+
+TRUST_FILES: Final = (*_BUNDLE, *_BUNDLE_IF_SET, *_ADDED)
+"""Variables that name a PEM file of certificates; CMD's bundle holds what the user's files hold."""
+
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+
+
+def client_environment(
+    environ: Mapping[str, str],
+    *,
+    proxy_url: str,
+    ca_cert: Path,
+    bundle: Path,
+    dummy_keys: Iterable[str] = (),
+    hosts: Iterable[str] = (),
+) -> dict[str, str]:
+    """Give the complete environment for CMD, from the user's own.
+
+    proxy_url   "http://127.0.0.1:8899"
+    ca_cert     the authority's certificate, for clients that add it to their own roots
+    bundle      what a client is to trust in all, from `Authority.bundle` of the same `environ`
+    dummy_keys  names of the providers' key variables; one that is unset or empty gets DUMMY_KEY
+    hosts       hosts to intercept, "api.openai.com", "*.azure.com", "name:8443"; an entry of the
+                user's NO_PROXY that covers one would hide it from the proxy, so it goes
+
+    Raises ConfigError for a key variable whose name no shell could set.
+    """
+    given = dict(environ)
+    new = {name: value for name, value in given.items() if name not in _REMOVED}
+    new |= dict.fromkeys(_PROXY, proxy_url)
+    new |= {name: proxy_url for name in _PROXY_IF_SET if given.get(name)}
+    new |= dict.fromkeys(_NO_PROXY, _no_proxy(given, tuple(hosts)))
+    new |= dict.fromkeys(_BUNDLE, str(bundle))
+    new |= {name: str(bundle) for name in _BUNDLE_IF_SET if given.get(name)}
+    for name in _ADDED:
+        # Who has an extra CA of his own keeps it: the bundle holds it (`Authority.bundle`).
+        alone = given.get(name, "") in ("", str(ca_cert))
+        new[name] = str(ca_cert if alone else bundle)
+    new |= dict(_FIXED)
+    for name in dummy_keys:
+        if not new.get(_checked(name)):
+            new[name] = DUMMY_KEY
+    return new
+
+
+def changed(environ: Mapping[str, str], new: Mapping[str, str]) -> dict[str, str | None]:
+    """Give what differs in `new`: names with their new value, or None where one was removed."""
+    changes: dict[str, str | None] = {
+        name: value for name, value in new.items() if environ.get(name) != value
+    }
+    return changes | {name: None for name in environ if name not in new}
+
+
+def export_lines(changes: Mapping[str, str | None], shell: str = "sh") -> str:
+    """Write `changes` as lines that a shell evaluates, one for each variable, by name.
+
+    {"A": "it's", "B": None} gives "export A='it'\\"'\\"'s'" and "unset B" for sh (bash, zsh, dash),
+    and the like for "fish" and "powershell". Each line ends in a newline.
+
+    Raises ConfigError for another shell, or a name that no shell could set.
+    """
+    if shell not in _SHELLS:
+        raise ConfigError(f"shell {shell!r}: expected one of {', '.join(_SHELLS)}")
+    assign, remove = _SHELLS[shell]
+    return "".join(
+        (remove(name) if (value := changes[name]) is None else assign(name, value)) + "\n"
+        for name in sorted(map(_checked, changes))
+    )
+
+
+def _no_proxy(environ: Mapping[str, str], hosts: tuple[str, ...]) -> str:
+    entries = [
+        entry
+        for name in _NO_PROXY
+        for entry in re.split(r"[,\s]+", environ.get(name, ""))
+        if entry and entry != "*" and not any(_covers(entry, host) for host in hosts)
+    ]
+    return ",".join(dict.fromkeys([*entries, *_LOCAL]))
+
+
+def _covers(entry: str, host: str) -> bool:
+    """Say whether a NO_PROXY entry takes `host`, which may be a pattern, past the proxy.
+
+    ".openai.com", "*.openai.com", "openai.com" and "api.openai.com:443" all cover "api.openai.com".
+    """
+    suffix = _without_port(entry.lower()).removeprefix("*").removeprefix(".")
+    host = _without_port(host.lower())
+    return host == suffix or host.endswith("." + suffix) or fnmatchcase(suffix, host)
+
+
+def _without_port(host: str) -> str:
+    return re.sub(r"\A([^:]+):\d+\Z", r"\1", host)
+
+
+def _checked(name: str) -> str:
+    # A name comes from config.yaml and ends up in text that a shell evaluates.
+    if not _NAME.match(name):
+        raise ConfigError(
+            f"environment variable {name!r}: expected a name of letters, digits and underscores"
+        )
+    return name
+
+
+def _fish_quoted(value: str) -> str:
+    # Inside single quotes fish knows two escapes, \' and \\ .
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _powershell_quoted(value: str) -> str:
+    # PowerShell takes the typographic quotes U+2018 to U+201B for single quotes as well; doubled,
+    # each stands for itself.
+    return "'" + re.sub("(['\u2018\u2019\u201a\u201b])", r"\1\1", value) + "'"
+
+
+type _Assign = Callable[[str, str], str]
+type _Remove = Callable[[str], str]
+
+_SHELLS: Final[Mapping[str, tuple[_Assign, _Remove]]] = {
+    "sh": (
+        lambda name, value: f"export {name}={shlex.quote(value)}",
+        lambda name: f"unset {name}",
+    ),
+    "fish": (
+        lambda name, value: f"set -gx {name} {_fish_quoted(value)}",
+        lambda name: f"set -e {name}",
+    ),
+    "powershell": (
+        lambda name, value: f"$env:{name} = {_powershell_quoted(value)}",
+        lambda name: f"Remove-Item Env:{name} -ErrorAction SilentlyContinue",
+    ),
+}

@@ -1,0 +1,97 @@
+"""The recordings of a run: opened, looked at, and taken over from runs that were killed."""
+
+import math
+import os
+from pathlib import Path
+from typing import Final
+
+from wiretape.config.load import Config
+from wiretape.core.errors import StoreError
+from wiretape.core.playback.policy import RecordMode
+from wiretape.core.redaction.redactor import Redactor
+from wiretape.library.index_cache import fingerprint
+from wiretape.library.library import Library
+from wiretape.report.report import Report
+from wiretape.tls.authority import state_dir
+
+TRUSTED_SECONDS: Final = 0.001
+"""No client can have its answer, change a recording and ask again in less."""
+
+
+def open_library(
+    config: Config,
+    folder: Path,
+    session: str | None,
+    redactor: Redactor,
+    report: Report,
+    *,
+    recording: bool,
+    how: RecordMode = "replace",
+    mark: str | None = None,
+    since_ns: float = math.inf,
+) -> Library:
+    """The recordings of a run, read; files that are none are told. StoreError as `load` has it.
+
+    `mark` is `index_mark`'s of the configuration, where there are several to open. Recordings that
+    are younger than `since_ns`, in nanoseconds of the epoch, are not replaced.
+    """
+    library = Library(
+        folder,
+        config.matcher,
+        redactor.request,
+        session,
+        locks=state_dir(),
+        cache=state_dir() / "index",
+        how=how,
+        fingerprint=mark or index_mark(config),
+    )
+    if recording:
+        library.join(since_ns)
+    library.load()
+    library.trust(TRUSTED_SECONDS)
+    for fault in library.faults:
+        report.notice(f"skipped {library.folder / fault.name}: {fault.reason}")
+    library.notify = lambda fault: report.notice(
+        f"skipped {library.folder / fault.name}: {fault.reason}"
+    )
+    return library
+
+
+def recover_killed(
+    config: Config, folder: Path, redactor: Redactor, report: Report, how: RecordMode
+) -> None:
+    """Record what runs into this folder that were killed had not recorded yet."""
+    from wiretape.record.recovery import recover
+
+    def opened(name: str | None, replaces: bool, since_ns: int) -> Library:
+        kind = "append" if how == "replace" and not replaces else how
+        return open_library(
+            config, folder, name, redactor, report, recording=True, how=kind, since_ns=since_ns
+        )
+
+    recover(
+        state_dir(),
+        folder,
+        redactor,
+        config.providers,
+        report,
+        opened,
+        record_errors=config.record_errors,
+    )
+
+
+def index_mark(config: Config) -> str:
+    """What an index of recordings made with this configuration is known by."""
+    values = (part for known in config.redaction.values for part in known)
+    return fingerprint(state_dir() / "index", config.text, *values)
+
+
+def check_writable(folder: Path) -> None:
+    """A recording session is not to be begun where nothing can be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".wiretape-{os.getpid()}.tmp"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise StoreError(f"{folder}: cannot be written: {error.strerror}") from error

@@ -1,0 +1,234 @@
+"""The proxy of a run: replay's own front, or mitmproxy where something may go out."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Final, Literal, Protocol
+
+from wiretape.config.load import Config
+from wiretape.core.errors import ConfigError, WiretapeError
+from wiretape.core.playback.faults import Faults
+from wiretape.core.playback.pace import Pace
+from wiretape.core.playback.policy import OnMiss, RecordMode
+from wiretape.core.playback.selection import Selection
+from wiretape.core.redaction.redactor import Redactor
+from wiretape.library.library import Library
+from wiretape.replay.replayer import Policy, Replayer, Tickets
+from wiretape.report.report import Report
+from wiretape.sessions.control import Control, Here
+from wiretape.sessions.sessions import Sessions, UnknownSession
+from wiretape.tls.authority import Authority, state_dir
+
+from .open_library import check_writable, index_mark, open_library, recover_killed
+
+type Mode = Literal["record", "replay", "auto", "refresh"]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the command line said, over the configuration."""
+
+    mode: Mode
+    config: Config
+    recordings: Path
+    pace: Pace
+    port: int = 0
+    base_url_port: int | None = None
+    session: str | None = None
+    record_mode: RecordMode | None = None
+    only: tuple[str, ...] = ()
+    report: Path | None = None
+    upstream_ca: tuple[Path, ...] = ()
+    routes: Mapping[str, str] = field(default_factory=dict)
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+
+
+class Door(Protocol):
+    """A proxy that is up: replay's own front, or mitmproxy."""
+
+    control: Control
+
+    async def start(self, port: int, base_url_port: int | None) -> tuple[int, int]: ...
+    async def idle(self) -> None: ...
+    async def stop(self) -> None: ...
+
+
+class Replaying:
+    """Pure replay: mitmproxy is not imported and nothing can go out."""
+
+    def __init__(self, settings: Settings, report: Report, authority: Authority) -> None:
+        from wiretape.replay.front import Front
+        from wiretape.replay.handler import Handler
+
+        config, redactor = settings.config, Redactor(settings.config.redaction)
+        sessions = _sessions(settings, redactor, report)
+        folder = sessions.own.library.folder
+        if not folder.exists():
+            report.notice(f"{folder}: no such folder, so every request will be a miss")
+        replayer = Replayer(
+            sessions,
+            config.matcher,
+            redactor,
+            config.providers,
+            report,
+            faults=Faults(config.faults),
+        )
+        self.control = Control(sessions, report, here=here_of(config))
+        self._host = config.host
+        self._front = Front(
+            Handler(replayer, settings.pace, control=self.control, max_body=config.record_max_body),
+            authority,
+            config.providers,
+            report,
+            config.other_hosts or "refuse",
+        )
+
+    async def start(self, port: int, base_url_port: int | None) -> tuple[int, int]:
+        first = await self._front.listen(port, self._host)
+        if base_url_port is None:
+            return first, first
+        return first, await self._front.listen(base_url_port, self._host)
+
+    async def idle(self) -> None:
+        await self._front.handler.idle()
+
+    async def stop(self) -> None:
+        await self._front.close()
+
+
+_TRIES: Final = 3
+
+
+class Recording:
+    """Through mitmproxy to the provider; in `auto` and `refresh` the recordings answer first."""
+
+    def __init__(self, settings: Settings, report: Report, authority: Authority) -> None:
+        # mitmproxy takes half a second to import: only who records pays for it.
+        from wiretape.record.intake import Intake
+        from wiretape.record.journal import Journal
+        from wiretape_mitm.addon import Addon
+        from wiretape_mitm.embedded import EmbeddedProxy
+
+        config, redactor = settings.config, Redactor(settings.config.redaction)
+        policy = policy_of(settings)
+        how = settings.record_mode or config.record_mode
+        recover_killed(config, settings.recordings, redactor, report, how)
+        self._sessions = sessions = _sessions(settings, redactor, report)
+        check_writable(sessions.own.library.folder)
+        self._intake = Intake(
+            redactor,
+            config.providers,
+            report,
+            record_errors=config.record_errors,
+            journal=Journal(
+                state_dir(), settings.recordings, config.redaction.values, report.notice
+            ),
+        )
+        self._replayer = None
+        self._tickets = None
+        if settings.mode != "record":
+            self._tickets = Tickets()
+            self._replayer = Replayer(
+                sessions,
+                config.matcher,
+                redactor,
+                config.providers,
+                report,
+                policy,
+                Faults(config.faults),
+            )
+        self._pace = settings.pace
+        self.control = Control(sessions, report, self._intake.drain, here=here_of(config))
+        self._host = config.host
+        self._addon = Addon(
+            config.providers,
+            report,
+            sessions,
+            self._intake,
+            self._replayer,
+            self._tickets,
+            settings.routes,
+            tunnel_others=config.other_hosts != "refuse",
+            control=self.control,
+            max_body=config.record_max_body,
+            drain=config.record_drain,
+        )
+        roots = authority.upstream_bundle(settings.upstream_ca, settings.environ)
+
+        def made() -> EmbeddedProxy:
+            return EmbeddedProxy(
+                self._addon,
+                authority,
+                roots,
+                http2=config.http2,
+                upstream_proxy=config.upstream_proxy,
+                environ=settings.environ,
+            )
+
+        self._made = made
+        self._proxy = made()
+        self._engine: object = None
+
+    async def start(self, port: int, base_url_port: int | None) -> tuple[int, int]:
+        if self._replayer is not None:
+            from wiretape.replay.handler import Engine
+
+            self._engine = engine = Engine(self._replayer, self._pace, self._tickets)
+            self._addon.engine = await engine.start()
+        for _ in range(_TRIES):
+            try:
+                return await self._proxy.start(port, base_url_port or 0, self._host)
+            except WiretapeError:
+                if port and base_url_port:
+                    raise
+                # Another process may have taken a port that was free a moment ago.
+                self._proxy = self._made()
+        return await self._proxy.start(port, base_url_port or 0, self._host)
+
+    async def idle(self) -> None:
+        await self._addon.idle()
+
+    async def stop(self) -> None:
+        self._addon.abandon()
+        await self._proxy.stop()
+        if self._engine is not None:
+            await self._engine.stop()  # type: ignore[attr-defined]  # an Engine, imported late
+        await self._intake.finish()
+        self._sessions.leave()
+
+
+def here_of(config: Config) -> Here:
+    """What this machine may be called in a request."""
+    return Here(config.names, not ip_address(config.host).is_loopback)
+
+
+def policy_of(settings: Settings) -> Policy:
+    """What goes to the provider in a run; ConfigError for a selection that says nothing."""
+    config = settings.config
+    fresh = None
+    if settings.mode == "refresh":
+        names = [rule.name for rule in config.matcher.rules]
+        try:
+            fresh = Selection.parse(settings.only, names)
+        except ValueError as error:
+            raise ConfigError(f"--only {error}") from None
+    return Policy(config.on_miss or OnMiss("record"), fresh)
+
+
+def _sessions(settings: Settings, redactor: Redactor, report: Report) -> Sessions:
+    config, folder, recording = settings.config, settings.recordings, settings.mode != "replay"
+    how = settings.record_mode or config.record_mode
+
+    mark = index_mark(config)
+
+    def opened(name: str | None) -> Library:
+        return open_library(
+            config, folder, name, redactor, report, recording=recording, how=how, mark=mark
+        )
+
+    try:
+        return Sessions(opened, config.repeat, settings.session)
+    except UnknownSession as error:
+        raise ConfigError(f"session {settings.session!r}: {error}") from None

@@ -1,0 +1,171 @@
+"""The control endpoint: start, reset, finish and ask about sessions, over HTTP on loopback.
+
+    GET  /wiretape                          the run: mode, counts, open sessions
+    GET  /wiretape/sessions/NAME            one session
+    POST /wiretape/sessions/NAME/start      open it, at the first take of every key
+    POST /wiretape/sessions/NAME/reset      the same for one that is open
+    POST /wiretape/sessions/NAME/finish     wait until all is written; what it came to; forget it
+
+Only who has the run's token is answered. The doors translate (`replay/handler.py`,
+`wiretape_mitm/addon.py`).
+"""
+
+import hmac
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import ip_address
+from secrets import token_urlsafe
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from wiretape.core.errors import StoreError
+from wiretape.report.report import Report
+
+from .sessions import Session, Sessions, UnknownSession
+
+ROOT: Final = "/wiretape"
+_ACTIONS: Final = frozenset(("start", "reset", "finish"))
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer of the endpoint: a status and a JSON document."""
+
+    status: int
+    document: dict[str, Any]
+
+
+def is_control(path: str) -> bool:
+    """Whether a request in origin form is meant for the control endpoint."""
+    path = path.partition("?")[0]
+    return path == ROOT or path.startswith(ROOT + "/")
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """What this machine is called by those who ask it for something: loopback, one of `names`, and,
+    where it is `open` to others, any IP address, which no DNS answer can have put there.
+    """
+
+    names: frozenset[str] = frozenset()
+    open: bool = False
+
+
+@lru_cache(maxsize=256)
+def is_foreign(host: str | None, origin: str | None, here: Here) -> str | None:
+    """Why a request in origin form comes from elsewhere, as by DNS rebinding; None if it does not.
+
+    Its Host, and its Origin if a browser sends one, have to be of this machine.
+    """
+    if host is not None and not _is_local(f"//{host}", here):
+        return "the Host header names another machine than this one (listen.names allows others)"
+    if origin is not None and not _is_local(origin, Here(here.names)):
+        return "the request comes from a page of another origin"
+    return None
+
+
+def _is_local(url: str, here: Here) -> bool:
+    try:
+        name = (urlsplit(url).hostname or "").lower()
+    except ValueError:
+        return False
+    if name == "localhost" or name.endswith(".localhost") or name in here.names:
+        return True
+    try:
+        address = ip_address(name)
+    except ValueError:
+        return False
+    return here.open or address.is_loopback or address.is_unspecified
+
+
+class Control:
+    """Answers for the sessions of a run; `drain` waits until what was recorded is written."""
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        report: Report,
+        drain: Callable[[], Awaitable[None]] | None = None,
+        token: str | None = None,
+        here: Here = Here(),  # frozen
+    ) -> None:
+        self.here: Final = here
+        self.token: Final = token or token_urlsafe(24)
+        self._sessions = sessions
+        self._report = report
+        self._drain = drain
+
+    async def handle(self, method: str, path: str, headers: Mapping[str, str]) -> Reply:
+        """Answer a request; `headers` are by lower-case name."""
+        foreign = is_foreign(headers.get("host"), headers.get("origin"), self.here)
+        if foreign:
+            return _error(403, foreign)
+        sent = headers.get("authorization", "").removeprefix("Bearer ").strip()
+        if not hmac.compare_digest(sent.encode(), self.token.encode()):
+            return _error(
+                401,
+                "expected `Authorization: Bearer $WIRETAPE_TOKEN`, which CMD has in its"
+                " environment and `wiretape env` prints",
+            )
+        parts = [part for part in path.partition("?")[0].removeprefix(ROOT).split("/") if part]
+        if parts in ([], ["sessions"]):
+            return self._run() if method == "GET" else _error(405, "expected GET")
+        if parts[0] != "sessions" or len(parts) > 3:
+            return _error(404, "expected /wiretape/sessions/NAME[/start|/reset|/finish]")
+        try:
+            if len(parts) == 2:
+                return self._one(parts[1]) if method == "GET" else _error(405, "expected GET")
+            if method != "POST" or parts[2] not in _ACTIONS:
+                return _error(405, "expected POST …/start, …/reset or …/finish")
+            return await self._act(parts[1], parts[2])
+        except (UnknownSession, StoreError) as error:
+            return _error(400, str(error))
+
+    def _run(self) -> Reply:
+        return Reply(
+            200,
+            {
+                "wiretape_control": 1,
+                "mode": self._report.mode,
+                "counts": dict(sorted(self._report.counts.items())),
+                "sessions": [_told(session) for session in self._sessions.all()],
+            },
+        )
+
+    def _one(self, name: str) -> Reply:
+        session = self._sessions.known(name)
+        if session is None:
+            return _error(404, "this session is not open: POST …/start, or send a request in it")
+        return Reply(200, _told(session))
+
+    async def _act(self, name: str, action: str) -> Reply:
+        if action == "start":
+            session = self._sessions.get(name)
+            session.reset()
+            return Reply(200, _told(session))
+        known = self._sessions.known(name)
+        if known is None:
+            return _error(404, "this session is not open: POST …/start, or send a request in it")
+        if action == "reset":
+            known.reset()
+            return Reply(200, _told(known))
+        if self._drain is not None:
+            await self._drain()
+        told = _told(known)
+        told["unused"] = sorted(set(known.library.names()) - known.used)
+        self._sessions.forget(name)
+        return Reply(200, told)
+
+
+def _told(session: Session) -> dict[str, Any]:
+    return {
+        "name": session.name,
+        "recordings": len(session.library),
+        "counts": dict(sorted(session.counts.items())),
+        "used": sorted(session.used),
+    }
+
+
+def _error(status: int, message: str) -> Reply:
+    return Reply(status, {"error": {"message": f"wiretape: {message}", "code": status}})

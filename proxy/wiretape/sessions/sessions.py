@@ -1,0 +1,142 @@
+"""Named scopes of recordings, each with a folder, a cursor and a memory of ids of its own.
+
+A client names its session in the credentials of the proxy's URL (`http://NAME:x@127.0.0.1:PORT`) or
+in a header; who names none is in the run's own session.
+"""
+
+import base64
+import binascii
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import unquote
+
+from wiretape.core.errors import StoreError
+from wiretape.core.playback.player import Player, Repeat
+from wiretape.core.playback.websocket import Dealt
+from wiretape.core.recording.given_ids import Given
+from wiretape.library.library import SESSION_NAME, Library
+from wiretape.report.report import Outcome
+
+HEADER: Final = "x-wiretape-session"
+"""Names a request's session; it goes no further than wiretape."""
+
+MAX_SESSIONS: Final = 10_000
+
+
+class UnknownSession(Exception):
+    """What a client calls its session is no name of one; `str()` says what would be."""
+
+
+@dataclass(slots=True)
+class Session:
+    """What one session has: `name` is None for the run's own where that has no name."""
+
+    name: str | None
+    library: Library
+    player: Player
+    given: Given = field(default_factory=Given)
+    dealt: Dealt = field(default_factory=Dealt)
+    counts: Counter[Outcome] = field(default_factory=Counter)
+    used: set[str] = field(default_factory=set)
+    """The recordings it was answered from, by name."""
+
+    def reset(self) -> None:
+        """Start over: every key at its first take, no id known."""
+        self.player.reset()
+        self.given.clear()
+        self.dealt.reset()
+        self.counts.clear()
+        self.used.clear()
+
+
+class Sessions:
+    """The sessions of a run; a session's library is opened when its first request comes.
+
+    `opened` reads the recordings of a session; `default` is who names none's.
+    """
+
+    def __init__(
+        self,
+        opened: Callable[[str | None], Library],
+        repeat: Repeat = "last",
+        default: str | None = None,
+    ) -> None:
+        self._opened = opened
+        self._repeat = repeat
+        self.default: Final = default
+        self._sessions: dict[str | None, Session] = {}
+        # Read now, so that what is wrong with the folder is told before a run begins.
+        self.own: Final = self.get(None)
+
+    def get(self, name: str | None) -> Session:
+        """The session of a name, opened if it is new; None is the run's own.
+
+        UnknownSession for a name that is none; StoreError where its folder cannot be read.
+        """
+        name = name or self.default
+        session = self._sessions.get(name)
+        if session is None:
+            check_name(name)
+            if len(self._sessions) >= MAX_SESSIONS:
+                raise UnknownSession(f"{MAX_SESSIONS} sessions are open: finish some")
+            session = Session(name, self._opened(name), Player(self._repeat))
+            self._sessions[name] = session
+        return session
+
+    def known(self, name: str | None) -> Session | None:
+        """The session of a name if it is open."""
+        return self._sessions.get(name or self.default)
+
+    def forget(self, name: str) -> None:
+        """A session is finished: who uses its name later starts over, and reads its folder anew."""
+        session = self._sessions.get(name)
+        if session is not None and session is not self.own:
+            del self._sessions[name]
+            session.library.leave()
+            session.library.close()
+        elif session is not None:
+            session.reset()
+
+    def all(self) -> list[Session]:
+        """The open sessions, in the order they began."""
+        return list(self._sessions.values())
+
+    def leave(self) -> None:
+        """The run is over."""
+        for session in self._sessions.values():
+            session.library.leave()
+
+
+def check_name(name: str | None) -> None:
+    """UnknownSession unless `name` is None or fit to be a folder's name."""
+    if name is not None and not SESSION_NAME.fullmatch(name):
+        raise UnknownSession(
+            "a session's name has letters, digits, - and _, begins with a letter or digit and has"
+            " at most 100 of them"
+        )
+
+
+def of_credentials(value: str | None) -> str | None:
+    """The session that a Proxy-Authorization header names (RFC 7617): its user; None without one.
+
+    UnknownSession where the header cannot be read.
+    """
+    if not value:
+        return None
+    scheme, _, coded = value.strip().partition(" ")
+    if scheme.lower() != "basic":
+        raise UnknownSession("expected the session as http://NAME:x@127.0.0.1:PORT (Basic)")
+    try:
+        text = base64.b64decode(coded.strip(), validate=True).decode("utf-8")
+    except (binascii.Error, ValueError):
+        raise UnknownSession("the proxy credentials are not base64 (RFC 7617)") from None
+    name = unquote(text.partition(":")[0])
+    check_name(name or None)
+    return name or None
+
+
+def opened_by(error: StoreError | UnknownSession) -> str:
+    """What to answer a client whose session cannot be had."""
+    return f"this session cannot be used: {error}"

@@ -1,0 +1,129 @@
+"""The certificates a user trusts now, wherever his clients are told of them.
+
+Certificates are DER bytes: two PEM files that wrap or comment the same certificate differently hold
+equal values.
+"""
+
+import binascii
+import logging
+import os
+import re
+import ssl
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from wiretape.core.errors import WiretapeError
+from wiretape.run.client_environment import TRUST_FILES
+
+_log = logging.getLogger(__name__)
+
+# Where distributions keep their roots, if OpenSSL's own path is not it (as in crypto/x509 of Go).
+_SYSTEM_FILES: Final = (
+    "/etc/ssl/certs/ca-certificates.crt",  # Debian, Ubuntu, Gentoo, Arch
+    "/etc/pki/tls/certs/ca-bundle.crt",  # Fedora, RHEL
+    "/etc/ssl/ca-bundle.pem",  # openSUSE
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",  # CentOS, newer Fedora
+    "/etc/ssl/cert.pem",  # Alpine, macOS, BSD
+)
+_PEM: Final = re.compile(rb"-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----", re.DOTALL)
+# The names OpenSSL looks up in a folder of certificates; others there it does not read.
+_HASHED_NAME: Final = re.compile(r"[0-9a-f]{8}\.[0-9]+\Z")
+
+
+def certificates(pem: bytes) -> list[bytes]:
+    """Give the CERTIFICATE blocks of a PEM file as DER, in order; b"" for one that is not base64.
+
+    Whatever else stands in the file (keys, comments) is left out.
+    """
+    return [_der(block) for block in _PEM.findall(pem)]
+
+
+def is_certificate(der: bytes) -> bool:
+    """Say whether OpenSSL, and so a client, can read this certificate."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=der)
+    except (ssl.SSLError, ValueError):  # ValueError: empty
+        return False
+    return True
+
+
+def pem(certificates: Sequence[bytes]) -> bytes:
+    """Write DER certificates as a PEM file, each once."""
+    return "".join(map(ssl.DER_cert_to_PEM_cert, dict.fromkeys(certificates))).encode("ascii")
+
+
+def user_roots(environ: Mapping[str, str]) -> list[bytes]:
+    """Give what the user trusts, by SSL_CERT_FILE, else by the system, else by certifi.
+
+    What SSL_CERT_DIR and the variables of other clients (`clientenv.TRUST_FILES`) name is added: a
+    company's own root may be told to one client only. A file there that is missing or broken is
+    left out, as is one that is no certificate at all; the client itself would have complained.
+    """
+    found = dict.fromkeys(next(filter(None, map(_held, _first_choices(environ))), []))
+    named = {environ.get(name, "") for name in TRUST_FILES} - {environ.get("SSL_CERT_FILE"), ""}
+    folders = environ.get("SSL_CERT_DIR", "").split(os.pathsep)
+    for place in [*filter(None, folders), *sorted(named)]:
+        for der in _held(place):
+            if der in found:
+                continue
+            if is_certificate(der):
+                found[der] = None
+            else:
+                _log.warning("%s: holds a certificate that cannot be read; left out", place)
+    return list(found)
+
+
+def extra_roots(files: Sequence[Path]) -> list[bytes]:
+    """Give the certificates of files the user named himself, as --upstream-ca does.
+
+    Raises WiretapeError for a file that cannot be read, has none, or has a broken one.
+    """
+    expected = "expected a PEM file of CA certificates (-----BEGIN CERTIFICATE-----)"
+    found = []
+    for file in files:
+        try:
+            held = certificates(file.read_bytes())
+        except OSError as error:
+            raise WiretapeError(f"{file}: cannot be read: {error.strerror}; {expected}") from error
+        if not held:
+            raise WiretapeError(f"{file}: holds no certificate; {expected}")
+        for number, der in enumerate(held, 1):
+            if not is_certificate(der):
+                raise WiretapeError(
+                    f"{file}: certificate {number} of {len(held)} cannot be read; {expected}"
+                )
+        found += held
+    return found
+
+
+def _der(block: bytes) -> bytes:
+    try:
+        return binascii.a2b_base64(block)
+    except binascii.Error:
+        return b""
+
+
+def _first_choices(environ: Mapping[str, str]) -> Iterator[str]:
+    yield environ.get("SSL_CERT_FILE", "")
+    # Not `.cafile`, which is SSL_CERT_FILE of this process again.
+    yield ssl.get_default_verify_paths().openssl_cafile
+    yield from _SYSTEM_FILES
+    import certifi  # here, since a machine with roots of its own needs none
+
+    yield certifi.where()
+
+
+def _held(place: str) -> list[bytes]:
+    """Give the certificates of a file, or of a folder as c_rehash makes it; none if unreadable."""
+    path = Path(place)
+    try:
+        if path.is_dir():
+            files = sorted(file for file in path.iterdir() if _HASHED_NAME.match(file.name))
+        else:
+            files = [path]
+        # A pipe or a device would block or never end.
+        blocks = [certificates(file.read_bytes()) for file in files if file.is_file()]
+    except OSError:
+        return []
+    return [der for block in blocks for der in block if der]

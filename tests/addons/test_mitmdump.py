@@ -1,0 +1,133 @@
+"""`mitmdump -s addons/record.py` and replay.py, for people who run mitmproxy already."""
+
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from tests.end_to_end.test_record import CHAT, EVENTS, HOST, STREAM, curl, documents
+from tests.support import paths
+from tests.support.upstream import Answer, Upstream
+
+ADDONS = paths.ROOT / "addons"
+MITMDUMP = shutil.which("mitmdump", path=str(Path(sys.executable).parent)) or "mitmdump"
+
+
+@contextmanager
+def mitmdump(
+    script: str, env: dict[str, str], cwd: Path, *options: str
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """mitmdump with one of our scripts; gives the process and its proxy's URL."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    arguments = [
+        MITMDUMP, "-s", str(ADDONS / script), "--listen-host", "127.0.0.1", "-p", str(port),
+        "--set", f"confdir={cwd / 'conf'}", *options,
+    ]  # fmt: skip
+    process = subprocess.Popen(
+        arguments,
+        env={**env, "PYTHONUNBUFFERED": "1"},
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout is not None
+    line = ""
+    for line in process.stdout:
+        if "listening at" in line:
+            break
+    try:
+        assert "listening at" in line, "mitmdump did not start"
+        yield process, f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.communicate(timeout=20)
+
+
+def get(proxy: str, env: dict[str, str]) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [*curl(), "-k", "-x", proxy], env=env, capture_output=True, timeout=20, check=False
+    )
+
+
+def test_record_and_replay_inside_mitmdump(
+    clean_env: dict[str, str], tmp_path: Path, upstream: Upstream
+) -> None:
+    (tmp_path / "config.yaml").write_text('providers: {here: {hosts: ["localhost"]}}\n')
+    upstream.script(CHAT, Answer(headers=STREAM, chunks=EVENTS))
+    port = upstream.url.rpartition(":")[2]
+    url = f"https://localhost:{port}{CHAT}"
+    client = [url if part == f"https://{HOST}{CHAT}" else part for part in curl()]
+    trust = ("--set", f"ssl_verify_upstream_trusted_ca={upstream.ca_file}")
+    with mitmdump("record.py", clean_env, tmp_path, *trust) as (_, proxy):
+        live = subprocess.run(
+            [*client, "-k", "-x", proxy, "--noproxy", ""],
+            env=clean_env, capture_output=True, timeout=20,
+        )  # fmt: skip
+    assert live.stdout == b"".join(EVENTS), live.stderr
+    assert len(documents(tmp_path / "recordings")) == 1
+    with mitmdump("replay.py", clean_env, tmp_path) as (_, proxy):
+        again = subprocess.run(
+            [*client, "-k", "-x", proxy, "--noproxy", ""],
+            env=clean_env, capture_output=True, timeout=20,
+        )  # fmt: skip
+    assert again.stdout == live.stdout
+    assert len(upstream.requests) == 1
+
+
+def test_a_miss_inside_mitmdump_is_answered_and_goes_nowhere(
+    clean_env: dict[str, str], tmp_path: Path
+) -> None:
+    with mitmdump("replay.py", clean_env, tmp_path) as (_, proxy):
+        done = get(proxy, clean_env)
+    assert b"there are no recordings" in done.stdout
+
+
+def test_an_exception_in_a_hook_lets_no_request_out(
+    clean_env: dict[str, str], tmp_path: Path, upstream: Upstream
+) -> None:
+    """mitmproxy itself would log the exception and forward the request."""
+    (tmp_path / "config.yaml").write_text('providers: {here: {hosts: ["localhost"]}}\n')
+    broken = tmp_path / "sitecustomize.py"
+    broken.write_text(
+        "import wiretape.replay.replayer as replay\n"
+        "def fail(*_): raise RuntimeError('broken')\n"
+        "replay.Replayer.play = fail\n"
+    )
+    env = {**clean_env, "PYTHONPATH": str(tmp_path)}
+    port = upstream.url.rpartition(":")[2]
+    trust = ("--set", f"ssl_verify_upstream_trusted_ca={upstream.ca_file}")
+    with mitmdump("replay.py", env, tmp_path, *trust) as (_, proxy):
+        client = ["curl", "-sS", "-k", "-x", proxy, "--noproxy", "", f"https://localhost:{port}/"]
+        done = subprocess.run(client, env=clean_env, capture_output=True, timeout=20)
+    assert b"wiretape failed inside" in done.stdout
+    assert upstream.connections == 0
+
+
+def test_wrong_configuration_ends_mitmdump(clean_env: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("pace: fast\n")
+    done = subprocess.run(
+        [MITMDUMP, "-s", str(ADDONS / "replay.py"), "--listen-host", "127.0.0.1", "-p", "0"],
+        env=clean_env,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "config.yaml:1: pace" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", ["record", "replay"])
+def test_the_scripts_hold_no_class_and_no_name_of_another_module(name: str) -> None:
+    """mitmproxy leaves their folder on sys.path, and string annotations crash it (#8279)."""
+    text = (ADDONS / f"{name}.py").read_text()
+    assert "class " not in text
+    assert sorted(path.name for path in ADDONS.glob("*.py")) == ["record.py", "replay.py"]

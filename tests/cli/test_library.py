@@ -1,0 +1,318 @@
+"""`wiretape ls`, `show` and `diff` on the command line."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from wiretape.cli import library
+from wiretape.cli.main import _guarded
+from wiretape.core.recording import text as recording_format
+from wiretape.maintenance.listing import COLUMNS
+
+CHAT = "api.openai.com/v1-chat-completions"
+
+
+def recording(words: str, prompt: str = "Say it", **more: Any) -> dict[str, Any]:
+    body = [
+        {"__data__": {"choices": [{"index": 0, "delta": {"content": words}}]}, "at": 0.25},
+        {
+            "__data__": {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 3}},
+            "at": 0.5,
+        },
+        {"data": "[DONE]", "at": 0.5},
+    ]
+    return {
+        "wiretape": 1,
+        "recorded_at": "2026-01-02T03:04:05Z",
+        "request": {
+            "method": "POST",
+            "url": "https://api.openai.com/v1/chat/completions",
+            "headers": {"content-type": "application/json"},
+            "body": {
+                "model": "gpt-x",
+                "messages": [{"role": "user", "content": prompt}],
+                "stream": True,
+            },
+        },
+        "response": {
+            "status": 200,
+            "headers": {"content-type": "text/event-stream"},
+            "is_streaming": True,
+            "end_at": 0.6,
+            "body": body,
+            **more,
+        },
+    }
+
+
+def write(folder: Path, name: str, document: dict[str, Any]) -> None:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(recording_format.dumps(document), encoding="utf-8")
+
+
+type Run = Callable[..., Result]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "recordings"
+    write(folder, f"{CHAT}/aa0000000000.json", recording("Hello", "Say\thello"))
+    write(folder, f"{CHAT}/bb0000000000.json", recording("Bye", "Say bye"))
+    write(folder, f"demo/{CHAT}/cc0000000000.json", recording("Demo"))
+    return folder
+
+
+@pytest.fixture
+def run(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.chdir(tmp_path)
+    group = click.Group()
+    library.register(group, _guarded)
+    return lambda *args: CliRunner().invoke(group, list(args))
+
+
+def rows(result: Result) -> list[list[str]]:
+    return [line.split("\t") for line in result.stdout.splitlines()]
+
+
+def test_ls_lists_what_is_in_no_session_in_columns_parted_by_tabs(run: Run) -> None:
+    found = rows(run("ls"))
+    assert found[0] == [
+        "provider",
+        "model",
+        "prompt",
+        "tokens",
+        "chunks",
+        "age",
+        "size",
+        "status",
+        "name",
+    ]
+    assert [row[-1] for row in found[1:]] == [
+        f"{CHAT}/aa0000000000.json",
+        f"{CHAT}/bb0000000000.json",
+    ]
+    assert found[1][:5] == ["openai", "gpt-x", "Say hello", "7/3", "3"]
+    assert found[1][7] == "200"
+
+
+def test_ls_lists_a_session_or_all_of_them(run: Run) -> None:
+    one = [f"demo/{CHAT}/cc0000000000.json"]
+    assert [row[-1] for row in rows(run("ls", "--session", "demo"))[1:]] == one
+    assert len(rows(run("ls", "--all-sessions"))) == 4
+
+
+@pytest.mark.parametrize(
+    ("args", "keys"),
+    [
+        (["--grep", "HELLO"], ["aa"]),
+        (["--grep", "bye"], ["bb"]),
+        (["--provider", "openai"], ["aa", "bb"]),
+        (["--provider", "api.openai.com"], ["aa", "bb"]),
+        (["--provider", "together"], []),
+        (["--model", "GPT"], ["aa", "bb"]),
+        (["--model", "gpt-?"], ["aa", "bb"]),
+        (["--model", "llama"], []),
+        (["--path", "/v1/*"], ["aa", "bb"]),
+        (["--path", "/v1/models"], []),
+        (["--status", "2xx"], ["aa", "bb"]),
+        (["--status", "429"], []),
+        (["--since", "2026-01-01"], ["aa", "bb"]),
+        (["--since", "2026-01-03"], []),
+        (["--streamed"], ["aa", "bb"]),
+        (["--not-streamed"], []),
+        (["--reverse"], ["bb", "aa"]),
+        (["--sort", "size"], ["bb", "aa"]),
+    ],
+)
+def test_ls_lists_what_is_asked_for(run: Run, args: list[str], keys: list[str]) -> None:
+    result = run("ls", "--json", *args)
+    listed = [row["name"].rpartition("/")[2][:2] for row in json.loads(result.stdout)["recordings"]]
+    assert (result.exit_code, listed) == (0, keys)
+
+
+def test_ls_gives_json_with_a_version(run: Run, folder: Path) -> None:
+    found = json.loads(run("ls", "--json", "--grep", "hello").stdout)
+    path = folder / CHAT / "aa0000000000.json"
+    assert found == {
+        "wiretape_ls": 1,
+        "folder": "recordings",
+        "recordings": [
+            {
+                "name": f"{CHAT}/aa0000000000.json",
+                "session": None,
+                "provider": "openai",
+                "host": "api.openai.com",
+                "method": "POST",
+                "path": "/v1/chat/completions",
+                "model": "gpt-x",
+                "prompt": "Say hello",
+                "tokens_in": 7,
+                "tokens_out": 3,
+                "streamed": True,
+                "chunks": 3,
+                "status": 200,
+                "end": "complete",
+                "recorded_at": "2026-01-02T03:04:05+00:00",
+                "size": path.stat().st_size,
+                "foreign": False,
+            }
+        ],
+        "faults": [],
+    }
+
+
+def test_ls_tells_of_a_bad_file_and_lists_the_rest(run: Run, folder: Path) -> None:
+    (folder / CHAT / "dd.json").write_text("{", encoding="utf-8")
+    result = run("ls")
+    assert result.exit_code == 0
+    assert len(rows(result)) == 3
+    assert result.stderr.startswith(f"wiretape: {CHAT}/dd.json: not JSON: ")
+
+
+def test_ls_of_a_folder_that_is_not_there_says_so(run: Run) -> None:
+    result = run("ls", "-r", "nowhere")
+    assert result.exit_code == 2
+    assert result.stderr == (
+        "wiretape: nowhere: no such folder; name the folder of the recordings with -r\n"
+    )
+
+
+def test_ls_says_where_else_recordings_are(run: Run, folder: Path) -> None:
+    for path in (folder / CHAT).iterdir():
+        path.unlink()
+    assert run("ls").stderr == (
+        "wiretape: recordings: no recording; there are sessions (demo): see --session and"
+        " --all-sessions\n"
+    )
+
+
+def test_a_time_that_is_none_is_refused(run: Run) -> None:
+    result = run("ls", "--since", "soon")
+    assert result.exit_code == 2
+    assert "expected an age such as 7d, 12h or 2w, or a date such as 2026-11-20" in result.stderr
+
+
+def test_show_tells_the_conversation(run: Run) -> None:
+    assert run("show", "aa").stdout == (
+        f"{CHAT}/aa0000000000.json\n"
+        "POST https://api.openai.com/v1/chat/completions\n"
+        "200  gpt-x  3 chunks  7 in, 3 out  0.600s  2026-01-02T03:04:05Z\n"
+        "\nuser\n  Say   hello\n"
+        "\nanswer\n  Hello\n"
+    )
+
+
+def test_show_chunks_tells_when_each_came(run: Run) -> None:
+    lines = run("show", "aa", "--chunks").stdout.splitlines()[3:]
+    assert lines == [
+        '    0.250s  data: {"choices":[{"index":0,"delta":{"content":"Hello"}}]}',
+        '    0.500s  data: {"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":3}}',
+        "    0.500s  data: [DONE]",
+    ]
+
+
+def test_show_raw_writes_the_body_of_the_wire(run: Run) -> None:
+    assert run("show", "bb", "--raw").stdout_bytes == (
+        b'data: {"choices":[{"index":0,"delta":{"content":"Bye"}}]}\n\n'
+        b'data: {"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":3}}\n\n'
+        b"data: [DONE]\n\n"
+    )
+
+
+def test_show_request_writes_the_requests_body(run: Run) -> None:
+    assert run("show", "bb", "--request").stdout_bytes == (
+        b'{"model":"gpt-x","messages":[{"role":"user","content":"Say bye"}],"stream":true}'
+    )
+
+
+def test_show_gives_json(run: Run) -> None:
+    found = json.loads(run("show", "aa", "bb", "--json").stdout)
+    assert found["wiretape_show"] == 1
+    one = found["recordings"][0]
+    assert one["answer"] == [
+        {
+            "role": "assistant",
+            "parts": [{"kind": "text", "text": "Hello", "name": "", "id": ""}],
+            "finish": None,
+        }
+    ]
+    assert one["chunks"][2] == {"at": 0.5, "text": "data: [DONE]\n\n", "bytes": 14}
+    assert [row["name"][-17:] for row in found["recordings"]] == [
+        "aa0000000000.json",
+        "bb0000000000.json",
+    ]
+
+
+def test_show_lets_no_recording_steer_the_terminal(run: Run, folder: Path) -> None:
+    write(folder, f"{CHAT}/ee.json", recording("\x1b[2Jgone\x07"))
+    assert (
+        "  \N{REPLACEMENT CHARACTER}[2Jgone\N{REPLACEMENT CHARACTER}\n" in run("show", "ee").stdout
+    )
+
+
+def test_show_of_a_bad_file_names_it_and_the_member(run: Run, folder: Path) -> None:
+    write(folder, f"{CHAT}/ee.json", recording("x", status="fine"))
+    result = run("show", "ee")
+    assert result.exit_code == 2
+    assert result.stderr == (
+        f"wiretape: {CHAT}/ee.json: response.status: expected an HTTP status, got text\n"
+    )
+
+
+def test_show_takes_one_body_at_a_time(run: Run) -> None:
+    assert run("show", "aa", "bb", "--raw").exit_code == 2
+    assert run("show", "aa", "--raw", "--request").exit_code == 2
+
+
+def test_diff_of_equal_recordings_is_0(run: Run, folder: Path) -> None:
+    write(folder, f"{CHAT}/ff.json", recording("Hello", "Say\thello"))
+    result = run("diff", "aa", "ff")
+    assert result.exit_code == 0
+    assert result.stdout.endswith("they ask the same and answer the same\n")
+
+
+def test_diff_tells_paths_and_words(run: Run) -> None:
+    result = run("diff", "aa", "bb")
+    assert result.exit_code == 1
+    assert result.stdout == (
+        f"- {CHAT}/aa0000000000.json\n+ {CHAT}/bb0000000000.json\n"
+        "body.messages[0].content\n  - Say hello\n  + Say bye\n"
+        "answer.text\n  - Hello\n  + Bye\n"
+        "chunks: the same, 3\nfirst_chunk: the same, 0.25\nend_at: the same, 0.6\n"
+        "tokens_in: the same, 7\ntokens_out: the same, 3\n"
+    )
+
+
+def test_diff_gives_json(run: Run) -> None:
+    found = json.loads(run("diff", "aa", "bb", "--json").stdout)
+    assert found["wiretape_diff"] == 1
+    assert found["equal"] is False
+    assert found["answer"] == [{"path": "answer.text", "a": "Hello", "b": "Bye"}]
+    assert found["facts"]["chunks"] == {"a": 3, "b": 3}
+
+
+def test_a_shell_completes_names(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from click.shell_completion import ShellComplete
+
+    group = click.Group()
+    library.register(group, _guarded)
+    shell = ShellComplete(group, {}, "wiretape", "_WIRETAPE_COMPLETE")
+    assert [item.value for item in shell.get_completions(["show"], "a")] == ["aa0000000000"]
+    assert [item.value for item in shell.get_completions(["diff", "aa"], "b")] == ["bb0000000000"]
+
+
+def test_ls_on_a_terminal_keeps_every_column_and_cuts_the_prompt(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(library, "_is_terminal", lambda: True)
+    head, first, second = run("ls", "--sort", "name").stdout.splitlines()
+    assert head.split() == list(COLUMNS)
+    assert first.split()[:6] == ["openai", "gpt-x", "Say", "hello", "7/3", "3"]
+    assert second.endswith("200 bb0000000000")

@@ -1,0 +1,221 @@
+"""The rule that a miss suggests is one that works: it is loaded as a user would and tried."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from wiretape.config.rule_entry import rule
+from wiretape.core.matching.matcher import Canonical, Matcher
+from wiretape.core.matching.structural_diff import differing
+from wiretape.core.matching.suggested_rule import Suggestion, suggest
+from wiretape.core.model import Request
+from wiretape.core.providers.registry import Providers
+from wiretape.core.recording.document import from_request
+
+TALK = [
+    {"role": "user", "content": "What is the capital of France?"},
+    {"role": "assistant", "content": "Paris."},
+    {"role": "user", "content": "And of Spain?"},
+]
+NOTE = (
+    "Work in /tmp/pytest-of-me/pytest-%d/x on 2026-0%d-02, id 0b0e7b5a-7c1e-4b8e-9c5d-00000000000%d"
+)
+PLAIN = Matcher(Providers(), ["anthropic-beta"])
+
+
+def document(
+    body: Any, target: str = "/v1/chat/completions", host: str = "api.together.xyz", **fields: str
+) -> dict[str, Any]:
+    form = isinstance(body, str)
+    kind = "application/x-www-form-urlencoded" if form else "application/json"
+    raw = body.encode() if form else json.dumps(body).encode()
+    headers = (("content-type", kind), *fields.items())
+    return from_request(Request("POST", "https", host, 443, target, headers, raw))
+
+
+def suggested(got: dict[str, Any], recorded: dict[str, Any]) -> Suggestion | None:
+    one, two = PLAIN.canonical(got), PLAIN.canonical(recorded)
+    assert one.key != two.key
+    return suggest(one, two, differing(one.value, two.value))
+
+
+def under(suggestion: Suggestion, *documents: dict[str, Any]) -> list[Canonical]:
+    entries = yaml.safe_load("rules:\n" + suggestion.yaml)["rules"]
+    matcher = Matcher(Providers(), ["anthropic-beta"], [rule(entry) for entry in entries])
+    return [matcher.canonical(document) for document in documents]
+
+
+CASES = {
+    "a member": (
+        document({"a": 1, "b": {"c": 1}}),
+        document({"a": 1, "b": {"c": 2}}),
+        'ignore: ["$.b.c"]',
+    ),
+    "a member that one lacks": (document({"a": 1}), document({}), 'ignore: ["$.a"]'),
+    "an odd name": (
+        document({"x-y z": {"é": 1}}),
+        document({"x-y z": {"é": 2}}),
+        "ignore: [\"$['x-y z']['é']\"]",
+    ),
+    "a parameter": (
+        document({}, "/v1/models?trace=1"),
+        document({}, "/v1/models?trace=2"),
+        'ignore_query: ["trace"]',
+    ),
+    "a header": (
+        document({}, **{"anthropic-beta": "x"}),
+        document({}),
+        'ignore_headers: ["anthropic-beta"]',
+    ),
+    "everything": (
+        document({"a": 1}, "/v1/x?t=1&T2=1", **{"anthropic-beta": "x"}),
+        document({"a": 2}, "/v1/x?t=2"),
+        'ignore: ["$.a"]\n      ignore_query: ["t2", "t"]\n'
+        '      ignore_headers: ["anthropic-beta"]',
+    ),
+    "many items": (
+        document({"messages": [{**one, "ts": n} for n, one in enumerate(TALK)]}),
+        document({"messages": [{**one, "ts": n + 7} for n, one in enumerate(TALK)]}),
+        'ignore: ["$.messages[*].ts"]',
+    ),
+    "a message more": (
+        document({"messages": [{"role": "system", "content": "Be brief."}, *TALK]}),
+        document({"messages": TALK}),
+        'ignore: ["$.messages"]',
+    ),
+    "a UUID": (
+        document({"note": NOTE % (1, 1, 1)}),
+        document({"note": NOTE % (1, 1, 2)}),
+        'normalise:\n        - {with: uuids, at: ["$.note"]}',
+    ),
+    "a UUID, a date and a path": (
+        document({"note": NOTE % (1, 1, 1)}),
+        document({"note": NOTE % (2, 2, 2)}),
+        'normalise:\n        - {with: uuids, at: ["$.note"]}\n'
+        '        - {with: dates, at: ["$.note"]}\n'
+        '        - {with: temporary-paths, at: ["$.note"]}',
+    ),
+    "numbers in a text": (
+        document({"note": "attempt 3 of 4"}),
+        document({"note": "attempt 12 of 4"}),
+        'normalise:\n        - {regex: "[0-9]+", replace: "0", at: ["$.note"]}',
+    ),
+    "a number's last digits": (
+        document({"score": 0.1 + 0.2}),
+        document({"score": 0.3}),
+        'normalise:\n        - {round: 9, at: ["$.score"]}',
+    ),
+    "a date in a form": (
+        document("day=2026-01-02&x=1"),
+        document("day=2026-01-03&x=1"),
+        "normalise:\n        - dates",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_smallest_rule_that_does_is_told_and_does(case: str) -> None:
+    got, recorded, does = CASES[case]
+    suggestion = suggested(got, recorded)
+    assert suggestion is not None
+    head, _, rest = suggestion.yaml.partition("}\n      ")
+    path = got["endpoint"]
+    assert head == (
+        '    - name: my-rule\n      when: {provider: "together", method: POST, path: "' + path + '"'
+    )
+    assert rest == does
+    one, two = under(suggestion, got, recorded)
+    assert one.key == two.key
+
+
+def test_the_rule_is_one_that_the_configuration_takes(tmp_path: Path) -> None:
+    from wiretape.config import load
+
+    for number, (got, recorded, _) in enumerate(CASES.values()):
+        suggestion = suggested(got, recorded)
+        assert suggestion is not None
+        path = tmp_path / f"{number}.yaml"
+        path.write_text(
+            "match:\n  headers: [anthropic-beta]\n  rules:\n" + suggestion.yaml + "\n", "utf-8"
+        )
+        matcher = load.load(path, {}).matcher
+        assert matcher.canonical(got).key == matcher.canonical(recorded).key
+
+
+def test_the_rule_is_for_this_endpoint_alone() -> None:
+    got, recorded, _ = CASES["a member"]
+    suggestion = suggested(got, recorded)
+    assert suggestion is not None
+    elsewhere = [{**one, "url": one["url"].replace("/v1/", "/v2/")} for one in (got, recorded)]
+    one, two = under(suggestion, *elsewhere)
+    assert one.key != two.key
+
+
+def test_a_host_that_is_no_provider_s_is_named() -> None:
+    got, recorded = (document({"a": n}, host="llm.example.org") for n in (1, 2))
+    suggestion = suggested(got, recorded)
+    assert suggestion is not None
+    assert 'provider: "llm.example.org"' in suggestion.yaml
+    one, two = under(suggestion, got, recorded)
+    assert one.key == two.key
+
+
+@pytest.mark.parametrize(
+    ("got", "recorded"),
+    [
+        (document([1]), document({"a": 1})),
+        (document("a=1"), document("a=2")),
+        (document({"a'b": 1}), document({"a'b": 2})),
+        (document({"\ud800": 1}), document({"\ud800": 2})),
+        (document({"a": 1}), document("a=1")),
+    ],
+    ids=["the whole body", "a form's field", "a quote", "a lone surrogate", "another kind"],
+)
+def test_where_no_rule_can_none_is_told(got: dict[str, Any], recorded: dict[str, Any]) -> None:
+    assert suggested(got, recorded) is None
+
+
+@pytest.mark.parametrize(
+    ("got", "recorded", "warning"),
+    [
+        (
+            {"temperature": 1},
+            {"temperature": 0},
+            "an answer depends on $.temperature, and other values would get this answer too",
+        ),
+        (
+            {"messages": [{"content": "attempt number 1"}]},
+            {"messages": [{"content": "attempt number 2"}]},
+            "other numbers in $.messages[0].content would get this answer too",
+        ),
+        (
+            dict.fromkeys(("model", "stream", "system", "tools"), 1),
+            dict.fromkeys(("model", "stream", "system", "tools"), 2),
+            "an answer depends on $.model, $.stream, $.system and 1 more, and other values would"
+            " get this answer too",
+        ),
+    ],
+)
+def test_a_rule_that_ignores_what_matters_comes_with_a_warning(
+    got: Any, recorded: Any, warning: str
+) -> None:
+    suggestion = suggested(document(got), document(recorded))
+    assert suggestion is not None
+    assert suggestion.warnings == (warning,)
+
+
+@pytest.mark.parametrize(
+    ("got", "recorded"),
+    [
+        ({"metadata": {"run": "a"}}, {"metadata": {"run": "b"}}),
+        ({"messages": [{"id": "a"}]}, {"messages": [{"id": "b"}]}),
+        ({"prompt": NOTE % (1, 1, 1)}, {"prompt": NOTE % (2, 2, 2)}),
+    ],
+)
+def test_a_rule_that_ignores_what_does_not_matter_has_none(got: Any, recorded: Any) -> None:
+    suggestion = suggested(document(got), document(recorded))
+    assert suggestion is not None
+    assert suggestion.warnings == ()

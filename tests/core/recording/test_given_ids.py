@@ -1,0 +1,142 @@
+from typing import Any
+
+import pytest
+
+from wiretape.core.recording.given_ids import Given, answer_ids, is_id_place, sent_ids, stamp
+
+
+def recording(*data: Any, path: str = "/v1/responses", streamed: bool = False) -> dict[str, Any]:
+    items = [{"__data__": value} for value in data]
+    body: Any = items if streamed else items[0]
+    url = f"https://api.openai.com{path}"
+    return {
+        "request": {"method": "POST", "url": url, "endpoint": path},
+        "response": {"status": 200, "is_streaming": streamed, "body": body},
+    }
+
+
+def request(path: str, body: Any = None) -> dict[str, Any]:
+    part = {"method": "POST", "url": f"https://api.openai.com{path}", "headers": {}}
+    return part if body is None else {**part, "body": body}
+
+
+def test_an_answers_own_id_comes_first_and_each_id_once() -> None:
+    answer = {"id": "resp_1", "output": [{"type": "message", "id": "msg_1"}], "ref_id": "resp_1"}
+    assert answer_ids(recording(answer)) == ("resp_1", "msg_1")
+
+
+def test_the_ids_of_a_stream_are_told_once_over_its_events() -> None:
+    events = [{"response": {"id": "resp_1"}}, {"item": {"id": "msg_1"}}, {"item_id": "msg_1"}]
+    assert answer_ids(recording(*events, streamed=True)) == ("resp_1", "msg_1")
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        {"tool_calls": [{"id": "call_1", "function": {"name": "f"}}]},
+        {"type": "tool_use", "id": "toolu_1", "name": "f"},
+        {"type": "function_call", "id": "fc_1", "call_id": "call_1"},
+    ],
+)
+def test_the_ids_of_tool_calls_are_not_told(call: dict[str, Any]) -> None:
+    assert answer_ids(recording(call)) == ()
+
+
+def test_the_names_of_models_are_no_ids() -> None:
+    listing = {"data": [{"id": "gpt-4o"}]}
+    assert answer_ids(recording(listing, path="/v1/models")) == ()
+
+
+def test_geminis_files_are_told_by_name_and_by_what_a_path_says() -> None:
+    answer = {"file": {"name": "files/abc", "displayName": "x"}}
+    assert answer_ids(recording(answer)) == ("files/abc", "abc")
+
+
+def test_a_recording_without_an_answer_gives_nothing() -> None:
+    assert answer_ids({"request": {}}) == ()
+    assert answer_ids(recording("text")) == ()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["id", "file_id", "file_ids", "vectorStoreId", "conversation", "fileUri", "container"],
+)
+def test_ids_stand_in_members_named_so(name: str) -> None:
+    assert is_id_place(name)
+
+
+@pytest.mark.parametrize("name", ["content", "model", "grid", "void", "identity", "role", "valid"])
+def test_other_members_hold_no_ids(name: str) -> None:
+    assert not is_id_place(name)
+
+
+def test_ids_are_sent_back_in_paths_queries_and_bodies() -> None:
+    sent = sent_ids(request("/v1/files/file-1/content?after=file-2", {"previous_response_id": "r"}))
+    assert sent == ("files", "file-1", "content", "file-2", "r")
+
+
+def test_a_history_is_compared_as_such_and_a_reference_by_its_origin() -> None:
+    body = {
+        "input": [
+            {"type": "message", "id": "msg_1", "content": "hi"},
+            {"type": "item_reference", "id": "msg_2"},
+        ],
+        "messages": [{"role": "tool", "tool_call_id": "call_1"}],
+    }
+    assert sent_ids(request("/v1/responses", body)) == ("responses", "msg_2")
+
+
+def test_lists_of_ids_are_found() -> None:
+    body = {"tools": [{"type": "file_search", "vector_store_ids": ["vs_1", "vs_2"]}]}
+    assert sent_ids(request("/v1/responses", body))[1:] == ("vs_1", "vs_2")
+
+
+def test_what_was_given_is_stamped_with_where_it_came_from() -> None:
+    given = Given()
+    given.learn(("resp_1", "msg_1"), "3f2a00112233")
+    asked = request("/v1/responses", {"previous_response_id": "resp_1", "input": "resp_1"})
+    assert stamp(asked, given) == {**asked, "ids": {"resp_1": "3f2a00112233#0"}}
+
+
+def test_the_latest_that_gave_an_id_counts() -> None:
+    given = Given()
+    given.learn(("resp_1",), "aaaaaaaaaaaa")
+    given.learn(("resp_1",), "bbbbbbbbbbbb.2")
+    assert given.tokens(["resp_1", "resp_2"]) == {"resp_1": "bbbbbbbbbbbb.2#0"}
+
+
+def test_a_request_that_sends_nothing_back_stays_the_same_object() -> None:
+    given = Given()
+    asked = request("/v1/responses", {"input": "hi"})
+    assert stamp(asked, given) is asked
+    given.learn(("resp_1",), "aaaaaaaaaaaa")
+    assert stamp(asked, given) is asked
+
+
+def test_a_session_that_starts_over_knows_no_ids() -> None:
+    given = Given()
+    given.learn(("resp_1",), "aaaaaaaaaaaa")
+    given.clear()
+    assert len(given) == 0
+    assert "resp_1" not in given
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    given = Given()
+    for number in range(1100):
+        given.learn([f"{number}-{n}" for n in range(100)], "aaaaaaaaaaaa")
+    assert len(given) == 100_000
+    assert "0-0" not in given
+    assert "1099-99" in given
+
+
+def test_what_a_websockets_client_made_up_was_given_by_nobody() -> None:
+    document = recording({"id": "a"}, {"id": "b"}, streamed=True)
+    document["response"]["body"][0]["from"] = "client"
+    document["response"]["body"][1]["from"] = "server"
+    assert answer_ids(document) == ("b",)
+
+
+def test_a_type_that_is_no_text_is_none() -> None:
+    answer = {"id": "resp_1", "type": {"a": ["b"]}}
+    assert answer_ids(recording(answer)) == ("resp_1",)

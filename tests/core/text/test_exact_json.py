@@ -1,0 +1,283 @@
+"""JSON text comes back byte for byte, or is said not to."""
+
+import json
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from wiretape.core.text.exact_json import (
+    MAX_DEPTH,
+    Number,
+    dumps,
+    is_style,
+    parse,
+    read,
+    style_of,
+    unique_keys,
+)
+
+LAYOUTS = ["compact", "spaced", "colons", *(f"indent{width}" for width in range(1, 9))]
+STYLES = [
+    layout + ascii_only + html + newline
+    for layout in LAYOUTS
+    for ascii_only in ("", "+ascii")
+    for html in ("", "+html")
+    for newline in ("", "+newline")
+]
+
+
+def is_as_parsed(text: str) -> bool:
+    """Whether JSON can hold a text: a high and a low surrogate side by side are one character."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass") == text
+
+
+# Lone surrogates, line separators and what HTML must not hold, more often than by chance.
+CHARACTERS = st.one_of(
+    st.characters(), st.sampled_from('\ud800\udc00\u2028\u2029<>&\\u003c"\u007f\x00\x08é😀')
+)
+TEXTS = st.text(CHARACTERS, max_size=8).filter(is_as_parsed)
+NUMBERS = st.one_of(
+    st.integers(),
+    st.integers(-(10**40), 10**40),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.from_regex(r"-?(0|[1-9][0-9]{0,4})\.[0-9]{1,25}([eE][+-]?[0-9]{1,3})?", fullmatch=True).map(
+        Number
+    ),
+)
+VALUES = st.recursive(
+    st.one_of(st.none(), st.booleans(), NUMBERS, TEXTS),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=12,
+)
+
+
+def depth(levels: int) -> str:
+    return "[" * levels + "]" * levels
+
+
+@settings(deadline=None)
+@given(VALUES, st.sampled_from(STYLES))
+def test_json_in_any_style_is_read_and_written_back_exactly(value: Any, style: str) -> None:
+    text = dumps(value, style)
+    found = read(text)
+    assert found is not None
+    assert dumps(*found) == text
+
+
+@settings(deadline=None)
+@given(VALUES, st.sampled_from(STYLES), st.sampled_from(STYLES))
+def test_a_hint_never_changes_what_comes_back(value: Any, style: str, hint: str) -> None:
+    text = dumps(value, style)
+    found = read(text, hint)
+    assert found is not None
+    assert dumps(*found) == text
+
+
+@settings(deadline=None)
+@given(VALUES, st.sampled_from(STYLES))
+def test_every_style_is_json_of_the_same_value(value: Any, style: str) -> None:
+    assert json.loads(dumps(value, style)) == json.loads(dumps(value))
+
+
+@settings(deadline=None)
+@given(VALUES, st.sampled_from(STYLES))
+def test_every_style_can_be_written_as_utf_8(value: Any, style: str) -> None:
+    assert dumps(value, style).encode().decode() == dumps(value, style)
+
+
+WORDS = [
+    "-0",
+    "1e5",
+    "1E+05",
+    "0.10",
+    "true",
+    "null",
+    "NaN",
+    '"a"',
+    '"\\u00e9"',
+    '"\\u00E9"',
+    '"\\/"',
+]
+TOKENS = st.one_of(st.sampled_from("{}[],:1 \n\t\ufeff"), st.sampled_from(WORDS))
+
+
+@settings(deadline=None)
+@given(st.one_of(st.text(), st.lists(TOKENS, max_size=12).map("".join)))
+def test_any_text_comes_back_exactly_or_is_left_alone(text: str) -> None:
+    found = read(text)
+    if found is None:
+        return
+    json.loads(text)
+    assert dumps(*found) == text
+
+
+@settings(deadline=None)
+@given(VALUES, st.randoms(use_true_random=False))
+def test_json_spaced_at_random_comes_back_exactly_or_is_left_alone(
+    value: Any, chance: random.Random
+) -> None:
+    tokens = "".join(chance.choice(("", "", " ", "\n", "\t")) + c for c in dumps(value, "spaced"))
+    found = read(tokens)
+    assert found is None or dumps(*found) == tokens
+
+
+@pytest.mark.parametrize(
+    ("text", "style"),
+    [
+        ('{"a":1,"b":[2,{"c":null}]}', "compact"),
+        ('{"a": 1, "b": [2, {"c": null}]}', "spaced"),
+        ('{"a": 1,"b": [2,{"c": null}]}', "colons"),
+        ('{\n  "a": [\n    1,\n    {}\n  ]\n}', "indent2"),
+        ('{\n    "a": []\n}', "indent4"),
+        ('{\n  "a": 1\n}\n', "indent2+newline"),
+        ('{"a":"\\u00e9"}', "compact+ascii"),
+        ('{"a":"é\\u003cb\\u003e\\u0026"}\n', "compact+html+newline"),
+        ('{"a":"é\\u2028"}', "compact+html"),
+        ('{"a":"\\u00e9\\u003c"}', "compact+ascii+html"),
+        ('{"a":"\\u00e9<\\\\u003c"}', "compact+ascii"),
+        ('{"a":"\\ud83d\\ude00"}', "compact+ascii"),
+        ('{"a":"\\ud800é"}', "compact"),
+        ('{"a":"\u2028"}', "compact"),
+        ('{"seed":10296991816860367000}', "compact"),
+        ("[1e0,0.10,1E+2,-0.0,1e400,0.000001,1.0]", "compact"),
+        ('{"a":[[[],{}],""]}', "compact"),
+        ("null", "compact"),
+        ('"text"\n', "compact+newline"),
+        ("1", "compact"),
+    ],
+)
+def test_the_style_of(text: str, style: str) -> None:
+    assert style_of(text) == style
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("", id="nothing"),
+        pytest.param("{", id="half"),
+        pytest.param("{} {}", id="two texts"),
+        pytest.param("\ufeff{}", id="BOM"),
+        pytest.param(" {}", id="space before"),
+        pytest.param("{}\r\n", id="CRLF after"),
+        pytest.param("{}\n\n", id="two line ends after"),
+        pytest.param('{"a":1,"a":1}', id="a member twice"),
+        pytest.param('{"a":"\\u00E9"}', id="escape in capitals"),
+        pytest.param('{"a":"\\/"}', id="escaped slash"),
+        pytest.param('{"a":-0}', id="minus zero without a fraction"),
+        pytest.param('{"a":1 ,"b":2}', id="space before a comma"),
+        pytest.param('{"a":  1}', id="two spaces"),
+        pytest.param("NaN", id="NaN"),
+        pytest.param("[Infinity]", id="Infinity"),
+        pytest.param('["\n"]', id="control character"),
+        pytest.param("[01]", id="leading zero"),
+        pytest.param("9" * 5000, id="an integer of 5,000 digits"),
+        pytest.param(depth(10_000), id="10,000 levels"),
+        pytest.param('{"a":' * 10_000 + "1" + "}" * 10_000, id="10,000 objects"),
+        pytest.param(depth(MAX_DEPTH + 1), id="one level too deep"),
+    ],
+)
+def test_what_no_style_gives_back_is_left_alone(text: str) -> None:
+    assert read(text) is None
+
+
+def test_as_deep_as_json_may_be_it_comes_back_exactly() -> None:
+    assert style_of(depth(MAX_DEPTH)) == "compact"
+
+
+def test_more_brackets_than_levels_are_allowed_are_no_depth() -> None:
+    assert style_of("[" + ",".join(["[]"] * 1000) + "]") == "compact"
+
+
+def test_an_integer_of_4000_digits_comes_back_exactly() -> None:
+    text = "9" * 4000
+    assert read(text) == (int(text), "compact")
+
+
+@pytest.mark.parametrize("text", ["1e0", "0.10", "1E+2", "1.50", "1e400", "0.1000000000000000055"])
+def test_a_number_keeps_its_spelling_in_every_layout(text: str) -> None:
+    for layout in LAYOUTS:
+        written = dumps({"a": [parse(text), {"b": parse(text)}], "c": {}}, layout)
+        assert written.count(text) == 2
+        assert style_of(written) == layout
+
+
+def test_a_number_is_the_float_that_its_text_says() -> None:
+    number = parse("1.50")
+    assert (type(number), number, number.text) == (Number, 1.5, "1.50")
+
+
+def test_a_float_as_python_spells_it_is_a_plain_float() -> None:
+    assert [type(parse(text)) for text in ("0.5", "1e-05", "1.0", "-0.0")] == [float] * 4
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[NaN]", "NaN is not JSON (RFC 8259, section 6)"),
+        ("[-Infinity]", "-Infinity is not JSON (RFC 8259, section 6)"),
+        (depth(10_000), "JSON nested too deeply"),
+        (depth(201), "JSON nested deeper than 200 levels"),
+        ("{", "Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"),
+    ],
+)
+def test_what_is_not_json_is_said(text: str, message: str) -> None:
+    with pytest.raises(ValueError) as caught:  # noqa: PT011  # the message is compared below
+        parse(text)
+    assert str(caught.value) == message
+
+
+def test_the_depth_that_is_allowed_can_be_set() -> None:
+    assert parse("[[[]]]", max_depth=3) == [[[]]]
+    with pytest.raises(ValueError, match="deeper than 2 levels"):
+        parse("[[[]]]", max_depth=2)
+
+
+def test_bytes_that_are_not_utf_8_are_not_json() -> None:
+    with pytest.raises(UnicodeDecodeError):
+        parse(b'"\xff"')
+
+
+@pytest.mark.parametrize(
+    ("text", "unique"),
+    [
+        ('{"a":1,"b":{"a":1}}', True),
+        ('[{"a":1},{"a":1}]', True),
+        ('{"a":1,"a":1}', False),
+        ('[{"b":{"a":1,"\\u0061":2}}]', False),
+        ("1", True),
+    ],
+)
+def test_a_member_named_twice_is_found(text: str, unique: bool) -> None:
+    assert unique_keys(text) is unique
+
+
+@pytest.mark.parametrize("text", ["{", depth(10_000)])
+def test_members_are_not_looked_for_in_what_is_not_json(text: str) -> None:
+    with pytest.raises(ValueError, match=r"Expecting|nested"):
+        unique_keys(text)
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_the_name_of_a_style_is_one(style: str) -> None:
+    assert is_style(style)
+
+
+@pytest.mark.parametrize(
+    "style", ["", "Compact", "indent9", "indent", "compact+html+ascii", "spaced ", None, 1, ["a"]]
+)
+def test_other_names_are_no_styles(style: object) -> None:
+    assert not is_style(style)
+
+
+def test_writing_in_an_unknown_style_is_an_error() -> None:
+    with pytest.raises(ValueError, match="'tabs' is not a JSON style"):
+        dumps({}, "tabs")
+
+
+@pytest.mark.parametrize("style", ["compact", "spaced+ascii", "indent2"])
+def test_a_float_that_json_does_not_have_is_not_written(style: str) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        dumps([float("inf")], style)

@@ -1,0 +1,29 @@
+"""The user's regular expressions: found in linear time, with faults that say why."""
+
+import pytest
+
+from wiretape.core.text.regex import Linear
+
+
+def spans(pattern: str, text: str, pos: int = 0) -> list[tuple[int, int]]:
+    return [match.span() for match in Linear(pattern).finditer(text, pos)]
+
+
+def test_places_are_counted_in_characters() -> None:
+    assert spans("EMP-[0-9]+", "é\U0001f511 EMP-12, EMP-3") == [(3, 9), (11, 16)]
+    assert spans("EMP-[0-9]+", "é\U0001f511 EMP-12, EMP-3", 4) == [(11, 16)]
+
+
+def test_bytes_that_are_no_utf_8_are_passed_over() -> None:
+    assert spans("b+", "a\udcffbb\ud800b") == [(2, 4), (5, 6)]
+
+
+@pytest.mark.parametrize("pattern", ["(?=a)b", r"(a)\1", "(?<!a)b", "x{2000}", r"\Z"])
+def test_what_takes_more_than_linear_time_is_a_fault(pattern: str) -> None:
+    with pytest.raises(ValueError, match="invalid"):
+        Linear(pattern)
+
+
+@pytest.mark.timeout(20)
+def test_a_pattern_that_others_never_finish_is_done_at_once() -> None:
+    assert spans("(a+)+(a+)+$", "a" * 200_000 + "b") == []

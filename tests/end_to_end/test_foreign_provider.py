@@ -1,0 +1,106 @@
+"""A provider that no one here wrote: aimock (npm), recorded and replayed by three stock SDKs."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.end_to_end.test_node import NODE, packages
+from tests.support import paths
+from tests.support.commands import command
+
+__all__ = ["packages"]  # the fixture that fetches the npm packages
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+
+FIXTURES = paths.SHARED / "tools" / "aimock-fixtures.json"
+HOSTS = ("api.openai.com", "api.anthropic.com", "api-inference.together.ai")
+KEYS = {
+    "OPENAI_API_KEY": "sk-" + "Vq4" * 12,
+    "ANTHROPIC_API_KEY": "sk-ant-api03-" + "Vq4" * 20,
+    "TOGETHER_API_KEY": "tgp_v1_" + "Vq4" * 15,
+}
+ASK = """
+import anthropic, openai, together
+
+def user(text):
+    return [{"role": "user", "content": text}]
+
+client = openai.OpenAI()
+tools = [{"type": "function", "function": {"name": "get_weather", "parameters": {}}}]
+for text, more in (("hi", {}), ("tool", {"tools": tools}), ("long", {})):
+    stream = client.chat.completions.create(
+        model="gpt-4o", messages=user(text), stream=True, **more
+    )
+    for chunk in stream:
+        print(chunk.model_dump_json())
+print(client.chat.completions.create(model="gpt-4o", messages=user("hi")).model_dump_json())
+for event in client.responses.create(model="gpt-4o", input="hi", stream=True):
+    print(event.model_dump_json())
+print(client.embeddings.create(model="text-embedding-3-small", input="embed").model_dump_json())
+with anthropic.Anthropic().messages.stream(
+    model="claude-3-5-sonnet", max_tokens=99, messages=user("hi")
+) as stream:
+    for event in stream:
+        print(event.model_dump_json())
+stream = together.Together().chat.completions.create(model="m", messages=user("hi"), stream=True)
+for chunk in stream:
+    print(chunk.model_dump_json())
+"""
+
+
+@pytest.fixture
+def aimock(packages: Path, tmp_path: Path) -> Iterator[str]:
+    """aimock on a port of its own; its URL."""
+    if not FIXTURES.is_file():
+        pytest.skip(f"{FIXTURES.name} is not beside the project (../shared/tools)")
+    folder = tmp_path / "fixtures"
+    folder.mkdir()
+    (folder / "a.json").write_bytes(FIXTURES.read_bytes())
+    program = packages / "@copilotkit" / "aimock" / "dist" / "cli.js"
+    with subprocess.Popen(
+        [NODE, program, "-p", "0", "-f", folder],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        url = None
+        for line in process.stdout:
+            found = re.search(r"listening on (http://127\.0\.0\.1:\d+)", line)
+            if found:
+                url = found[1]
+                break
+        try:
+            assert url is not None, "aimock did not start"
+            yield url
+        finally:
+            process.terminate()
+            process.stdout.read()
+
+
+def test_three_sdks_get_from_disk_what_they_got_from_aimock(
+    aimock: str, clean_env: dict[str, str], tmp_path: Path
+) -> None:
+    def run(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command(*arguments, "-r", "recordings", "--", sys.executable, "-c", ASK),
+            env={**clean_env, **env},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+
+    routes = [word for host in HOSTS for word in ("--map", f"{host}={aimock}")]
+    live = run("record", *routes, **KEYS)
+    assert live.returncode == 0, live.stderr
+    assert len(live.stdout.splitlines()) == 90
+    assert "wiretape record: 8 recorded" in live.stderr
+    replayed = run("replay")
+    assert (replayed.returncode, replayed.stdout) == (0, live.stdout), replayed.stderr
+    written = "".join(path.read_text() for path in (tmp_path / "recordings").rglob("*.json"))
+    assert not [name for name, key in KEYS.items() if key in written]

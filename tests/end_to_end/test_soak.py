@@ -1,0 +1,31 @@
+"""Memory stays as it is however many exchanges pass; `soak.py` by hand has more of them."""
+
+from pathlib import Path
+
+import pytest
+from tests.support.soak import Sample, growth, soak
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+
+NUMBER = 1500
+
+
+@pytest.mark.parametrize("mode", ["record", "auto", "replay"])
+def test_memory_stays_as_it_is(mode: str, clean_env: dict[str, str], tmp_path: Path) -> None:
+    samples, statuses = soak(mode, NUMBER, tmp_path / "recordings", clean_env)
+    missed = 404 if mode == "replay" else 200
+    assert statuses == {
+        "stream 200": 600,
+        "whole 200": 300,
+        "bad 400": 150,
+        "left 200": 150,
+        "busy 404" if mode == "replay" else "busy 429": 150,
+        f"unknown {missed}": 150,
+    }
+    assert growth(samples) < 0.1, samples
+
+
+def test_growth_is_that_after_warm_up() -> None:
+    held = [50, 80, *[100] * 7, 110]
+    samples = [Sample(number, size) for number, size in enumerate(held, 1)]
+    assert growth(samples) == pytest.approx(0.1)

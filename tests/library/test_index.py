@@ -1,0 +1,146 @@
+"""The index: which files answer a key, in which order, and since when."""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from wiretape.library.index import Index
+from wiretape.library.recording_file import FOREIGN, OWN, SPELLED, Facts, Found, Same
+
+CHAT = ("together", "POST", "/v1/chat/completions")
+KEY, OTHER = "ab" * 32, "cd" * 32
+
+
+def facts(name: str, tier: int = OWN, take: int = 1, key: str = KEY, content: str = "") -> Facts:
+    return Facts(
+        name,
+        (1, 2, 3),
+        True,
+        (content or name).encode(),
+        take=take,
+        sketch=name.encode(),
+        ids=(f"id-{name}",),
+        keys=(Found(key, CHAT, tier),),
+    )
+
+
+@pytest.fixture
+def index() -> Iterator[Index]:
+    made = Index()
+    yield made
+    made.close()
+
+
+def names(index: Index, key: str = KEY) -> list[str]:
+    return [row.name for row in index.takes(key)]
+
+
+def test_takes_come_nearest_first_then_by_number_then_by_name(index: Index) -> None:
+    index.put(
+        [
+            facts("llama.json", FOREIGN),
+            facts("h/spelled.json", SPELLED),
+            facts("h/b.10.json", take=10),
+            facts("h/b.2.json", take=2),
+            facts("h/b.json"),
+            facts("h/a.json"),
+            facts("h/other.json", key=OTHER),
+        ]
+    )
+    assert names(index) == [
+        "h/a.json",
+        "h/b.json",
+        "h/b.2.json",
+        "h/b.10.json",
+        "h/spelled.json",
+        "llama.json",
+    ]
+    assert (index.count(), index.count_of(CHAT)) == (7, 7)
+
+
+def test_a_file_with_another_content_is_another_row_of_the_same_name(index: Index) -> None:
+    index.put([facts("h/a.json"), facts("h/b.json")])
+    (first,) = (row for row in index.takes(KEY) if row.name == "h/a.json")
+    index.put([facts("h/a.json", content="new", key=OTHER)])
+    (now,) = index.takes(OTHER)
+    assert now.id > first.id
+    assert now.since == first.since == first.id
+    assert index.last() == now.id
+    assert names(index) == ["h/b.json"]
+
+
+def test_a_file_with_the_same_content_is_the_same_row(index: Index) -> None:
+    index.put([facts("h/a.json")])
+    (first,) = index.takes(KEY)
+    index.put([facts("h/a.json")])
+    index.touch([("h/a.json", Same((7, 8, 9), settled=False))])
+    (now,) = index.takes(KEY)
+    assert (now.id, now.stat, now.settled) == (first.id, (7, 8, 9), False)
+
+
+def test_what_this_run_wrote_was_not_there_before(index: Index) -> None:
+    index.put([facts("h/a.json")])
+    (first,) = index.takes(KEY)
+    index.put([facts("h/a.json")], anew=True)
+    (now,) = index.takes(KEY)
+    assert now.since == now.id > first.id
+
+
+def test_numbers_are_never_used_again(index: Index) -> None:
+    index.put([facts("h/a.json")])
+    last = index.last()
+    index.forget("h", ["a.json"])
+    index.put([facts("h/a.json")])
+    assert index.takes(KEY)[0].id > last
+
+
+def test_a_fault_is_told_once_and_answers_nothing(index: Index) -> None:
+    bad = Facts("h/a.json", (1, 2, 3), True, b"x", "not JSON")
+    assert index.put([facts("h/a.json"), bad]) == [bad]
+    assert index.put([bad]) == []
+    assert index.faults() == [("h/a.json", "not JSON")]
+    assert (index.count(), index.names(), names(index)) == (0, [], [])
+
+
+def test_a_folder_that_goes_takes_its_files_along(index: Index) -> None:
+    index.put([facts("h/a.json"), facts("h/x/b.json"), facts("top.json")])
+    index.forget_folder("h")
+    assert index.names() == ["h/x/b.json", "top.json"]
+    assert sorted(index.folders()) == ["", "h/x"]
+    assert names(index) == ["h/x/b.json", "top.json"]
+
+
+def test_ids_and_sketches_are_kept(index: Index) -> None:
+    index.put([facts("h/a.json"), facts("h/b.json")])
+    assert index.ids("h/b.json") == ("id-h/b.json",)
+    found = list(index.sketches(CHAT))
+    assert [sketch for _, sketch in found] == [b"h/a.json", b"h/b.json"]
+    assert index.named([number for number, _ in reversed(found)]) == ["h/b.json", "h/a.json"]
+
+
+def test_what_is_written_together_is_written_or_not(index: Index) -> None:
+    with pytest.raises(ValueError, match="non-hexadecimal"):
+        index.put([facts("h/a.json"), facts("h/b.json", key="no key")])
+    assert index.names() == []
+
+
+def test_a_file_keeps_what_was_put(tmp_path: Path) -> None:
+    one = Index(tmp_path / "a.sqlite")
+    one.put([facts("h/a.json")])
+    two = Index(tmp_path / "a.sqlite")
+    assert names(two) == ["h/a.json"]
+    two.put([facts("h/b.json")])
+    assert names(one) == ["h/a.json", "h/b.json"]
+    one.close()
+    two.close()
+
+
+def test_an_index_of_another_version_is_refused(tmp_path: Path) -> None:
+    Index(tmp_path / "a.sqlite").close()
+    other = sqlite3.connect(tmp_path / "a.sqlite")
+    other.execute("PRAGMA user_version = 999")
+    other.close()
+    with pytest.raises(sqlite3.DatabaseError, match="an index of version 999"):
+        Index(tmp_path / "a.sqlite")

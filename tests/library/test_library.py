@@ -1,0 +1,498 @@
+"""Recordings on disk: found by content, written whole, never lost to another writer."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support import paths
+
+from wiretape.core.errors import FormatError, StoreError
+from wiretape.core.matching.matcher import Matcher
+from wiretape.core.model import Chunk, Exchange, Request, Response
+from wiretape.core.providers.registry import Providers
+from wiretape.core.recording import text as recording_format
+from wiretape.core.recording.document import from_exchange, from_request
+from wiretape.library.library import How, Library, endpoint_slug, host_folder
+
+SEEDS = paths.RECORDINGS
+JSON = (("content-type", "application/json"),)
+
+
+def exchange(prompt: str, answer: str = "hello") -> Exchange:
+    body = json.dumps({"model": "m", "messages": [{"role": "user", "content": prompt}]}).encode()
+    request = Request("POST", "https", "api.together.xyz", 443, "/v1/chat/completions", JSON, body)
+    reply = json.dumps({"choices": [{"message": {"content": answer}}]}).encode()
+    return Exchange(request, Response(200, JSON, (Chunk(reply, 0.1),)), "2026-11-20T17:30:00Z")
+
+
+def library(folder: Path, session: str | None = None, how: How = "replace") -> Library:
+    made = Library(folder, Matcher(Providers()), session=session, locks=folder.parent, how=how)
+    made.load()
+    return made
+
+
+def write(into: Library, what: Exchange) -> str:
+    smaller, files = recording_format.externalise(from_exchange(what))
+    entry = into.write(smaller, recording_format.dumps(smaller), files)
+    return entry.name if entry else "not written"
+
+
+def key(of: Library, what: Exchange) -> str:
+    return of.matched(from_request(what.request)).key
+
+
+def answers(of: Library, what: Exchange) -> list[str]:
+    found = [of.read(entry.name).response.body for entry in of.takes(key(of, what))]
+    return [json.loads(body)["choices"][0]["message"]["content"] for body in found]
+
+
+def test_a_recording_is_found_by_its_request_and_read_back_whole(tmp_path: Path) -> None:
+    folder = tmp_path / "recordings"
+    name = write(library(folder), exchange("Hi"))
+    assert name.startswith("api.together.xyz/v1-chat-completions/")
+    again = library(folder)
+    assert len(again) == 1
+    (entry,) = again.takes(key(again, exchange("Hi")))
+    assert (entry.name, again.read(entry.name)) == (name, exchange("Hi"))
+
+
+def test_a_missing_or_empty_folder_is_an_empty_library(tmp_path: Path) -> None:
+    assert len(library(tmp_path / "nowhere")) == 0
+    (tmp_path / "empty").mkdir()
+    assert len(library(tmp_path / "empty")) == 0
+
+
+def test_a_file_in_place_of_the_folder_is_an_error_that_names_it(tmp_path: Path) -> None:
+    place = tmp_path / "recordings"
+    place.write_text("x")
+    with pytest.raises(StoreError, match=r"recordings: not a folder"):
+        library(place)
+
+
+def test_a_folder_that_cannot_be_read_is_an_error_that_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "recordings").mkdir()
+
+    def denied(path: str) -> None:
+        # Root, as in a container, is denied nothing: so the system's answer is given for it.
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "scandir", denied)
+    with pytest.raises(StoreError, match="recordings: cannot be read: Permission denied"):
+        library(tmp_path / "recordings")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "the file is empty"),
+        (b'{"wiretape": 1, "request": {', "not JSON"),
+        (b"\xff\xfe", "not UTF-8"),
+        (b'{"name": "package", "version": "1.0"}', "has no request and response"),
+        (b'{"wiretape": 99, "request": {}, "response": {}}', "update wiretape"),
+        (b'{"wiretape": 1, "request": {"url": 5}, "response": {}}', "request.url"),
+        (b"[" * 5000 + b"]" * 5000, "nested"),
+    ],
+)
+def test_a_file_that_is_no_recording_is_named_and_skipped(
+    tmp_path: Path, content: bytes, reason: str
+) -> None:
+    folder = tmp_path / "recordings"
+    write(library(folder), exchange("Hi"))
+    (folder / "broken.json").write_bytes(content)
+    again = library(folder)
+    (fault,) = again.faults
+    assert fault.name == "broken.json"
+    assert reason in fault.reason
+    assert answers(again, exchange("Hi")) == ["hello"]
+
+
+def test_recording_again_in_one_run_adds_takes_in_order(tmp_path: Path) -> None:
+    folder = tmp_path / "recordings"
+    into = library(folder)
+    first, second = write(into, exchange("Hi", "one")), write(into, exchange("Hi", "two"))
+    assert second == first.removesuffix(".json") + ".2.json"
+    assert answers(into, exchange("Hi")) == ["one", "two"]
+    assert answers(library(folder), exchange("Hi")) == ["one", "two"]
+
+
+def test_the_tenth_take_follows_the_ninth(tmp_path: Path) -> None:
+    folder = tmp_path / "recordings"
+    into = library(folder)
+    for number in range(12):
+        write(into, exchange("Hi", str(number)))
+    assert answers(library(folder), exchange("Hi")) == [str(number) for number in range(12)]
+
+
+def test_recording_in_a_later_run_replaces_all_takes_of_the_key_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "recordings"
+    into = library(folder)
+    for answer in ("one", "two", "three"):
+        write(into, exchange("Hi", answer))
+    write(into, exchange("Other", "other"))
+    later = library(folder)
+    write(later, exchange("Hi", "new"))
+    assert answers(later, exchange("Hi")) == ["new"]
+    again = library(folder)
+    assert answers(again, exchange("Hi")) == ["new"]
+    assert answers(again, exchange("Other")) == ["other"]
+    assert len(list(folder.rglob("*.json"))) == len(again) == 2
+
+
+def test_what_another_writer_recorded_meanwhile_is_kept(tmp_path: Path) -> None:
+    folder = tmp_path / "recordings"
+    write(library(folder), exchange("Hi", "old"))
+    one, two = library(folder), library(folder)
+    write(one, exchange("Hi", "from one"))
+    write(two, exchange("Hi", "from two"))
+    assert sorted(answers(library(folder), exchange("Hi"))) == ["from one", "from two"]
+
+
+def test_two_runs_at_once_lose_nothing_of_one_another(tmp_path: Path) -> None:
+    folder = tmp_path / "recordings"
+    write(library(folder), exchange("Hi", "of an earlier run"))
+    program = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from tests.library.test_library import *\n"
+        "into = Library(Path(sys.argv[2]), Matcher(Providers()), locks=Path(sys.argv[2]).parent)\n"
+        "into.join(); into.load()\n"
+        "for n in range(25): write(into, exchange('Hi', f'{sys.argv[3]}-{n}'))\n"
+        "print('written', flush=True); sys.stdin.read(); into.leave()\n"
+    )
+    arguments = [sys.executable, "-c", program, str(paths.ROOT), str(folder)]
+    pipe = subprocess.PIPE
+    # The second begins when the first has written, and while it still runs.
+    first = subprocess.Popen([*arguments, "a"], stdin=pipe, stdout=pipe)
+    assert first.stdout is not None
+    assert first.stdout.readline() == b"written\n"
+    second = subprocess.Popen([*arguments, "b"], stdin=pipe, stdout=pipe)
+    for writer in (second, first):
+        writer.communicate(timeout=50)
+        assert writer.returncode == 0
+    wanted = sorted(f"{name}-{n}" for name in ("a", "b") for n in range(25))
+    assert sorted(answers(library(folder), exchange("Hi"))) == wanted
+    assert list(tmp_path.glob("*.run")) == []
+
+
+def test_what_a_dead_run_left_behind_does_not_count(tmp_path: Path) -> None:
+    folder = tmp_path / "recordings"
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait(timeout=50)
+    one = library(folder)
+    one.join()
+    (marker,) = tmp_path.glob("*.run")
+    marker.rename(str(marker).replace(f".{os.getpid()}.", f".{dead.pid}."))
+    write(one, exchange("Hi", "old"))
+    later = Library(folder, Matcher(Providers()), locks=tmp_path)
+    later.join()
+    later.load()
+    write(later, exchange("Hi", "new"))
+    assert answers(library(folder), exchange("Hi")) == ["new"]
+
+
+def test_llama_stacks_recordings_answer_and_are_never_touched(tmp_path: Path) -> None:
+    folder = tmp_path / "recordings"
+    folder.mkdir()
+    seed = folder / "6730dcde0b73.json"
+    seed.write_bytes((SEEDS / "6730dcde0b73.json").read_bytes())
+    into = library(folder)
+    (name,) = into.names()
+    (entry, *_) = into.takes(into.recorded(name)[0].key)
+    assert entry.foreign
+    recorded = into.read(entry.name)
+    # A recording of our own of the same request goes before it.
+    write(into, Exchange(recorded.request, Response(500), None))
+    again = library(folder)
+    assert [again.read(e.name).response.status for e in again.takes(entry.key)] == [500]
+    assert seed.read_bytes() == (SEEDS / "6730dcde0b73.json").read_bytes()
+
+
+def test_a_session_is_a_folder_of_its_own(tmp_path: Path) -> None:
+    folder = tmp_path / "recordings"
+    write(library(folder), exchange("Hi", "plain"))
+    write(library(folder, "test_one"), exchange("Hi", "in session"))
+    assert (folder / "test_one" / "api.together.xyz").is_dir()
+    assert answers(library(folder), exchange("Hi")) == ["plain"]
+    assert answers(library(folder, "test_one"), exchange("Hi")) == ["in session"]
+
+
+@pytest.mark.parametrize("name", ["..", "a/b", "a.b", "-x", "x" * 101, "a b"])
+def test_a_session_name_that_is_no_plain_name_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(StoreError, match="expected letters, digits"):
+        library(tmp_path, name)
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "slug"),
+    [
+        ("https://api.together.xyz/v1/chat/completions", "api.together.xyz", "v1-chat-completions"),
+        ("http://localhost:11434/api/chat", "localhost+11434", "api-chat"),
+        ("https://intranet/", "intranet+443", "root"),
+        ("https://h.example:8443/a/../b?key=secret", "h.example+8443", "a-..-b"),
+        ("http://[::1]:8000/v1", "1+8000", "v1"),
+    ],
+)
+def test_folders_are_named_for_people_and_stay_inside(url: str, host: str, slug: str) -> None:
+    document: dict[str, Any] = {"request": {"url": url}}
+    assert (host_folder(document), endpoint_slug(document)) == (host, slug)
+
+
+def test_a_large_binary_body_lies_in_a_side_file_named_by_its_content(tmp_path: Path) -> None:
+    folder = tmp_path / "recordings"
+    audio = bytes(range(256)) * 200
+    request = Request("POST", "https", "api.openai.com", 443, "/v1/audio/speech", JSON, b"{}")
+    response = Response(200, (("content-type", "audio/mpeg"),), (Chunk(audio, 0.5),), True)
+    name = write(library(folder), Exchange(request, response))
+    (side,) = folder.rglob("*.bin")
+    assert side.read_bytes() == audio
+    assert (folder / name).stat().st_size < 1000
+    assert library(folder).read(name).response.body == audio
+
+
+@pytest.mark.parametrize("name", ["../../secret.bin", "/etc/passwd", "x.bin", "0" * 64 + ".bin"])
+def test_a_recording_cannot_name_a_side_file_elsewhere(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "recordings"
+    into = library(folder)
+    place = folder / write(into, exchange("Hi"))
+    document = json.loads(place.read_text())
+    document["response"]["body"] = {"file": name}
+    place.write_text(json.dumps(document))
+    again = library(folder)
+    assert "side file" in again.faults[0].reason
+    with pytest.raises(FormatError, match="side file"):
+        again.read(place.relative_to(folder).as_posix())
+
+
+def test_a_side_file_that_was_changed_is_noticed(tmp_path: Path) -> None:
+    folder = tmp_path / "recordings"
+    audio = bytes(range(256)) * 200
+    request = Request("POST", "https", "api.openai.com", 443, "/v1/audio/speech", JSON, b"{}")
+    response = Response(200, (("content-type", "audio/mpeg"),), (Chunk(audio, 0.5),), True)
+    write(library(folder), Exchange(request, response))
+    (side,) = folder.rglob("*.bin")
+    side.write_bytes(audio + b"x")
+    assert "its content is not what its name says" in library(folder).faults[0].reason
+
+
+def test_a_write_that_fails_leaves_the_old_recording_and_no_litter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "recordings"
+    write(library(folder), exchange("Hi", "old"))
+    later = library(folder)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StoreError, match="cannot be written: No space left on device"):
+        write(later, exchange("Hi", "new"))
+    monkeypatch.undo()
+    assert answers(library(folder), exchange("Hi")) == ["old"]
+    assert [path.name for path in folder.rglob("*") if path.suffix == ".tmp"] == []
+
+
+def test_a_folder_that_cannot_be_made_is_an_error_that_names_it(tmp_path: Path) -> None:
+    folder = tmp_path / "recordings"
+    into = library(folder)
+    folder.write_text("in the way")
+    with pytest.raises(StoreError, match="recordings"):
+        write(into, exchange("Hi"))
+
+
+def test_files_are_readable_by_others_as_the_umask_says(tmp_path: Path) -> None:
+    folder = tmp_path / "recordings"
+    name = write(library(folder), exchange("Hi"))
+    mask = os.umask(0)
+    os.umask(mask)
+    assert (folder / name).stat().st_mode & 0o777 == 0o644 & ~mask
+
+
+def test_recording_the_same_answer_twice_gives_the_same_file(tmp_path: Path) -> None:
+    texts = []
+    for run in ("one", "two"):
+        folder = tmp_path / run / "recordings"
+        texts.append((folder / write(library(folder), exchange("Hi"))).read_bytes())
+    assert texts[0] == texts[1]
+
+
+def test_append_adds_to_the_takes_that_were_there(tmp_path: Path) -> None:
+    folder = tmp_path / "recordings"
+    write(library(folder), exchange("Hi", "old"))
+    later = library(folder, how="append")
+    write(later, exchange("Hi", "new"))
+    write(later, exchange("Hi", "newer"))
+    assert answers(later, exchange("Hi")) == ["old", "new", "newer"]
+    assert answers(library(folder), exchange("Hi")) == ["old", "new", "newer"]
+
+
+def test_missing_only_keeps_what_was_there_and_adds_what_was_not(tmp_path: Path) -> None:
+    folder = tmp_path / "recordings"
+    write(library(folder), exchange("Hi", "old"))
+    later = library(folder, how="missing-only")
+    assert write(later, exchange("Hi", "new")) == "not written"
+    write(later, exchange("Ho", "one"))
+    write(later, exchange("Ho", "two"))
+    again = library(folder)
+    assert answers(again, exchange("Hi")) == ["old"]
+    assert answers(again, exchange("Ho")) == ["one", "two"]
+
+
+def test_a_hand_edited_recording_is_replaced_wherever_it_lies(tmp_path: Path) -> None:
+    folder = tmp_path / "recordings"
+    name = write(library(folder), exchange("Hi", "old"))
+    moved = folder / "api.together.xyz" / "by-hand.json"
+    (folder / name).rename(moved)
+    assert answers(library(folder), exchange("Hi")) == ["old"]
+    later = library(folder)
+    assert write(later, exchange("Hi", "new")) == name
+    assert not moved.exists()
+    assert answers(later, exchange("Hi")) == ["new"]
+
+
+def test_a_file_edited_while_the_run_lasts_is_not_replaced(tmp_path: Path) -> None:
+    folder = tmp_path / "recordings"
+    name = write(library(folder), exchange("Hi", "old"))
+    later = library(folder)
+    other = recording_format.dumps(from_exchange(exchange("Hi", "edited")))
+    (folder / name).write_text(other)
+    write(later, exchange("Hi", "new"))
+    assert answers(library(folder), exchange("Hi")) == ["edited", "new"]
+
+
+def test_a_file_that_was_only_touched_is_replaced(tmp_path: Path) -> None:
+    folder = tmp_path / "recordings"
+    name = write(library(folder), exchange("Hi", "old"))
+    later = library(folder)
+    os.utime(folder / name, (1_700_000_000, 1_700_000_000))
+    write(later, exchange("Hi", "new"))
+    assert answers(library(folder), exchange("Hi")) == ["new"]
+
+
+def test_a_write_that_fails_does_not_count_as_the_keys_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "recordings"
+    into = library(folder)
+    write(into, exchange("Hi", "one"))
+    write(into, exchange("Hi", "two"))
+    later = library(folder)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StoreError, match="No space left"):
+        write(later, exchange("Hi", "new"))
+    monkeypatch.undo()
+    assert answers(later, exchange("Hi")) == ["one", "two"]
+    write(later, exchange("Hi", "new"))
+    assert answers(library(folder), exchange("Hi")) == ["new"]
+
+
+KILLED = """
+import os, sys; sys.path.insert(0, sys.argv[1])
+from tests.library.test_library import *
+folder, call, step = Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
+later = library(folder)
+real, done = getattr(os, call), 0
+def dying(*args, **named):
+    global done
+    done += 1
+    if done == step:
+        os._exit(9)
+    return real(*args, **named)
+setattr(os, call, dying)
+write(later, exchange("Hi", "new"))
+"""
+
+
+@pytest.mark.parametrize(
+    ("call", "step", "left"),
+    [
+        ("replace", 1, ["one", "two", "three"]),  # before the list is there
+        ("replace", 2, ["one", "two", "three"]),  # before the new recording is
+        ("unlink", 1, ["new"]),  # before the first old one goes
+        ("unlink", 2, ["new"]),
+        ("unlink", 3, ["new"]),  # before the list goes
+    ],
+)
+def test_a_run_killed_while_it_replaces_takes_leaves_the_old_or_the_new(
+    tmp_path: Path, call: str, step: int, left: list[str]
+) -> None:
+    folder = tmp_path / "recordings"
+    into = library(folder)
+    for answer in ("one", "two", "three"):
+        write(into, exchange("Hi", answer))
+    arguments = [str(paths.ROOT), str(folder), call, str(step)]
+    killed = subprocess.run([sys.executable, "-c", KILLED, *arguments], check=False, timeout=50)
+    assert killed.returncode == 9
+    later = library(folder)
+    assert answers(later, exchange("Hi")) == left
+    assert len(later) == len(list(folder.rglob("*.json"))) == len(left)
+    assert list(folder.rglob("*.void")) == []
+
+
+def test_what_a_killed_run_left_is_finished_by_one_that_already_runs(tmp_path: Path) -> None:
+    folder = tmp_path / "recordings"
+    into = library(folder)
+    for answer in ("one", "two", "three"):
+        write(into, exchange("Hi", answer))
+    running = library(folder)
+    arguments = [str(paths.ROOT), str(folder), "unlink", "1"]
+    subprocess.run([sys.executable, "-c", KILLED, *arguments], check=False, timeout=50)
+    running.check()
+    assert answers(running, exchange("Hi")) == ["new"]
+    assert list(folder.rglob("*.void")) == []
+
+
+def test_void_takes_that_cannot_be_removed_do_not_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "recordings"
+    into = library(folder)
+    for answer in ("one", "two"):
+        write(into, exchange("Hi", answer))
+    arguments = [str(paths.ROOT), str(folder), "unlink", "1"]
+    subprocess.run([sys.executable, "-c", KILLED, *arguments], check=False, timeout=50)
+
+    def denied(*_: object, **__: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(os, "unlink", denied)
+    later = library(folder)
+    assert (answers(later, exchange("Hi")), len(later)) == (["new"], 1)
+
+
+def spoken(audio: bytes) -> Exchange:
+    request = Request("POST", "https", "api.openai.com", 443, "/v1/audio/speech", JSON, b"{}")
+    response = Response(200, (("content-type", "audio/mpeg"),), (Chunk(audio, 0.5),), True)
+    return Exchange(request, response)
+
+
+def test_side_files_that_nobody_needs_any_more_go_with_their_recordings(tmp_path: Path) -> None:
+    folder = tmp_path / "recordings"
+    one, two = bytes(range(256)) * 200, bytes(range(255)) * 200
+    write(library(folder), spoken(one))
+    write(library(folder), spoken(two))
+    (side,) = folder.rglob("*.bin")
+    assert side.read_bytes() == two
+
+
+def test_a_side_file_that_another_recording_needs_stays(tmp_path: Path) -> None:
+    folder = tmp_path / "recordings"
+    one, two = bytes(range(256)) * 200, bytes(range(255)) * 200
+    name = write(library(folder), spoken(one))
+    later = library(folder)
+    # Somebody copies the recording while the run lasts.
+    other = json.loads((folder / name).read_text())
+    other["request"]["body"] = {"other": True}
+    (folder / name).with_name("copy.json").write_text(json.dumps(other))
+    write(later, spoken(two))
+    assert len(list(folder.rglob("*.bin"))) == 2
+    assert library(folder).faults == []

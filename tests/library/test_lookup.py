@@ -1,0 +1,465 @@
+"""Recordings are looked up as they are now: what changes on disk while a run lasts is noticed."""
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support import paths
+
+from wiretape.core.matching.matcher import Canonical, Matcher
+from wiretape.core.model import Chunk, Exchange, Request, Response
+from wiretape.core.providers.registry import Providers
+from wiretape.core.recording import text as recording_format
+from wiretape.core.recording.document import Document, from_exchange, from_request
+from wiretape.library import lookup
+from wiretape.library.library import Library
+
+JSON = (("content-type", "application/json"),)
+HOST = "api.together.xyz"
+LONG_AGO = (1_700_000_000, 1_700_000_000)
+
+
+def exchange(prompt: str, answer: str = "hello") -> Exchange:
+    body = json.dumps({"model": "m", "messages": [{"role": "user", "content": prompt}]}).encode()
+    request = Request("POST", "https", HOST, 443, "/v1/chat/completions", JSON, body)
+    reply = json.dumps({"id": f"id-{answer}", "choices": [{"message": {"content": answer}}]})
+    return Exchange(request, Response(200, JSON, (Chunk(reply.encode(), 0.1),)), None)
+
+
+def text(prompt: str, answer: str = "hello") -> str:
+    return recording_format.dumps(from_exchange(exchange(prompt, answer)))
+
+
+class Open:
+    """Opens libraries and closes them in the end."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.opened: list[Library] = []
+
+    def __call__(self, cache: Path | None = None, **options: Any) -> Library:
+        made = Library(
+            self.folder,
+            Matcher(Providers()),
+            locks=self.folder.parent,
+            cache=cache,
+            fingerprint="f" if cache else "",
+            **options,
+        )
+        self.opened.append(made)
+        made.load()
+        return made
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder of recordings with "Hi" and "Ho" in it, made long ago."""
+    place = tmp_path / "recordings" / HOST / "v1-chat-completions"
+    place.mkdir(parents=True)
+    for prompt in ("Hi", "Ho"):
+        path = place / f"{prompt.lower()}.json"
+        path.write_text(text(prompt))
+        os.utime(path, LONG_AGO)
+    return tmp_path / "recordings"
+
+
+@pytest.fixture
+def library(folder: Path) -> Iterator[Open]:
+    opens = Open(folder)
+    yield opens
+    for opened in opens.opened:
+        with suppress(sqlite3.Error):
+            opened.close()
+
+
+@pytest.fixture(params=["memory", "cache"])
+def cache(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path | None:
+    """Where the index is kept; where it is, folders are treated as large ones."""
+    if request.param == "memory":
+        return None
+    monkeypatch.setattr(lookup, "LARGE", 1)
+    return tmp_path / "index"
+
+
+def form(prompt: str, ids: dict[str, str] | None = None) -> Document:
+    document = from_request(exchange(prompt).request)
+    return {**document, "ids": ids} if ids else document
+
+
+def answers(of: Library, prompt: str) -> list[str]:
+    bodies = [of.read(entry.name).response.body for entry in of.takes(of.keys(form(prompt))[0].key)]
+    return [json.loads(body)["choices"][0]["message"]["content"] for body in bodies]
+
+
+def place(folder: Path) -> Path:
+    return folder / HOST / "v1-chat-completions"
+
+
+def test_a_file_that_is_added_is_found(library: Open, folder: Path, cache: Path | None) -> None:
+    opened = library(cache)
+    assert answers(opened, "New") == []
+    (place(folder) / "new.json").write_text(text("New"))
+    opened.check()
+    assert answers(opened, "New") == ["hello"]
+    assert len(opened) == 3
+
+
+def test_a_file_that_is_added_is_found_by_a_request_that_would_miss(
+    library: Open, folder: Path, cache: Path | None
+) -> None:
+    opened = library(cache)
+    (folder / "other.example" / "x").mkdir(parents=True)
+    (folder / "other.example" / "x" / "new.json").write_text(text("New"))
+    assert answers(opened, "New") == ["hello"]
+
+
+def test_a_file_that_is_removed_is_gone(library: Open, folder: Path, cache: Path | None) -> None:
+    opened = library(cache)
+    assert answers(opened, "Hi") == ["hello"]
+    (place(folder) / "hi.json").unlink()
+    assert answers(opened, "Hi") == []
+    assert len(opened) == 1
+
+
+def test_a_folder_that_is_removed_is_gone(library: Open, folder: Path, cache: Path | None) -> None:
+    opened = library(cache)
+    place(folder).rename(folder.parent / "away")
+    opened.check()
+    assert (len(opened), answers(opened, "Hi")) == (0, [])
+
+
+def test_a_file_edited_in_place_answers_what_it_says_now(
+    library: Open, folder: Path, cache: Path | None
+) -> None:
+    opened = library(cache)
+    assert answers(opened, "Hi") == ["hello"]
+    (place(folder) / "hi.json").write_text(text("Hi", "edited"))
+    assert answers(opened, "Hi") == ["edited"]
+
+
+def test_a_file_edited_in_place_answers_another_request(
+    library: Open, folder: Path, cache: Path | None
+) -> None:
+    opened = library(cache)
+    assert answers(opened, "Hi") == ["hello"]
+    (place(folder) / "hi.json").write_text(text("Hey"))
+    assert (answers(opened, "Hi"), answers(opened, "Hey")) == ([], ["hello"])
+
+
+def test_an_edit_that_no_clock_tells_is_noticed(
+    library: Open, folder: Path, cache: Path | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Of the same size, in the same inode, within one tick of the clock.
+    path = place(folder) / "hi.json"
+    path.write_text(text("Hi"))
+    stat = path.stat()
+    monkeypatch.setattr("wiretape.library.recording_file.time.time_ns", lambda: stat.st_mtime_ns)
+    opened = library(cache)
+    assert answers(opened, "Hi") == ["hello"]
+    path.write_text(text("Hy"))
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert path.stat().st_size == stat.st_size
+    assert (answers(opened, "Hi"), answers(opened, "Hy")) == ([], ["hello"])
+
+
+def test_an_edit_between_runs_is_noticed(library: Open, folder: Path, cache: Path | None) -> None:
+    library(cache).close()
+    (place(folder) / "hi.json").write_text(text("Hey"))
+    opened = library(cache)
+    assert (answers(opened, "Hi"), answers(opened, "Hey")) == ([], ["hello"])
+
+
+def test_a_file_that_becomes_bad_is_told_and_a_good_one_again_is_good(
+    library: Open, folder: Path, cache: Path | None
+) -> None:
+    opened = library(cache)
+    told: list[lookup.Fault] = []
+    opened.notify = told.append
+    (place(folder) / "hi.json").write_text("{")
+    assert answers(opened, "Hi") == []
+    name = f"{HOST}/v1-chat-completions/hi.json"
+    assert [fault.name for fault in told] == [name]
+    assert opened.faults == told
+    assert "not JSON" in told[0].reason
+    (place(folder) / "hi.json").write_text(text("Hi", "mended"))
+    assert answers(opened, "Hi") == ["mended"]
+    assert (opened.faults, len(told)) == ([], 1)
+
+
+def test_a_side_file_that_is_taken_away_and_put_back_is_noticed(
+    library: Open, folder: Path, cache: Path | None
+) -> None:
+    audio = bytes(range(256)) * 200
+    request = Request("POST", "https", HOST, 443, "/v1/audio/speech", JSON, b"{}")
+    response = Response(200, (("content-type", "audio/mpeg"),), (Chunk(audio, 0.5),), True)
+    opened = library(cache)
+    document, files = recording_format.externalise(from_exchange(Exchange(request, response)))
+    written = opened.write(document, recording_format.dumps(document), files)
+    assert written is not None
+    os.utime(folder / written.name, LONG_AGO)
+    opened.check()
+    (side,) = folder.rglob("*.bin")
+    content = side.read_bytes()
+    side.unlink()
+    opened.check()
+    assert [fault.name for fault in opened.faults] == [written.name]
+    side.write_bytes(content)
+    opened.check()
+    assert opened.faults == []
+    assert opened.takes(written.key)[0].name == written.name
+
+
+def test_a_folder_that_comes_later_is_found(tmp_path: Path) -> None:
+    opens = Open(tmp_path / "recordings")
+    opened = opens()
+    assert len(opened) == 0
+    place(tmp_path / "recordings").mkdir(parents=True)
+    (place(tmp_path / "recordings") / "a.json").write_text(text("Hi"))
+    assert answers(opened, "Hi") == ["hello"]
+    opened.close()
+
+
+def test_two_files_of_one_key_and_take_are_both_kept_by_name(
+    library: Open, folder: Path, cache: Path | None
+) -> None:
+    (place(folder) / "hi-copy.json").write_text(text("Hi", "copy"))
+    assert answers(library(cache), "Hi") == ["copy", "hello"]
+
+
+def test_a_pipe_is_not_waited_for(library: Open, folder: Path) -> None:
+    os.mkfifo(place(folder) / "pipe.json")
+    (fault,) = library().faults
+    assert (fault.name.rpartition("/")[2], "not read" in fault.reason) == ("pipe.json", True)
+
+
+# ------------------------------------------------------------------ the cache
+
+
+def test_nothing_is_read_again_in_the_next_run(
+    library: Open, tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lookup, "LARGE", 1)
+    library(tmp_path / "index").close()
+    seen: list[object] = []
+
+    class Counting(Matcher):
+        def canonical(self, request: Document) -> Canonical:
+            seen.append(request)
+            return super().canonical(request)
+
+    again = Library(
+        folder, Counting(Providers()), locks=tmp_path, cache=tmp_path / "index", fingerprint="f"
+    )
+    again.load()
+    assert (len(again), seen) == (2, [])
+    again.close()
+
+
+def test_a_small_folder_leaves_no_cache(library: Open, tmp_path: Path) -> None:
+    assert len(library(tmp_path / "index")) == 2
+    assert not (tmp_path / "index").exists()
+
+
+def test_a_cache_under_another_fingerprint_is_not_asked(
+    tmp_path: Path, folder: Path, library: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lookup, "LARGE", 1)
+    library(tmp_path / "index").close()
+    rules = Matcher(Providers(), headers=["content-type"])
+    other = Library(folder, rules, locks=tmp_path, cache=tmp_path / "index", fingerprint="g")
+    other.load()
+    assert len(other.takes(rules.canonical(form("Hi")).key)) == 1
+    other.close()
+    assert len(list((tmp_path / "index").glob("*.sqlite"))) == 2
+
+
+def test_a_cache_deleted_while_it_is_used_does_no_harm(
+    library: Open, tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lookup, "LARGE", 1)
+    opened = library(tmp_path / "index")
+    for path in (tmp_path / "index").iterdir():
+        path.unlink()
+    (place(folder) / "new.json").write_text(text("New"))
+    assert (answers(opened, "New"), answers(opened, "Hi")) == (["hello"], ["hello"])
+    assert len(library(tmp_path / "index")) == 3
+
+
+@pytest.mark.parametrize("damage", ["garbage", "cut", "other", "folder", "locked"])
+def test_a_cache_that_cannot_be_used_is_done_without(
+    library: Open, tmp_path: Path, damage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lookup, "LARGE", 1)
+    library(tmp_path / "index").close()
+    (database,) = (tmp_path / "index").glob("*.sqlite")
+    holder = None
+    if damage == "garbage":
+        database.write_bytes(b"\xff" * 9_000)
+    elif damage == "cut":
+        database.write_bytes(database.read_bytes()[:9_000])
+    elif damage == "other":
+        with sqlite3.connect(database) as other:
+            other.execute("PRAGMA user_version = 999")
+        other.close()
+    elif damage == "folder":
+        database.unlink()
+        database.mkdir()
+    else:
+        monkeypatch.setattr("wiretape.library.index._WAIT_SECONDS", 0.01)
+        holder = sqlite3.connect(database)
+        holder.execute("PRAGMA locking_mode = EXCLUSIVE")
+        holder.execute("BEGIN EXCLUSIVE")
+    assert answers(library(tmp_path / "index"), "Hi") == ["hello"]
+    if holder is not None:
+        holder.close()
+
+
+def test_a_cache_damaged_under_way_does_no_harm(
+    library: Open, tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lookup, "LARGE", 1)
+    opened = library(tmp_path / "index")
+    opened._index._db.execute("DROP TABLE keys")
+    assert answers(opened, "Hi") == ["hello"]
+    assert answers(opened, "New") == []
+
+
+def test_only_its_user_can_read_the_cache(
+    library: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lookup, "LARGE", 1)
+    library(tmp_path / "index")
+    modes = {path.stat().st_mode & 0o777 for path in (tmp_path / "index").iterdir()}
+    assert (modes, (tmp_path / "index").stat().st_mode & 0o777) == ({0o600}, 0o700)
+
+
+def test_several_processes_fill_one_cache(tmp_path: Path, folder: Path, library: Open) -> None:
+    for number in range(300):
+        (place(folder) / f"{number}.json").write_text(text(f"prompt {number}"))
+    program = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from pathlib import Path\n"
+        "from tests.library.test_lookup import *\n"
+        "root = Path(sys.argv[2])\n"
+        "opened = Open(root / 'recordings')(root / 'index')\n"
+        "print(len(opened), len(answers(opened, 'prompt 7')), opened.faults)\n"
+        "opened.close()\n"
+    )
+    arguments = [sys.executable, "-c", program, str(paths.ROOT), str(tmp_path)]
+    runs = [subprocess.Popen(arguments, stdout=subprocess.PIPE) for _ in range(3)]
+    assert [run.communicate(timeout=50)[0] for run in runs] == [b"302 1 []\n"] * 3
+    assert len(list((tmp_path / "index").glob("*.sqlite"))) == 1
+    assert len(library(tmp_path / "index")) == 302
+
+
+# ------------------------------------------------------------------ keys, ids, neighbours
+
+
+class Stamped(Matcher):
+    """Compares the ids of a request by their tokens, wherever they stand."""
+
+    def canonical(self, request: Document) -> Canonical:
+        spelled = json.dumps(request.get("body"))
+        for one, token in request.get("ids", {}).items():
+            spelled = spelled.replace(one, f"\\u0000{token}")
+        return super().canonical({**request, "body": json.loads(spelled)})
+
+
+def stamped(folder: Path, prompt: str, ids: dict[str, str], answer: str) -> None:
+    document = from_exchange(exchange(prompt, answer))
+    document["request"]["ids"] = ids
+    (place(folder) / f"{answer}.json").write_text(recording_format.dumps(document))
+
+
+def test_a_recording_is_found_by_where_its_ids_came_from_and_by_their_spelling(
+    folder: Path,
+) -> None:
+    stamped(folder, "about resp_1", {"resp_1": "aaaaaaaaaaaa#0"}, "by-id")
+    opened = Library(folder, Stamped(Providers()), locks=folder.parent)
+    opened.load()
+    live = opened.keys(form("about resp_9", {"resp_9": "aaaaaaaaaaaa#0"}))
+    assert [len(opened.takes(one.key)) for one in live] == [1, 0]
+    spelled = opened.keys(form("about resp_1"))
+    assert [len(opened.takes(one.key)) for one in spelled] == [1]
+    assert len(opened) == 3
+    opened.close()
+
+
+def test_a_recording_of_the_very_key_goes_before_one_of_its_spelling(folder: Path) -> None:
+    stamped(folder, "about resp_1", {"resp_1": "aaaaaaaaaaaa#0"}, "by-id")
+    (place(folder) / "plain.json").write_text(text("about resp_1", "plain"))
+    opened = Library(folder, Stamped(Providers()), locks=folder.parent)
+    opened.load()
+    found = opened.takes(opened.keys(form("about resp_1"))[0].key)
+    assert [entry.name.rpartition("/")[2] for entry in found] == ["plain.json"]
+    opened.close()
+
+
+def test_the_ids_an_answer_gives_are_known_by_the_recordings_name(
+    library: Open, folder: Path
+) -> None:
+    opened = library()
+    assert opened.ids(f"{HOST}/v1-chat-completions/hi.json") == ("id-hello",)
+    assert opened.ids("nothing.json") == ()
+
+
+def test_a_token_is_what_the_files_name_says_or_else_the_key(library: Open, folder: Path) -> None:
+    (place(folder) / "0123456789ab.7.json").write_text(text("named"))
+    opened = library()
+    (named,) = opened.takes(opened.keys(form("named"))[0].key)
+    (other,) = opened.takes(opened.keys(form("Hi"))[0].key)
+    assert (named.token, other.token) == ("0123456789ab.7", other.key[:12])
+
+
+def test_the_nearest_recording_comes_first(library: Open, folder: Path) -> None:
+    for number in range(30):
+        (place(folder) / f"{number}.json").write_text(text(f"what is {number} to {number * 7}?"))
+    opened = library()
+    (asked,) = opened.keys(form("what is 8 to 56, pray?"))
+    names = [name.rpartition("/")[2] for name, _ in opened.nearest(asked, 5)]
+    assert (names[0], len(names)) == ("8.json", 5)
+    assert opened.nearest(asked, 1)[0][1] == opened.keys(form("what is 8 to 56?"))[0]
+    assert opened.count(asked.endpoint) == 32
+    assert opened.count(("together", "GET", "/v1/models")) == 0
+
+
+def test_what_stood_at_the_start_is_told_from_what_came_after(
+    library: Open, folder: Path, cache: Path | None
+) -> None:
+    opened = library(cache)
+    (place(folder) / "new.json").write_text(text("New"))
+    opened.check()
+    assert answers(opened, "New") == ["hello"]
+    keys = {prompt: opened.keys(form(prompt))[0].key for prompt in ("Hi", "New", "None")}
+    assert {prompt: opened.known_at_start(key) for prompt, key in keys.items()} == {
+        "Hi": True,
+        "New": False,
+        "None": False,
+    }
+    (place(folder) / "hi.json").write_text(text("Hi", "edited"))
+    assert answers(opened, "Hi") == ["edited"]
+    assert opened.known_at_start(keys["Hi"])
+
+
+def test_the_stored_request_is_to_be_had(library: Open) -> None:
+    opened = library()
+    name = f"{HOST}/v1-chat-completions/hi.json"
+    assert opened.request(name) == form("Hi")
+    assert opened.recorded(name) == opened.keys(form("Hi"))
+    assert name in opened.names()
+
+
+def test_a_link_to_a_folder_is_not_followed(library: Open, folder: Path) -> None:
+    (folder / "link.example").symlink_to(place(folder))
+    (folder / HOST / "link.json").symlink_to(place(folder))
+    opened = library()
+    assert (len(opened), opened.faults) == (2, [])

@@ -1,0 +1,95 @@
+"""Recordings at a glance."""
+
+import copy
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.core.conversation.test_conversation import ODD, places
+from tests.support import paths
+
+from wiretape.core.providers.registry import Providers
+from wiretape.maintenance.listing import Filter, Row, age, ordered, read
+
+SEEDS = sorted(paths.RECORDINGS.glob("*.json"))
+
+
+def listed(folder: Path, **filters: Any) -> list[Row]:
+    return read(folder, Providers(), Filter(**filters)).rows
+
+
+@pytest.mark.parametrize(
+    ("passed", "said"),
+    [
+        (timedelta(seconds=5), "5s"),
+        (timedelta(minutes=59), "59m"),
+        (timedelta(hours=47), "1d"),
+        (timedelta(hours=23), "23h"),
+        (timedelta(seconds=-5), "0s"),
+    ],
+)
+def test_an_age_is_told_in_its_largest_unit(passed: timedelta, said: str) -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    assert age(now, now - passed) == said
+
+
+def test_the_seeds_are_listed_with_their_tokens() -> None:
+    rows = listed(SEEDS[0].parent)
+    assert [(row.name, row.provider, row.seen.usage.tokens_in) for row in rows] == [
+        ("33b71fb85bfb.json", "together", 42),
+        ("511eb1b92e34.json", "together", 25),
+        ("6730dcde0b73.json", "together", 39),
+        ("f0bbea34c5cc.json", "together", 45),
+    ]
+
+
+def test_of_unknown_age_is_the_oldest() -> None:
+    rows = listed(SEEDS[0].parent)
+    assert ordered(rows, "age", reverse=True)[0].recorded_at is None
+    assert listed(SEEDS[0].parent, since=datetime(2000, 1, 1, tzinfo=UTC)) == []
+
+
+def test_equal_rows_are_in_the_order_of_their_names() -> None:
+    rows = listed(SEEDS[0].parent)
+    assert [row.name for row in ordered(reversed(rows), "provider")] == [row.name for row in rows]
+
+
+def test_cells_have_no_line_ends(tmp_path: Path) -> None:
+    document = json.loads(SEEDS[0].read_bytes())
+    document["request"]["body"]["messages"][0]["content"] = "one\n\ttwo\x1b[2J" + " word" * 100
+    (tmp_path / "a.json").write_text(json.dumps(document), encoding="utf-8")
+    cells = listed(tmp_path)[0].cells(datetime.now(UTC))
+    assert cells[2].startswith("one two\N{REPLACEMENT CHARACTER}[2J word")
+    assert len(cells[2]) == 80
+    assert cells[-1] == "a.json"
+
+
+@given(st.data())
+@settings(max_examples=100, deadline=None)
+def test_a_file_is_a_row_or_a_fault_whatever_it_holds(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    folder = tmp_path_factory.getbasetemp() / "fuzz"
+    folder.mkdir(exist_ok=True)
+    document = json.loads(SEEDS[0].read_bytes())
+    document["response"]["body"] = document["response"]["body"][:2]
+    if data.draw(st.booleans()):
+        document["wiretape"] = 1
+        document["request"]["url"] = "https://api.together.xyz/v1/chat/completions"
+        document["recorded_at"] = "2026-01-01T00:00:00Z"
+    changed: Any = copy.deepcopy(document)
+    path = data.draw(st.sampled_from(places(document)))
+    target = changed
+    for step in path[:-1]:
+        target = target[step]
+    target[path[-1]] = data.draw(ODD)
+    (folder / "a.json").write_text(json.dumps(changed), encoding="utf-8")
+    found = read(folder, Providers(), Filter(grep=""))
+    assert len(found.rows) + len(found.faults) == 1
+    for row in found.rows:
+        assert all(isinstance(cell, str) for cell in row.cells(datetime.now(UTC)))
+        json.dumps(row.as_json(), allow_nan=False)

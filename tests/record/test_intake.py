@@ -1,0 +1,173 @@
+"""From a finished exchange to a file, and what is kept from becoming one."""
+
+import asyncio
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wiretape.core.capture.recorder import Outcome, Recorder
+from wiretape.core.matching.matcher import Matcher
+from wiretape.core.model import Headers, Request
+from wiretape.core.providers.registry import Providers
+from wiretape.core.redaction import encodings
+from wiretape.core.redaction.redactor import RedactionRules, Redactor
+from wiretape.library.library import Library
+from wiretape.record.intake import Intake
+from wiretape.record.journal import Journal
+from wiretape.record.journal_reader import read
+from wiretape.report.report import Report, Row
+from wiretape.sessions.sessions import Sessions
+
+JSON: Headers = (("content-type", "application/json"),)
+UNGUESSABLE = "kV8w2Qz-T5rXn1Lp"
+
+
+async def kept(
+    folder: Path, rules: RedactionRules, body: bytes, headers: Headers = JSON
+) -> tuple[Row, list[Path]]:
+    """The row of an exchange with that answer, and the files there are then."""
+    report = Report("record")
+    providers = Providers()
+    sessions = Sessions(lambda name: Library(folder / "r", Matcher(providers), locks=folder))
+    intake = Intake(Redactor(rules), providers, report)
+    recorder = Recorder(
+        Request("POST", "https", "api.together.xyz", 443, "/v1/x", JSON, b'{"model":"m"}')
+    )
+    recorder.start(200, headers, 0.1)
+    recorder.read(body, 0.2)
+    intake.put(recorder, "ended", 0.3, sessions.own)
+    await intake.finish()
+    (row,) = report.rows
+    return row, [path for path in (folder / "r").rglob("*") if path.suffix in (".json", ".bin")]
+
+
+SECRET = json.dumps({"user": {"password": UNGUESSABLE}}).encode()
+TOLD = (
+    "credential-field still stands in response.body.__data__.user.password;"
+    ' in config.yaml: redact: {json: ["$.user.password"]}'
+)
+
+
+async def test_what_still_holds_a_secret_is_not_written(tmp_path: Path) -> None:
+    row, files = await kept(tmp_path, RedactionRules(), SECRET)
+    assert (row.outcome, row.note, files) == ("refused", f"not written: {TOLD}", [])
+
+
+async def test_or_is_written_and_told(tmp_path: Path) -> None:
+    row, files = await kept(tmp_path, replace(RedactionRules(), gate="warn"), SECRET)
+    assert (row.outcome, row.note, len(files)) == ("recorded", f"written although {TOLD}", 1)
+
+
+async def test_the_line_that_is_told_takes_it_out(tmp_path: Path) -> None:
+    from wiretape.config.schema import finder
+    from wiretape.core.redaction.redactor import JsonRule
+
+    rules = RedactionRules(json=(JsonRule("password", finder("$.user.password")),))
+    row, (file,) = await kept(tmp_path, rules, SECRET)
+    assert (row.outcome, row.note) == ("recorded", None)
+    assert UNGUESSABLE not in file.read_text()
+
+
+async def test_a_body_under_an_unknown_coding_is_not_written(tmp_path: Path) -> None:
+    odd: Headers = (*JSON, ("content-encoding", "x-odd"))
+    row, files = await kept(tmp_path, RedactionRules(), b"\x01\x02", odd)
+    assert (row.outcome, files) == ("refused", [])
+    assert row.note == (
+        "not written: content coding x-odd not undone in response.body;"
+        " in config.yaml: redact: {unsearched: [x-odd]}"
+    )
+    rules = RedactionRules(unsearched=frozenset(["x-odd"]))
+    row, files = await kept(tmp_path, rules, b"\x01\x02", odd)
+    assert (row.outcome, len(files)) == ("recorded", 1)
+
+
+async def test_a_body_that_is_too_large_is_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encodings, "MAX_DECODED", 100)
+    row, files = await kept(tmp_path, RedactionRules(), b'"' + b"a" * 200 + b'"')
+    assert (row.outcome, files) == ("refused", [])
+
+
+async def journaled(
+    folder: Path, outcome: Outcome = "ended", status: int = 200, **options: Any
+) -> tuple[Intake, Recorder, Journal]:
+    """An exchange that was put, not waited for."""
+    providers = Providers()
+    sessions = Sessions(lambda name: Library(folder / "r", Matcher(providers), locks=folder))
+    journal = Journal(folder, folder / "r")
+    intake = Intake(
+        Redactor(RedactionRules()), providers, Report("record"), journal=journal, **options
+    )
+    recorder = Recorder(
+        Request("POST", "https", "api.together.xyz", 443, "/v1/x", JSON, b'{"model":"m"}')
+    )
+    intake.begin(recorder, sessions.own)
+    recorder.start(status, JSON, 0.1)
+    recorder.read(b"[1]", 0.2)
+    intake.put(recorder, outcome, 0.3, sessions.own)
+    return intake, recorder, journal
+
+
+def journal_files(journal: Journal) -> list[Path]:
+    return [path for path in journal.folder.iterdir() if path.name.isdecimal()]
+
+
+async def test_what_waits_to_be_written_is_in_the_journal(tmp_path: Path) -> None:
+    intake, recorder, journal = await journaled(tmp_path)
+    (path,) = journal_files(journal)
+    found = read(path, journal.seal)
+    assert found is not None
+    assert found.ended
+    assert found.recorder.reads == recorder.reads
+    await intake.drain()
+    assert journal_files(journal) == []
+    assert len(list((tmp_path / "r").rglob("*.json"))) == 1
+    await intake.finish()
+    assert not journal.folder.exists()
+
+
+async def test_an_outage_stays_in_the_journal_as_long_as_a_retry_may_come(tmp_path: Path) -> None:
+    intake, _, journal = await journaled(tmp_path, status=503)
+    await intake.drain()
+    assert len(journal_files(journal)) == 1
+    await intake.finish()
+    assert not journal.folder.exists()
+
+
+async def test_an_exchange_that_is_forgotten_is_not_in_the_journal(tmp_path: Path) -> None:
+    intake, recorder, journal = await journaled(tmp_path)
+    intake.forget(recorder)
+    assert journal_files(journal) == []
+    await intake.finish()
+
+
+async def test_a_recording_says_when_its_exchange_ended(tmp_path: Path) -> None:
+    when = datetime(2026, 11, 20, 17, 30, tzinfo=UTC)
+    intake, _, _ = await journaled(tmp_path, clock=lambda: when)
+    await intake.finish()
+    (path,) = (tmp_path / "r").rglob("*.json")
+    assert json.loads(path.read_bytes())["recorded_at"] == "2026-11-20T17:30:00Z"
+
+
+async def test_a_burst_is_slowed_before_it_fills_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wiretape.record.intake._MOST_BYTES_BEHIND", 10)
+    providers = Providers()
+    sessions = Sessions(lambda name: Library(tmp_path / "r", Matcher(providers), locks=tmp_path))
+    report = Report("record")
+    intake = Intake(Redactor(RedactionRules()), providers, report)
+    recorder = Recorder(Request("GET", "https", "api.together.xyz", 443, "/v1/x"))
+    recorder.start(200, JSON, 0.1)
+    recorder.read(b'{"a":"more than ten"}', 0.2)
+    intake.put(recorder, "ended", 0.3, sessions.own)
+    intake._begin(asyncio.get_running_loop())
+    assert not intake._room.is_set()
+    await intake.room()
+    assert report.counts == {"recorded": 1}
+    await intake.finish()

@@ -1,0 +1,116 @@
+"""A run's rows, counts and exit status."""
+
+import pytest
+
+from wiretape.core.matching.matcher import ABSENT, Change
+from wiretape.core.matching.miss import Miss
+from wiretape.report.report import Outcome, Report, Row
+
+
+def row(outcome: Outcome, **facts: object) -> Row:
+    return Row(outcome, "together", "GET", "/v1/models", **facts)  # type: ignore[arg-type]  # by name
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "status"),
+    [
+        ([], 0),
+        (["recorded", "replayed", "skipped", "passed", "failed"], 0),
+        (["replayed", "missed"], 3),
+        (["recorded", "refused"], 4),
+        (["missed", "refused"], 4),
+    ],
+)
+def test_a_miss_exits_with_3_and_a_loss_with_4(outcomes: list[Outcome], status: int) -> None:
+    report = Report("auto")
+    for outcome in outcomes:
+        report.add(row(outcome))
+    assert report.exit_status == status
+
+
+def test_the_report_file_says_what_happened() -> None:
+    report = Report("replay")
+    report.add(row("replayed", status=200, duration=0.12345, recording="a.json"))
+    report.add(row("missed", status=404, miss=Miss("GET", "https://h/", "no-recordings")))
+    report.notice("careful")
+    report.notice("careful")
+    report.redactions["authorization"] += 2
+    assert report.as_json() == {
+        "wiretape_report": 1,
+        "mode": "replay",
+        "counts": {"missed": 1, "replayed": 1},
+        "sessions": {},
+        "beyond_last_take": 0,
+        "stale": [],
+        "redactions": {"authorization": 2},
+        "notices": ["careful"],
+        "exchanges": [
+            {
+                "outcome": "replayed",
+                "provider": "together",
+                "method": "GET",
+                "path": "/v1/models",
+                "status": 200,
+                "duration": 0.123,
+                "recording": "a.json",
+            },
+            {
+                "outcome": "missed",
+                "provider": "together",
+                "method": "GET",
+                "path": "/v1/models",
+                "status": 404,
+                "miss": {
+                    "reason": "no-recordings",
+                    "method": "GET",
+                    "url": "https://h/",
+                    "nearest": None,
+                    "differences": [],
+                    "rule": None,
+                },
+            },
+        ],
+    }
+
+
+def test_listeners_hear_of_each_row_and_of_a_notice_once() -> None:
+    heard: list[object] = []
+    report = Report("record", listen=heard.append, notify=heard.append)
+    report.add(row("recorded"))
+    report.notice("a")
+    report.notice("a")
+    assert heard == [row("recorded"), "a"]
+
+
+def test_sessions_are_counted_each() -> None:
+    report = Report("replay")
+    report.add(row("replayed", session="b"))
+    report.add(row("replayed", session="a"))
+    report.add(row("missed", session="a"))
+    report.add(row("missed"))
+    assert report.as_json()["sessions"] == {"a": {"missed": 1, "replayed": 1}, "b": {"replayed": 1}}
+
+
+def test_a_row_tells_its_take_its_fault_and_what_changed_though_ignored() -> None:
+    change = Change("body.run", "mine", "a", ABSENT)
+    told = row("replayed", take=2, beyond=True, fault="reset", session="s", stale=(change,))
+    assert told.as_json() == {
+        "outcome": "replayed",
+        "provider": "together",
+        "method": "GET",
+        "path": "/v1/models",
+        "session": "s",
+        "take": 2,
+        "beyond": True,
+        "stale": [{"path": "body.run", "rule": "mine", "got": "a", "recorded": None}],
+        "fault": "reset",
+    }
+
+
+@pytest.mark.parametrize(("strict", "status"), [(False, 0), (True, 3)])
+def test_a_change_that_a_rule_ignores_fails_a_strict_run(strict: bool, status: int) -> None:
+    report = Report("replay", strict_ignored=strict)
+    report.add(row("replayed", stale=(Change("body.run", "mine", 1, 2),)))
+    report.add(row("replayed", stale=(Change("body.run", "mine", 1, 3),)))
+    assert report.exit_status == status
+    assert report.as_json()["stale"] == [{"path": "body.run", "rule": "mine", "exchanges": 2}]

@@ -1,0 +1,152 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wiretape.core.matching.matcher import Matcher
+from wiretape.core.providers.registry import Providers
+from wiretape.library.library import Library
+from wiretape.report.report import Report
+from wiretape.sessions.control import Control, Here, is_control, is_foreign
+from wiretape.sessions.sessions import Sessions
+
+GUARD = {"host": "127.0.0.1:8899", "authorization": "Bearer secret-token"}
+
+
+@pytest.fixture
+def drained() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def control(tmp_path: Path, drained: list[str]) -> Control:
+    async def drain() -> None:
+        drained.append("yes")
+
+    sessions = Sessions(lambda name: Library(tmp_path, Matcher(Providers()), session=name))
+    return Control(sessions, Report("replay"), drain, "secret-token")
+
+
+async def ask(control: Control, line: str, **headers: str) -> tuple[int, Any]:
+    method, path = line.split(" ")
+    reply = await control.handle(method, path, {**GUARD, **headers})
+    return reply.status, reply.document
+
+
+def test_a_token_is_made_where_none_is_given(tmp_path: Path) -> None:
+    sessions = Sessions(lambda name: Library(tmp_path, Matcher(Providers()), session=name))
+    one, two = Control(sessions, Report("replay")), Control(sessions, Report("replay"))
+    assert len(one.token) >= 32
+    assert one.token != two.token
+
+
+@pytest.mark.parametrize(
+    ("path", "meant"),
+    [
+        ("/wiretape", True),
+        ("/wiretape/", True),
+        ("/wiretape?x=1", True),
+        ("/wiretape/sessions/a", True),
+        ("/wiretaper", False),
+        ("/wiretape.example.com/v1", False),
+        ("/api.openai.com/wiretape", False),
+    ],
+)
+def test_the_endpoint_has_a_place_of_its_own(path: str, meant: bool) -> None:
+    assert is_control(path) is meant
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"host": "127.0.0.1:8899"},
+        {"host": "localhost"},
+        {"host": "[::1]:8899"},
+        {"host": "0.0.0.0:1"},
+        {},
+        {"host": "127.0.0.1", "origin": "http://localhost:3000"},
+    ],
+)
+def test_this_machine_is_not_foreign(headers: dict[str, str]) -> None:
+    assert is_foreign(headers.get("host"), headers.get("origin"), Here()) is None
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"host": "evil.example"},
+        {"host": "127.0.0.1.evil.example"},
+        {"host": ""},
+        {"host": "localhost.evil.example:80"},
+        {"host": "[::1"},
+        {"host": "127.0.0.1", "origin": "https://evil.example"},
+        {"host": "127.0.0.1", "origin": "null"},
+    ],
+)
+def test_another_machines_name_is_foreign(headers: dict[str, str]) -> None:
+    assert is_foreign(headers.get("host"), headers.get("origin"), Here())
+
+
+def test_who_is_open_to_others_is_asked_by_address_or_by_a_name_that_was_given() -> None:
+    here = Here(frozenset({"host.docker.internal"}), open=True)
+    assert is_foreign("192.168.1.5:8080", None, here) is None
+    assert is_foreign("host.docker.internal:8080", None, here) is None
+    assert is_foreign("evil.example", None, here)
+    # A page may stand at any address.
+    assert is_foreign("192.168.1.5", "http://192.168.1.6", here)
+
+
+async def test_who_has_no_token_learns_nothing(control: Control) -> None:
+    for header in ("", "Bearer", "Bearer wrong", "Basic secret-token"):
+        status, document = await ask(control, "GET /wiretape", authorization=header)
+        assert status == 401
+        assert "sessions" not in document
+        assert "secret-token" not in str(document)
+
+
+async def test_a_foreign_host_is_refused_even_with_the_token(control: Control) -> None:
+    assert (await ask(control, "GET /wiretape", host="evil.example"))[0] == 403
+
+
+async def test_a_run_tells_its_sessions(control: Control) -> None:
+    await ask(control, "POST /wiretape/sessions/one/start")
+    status, document = await ask(control, "GET /wiretape")
+    assert status == 200
+    assert document["mode"] == "replay"
+    assert [session["name"] for session in document["sessions"]] == [None, "one"]
+
+
+async def test_a_session_is_started_asked_reset_and_finished(
+    control: Control, drained: list[str]
+) -> None:
+    started = await ask(control, "POST /wiretape/sessions/one/start")
+    told = {"name": "one", "recordings": 0, "counts": {}, "used": []}
+    assert started == (200, told)
+    assert await ask(control, "GET /wiretape/sessions/one") == (200, told)
+    assert await ask(control, "POST /wiretape/sessions/one/reset") == (200, told)
+    assert drained == []
+    finished = await ask(control, "POST /wiretape/sessions/one/finish")
+    assert finished == (200, {**told, "unused": []})
+    assert drained == ["yes"]
+    assert (await ask(control, "GET /wiretape/sessions/one"))[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        ("GET /wiretape/sessions/none", 404),
+        ("POST /wiretape/sessions/none/reset", 404),
+        ("POST /wiretape/sessions/none/finish", 404),
+        ("GET /wiretape/elsewhere", 404),
+        ("GET /wiretape/sessions/a/b/c", 404),
+        ("POST /wiretape", 405),
+        ("DELETE /wiretape/sessions/one", 405),
+        ("GET /wiretape/sessions/one/start", 405),
+        ("POST /wiretape/sessions/one/explode", 405),
+        ("POST /wiretape/sessions/..%2fup/start", 400),
+    ],
+)
+async def test_what_is_not_understood_is_told(control: Control, line: str, status: int) -> None:
+    got, document = await ask(control, line)
+    assert got == status
+    assert document["error"]["message"].startswith("wiretape: ")
