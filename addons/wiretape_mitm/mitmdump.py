@@ -27,7 +27,7 @@ from wiretape.report.console import line, summary
 from wiretape.report.report import Report
 from wiretape.run.open_library import open_library, recover_killed
 from wiretape.sessions.sessions import Sessions, UnknownSession
-from wiretape.tls.authority import state_dir
+from wiretape.state_dir import state_dir
 
 from . import patch_http1, patch_http2, patch_transport
 from .addon import Addon

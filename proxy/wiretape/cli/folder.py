@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from wiretape.library.files import name_of
+from wiretape.files import name_of
 
 from .options import CONFIG, RECORDINGS, as_json, session
 

@@ -205,7 +205,8 @@ def _env(port: int | None, shell: str, replay: bool | None) -> int:
     from wiretape.config.load import load
     from wiretape.run.client_environment import changed, client_environment, export_lines
     from wiretape.run.serving import Running, running
-    from wiretape.tls.authority import Authority, state_dir
+    from wiretape.state_dir import state_dir
+    from wiretape.tls.authority import Authority
 
     serving = [proxy for proxy in running() if port in (None, proxy.port)]
     config = load(None, os.environ)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from wiretape.core.errors import ConfigError, FormatError, StoreError
-from wiretape.library.files import replace
+from wiretape.files import replace
 
 from .folder import FOLDER, FOUND, Folder, Place, count, print_json, say
 from .options import DRY_RUN, with_options

@@ -10,7 +10,7 @@ import click
 
 from wiretape import __version__
 from wiretape.core.errors import ConfigError, FormatError, StoreError
-from wiretape.library.files import Unreadable, files, name_of, replace
+from wiretape.files import Unreadable, files, name_of, replace
 
 from .options import CONFIG, as_json
 

@@ -27,3 +27,8 @@ class FormatError(WiretapeError):
 
 class StoreError(WiretapeError):
     """A recording could not be read or written; names the file and the system's reason."""
+
+
+def reason_of(error: Exception) -> str:
+    """Why a system call failed, without the path that the message around it names already."""
+    return (isinstance(error, OSError) and error.strerror) or str(error)

@@ -22,12 +22,12 @@ from wiretape.core.errors import StoreError
 from wiretape.core.matching.matcher import Matcher
 from wiretape.core.model import split_url
 from wiretape.core.recording.document import Document
-from wiretape.run.serving import is_alive
+from wiretape.files import write_whole
 
 from . import recording_file, replace_files
-from .files import write_whole
 from .index import Index, Row
 from .lookup import LARGE, SESSION_NAME, Entry, Fault, Lookup
+from .processes import is_alive
 from .recording_file import MAX_FILE_BYTES, OWN, Facts, stat_of
 
 __all__ = [

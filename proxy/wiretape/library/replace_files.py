@@ -14,8 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from wiretape.core.text import exact_json
-
-from .files import write_whole
+from wiretape.files import write_whole
 
 SUFFIX: Final = ".void"
 _MAX_BYTES: Final = 64 * 1024 * 1024

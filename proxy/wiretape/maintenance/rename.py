@@ -15,7 +15,7 @@ from typing import Any, Final
 from wiretape.core.errors import FormatError, StoreError
 from wiretape.core.recording import text as recording_format
 from wiretape.core.text import exact_json
-from wiretape.library.files import replace
+from wiretape.files import replace
 
 from .rekey import Move
 

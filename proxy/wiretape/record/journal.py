@@ -33,7 +33,7 @@ from wiretape.core.capture.recorder import Outcome, Recorder
 from wiretape.core.model import Headers, Request
 from wiretape.core.recording.websocket import SENDERS, WebSocketRecorder
 from wiretape.core.redaction.known_values import Known
-from wiretape.library.files import write_whole
+from wiretape.files import write_whole
 
 from .journal_key import RunKey, make
 

@@ -18,8 +18,8 @@ from wiretape.core.playback.player import Player
 from wiretape.core.providers.registry import Providers
 from wiretape.core.redaction.redactor import Redactor
 from wiretape.library.library import Library
+from wiretape.library.processes import is_alive
 from wiretape.report.report import Report, Row
-from wiretape.run.serving import is_alive
 from wiretape.sessions.sessions import Session
 
 from .intake import Ending, Intake

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Final
 
 from wiretape.core.errors import ConfigError
+from wiretape.tls.trust_roots import ADD_TRUST, REPLACE_TRUST, REPLACE_TRUST_IF_SET
 
 DUMMY_KEY: Final = "wiretape-replay-no-key"
 """What stands for a provider's key in replay: SDKs refuse to start without one."""
@@ -41,39 +42,12 @@ _NO_PROXY: Final = ("NO_PROXY", "no_proxy")
 # Node and urllib would know IPv6's only as "[::1]", but over that httpx 0.28 raises InvalidURL.
 _LOCAL: Final = ("localhost", "127.0.0.1", "::1")
 
-# Replaces the client's trust: gets the bundle.
-_BUNDLE: Final = (
-    # openai, anthropic, together, httpx, httpx2, aiohttp, urllib, Go, uv, Bun, codex, curl
-    "SSL_CERT_FILE",
-    "REQUESTS_CA_BUNDLE",  # requests, and pip
-    "CURL_CA_BUNDLE",  # curl, and requests
-    "GIT_SSL_CAINFO",  # git
-    "PIP_CERT",  # pip
-    "AWS_CA_BUNDLE",  # botocore (Bedrock), the AWS command line
-    "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",  # gRPC's C core: the Google SDKs
-    "CODEX_CA_CERTIFICATE",  # codex
-)
-# The same for rarer clients, which do well without it but not with a file that lacks our CA.
-_BUNDLE_IF_SET: Final = (
-    "NIX_SSL_CERT_FILE",  # OpenSSL and curl as Nix builds them
-    "HTTPLIB2_CA_CERTS",  # httplib2: google-api-python-client
-    "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE",  # gcloud
-    "CARGO_HTTP_CAINFO",  # cargo
-)
-# Adds to the client's trust: our certificate alone will do.
-_ADDED: Final = (
-    "NODE_EXTRA_CA_CERTS",  # Node's fetch and https, axios, Bun, Claude Code, gemini-cli
-    "DENO_CERT",  # Deno
-)
 _FIXED: Final = (
     ("NODE_USE_ENV_PROXY", "1"),  # Node from 22.21 and 24: without it HTTPS_PROXY is ignored
     (MARKER, "1"),
 )
 # The bundle holds what these folders hold, so they would add nothing.
 _REMOVED: Final = ("SSL_CERT_DIR",)
-
-TRUST_FILES: Final = (*_BUNDLE, *_BUNDLE_IF_SET, *_ADDED)
-"""Variables that name a PEM file of certificates; CMD's bundle holds what the user's files hold."""
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
@@ -103,9 +77,9 @@ def client_environment(
     new |= dict.fromkeys(_PROXY, proxy_url)
     new |= {name: proxy_url for name in _PROXY_IF_SET if given.get(name)}
     new |= dict.fromkeys(_NO_PROXY, _no_proxy(given, tuple(hosts)))
-    new |= dict.fromkeys(_BUNDLE, str(bundle))
-    new |= {name: str(bundle) for name in _BUNDLE_IF_SET if given.get(name)}
-    for name in _ADDED:
+    new |= dict.fromkeys(REPLACE_TRUST, str(bundle))
+    new |= {name: str(bundle) for name in REPLACE_TRUST_IF_SET if given.get(name)}
+    for name in ADD_TRUST:
         # Who has an extra CA of his own keeps it: the bundle holds it (`Authority.bundle`).
         alone = given.get(name, "") in ("", str(ca_cert))
         new[name] = str(ca_cert if alone else bundle)

@@ -12,7 +12,7 @@ from wiretape.core.redaction.redactor import Redactor
 from wiretape.library.index_cache import fingerprint
 from wiretape.library.library import Library
 from wiretape.report.report import Report
-from wiretape.tls.authority import state_dir
+from wiretape.state_dir import state_dir
 
 TRUSTED_SECONDS: Final = 0.001
 """No client can have its answer, change a recording and ask again in less."""

@@ -19,7 +19,8 @@ from wiretape.replay.replayer import Policy, Replayer, Tickets
 from wiretape.report.report import Report
 from wiretape.sessions.control import Control, Here
 from wiretape.sessions.sessions import Sessions, UnknownSession
-from wiretape.tls.authority import Authority, state_dir
+from wiretape.state_dir import state_dir
+from wiretape.tls.authority import Authority
 
 from .open_library import check_writable, index_mark, open_library, recover_killed
 

@@ -17,7 +17,8 @@ from wiretape.config.load import Config
 from wiretape.core.errors import ConfigError, WiretapeError
 from wiretape.report import junit
 from wiretape.report.report import Report
-from wiretape.tls.authority import Authority, state_dir
+from wiretape.state_dir import state_dir
+from wiretape.tls.authority import Authority
 
 from .client_environment import client_environment
 from .proxies import Door, Recording, Replaying, Settings

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from wiretape.tls.authority import state_dir
+from wiretape.library.processes import is_alive
+from wiretape.state_dir import state_dir
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +73,3 @@ def running() -> list[Running]:
                 )
             )
     return [proxy for _, proxy in sorted(found, key=lambda item: item[0], reverse=True)]
-
-
-def is_alive(pid: int) -> bool:
-    """Whether a process of this number exists."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

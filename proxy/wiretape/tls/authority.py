@@ -22,17 +22,17 @@ import os
 import platform
 import re
 import ssl
-import stat
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Final, Self
 
-from wiretape.core.errors import WiretapeError
+from wiretape.core.errors import WiretapeError, reason_of
+from wiretape.files import write_whole
 
 from .trust_roots import certificates, extra_roots, pem, user_roots
 
@@ -62,56 +62,6 @@ ssbzSibBsu/6iGtCOGEoXJf//////////wIBAg==
 """
 # RFC 1123, section 2.1, and the underscore that container names have.
 _LABEL: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)\Z")
-
-
-def state_dir() -> Path:
-    """Give this user's directory for what wiretape keeps between runs; made with mode 0700.
-
-    WIRETAPE_HOME if set, else the platform's data directory, else, where there is no home that can
-    be written to (containers), a directory of this user's own under the temporary one.
-
-    Raises WiretapeError if none can be used.
-    """
-    if chosen := os.environ.get("WIRETAPE_HOME"):
-        try:
-            return _made(Path(chosen).expanduser().absolute())
-        except (OSError, RuntimeError) as error:
-            raise WiretapeError(
-                f"WIRETAPE_HOME={chosen}: {_reason(error)}; set it to a directory you can write to"
-            ) from error
-    # Without HOME platformdirs would ask the user database; who took HOME away meant it.
-    if os.name != "posix" or os.environ.get("HOME") or os.environ.get("XDG_DATA_HOME"):
-        from platformdirs import user_data_path
-
-        with suppress(OSError):
-            return _made(user_data_path("wiretape", appauthor=False))
-    return _temporary_state_dir()
-
-
-def _made(path: Path) -> Path:
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if not (path.is_absolute() and os.access(path, os.W_OK | os.X_OK)):
-        raise PermissionError(f"{path} is not writable")
-    return path
-
-
-def _temporary_state_dir() -> Path:
-    path = Path(tempfile.gettempdir(), f"wiretape-{os.getuid()}")
-    try:
-        with suppress(FileExistsError):
-            path.mkdir(mode=0o700)
-        found = path.lstat()
-    except OSError as error:
-        raise WiretapeError(
-            f"{path}: {_reason(error)}; set WIRETAPE_HOME to a directory you can write to"
-        ) from error
-    # Anyone may write beside it: one that is not ours may hold an authority that is not ours.
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
-        raise WiretapeError(
-            f"{path}: expected a directory that belongs to this user alone (mode 0700); "
-            "remove it, or set WIRETAPE_HOME to a directory you can write to"
-        )
-    return path
 
 
 class Authority:
@@ -193,10 +143,14 @@ class Authority:
         # The ssl module takes certificates from files only.
         leaf = self._issuer().leaf(host, datetime.datetime.now(datetime.UTC))
         try:
-            with _temporary(self.directory / "leaf.pem", leaf) as file:
-                context.load_cert_chain(file)
+            with NamedTemporaryFile(dir=self.directory, delete_on_close=False) as file:
+                file.write(leaf)
+                file.close()
+                context.load_cert_chain(file.name)
         except OSError as error:
-            raise WiretapeError(f"{self.directory}: cannot be written: {_reason(error)}") from error
+            raise WiretapeError(
+                f"{self.directory}: cannot be written: {reason_of(error)}"
+            ) from error
         return context
 
     def bundle(self, extra: Sequence[Path] = (), environ: Mapping[str, str] = os.environ) -> Path:
@@ -254,7 +208,7 @@ def _read(directory: Path) -> _Stored | None:
         return None
     except OSError as error:
         raise WiretapeError(
-            f"{path}: the certificate authority cannot be read: {_reason(error)}; make it a file "
+            f"{path}: the certificate authority cannot be read: {reason_of(error)}; make it a file "
             "that you own with mode 0600, or set WIRETAPE_HOME to another directory"
         ) from error
     check = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -356,7 +310,7 @@ def _locked(directory: Path) -> Iterator[None]:
         ) from error
     except OSError as error:
         raise WiretapeError(
-            f"{directory}: {_reason(error)}; set WIRETAPE_HOME to a directory you can write to"
+            f"{directory}: {reason_of(error)}; set WIRETAPE_HOME to a directory you can write to"
         ) from error
     try:
         yield
@@ -372,29 +326,7 @@ def _holds(path: Path, data: bytes) -> bool:
 
 
 def _write(path: Path, data: bytes, mode: int) -> None:
-    """Write a file so that others see the old one or the new one, whole."""
     try:
-        with _temporary(path, data) as temporary:
-            with temporary.open("rb+") as file:
-                os.fsync(file.fileno())
-            temporary.chmod(mode)
-            temporary.replace(path)
+        write_whole(path, data, mode)
     except OSError as error:
-        raise WiretapeError(f"{path}: cannot be written: {_reason(error)}") from error
-
-
-@contextmanager
-def _temporary(path: Path, data: bytes) -> Iterator[Path]:
-    """Write `data` to a private file beside `path`; what is still there at the end is removed."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with open(descriptor, "wb") as file:
-            file.write(data)
-        yield Path(name)
-    finally:
-        with suppress(FileNotFoundError):
-            os.unlink(name)
-
-
-def _reason(error: Exception) -> str:
-    return (isinstance(error, OSError) and error.strerror) or str(error)
+        raise WiretapeError(f"{path}: cannot be written: {reason_of(error)}") from error

@@ -14,9 +14,36 @@ from pathlib import Path
 from typing import Final
 
 from wiretape.core.errors import WiretapeError
-from wiretape.run.client_environment import TRUST_FILES
 
 _log = logging.getLogger(__name__)
+
+# Replaces the client's trust: gets the bundle.
+REPLACE_TRUST: Final = (
+    # openai, anthropic, together, httpx, httpx2, aiohttp, urllib, Go, uv, Bun, codex, curl
+    "SSL_CERT_FILE",
+    "REQUESTS_CA_BUNDLE",  # requests, and pip
+    "CURL_CA_BUNDLE",  # curl, and requests
+    "GIT_SSL_CAINFO",  # git
+    "PIP_CERT",  # pip
+    "AWS_CA_BUNDLE",  # botocore (Bedrock), the AWS command line
+    "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",  # gRPC's C core: the Google SDKs
+    "CODEX_CA_CERTIFICATE",  # codex
+)
+# The same for rarer clients, which do well without it but not with a file that lacks our CA.
+REPLACE_TRUST_IF_SET: Final = (
+    "NIX_SSL_CERT_FILE",  # OpenSSL and curl as Nix builds them
+    "HTTPLIB2_CA_CERTS",  # httplib2: google-api-python-client
+    "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE",  # gcloud
+    "CARGO_HTTP_CAINFO",  # cargo
+)
+# Adds to the client's trust: our certificate alone will do.
+ADD_TRUST: Final = (
+    "NODE_EXTRA_CA_CERTS",  # Node's fetch and https, axios, Bun, Claude Code, gemini-cli
+    "DENO_CERT",  # Deno
+)
+
+TRUST_FILES: Final = (*REPLACE_TRUST, *REPLACE_TRUST_IF_SET, *ADD_TRUST)
+"""Variables that name a PEM file of certificates; CMD's bundle holds what the user's files hold."""
 
 # Where distributions keep their roots, if OpenSSL's own path is not it (as in crypto/x509 of Go).
 _SYSTEM_FILES: Final = (
@@ -56,7 +83,7 @@ def pem(certificates: Sequence[bytes]) -> bytes:
 def user_roots(environ: Mapping[str, str]) -> list[bytes]:
     """Give what the user trusts, by SSL_CERT_FILE, else by the system, else by certifi.
 
-    What SSL_CERT_DIR and the variables of other clients (`clientenv.TRUST_FILES`) name is added: a
+    What SSL_CERT_DIR and the variables of other clients (`TRUST_FILES`) name is added: a
     company's own root may be told to one client only. A file there that is missing or broken is
     left out, as is one that is no certificate at all; the client itself would have complained.
     """
