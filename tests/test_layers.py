@@ -53,8 +53,6 @@ ONE_DOOR_TO_MITMPROXY = "wiretape.run.proxies"
 
 STILL_WRONG = {
     "wiretape.core.providers.registry -> wiretape.config.packs",
-    "wiretape.core.recording.websocket -> wiretape.core.capture.recorder",
-    "wiretape.core.recording.websocket -> wiretape.core.redaction.placeholder",
     "wiretape.core.redaction.rules -> wiretape.core.matching.matcher",
     "wiretape.core.text.regex -> wiretape.core.redaction.key_patterns",
     "wiretape.record.intake -> wiretape.replay.replayer",

@@ -14,13 +14,15 @@ from typing import Final
 from mitmproxy import connection, http, tls
 from mitmproxy.proxy import server_hooks
 
-from wiretape.core.capture.recorder import MAX_BODY, Outcome, Recorder
+from wiretape.core.capture.recorder import Recorder
+from wiretape.core.capture.websocket import WebSocketRecorder
 from wiretape.core.errors import StoreError
-from wiretape.core.model import Request, split_url
+from wiretape.core.model import MAX_BODY, Outcome, Request, split_url
 from wiretape.core.playback.faults import HEADER as FAULT_HEADER
 from wiretape.core.providers.registry import Providers, error_body
-from wiretape.core.recording.websocket import WebSocketRecorder, is_opening, opening
+from wiretape.core.redaction.subprotocols import credentials_as_headers
 from wiretape.core.text.exact_json import dumps
+from wiretape.core.wire.websocket import is_opening
 from wiretape.record.intake import Intake
 from wiretape.replay.replayer import (
     MISS_HEADERS,
@@ -275,12 +277,12 @@ class Addon:
             if self.intake is None or self.replayer is not None:
                 raise
             # What cannot be recorded is not the client's fault.
-            request = opening(request_of(flow))
+            request = credentials_as_headers(request_of(flow))
             self._route(flow, request)
             self.intake.tell(request, "refused", f"not recorded: {opened_by(error)}")
             return
         # Keys among WebSocket's subprotocols become headers, which are known to be secret.
-        request = opening(request_of(flow))
+        request = credentials_as_headers(request_of(flow))
         if self.replayer is not None and await self._replay(flow, request, session, self.replayer):
             return
         if self.intake is not None:

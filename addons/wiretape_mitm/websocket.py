@@ -9,8 +9,9 @@ from mitmproxy.proxy import commands
 from mitmproxy.proxy.layers import websocket as layer
 from wsproto.events import CloseConnection, Event
 
-from wiretape.core.capture.recorder import Outcome, Recorder
-from wiretape.core.recording.websocket import Sender, WebSocketRecorder
+from wiretape.core.capture.recorder import Recorder
+from wiretape.core.capture.websocket import WebSocketRecorder
+from wiretape.core.model import Outcome, Sender
 
 _ABNORMAL: Final = 1006
 

@@ -17,20 +17,14 @@ from mitmproxy import http
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection, serve
 
+from wiretape.core.capture.websocket import WebSocketRecorder
 from wiretape.core.matching.matcher import Matcher
-from wiretape.core.model import Headers, Request
+from wiretape.core.model import Close, Headers, Message, Request, WebSocket
 from wiretape.core.playback.pace import Pace
 from wiretape.core.playback.websocket import Ended, LockStep, Sayings
 from wiretape.core.providers.registry import Providers
 from wiretape.core.recording.fields import Members
-from wiretape.core.recording.websocket import (
-    Close,
-    Message,
-    WebSocket,
-    WebSocketRecorder,
-    from_websocket,
-    to_websocket,
-)
+from wiretape.core.recording.websocket import from_websocket, to_websocket
 from wiretape.core.redaction.redactor import RedactionRules, Redactor
 from wiretape.replay.websocket import play
 from wiretape.tls.authority import Authority

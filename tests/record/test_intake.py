@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from wiretape.core.capture.recorder import Outcome, Recorder
+from wiretape.core.capture.recorder import Recorder
 from wiretape.core.matching.matcher import Matcher
-from wiretape.core.model import Headers, Request
+from wiretape.core.model import Headers, Outcome, Request
 from wiretape.core.providers.registry import Providers
 from wiretape.core.redaction import encodings
 from wiretape.core.redaction.redactor import RedactionRules, Redactor

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from wiretape.core.capture.recorder import Recorder
-from wiretape.core.model import Headers, Request
-from wiretape.core.recording.websocket import Close, Message, WebSocket, WebSocketRecorder
+from wiretape.core.capture.websocket import WebSocketRecorder
+from wiretape.core.model import Close, Headers, Message, Request, WebSocket
 from wiretape.record import journal as module
 from wiretape.record.journal import Journal, Track
 from wiretape.record.journal_key import find

@@ -13,11 +13,10 @@ from aiohttp import web
 from websockets.asyncio.client import connect
 
 from wiretape.core.matching.matcher import Matcher
-from wiretape.core.model import End
+from wiretape.core.model import Close, End, Message, WebSocket
 from wiretape.core.playback.pace import Pace
 from wiretape.core.playback.websocket import Ended, LockStep, Sayings
 from wiretape.core.providers.registry import Providers
-from wiretape.core.recording.websocket import Close, Message, WebSocket
 from wiretape.core.redaction.redactor import RedactionRules, Redactor
 from wiretape.replay.websocket import play
 

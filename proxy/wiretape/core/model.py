@@ -6,7 +6,7 @@ and content coding (RFC 9110, section 8.4) undone; header names keep their case,
 
 import re
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final, Literal, cast
 from urllib.parse import urlsplit
 
 type Headers = tuple[tuple[str, str], ...]
@@ -99,6 +99,16 @@ def split_url(url: str) -> tuple[str, str, int, str]:
     return scheme, authority.hostname, authority.port or DEFAULT_PORTS[scheme], target
 
 
+type Outcome = Literal["ended", "cut", "client-closed", "reset", "timeout", "failed"]
+"""What the connection did: the message ended as HTTP says; the provider's side closed it; the
+client left; a TCP reset came; nothing came for too long; the provider was never reached, and the
+answer is wiretape's own.
+"""
+
+MAX_BODY: Final = 64 * 1024 * 1024
+"""The most bytes of a body that are recorded, as it came and with its content coding undone."""
+
+
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """One unit of an answer's body and when its last byte came, in seconds after the request was
@@ -145,3 +155,44 @@ class Exchange:
     request: Request
     response: Response
     recorded_at: str | None = None
+
+
+# ------------------------------------------------------------------ WebSocket (RFC 6455)
+
+type Sender = Literal["client", "server"]
+SENDERS: Final[tuple[Sender, ...]] = ("client", "server")
+SWITCHING: Final = 101
+"""The status of an answer that a WebSocket follows."""
+NO_STATUS: Final = 1005
+NEVER_SENT: Final = (NO_STATUS, 1006, 1015)
+"""Codes that no closing frame holds: they tell of its absence (RFC 6455, section 7.4.1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message(Chunk):
+    """One message, its fragments put together; a text's data is its UTF-8."""
+
+    sender: Sender = "server"
+    binary: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """A closing frame: who sent it first, and its code, None where it had none."""
+
+    sender: Sender
+    code: int | None = 1000
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WebSocket(Response):
+    """The answer to an opening request. `chunks` are messages; without a `close` the connection
+    broke, and `end` tells on whose side.
+    """
+
+    close: Close | None = None
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        return cast(tuple[Message, ...], self.chunks)

@@ -14,9 +14,9 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
-from wiretape.core.capture.recorder import Outcome, Recorder
+from wiretape.core.capture.recorder import Recorder
 from wiretape.core.errors import StoreError, WiretapeError
-from wiretape.core.model import Exchange, Request, Response
+from wiretape.core.model import Exchange, Outcome, Request, Response
 from wiretape.core.providers.registry import Providers
 from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import Document, from_exchange, from_request, to_exchange

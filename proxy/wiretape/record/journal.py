@@ -29,9 +29,9 @@ from typing import Any, Final, cast
 
 from filelock import FileLock, Timeout
 
-from wiretape.core.capture.recorder import Outcome, Recorder
-from wiretape.core.model import Headers, Request
-from wiretape.core.recording.websocket import SENDERS, WebSocketRecorder
+from wiretape.core.capture.recorder import Recorder
+from wiretape.core.capture.websocket import WebSocketRecorder
+from wiretape.core.model import SENDERS, Headers, Outcome, Request
 from wiretape.core.redaction.known_values import Known
 from wiretape.files import write_whole
 

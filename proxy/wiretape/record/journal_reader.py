@@ -19,10 +19,11 @@ from typing import Any, Final
 
 from filelock import Timeout
 
-from wiretape.core.capture.recorder import MAX_BODY, Outcome, Recorder
-from wiretape.core.model import Headers, Request, header
-from wiretape.core.recording.websocket import SENDERS, Close, WebSocketRecorder, is_opening
+from wiretape.core.capture.recorder import Recorder
+from wiretape.core.capture.websocket import WebSocketRecorder
+from wiretape.core.model import MAX_BODY, SENDERS, Close, Headers, Outcome, Request, header
 from wiretape.core.redaction.known_values import Known
+from wiretape.core.wire.websocket import is_opening
 
 from .journal import (
     ABOUT,

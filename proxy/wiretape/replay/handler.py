@@ -16,14 +16,13 @@ from weakref import WeakKeyDictionary
 
 from aiohttp import web
 
-from wiretape.core.capture.recorder import MAX_BODY
 from wiretape.core.errors import StoreError
-from wiretape.core.model import Headers, Request, split_url
+from wiretape.core.model import MAX_BODY, Headers, Request, WebSocket, split_url
 from wiretape.core.playback.faults import HEADER as FAULT_HEADER
 from wiretape.core.playback.faults import Fault
 from wiretape.core.playback.pace import Pace
 from wiretape.core.providers.registry import error_body
-from wiretape.core.recording.websocket import WebSocket, opening
+from wiretape.core.redaction.subprotocols import credentials_as_headers
 from wiretape.core.text.exact_json import dumps
 from wiretape.core.wire.content_coding import TooLarge
 from wiretape.report.report import Row
@@ -253,7 +252,9 @@ class Handler:
             (name.decode("latin-1"), value.decode("utf-8", "surrogateescape"))
             for name, value in http.raw_headers
         )
-        return opening(Request(http.method, scheme, host, port, target, headers, body))
+        return credentials_as_headers(
+            Request(http.method, scheme, host, port, target, headers, body)
+        )
 
     def _place(self, raw: str, tunnel: Origin | None) -> tuple[str, str, int, str]:
         if tunnel is not None and raw.startswith("/"):

@@ -6,10 +6,10 @@ from typing import Final
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from wiretape.core.model import header
+from wiretape.core.model import Close, Message, WebSocket, header
 from wiretape.core.playback.pace import Pace
 from wiretape.core.playback.websocket import Ended, Ending, LockStep, Mismatch, Step
-from wiretape.core.recording.websocket import Close, Message, WebSocket, subprotocols
+from wiretape.core.wire.websocket import subprotocols
 
 from .abrupt_end import end
 

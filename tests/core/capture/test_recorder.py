@@ -10,8 +10,8 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wiretape.core.capture.recorder import MAX_CHUNKS, MAX_HEAD, Outcome, Recorder, is_terminal
-from wiretape.core.model import Chunk, End, Headers, Request, Response
+from wiretape.core.capture.recorder import MAX_CHUNKS, MAX_HEAD, Recorder, is_terminal
+from wiretape.core.model import Chunk, End, Headers, Outcome, Request, Response
 from wiretape.core.wire import aws_eventstream
 
 SSE: Headers = (("Content-Type", "text/event-stream"), ("Transfer-Encoding", "chunked"))

@@ -8,10 +8,9 @@ import pytest
 
 from wiretape.core.errors import FormatError
 from wiretape.core.matching.matcher import Matcher, Rule
-from wiretape.core.model import End, Response
+from wiretape.core.model import Close, End, Message, Response, Sender, WebSocket
 from wiretape.core.playback.websocket import Dealt, Due, Ending, LockStep, Mismatch, Sayings, Step
 from wiretape.core.providers.registry import Providers
-from wiretape.core.recording.websocket import Close, Message, Sender, WebSocket
 from wiretape.core.redaction.redactor import RedactionRules, Redactor
 
 URL = "https://api.openai.com/v1/realtime?model=gpt-realtime"

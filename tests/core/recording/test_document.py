@@ -15,7 +15,18 @@ from hypothesis import strategies as st
 
 from wiretape.core.errors import FormatError
 from wiretape.core.matching.matcher import Matcher
-from wiretape.core.model import ENDS, FRAMINGS, Chunk, Exchange, Headers, Request, Response
+from wiretape.core.model import (
+    ENDS,
+    FRAMINGS,
+    Chunk,
+    Close,
+    Exchange,
+    Headers,
+    Message,
+    Request,
+    Response,
+    WebSocket,
+)
 from wiretape.core.providers.registry import Providers
 from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import (
@@ -29,7 +40,6 @@ from wiretape.core.recording.document import (
     to_request,
     to_response,
 )
-from wiretape.core.recording.websocket import Close, Message, WebSocket
 from wiretape.core.text import exact_json
 from wiretape.core.wire import aws_eventstream, sse
 

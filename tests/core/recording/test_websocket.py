@@ -4,21 +4,14 @@ from typing import Any
 
 import pytest
 
+from wiretape.core.capture.websocket import WebSocketRecorder
 from wiretape.core.errors import FormatError
-from wiretape.core.model import Request
+from wiretape.core.model import Close, Message, Request, WebSocket
 from wiretape.core.recording.fields import Members
-from wiretape.core.recording.websocket import (
-    Close,
-    Message,
-    WebSocket,
-    WebSocketRecorder,
-    from_websocket,
-    is_opening,
-    opening,
-    subprotocols,
-    to_websocket,
-)
+from wiretape.core.recording.websocket import from_websocket, to_websocket
 from wiretape.core.redaction.redactor import RedactionRules, Redactor
+from wiretape.core.redaction.subprotocols import credentials_as_headers
+from wiretape.core.wire.websocket import is_opening, subprotocols
 
 UPGRADE = (("Connection", "Upgrade"), ("Upgrade", "websocket"))
 KEY = "sk-proj-Xy12kd93mfAq77LpQz0aVb3n"
@@ -61,7 +54,7 @@ def test_a_request_for_an_upgrade_to_websocket_is_an_opening() -> None:
 
 def test_a_key_among_the_subprotocols_becomes_a_header() -> None:
     request = asked(("Sec-WebSocket-Protocol", f"realtime, openai-insecure-api-key.{KEY}, b.v1"))
-    assert opening(request).headers == (
+    assert credentials_as_headers(request).headers == (
         *UPGRADE,
         ("sec-websocket-protocol", "realtime, openai-insecure-api-key, b.v1"),
         ("authorization", f"Bearer {KEY}"),
@@ -71,7 +64,7 @@ def test_a_key_among_the_subprotocols_becomes_a_header() -> None:
 @pytest.mark.parametrize("scheme", ["token", "Bearer"])
 def test_what_follows_a_scheme_among_the_subprotocols_is_a_key(scheme: str) -> None:
     request = asked(("Sec-WebSocket-Protocol", f"{scheme}, abc123"))
-    assert opening(request).headers == (
+    assert credentials_as_headers(request).headers == (
         *UPGRADE,
         ("sec-websocket-protocol", scheme),
         ("authorization", "Bearer abc123"),
@@ -80,7 +73,7 @@ def test_what_follows_a_scheme_among_the_subprotocols_is_a_key(scheme: str) -> N
 
 def test_an_account_among_the_subprotocols_becomes_the_header_it_would_be() -> None:
     request = asked(("Sec-WebSocket-Protocol", "openai-organization.org-1"))
-    assert ("openai-organization", "org-1") in opening(request).headers
+    assert ("openai-organization", "org-1") in credentials_as_headers(request).headers
 
 
 @pytest.mark.parametrize(
@@ -88,16 +81,20 @@ def test_an_account_among_the_subprotocols_becomes_the_header_it_would_be() -> N
     ["realtime", "openai-beta.realtime-v1", "graphql-transport-ws", "v1.json.audio", "mqttv3.1"],
 )
 def test_a_usual_subprotocol_stays(name: str) -> None:
-    assert subprotocols(opening(asked(("Sec-WebSocket-Protocol", name))).headers) == (name,)
+    assert subprotocols(
+        credentials_as_headers(asked(("Sec-WebSocket-Protocol", name))).headers
+    ) == (name,)
 
 
 def test_a_subprotocol_that_looks_like_a_key_is_one_whatever_names_it() -> None:
     request = asked(("Sec-WebSocket-Protocol", "my.own.Kd93mfAq77LpQz0aVb3nXy12"))
-    assert subprotocols(opening(request).headers) == ("my.own",)
+    assert subprotocols(credentials_as_headers(request).headers) == ("my.own",)
 
 
 def test_redaction_knows_a_key_among_the_subprotocols() -> None:
-    request = opening(asked(("Sec-WebSocket-Protocol", f"openai-insecure-api-key.{KEY}")))
+    request = credentials_as_headers(
+        asked(("Sec-WebSocket-Protocol", f"openai-insecure-api-key.{KEY}"))
+    )
     redactor = Redactor(RedactionRules(patterns=()))
     secrets = redactor.secrets(request)
     part = {"method": "GET", "url": "https://h/", "headers": {}, "body": {"a": f"is {KEY}"}}
@@ -106,7 +103,7 @@ def test_redaction_knows_a_key_among_the_subprotocols() -> None:
 
 def test_a_request_that_is_no_opening_stays_itself() -> None:
     request = Request("GET", "https", "h", 443, "/", (("Sec-WebSocket-Protocol", "token, a"),))
-    assert opening(request) is request
+    assert credentials_as_headers(request) is request
 
 
 # ------------------------------------------------------------------ recording

@@ -13,22 +13,24 @@ to a file either, from which it would have to be read again to be redacted.
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from typing import Final, Literal, Protocol
+from typing import Final, Protocol
 
-from wiretape.core.model import Chunk, End, Exchange, Framing, Headers, Request, Response, header
+from wiretape.core.model import (
+    MAX_BODY,
+    Chunk,
+    End,
+    Exchange,
+    Framing,
+    Headers,
+    Outcome,
+    Request,
+    Response,
+    header,
+)
 from wiretape.core.wire import aws_eventstream
 from wiretape.core.wire.content_coding import TooLarge, codings, decoder, framing, media_type
 from wiretape.core.wire.framing import sniffed
 from wiretape.core.wire.sse import Splitter, parse
-
-type Outcome = Literal["ended", "cut", "client-closed", "reset", "timeout", "failed"]
-"""What the connection did: the message ended as HTTP says; the provider's side closed it; the
-client left; a TCP reset came; nothing came for too long; the provider was never reached, and the
-answer is wiretape's own.
-"""
-
-MAX_BODY: Final = 64 * 1024 * 1024
-"""The most bytes of a body that are recorded, as it came and with its content coding undone."""
 
 MAX_CHUNKS: Final = 250_000
 """The most reads, and the most chunks, of an answer that is recorded: an hour of a model's tokens.

@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from wiretape.core.errors import FormatError, StoreError
 from wiretape.core.matching.matcher import Canonical, Difference, Matcher, differences
+from wiretape.core.model import Close, Message, WebSocket
 from wiretape.core.recording.document import Document
-from wiretape.core.recording.websocket import Close, Message, WebSocket
 from wiretape.core.redaction.known_values import Secrets
 from wiretape.core.redaction.redactor import Redactor
 from wiretape.core.text import exact_json

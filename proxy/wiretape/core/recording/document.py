@@ -13,6 +13,7 @@ from typing import Any, Final, cast
 from wiretape.core.model import (
     ENDS,
     FRAMINGS,
+    SWITCHING,
     Chunk,
     End,
     Exchange,
@@ -20,6 +21,7 @@ from wiretape.core.model import (
     Headers,
     Request,
     Response,
+    WebSocket,
     split_url,
 )
 from wiretape.core.text import exact_json
@@ -36,7 +38,7 @@ from .chunks import (
     to_bytes,
 )
 from .fields import Members, SideFile
-from .websocket import SWITCHING, WebSocket, from_websocket, to_websocket
+from .websocket import from_websocket, to_websocket
 
 type Document = dict[str, Any]
 
