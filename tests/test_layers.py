@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from tests.support import paths
 
-LEAVES = {"wiretape", "core", "core.text"}
+LEAVES = {"core", "core.text"}
 CORE = {
     *LEAVES,
     *(f"core.{name}" for name in ("wire", "recording", "providers", "redaction", "matching")),
@@ -31,10 +31,10 @@ ALLOWED = {
     "core.conversation": {*LEAVES, "core.wire", "core.recording", "core.matching"},
     "core.capture": {*LEAVES, "core.wire"},
     "core.playback": CORE - {"core.wire", "core.capture"},
-    "library": CORE,
+    "library": {*CORE},
     "config": CORE - {"core.capture"},
-    "report": {*LEAVES, "core.matching", "core.redaction"},
-    "tls": LEAVES,
+    "report": CORE - {"core.capture", "core.playback"},
+    "tls": {*LEAVES},
     "sessions": {*CORE, "library", "report"},
     "record": {*CORE, "library", "report", "sessions"},
     "replay": {*CORE, "library", "report", "sessions", "tls"},
@@ -46,18 +46,14 @@ ALLOWED = {
 SHELLS = set(ALLOWED) - {"maintenance", "scanning", "demo"}
 ALLOWED |= {"run": SHELLS, "cli": {*ALLOWED, "run"}, "__main__": {"cli"}}
 ALLOWED |= {"wiretape_mitm.mitmdump": {*SHELLS, "run"}}
-"""For each package the others that its modules may import."""
+"""For each package the others that its modules may import; the shells also what lies at the top."""
+
+for name, allowed in ALLOWED.items():
+    if not name.startswith("core"):
+        allowed.add("wiretape")
 
 ONE_DOOR_TO_MITMPROXY = "wiretape.run.proxies"
 """The only module of `proxy/` that imports mitmproxy's side, and only in a function."""
-
-STILL_WRONG = {
-    "wiretape.core.providers.registry -> wiretape.config.packs",
-    "wiretape.core.redaction.rules -> wiretape.core.matching.matcher",
-    "wiretape.core.text.regex -> wiretape.core.redaction.key_patterns",
-    "wiretape.record.intake -> wiretape.replay.replayer",
-}
-"""What the next commits put right."""
 
 FRAMEWORKS = {"aiohttp", "asyncio", "click", "mitmproxy", "pydantic", "pytest", "rich", "socket"}
 IMPURE = {"datetime", "io", "logging", "os", "pathlib", "random", "secrets", "subprocess"}
@@ -127,7 +123,7 @@ def test_a_package_imports_only_what_the_architecture_allows(name: str) -> None:
         if package(module) == name and target not in ALLOWED[name]
         if (module, target) != (ONE_DOOR_TO_MITMPROXY, "wiretape_mitm")
     ]
-    assert set(wrong) <= STILL_WRONG
+    assert wrong == []
 
 
 def test_the_one_door_to_mitmproxy_is_opened_only_when_something_is_recorded() -> None:
@@ -149,7 +145,6 @@ def test_nothing_under_proxy_imports_mitmproxy() -> None:
     assert {module.partition(".")[0] for module in importers} == {"wiretape_mitm"}
 
 
-@pytest.mark.xfail(reason="STILL_WRONG")
 def test_no_two_modules_need_each_other() -> None:
     needs = {
         module: {name for name in imports(module) & set(modules()) if name != module}

@@ -17,12 +17,12 @@ from mitmproxy import http
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection, serve
 
+from wiretape.config.packs import built_in
 from wiretape.core.capture.websocket import WebSocketRecorder
 from wiretape.core.matching.matcher import Matcher
 from wiretape.core.model import Close, Headers, Message, Request, WebSocket
 from wiretape.core.playback.pace import Pace
 from wiretape.core.playback.websocket import Ended, LockStep, Sayings
-from wiretape.core.providers.registry import Providers
 from wiretape.core.recording.fields import Members
 from wiretape.core.recording.websocket import from_websocket, to_websocket
 from wiretape.core.redaction.redactor import RedactionRules, Redactor
@@ -257,7 +257,7 @@ def stored(recorded: WebSocket) -> WebSocket:
 
 @asynccontextmanager
 async def replaying(recorded: WebSocket) -> AsyncIterator[tuple[str, asyncio.Queue[Ended]]]:
-    sayings = Sayings(Matcher(Providers()), Redactor(RedactionRules(patterns=())))
+    sayings = Sayings(Matcher(built_in()), Redactor(RedactionRules(patterns=())))
     ended: asyncio.Queue[Ended] = asyncio.Queue()
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from wiretape.config.faults import fault, faults
+from wiretape.config.packs import built_in
 from wiretape.core.matching.matcher import Matcher
 from wiretape.core.model import Request
 from wiretape.core.playback.faults import Fault, Faults
-from wiretape.core.providers.registry import Providers
 from wiretape.core.text.located_yaml import Place
 
 REQUEST = Request("POST", "https", "api.openai.com", 443, "/v1/chat/completions")
@@ -23,7 +23,7 @@ def provider(name: str, place: Place) -> str:
 def chosen(*entries: dict[str, Any]) -> Fault | None:
     """The fault of a request of openai's."""
     document = {"method": "POST", "url": REQUEST.url, "headers": {}, "body": BODY}
-    canonical = Matcher(Providers()).canonical(document)
+    canonical = Matcher(built_in()).canonical(document)
     made = Faults(faults(entries, lambda name, place: name, []))
     return made.choose(["openai"], REQUEST, canonical)
 

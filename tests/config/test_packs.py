@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 
 import wiretape
-from wiretape.config.packs import NAMES, packs, providers, rules
+from wiretape.config.packs import NAMES, built_in, packs, providers, rules
 from wiretape.config.schema import RuleEntry
 from wiretape.core.matching.matcher import Matcher
-from wiretape.core.providers.registry import ERROR_SHAPES, Providers
+from wiretape.core.providers.registry import ERROR_SHAPES
 from wiretape.core.recording.document import Document
 from wiretape.core.text.located_yaml import parse
 
 FILES = sorted((Path(wiretape.__file__).parent / "config" / "packs").glob("*.yaml"))
-MATCHER = Matcher(Providers(providers()), ["anthropic-beta", "x-*"], tuple(rules(providers())))
+MATCHER = Matcher(built_in(), ["anthropic-beta", "x-*"], tuple(rules(providers())))
 URLS = {
     "together": "https://api.together.ai/v1/chat/completions",
     "openai": "https://api.openai.com/v1/responses",
@@ -70,7 +70,7 @@ def test_every_rule_has_a_name_of_its_own() -> None:
 
 
 def test_a_host_on_a_port_that_may_be_anybodys_is_nobodys() -> None:
-    known = Providers(providers())
+    known = built_in()
     assert known.find("localhost", 8000) is None
     assert known.find("localhost", 8080) is None
     assert known.find("localhost", 11434) is not None
@@ -172,7 +172,7 @@ def test_of_headers_a_pattern_brings_in_telemetry_does_not_count(name: str, coun
 
 
 def test_a_header_that_is_named_in_full_counts_whatever_packs_say() -> None:
-    matcher = Matcher(Providers(providers()), ["User-Agent"], tuple(rules(providers())))
+    matcher = Matcher(built_in(), ["User-Agent"], tuple(rules(providers())))
     one, two = (matcher.canonical(request("openai", {}, user_agent=text)).key for text in "12")
     assert one != two
 

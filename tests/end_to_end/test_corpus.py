@@ -17,22 +17,23 @@ from tests.support.corpus_negatives import Negative, negatives
 from tests.support.corpus_stands import stands
 from tests.support.corpus_streams import streams
 
+from wiretape.config.packs import built_in
 from wiretape.core.capture.recorder import Recorder
 from wiretape.core.matching.matcher import Matcher
 from wiretape.core.matching.miss import explain
 from wiretape.core.model import Exchange
-from wiretape.core.providers.registry import Providers
 from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import Document, from_exchange, from_request, to_exchange
 from wiretape.core.redaction.gate import inspect, inspect_bytes, unsearchable
 from wiretape.core.redaction.redactor import PLACEHOLDER, RedactionRules, Redactor
+from wiretape.core.wire.content_coding import plain_request
 from wiretape.library.library import endpoint_slug, host_folder
-from wiretape.replay.replayer import plain_request, row_of
+from wiretape.report.report import Row
 
 RECALL: Final = 1.0
 PRECISION: Final = 0.999
 
-providers = Providers()
+providers = built_in()
 matcher = Matcher(providers)
 
 
@@ -72,7 +73,7 @@ def keep(positive: Positive) -> Kept:
         *(leak for data in files.values() for leak in inspect_bytes(data, redactor, secrets)),
     )
     kept.refused = bool(leaks)
-    row = row_of(exchange.request, providers, document["request"], outcome="recorded")
+    row = Row.of(exchange.request, providers, document["request"], outcome="recorded")
     for place, shown in _shown(exchange, document, redactor).items():
         if place == "log" and positive.read is not None:
             continue  # a log line tells what was said, never a stream as it was cut

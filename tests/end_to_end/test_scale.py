@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from wiretape.config.packs import built_in
 from wiretape.core.matching.matcher import Matcher
 from wiretape.core.model import Chunk, Exchange, Request, Response
-from wiretape.core.providers.registry import Providers
 from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import from_exchange, from_request
 from wiretape.library import index_cache
@@ -46,7 +46,7 @@ def prompt(number: int) -> str:
 def library(folder: Path, cache: Path) -> Library:
     opened = Library(
         folder,
-        Matcher(Providers()),
+        Matcher(built_in()),
         locks=cache.parent,
         cache=cache,
         fingerprint=index_cache.fingerprint(cache),

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from tests.support import paths
 
+from wiretape.config.packs import built_in
 from wiretape.core.errors import FormatError, StoreError
 from wiretape.core.matching.matcher import Matcher
 from wiretape.core.model import Chunk, Exchange, Request, Response
-from wiretape.core.providers.registry import Providers
 from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import from_exchange, from_request
 from wiretape.library.library import How, Library, endpoint_slug, host_folder
@@ -30,7 +30,7 @@ def exchange(prompt: str, answer: str = "hello") -> Exchange:
 
 
 def library(folder: Path, session: str | None = None, how: How = "replace") -> Library:
-    made = Library(folder, Matcher(Providers()), session=session, locks=folder.parent, how=how)
+    made = Library(folder, Matcher(built_in()), session=session, locks=folder.parent, how=how)
     made.load()
     return made
 
@@ -159,7 +159,7 @@ def test_two_runs_at_once_lose_nothing_of_one_another(tmp_path: Path) -> None:
     program = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "from tests.library.test_library import *\n"
-        "into = Library(Path(sys.argv[2]), Matcher(Providers()), locks=Path(sys.argv[2]).parent)\n"
+        "into = Library(Path(sys.argv[2]), Matcher(built_in()), locks=Path(sys.argv[2]).parent)\n"
         "into.join(); into.load()\n"
         "for n in range(25): write(into, exchange('Hi', f'{sys.argv[3]}-{n}'))\n"
         "print('written', flush=True); sys.stdin.read(); into.leave()\n"
@@ -188,7 +188,7 @@ def test_what_a_dead_run_left_behind_does_not_count(tmp_path: Path) -> None:
     (marker,) = tmp_path.glob("*.run")
     marker.rename(str(marker).replace(f".{os.getpid()}.", f".{dead.pid}."))
     write(one, exchange("Hi", "old"))
-    later = Library(folder, Matcher(Providers()), locks=tmp_path)
+    later = Library(folder, Matcher(built_in()), locks=tmp_path)
     later.join()
     later.load()
     write(later, exchange("Hi", "new"))

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 from tests.support import paths
 
-from wiretape.core.matching.matcher import Canonical, Matcher
+from wiretape.config.packs import built_in
+from wiretape.core.matching.canonical import Canonical
+from wiretape.core.matching.matcher import Matcher
 from wiretape.core.model import Chunk, Exchange, Request, Response
-from wiretape.core.providers.registry import Providers
 from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import Document, from_exchange, from_request
 from wiretape.library import lookup
@@ -47,7 +48,7 @@ class Open:
     def __call__(self, cache: Path | None = None, **options: Any) -> Library:
         made = Library(
             self.folder,
-            Matcher(Providers()),
+            Matcher(built_in()),
             locks=self.folder.parent,
             cache=cache,
             fingerprint="f" if cache else "",
@@ -257,7 +258,7 @@ def test_nothing_is_read_again_in_the_next_run(
             return super().canonical(request)
 
     again = Library(
-        folder, Counting(Providers()), locks=tmp_path, cache=tmp_path / "index", fingerprint="f"
+        folder, Counting(built_in()), locks=tmp_path, cache=tmp_path / "index", fingerprint="f"
     )
     again.load()
     assert (len(again), seen) == (2, [])
@@ -274,7 +275,7 @@ def test_a_cache_under_another_fingerprint_is_not_asked(
 ) -> None:
     monkeypatch.setattr(lookup, "LARGE", 1)
     library(tmp_path / "index").close()
-    rules = Matcher(Providers(), headers=["content-type"])
+    rules = Matcher(built_in(), headers=["content-type"])
     other = Library(folder, rules, locks=tmp_path, cache=tmp_path / "index", fingerprint="g")
     other.load()
     assert len(other.takes(rules.canonical(form("Hi")).key)) == 1
@@ -384,7 +385,7 @@ def test_a_recording_is_found_by_where_its_ids_came_from_and_by_their_spelling(
     folder: Path,
 ) -> None:
     stamped(folder, "about resp_1", {"resp_1": "aaaaaaaaaaaa#0"}, "by-id")
-    opened = Library(folder, Stamped(Providers()), locks=folder.parent)
+    opened = Library(folder, Stamped(built_in()), locks=folder.parent)
     opened.load()
     live = opened.keys(form("about resp_9", {"resp_9": "aaaaaaaaaaaa#0"}))
     assert [len(opened.takes(one.key)) for one in live] == [1, 0]
@@ -397,7 +398,7 @@ def test_a_recording_is_found_by_where_its_ids_came_from_and_by_their_spelling(
 def test_a_recording_of_the_very_key_goes_before_one_of_its_spelling(folder: Path) -> None:
     stamped(folder, "about resp_1", {"resp_1": "aaaaaaaaaaaa#0"}, "by-id")
     (place(folder) / "plain.json").write_text(text("about resp_1", "plain"))
-    opened = Library(folder, Stamped(Providers()), locks=folder.parent)
+    opened = Library(folder, Stamped(built_in()), locks=folder.parent)
     opened.load()
     found = opened.takes(opened.keys(form("about resp_1"))[0].key)
     assert [entry.name.rpartition("/")[2] for entry in found] == ["plain.json"]

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from tests.core.conversation.test_conversation import ODD, places
 from tests.support import paths
 
-from wiretape.core.providers.registry import Providers
+from wiretape.config.packs import built_in
 from wiretape.maintenance.listing import Filter, Row, age, ordered, read
 
 SEEDS = sorted(paths.RECORDINGS.glob("*.json"))
 
 
 def listed(folder: Path, **filters: Any) -> list[Row]:
-    return read(folder, Providers(), Filter(**filters)).rows
+    return read(folder, built_in(), Filter(**filters)).rows
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_a_file_is_a_row_or_a_fault_whatever_it_holds(
         target = target[step]
     target[path[-1]] = data.draw(ODD)
     (folder / "a.json").write_text(json.dumps(changed), encoding="utf-8")
-    found = read(folder, Providers(), Filter(grep=""))
+    found = read(folder, built_in(), Filter(grep=""))
     assert len(found.rows) + len(found.faults) == 1
     for row in found.rows:
         assert all(isinstance(cell, str) for cell in row.cells(datetime.now(UTC)))

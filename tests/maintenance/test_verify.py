@@ -8,8 +8,8 @@ import pytest
 from tests.support import paths
 from tests.support.stored import CHAT, document, key12, put
 
+from wiretape.config.packs import built_in
 from wiretape.core.matching.matcher import Matcher
-from wiretape.core.providers.registry import Providers
 from wiretape.core.recording.text import side_file_name
 from wiretape.core.redaction.redactor import Redactor
 from wiretape.core.redaction.rules import RedactionRules
@@ -22,7 +22,7 @@ SEEDS = paths.RECORDINGS
 def look(folder: Path) -> Verified:
     redactor = Redactor(RedactionRules())
     (files, *_) = sessions(folder)
-    return verify(files, Keys(Matcher(Providers()), redactor), redactor, lambda name: name)
+    return verify(files, Keys(Matcher(built_in()), redactor), redactor, lambda name: name)
 
 
 def rules(folder: Path) -> list[tuple[str, str]]:

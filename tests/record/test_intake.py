@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from wiretape.config.packs import built_in
 from wiretape.core.capture.recorder import Recorder
 from wiretape.core.matching.matcher import Matcher
 from wiretape.core.model import Headers, Outcome, Request
-from wiretape.core.providers.registry import Providers
 from wiretape.core.redaction import encodings
 from wiretape.core.redaction.redactor import RedactionRules, Redactor
 from wiretape.library.library import Library
@@ -31,7 +31,7 @@ async def kept(
 ) -> tuple[Row, list[Path]]:
     """The row of an exchange with that answer, and the files there are then."""
     report = Report("record")
-    providers = Providers()
+    providers = built_in()
     sessions = Sessions(lambda name: Library(folder / "r", Matcher(providers), locks=folder))
     intake = Intake(Redactor(rules), providers, report)
     recorder = Recorder(
@@ -97,7 +97,7 @@ async def journaled(
     folder: Path, outcome: Outcome = "ended", status: int = 200, **options: Any
 ) -> tuple[Intake, Recorder, Journal]:
     """An exchange that was put, not waited for."""
-    providers = Providers()
+    providers = built_in()
     sessions = Sessions(lambda name: Library(folder / "r", Matcher(providers), locks=folder))
     journal = Journal(folder, folder / "r")
     intake = Intake(
@@ -158,7 +158,7 @@ async def test_a_burst_is_slowed_before_it_fills_the_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("wiretape.record.intake._MOST_BYTES_BEHIND", 10)
-    providers = Providers()
+    providers = built_in()
     sessions = Sessions(lambda name: Library(tmp_path / "r", Matcher(providers), locks=tmp_path))
     report = Report("record")
     intake = Intake(Redactor(RedactionRules()), providers, report)

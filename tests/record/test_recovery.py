@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
+from wiretape.config.packs import built_in
 from wiretape.core.capture.recorder import Recorder
 from wiretape.core.errors import StoreError
 from wiretape.core.matching.matcher import Matcher
 from wiretape.core.model import Headers, Outcome, Request
 from wiretape.core.playback.player import Player
-from wiretape.core.providers.registry import Providers
 from wiretape.core.redaction.redactor import RedactionRules, Redactor
 from wiretape.library.library import Library
 from wiretape.record.intake import Ending, Intake
@@ -27,7 +27,7 @@ from wiretape.sessions.sessions import Session
 JSON: Headers = (("content-type", "application/json"),)
 SSE: Headers = (("content-type", "text/event-stream"),)
 CHAT = Request("POST", "https", "api.openai.com", 443, "/v1/chat/completions", JSON, b'{"a":1}')
-PROVIDERS = Providers()
+PROVIDERS = built_in()
 WHEN = "2026-11-20T17:30:00Z"
 DEAD = 2**22 + 1  # greater than any process's number
 

@@ -17,9 +17,9 @@ import zstandard
 from tests.replay.test_replayer import port_of
 from tests.support.commands import Wiretape, serving
 
+from wiretape.config.packs import built_in
 from wiretape.core.matching.matcher import Matcher
 from wiretape.core.model import Chunk, Exchange, Request, Response
-from wiretape.core.providers.registry import Providers
 from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import from_exchange
 from wiretape.library.library import Library
@@ -64,7 +64,7 @@ ANSWERS = {
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the answers to GET (and HEAD, for what HEAD may have)."""
     path = tmp_path_factory.mktemp("sender") / "r"
-    library = Library(path, Matcher(Providers()), lambda document: document)
+    library = Library(path, Matcher(built_in()), lambda document: document)
     library.load()
     for name, answer in ANSWERS.items():
         for method in ("GET", "HEAD") if name in ("stream", "whole", "empty") else ("GET",):
@@ -303,7 +303,7 @@ LONG_SECONDS = 60
 def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a stream of a minute: a chunk each 0.25 s."""
     path = tmp_path_factory.mktemp("long") / "r"
-    library = Library(path, Matcher(Providers()), lambda document: document)
+    library = Library(path, Matcher(built_in()), lambda document: document)
     library.load()
     chunks = tuple(Chunk(b"data: %d\n\n" % n, n / 4) for n in range(LONG_SECONDS * 4))
     answer = replace(STREAM, chunks=chunks, end_at=float(LONG_SECONDS))

@@ -12,11 +12,11 @@ import websockets
 from aiohttp import web
 from websockets.asyncio.client import connect
 
+from wiretape.config.packs import built_in
 from wiretape.core.matching.matcher import Matcher
 from wiretape.core.model import Close, End, Message, WebSocket
 from wiretape.core.playback.pace import Pace
 from wiretape.core.playback.websocket import Ended, LockStep, Sayings
-from wiretape.core.providers.registry import Providers
 from wiretape.core.redaction.redactor import RedactionRules, Redactor
 from wiretape.replay.websocket import play
 
@@ -56,7 +56,7 @@ class Door:
     def __init__(self, takes: Mapping[str, WebSocket], pace: Pace) -> None:
         self._takes = takes
         self._pace = pace
-        self._sayings = Sayings(Matcher(Providers()), Redactor(RedactionRules(patterns=())))
+        self._sayings = Sayings(Matcher(built_in()), Redactor(RedactionRules(patterns=())))
         self.ended: asyncio.Queue[Ended] = asyncio.Queue()
         self.url = ""
 

@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from wiretape.core.matching.matcher import Change, Difference
+from wiretape.core.matching.canonical import Change, Difference
 from wiretape.core.matching.miss import Miss
 from wiretape.core.matching.suggested_rule import Suggestion
 from wiretape.core.redaction.redactor import RedactionRules

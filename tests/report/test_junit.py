@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wiretape.core.matching.matcher import Change
+from wiretape.core.matching.canonical import Change
 from wiretape.core.matching.miss import Miss
 from wiretape.report.junit import dumps
 from wiretape.report.report import Outcome, Report, Row

@@ -2,7 +2,7 @@
 
 import pytest
 
-from wiretape.core.matching.matcher import ABSENT, Change
+from wiretape.core.matching.canonical import ABSENT, Change
 from wiretape.core.matching.miss import Miss
 from wiretape.report.report import Outcome, Report, Row
 

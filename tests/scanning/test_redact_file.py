@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from tests.support import paths
 
+from wiretape.config.packs import built_in
 from wiretape.core.errors import FormatError
 from wiretape.core.matching.matcher import Matcher
 from wiretape.core.model import Chunk, Exchange, Request, Response
-from wiretape.core.providers.registry import Providers
 from wiretape.core.recording import llamastack
 from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import Document, from_exchange, from_request, to_exchange
@@ -29,7 +29,7 @@ KEY = "tgp_v1_" + "Ab3dE6gH9k" * 4 + "xYz"
 NAMED = "Qm7" + "x9Kp2Lw5Zt8R" * 3
 
 RULES = RedactionRules()
-MATCHER = Matcher(Providers(), secret_query=RULES.secret_query)
+MATCHER = Matcher(built_in(), secret_query=RULES.secret_query)
 RECORDINGS = sorted(glob.glob(str(paths.RECORDINGS / "*.json")))
 JSON = (("content-type", "application/json"),)
 SSE = (("content-type", "text/event-stream"),)

@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
+from wiretape.config.packs import built_in
 from wiretape.core.matching.matcher import Matcher
-from wiretape.core.providers.registry import Providers
 from wiretape.library.library import Library
 from wiretape.report.report import Report
 from wiretape.sessions.control import Control, Here, is_control, is_foreign
@@ -23,7 +23,7 @@ def control(tmp_path: Path, drained: list[str]) -> Control:
     async def drain() -> None:
         drained.append("yes")
 
-    sessions = Sessions(lambda name: Library(tmp_path, Matcher(Providers()), session=name))
+    sessions = Sessions(lambda name: Library(tmp_path, Matcher(built_in()), session=name))
     return Control(sessions, Report("replay"), drain, "secret-token")
 
 
@@ -34,7 +34,7 @@ async def ask(control: Control, line: str, **headers: str) -> tuple[int, Any]:
 
 
 def test_a_token_is_made_where_none_is_given(tmp_path: Path) -> None:
-    sessions = Sessions(lambda name: Library(tmp_path, Matcher(Providers()), session=name))
+    sessions = Sessions(lambda name: Library(tmp_path, Matcher(built_in()), session=name))
     one, two = Control(sessions, Report("replay")), Control(sessions, Report("replay"))
     assert len(one.token) >= 32
     assert one.token != two.token

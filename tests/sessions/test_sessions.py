@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from wiretape.config.packs import built_in
 from wiretape.core.matching.matcher import Matcher
-from wiretape.core.providers.registry import Providers
 from wiretape.library.library import Library
 from wiretape.sessions.sessions import Sessions, UnknownSession, of_credentials
 
@@ -26,7 +26,7 @@ def sessions(tmp_path: Path, opened: list[str | None]) -> Sessions:
 def made(folder: Path, opened: list[str | None], default: str | None) -> Sessions:
     def library(name: str | None) -> Library:
         opened.append(name)
-        return Library(folder, Matcher(Providers()), session=name, locks=folder)
+        return Library(folder, Matcher(built_in()), session=name, locks=folder)
 
     return Sessions(library, default=default)
 

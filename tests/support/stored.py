@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from wiretape.config.packs import built_in
 from wiretape.core.matching.matcher import Matcher
 from wiretape.core.model import Chunk, Exchange, Request, Response
-from wiretape.core.providers.registry import Providers
 from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import from_exchange
 
@@ -36,7 +36,7 @@ def document(prompt: str, at: str = "2026-11-20T17:30:00Z", **more: Any) -> dict
 
 def key12(stored: dict[str, Any]) -> str:
     """The start of the key without any rules, which is what files are named by here."""
-    return Matcher(Providers()).canonical(stored["request"]).key[:12]
+    return Matcher(built_in()).canonical(stored["request"]).key[:12]
 
 
 def put(folder: Path, stored: dict[str, Any], name: str | None = None) -> Path:

@@ -15,7 +15,7 @@ from wiretape.core.conversation.conversation import (
 )
 from wiretape.core.conversation.turns import size
 from wiretape.core.errors import FormatError, StoreError
-from wiretape.core.matching.matcher import Canonical
+from wiretape.core.matching.canonical import Canonical
 from wiretape.core.redaction.redactor import Redactor
 from wiretape.library.recording_file import Recording
 from wiretape.library.recording_file import load as load_recording

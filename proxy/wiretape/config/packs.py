@@ -22,7 +22,7 @@ from typing import Any, Final
 import yaml
 
 from wiretape.core.matching.rule import Rule
-from wiretape.core.providers.registry import ErrorShape, Provider
+from wiretape.core.providers.registry import ErrorShape, Provider, Providers
 
 from .rule_entry import rule
 
@@ -94,6 +94,11 @@ def providers() -> tuple[Provider, ...]:
         for pack in known.values()
         if (provider := pack.provider) is not None
     )
+
+
+def built_in() -> Providers:
+    """The providers that wiretape knows, as a run without a config.yaml has them."""
+    return Providers(providers())
 
 
 def _ids(pack: Pack) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from threading import Lock
 from time import monotonic
 from typing import Final
 
-from wiretape.core.matching.matcher import Canonical
+from wiretape.core.matching.canonical import Canonical
 from wiretape.core.model import Exchange
 from wiretape.core.recording.document import Document
 

@@ -20,7 +20,8 @@ from typing import Final
 from filelock import FileLock, Timeout
 
 from wiretape.core.errors import FormatError, StoreError
-from wiretape.core.matching.matcher import Canonical, Matcher
+from wiretape.core.matching.canonical import Canonical
+from wiretape.core.matching.matcher import Matcher
 from wiretape.core.matching.sketch import rank, sketch
 from wiretape.core.model import Exchange
 from wiretape.core.recording.document import Document

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from wiretape.core.errors import FormatError, StoreError
-from wiretape.core.matching.matcher import Canonical
+from wiretape.core.matching.canonical import Canonical
 from wiretape.core.matching.sketch import sketch
 from wiretape.core.model import Exchange
 from wiretape.core.recording import llamastack

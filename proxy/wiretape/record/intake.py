@@ -21,9 +21,10 @@ from wiretape.core.providers.registry import Providers
 from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import Document, from_exchange, from_request, to_exchange
 from wiretape.core.recording.given_ids import answer_ids, stamp
+from wiretape.core.recording.outage import is_outage
 from wiretape.core.redaction import gate
 from wiretape.core.redaction.redactor import Finding, Redactor, Secrets
-from wiretape.replay.replayer import is_outage, plain_request, row_of
+from wiretape.core.wire.content_coding import plain_request
 from wiretape.report.report import Outcome as RowOutcome
 from wiretape.report.report import Report, Row
 from wiretape.sessions.sessions import Session
@@ -135,7 +136,7 @@ class Intake:
     def row(self, request: Request, outcome: RowOutcome) -> Row:
         """A row that says what is asked, and no secret."""
         document = self._redactor.request(from_request(request), self._redactor.secrets(request))
-        return row_of(request, self._providers, document, outcome=outcome)
+        return Row.of(request, self._providers, document, outcome=outcome)
 
     @property
     def is_busy(self) -> bool:
@@ -220,7 +221,7 @@ class Intake:
         exchange = Exchange(plain_request(request), exchange.response, ending.recorded_at)
         response = exchange.response
         document, findings = self._redactor.document(from_exchange(exchange), secrets)
-        row = row_of(
+        row = Row.of(
             request,
             self._providers,
             document["request"],

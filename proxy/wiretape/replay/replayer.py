@@ -11,7 +11,8 @@ from secrets import token_hex
 from typing import Final, Literal
 
 from wiretape.core.errors import FormatError, StoreError
-from wiretape.core.matching.matcher import Canonical, Change, Matcher, changed
+from wiretape.core.matching.canonical import Canonical, Change, changed
+from wiretape.core.matching.matcher import Matcher
 from wiretape.core.matching.miss import Miss, explain
 from wiretape.core.model import Exchange, Request, Response, split_url
 from wiretape.core.playback.faults import Fault, Faults
@@ -21,8 +22,9 @@ from wiretape.core.playback.websocket import Ended, LockStep, Sayings
 from wiretape.core.providers.registry import ErrorShape, Provider, Providers, error_body
 from wiretape.core.recording.document import Document, from_request
 from wiretape.core.recording.given_ids import sent_ids
+from wiretape.core.recording.outage import is_outage
 from wiretape.core.redaction.redactor import Redactor
-from wiretape.core.wire.content_coding import decoded
+from wiretape.core.wire.content_coding import plain_request
 from wiretape.library.library import Entry
 from wiretape.report.report import Report, Row
 from wiretape.sessions.sessions import Session, Sessions
@@ -33,14 +35,6 @@ MISS_STATUS: Final = 404
 """No SDK retries a 404: they retry 408, 409, 429 and 5xx."""
 
 _COMPARED: Final = 1024
-
-OUTAGES: Final = frozenset((401, 403, 407, 408, 425, 429))
-"""Answers that tell of a key or a moment and not of the request; 5xx are the same."""
-
-
-def is_outage(status: int) -> bool:
-    """Whether an answer tells of the moment it was given in, and not of what was asked."""
-    return status in OUTAGES or status >= 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,15 +311,6 @@ class Replayer:
         return miss
 
 
-def plain_request(request: Request) -> Request:
-    """The request with the content coding of its body undone, where that can be done."""
-    try:
-        body = decoded(request.headers, request.body)
-    except ValueError:
-        return request
-    return request if body is request.body else replace(request, body=body)
-
-
 def miss_body(miss: Miss, provider: Provider | None) -> bytes:
     """The body of a miss in the provider's own error shape."""
     shape = provider.errors if provider else "openai"
@@ -409,21 +394,4 @@ def missed_row(asked: Asked, miss: Miss) -> Row:
         status=MISS_STATUS,
         miss=miss,
         session=asked.session.name,
-    )
-
-
-def row_of(
-    request: Request,
-    providers: Providers,
-    document: Document,
-    **facts: object,
-) -> Row:
-    """The report's row for a request, given its redacted document and what became of it."""
-    provider = providers.find(request.host, request.port)
-    return Row(
-        provider=provider.name if provider else request.host,
-        method=request.method,
-        path=document["endpoint"],
-        model=document.get("model"),
-        **facts,  # type: ignore[arg-type]  # Row's own fields, by name
     )

@@ -8,6 +8,9 @@ from typing import Any, Final, Literal
 
 from wiretape.core.matching.canonical import Change
 from wiretape.core.matching.miss import Miss, as_told
+from wiretape.core.model import Request
+from wiretape.core.providers.registry import Providers
+from wiretape.core.recording.document import Document
 
 from .rows import Rows
 
@@ -46,6 +49,18 @@ class Row:
     beyond: bool = False
     stale: tuple[Change, ...] = ()
     fault: str | None = None
+
+    @classmethod
+    def of(cls, request: Request, providers: Providers, document: Document, **facts: Any) -> "Row":
+        """The row of a request, given its redacted document and what became of it."""
+        provider = providers.find(request.host, request.port)
+        return cls(
+            provider=provider.name if provider else request.host,
+            method=request.method,
+            path=document["endpoint"],
+            model=document.get("model"),
+            **facts,
+        )
 
     def __reduce__(self) -> tuple[type["Row"], tuple[Any, ...]]:
         # Rows are packed by the hundred; what a dataclass does by itself takes three times as long.

@@ -4,16 +4,17 @@ from typing import Any
 
 from tests.core.conversation.test_conversation import document
 
+from wiretape.config.packs import built_in
 from wiretape.core.conversation.compare import Difference, Side, compare, lines
 from wiretape.core.conversation.conversation import conversation
-from wiretape.core.matching.matcher import ABSENT, Matcher
-from wiretape.core.providers.registry import Providers
+from wiretape.core.matching.canonical import ABSENT
+from wiretape.core.matching.matcher import Matcher
 
 
 def side(body: Any = None, text: str = "Hello", status: int = 200, **message: Any) -> Side:
     said = {"choices": [{"message": {"content": text, **message}, "finish_reason": "stop"}]}
     found = document(body or {"model": "m"}, {"__data__": said})
-    canonical = Matcher(Providers()).canonical(found["request"])
+    canonical = Matcher(built_in()).canonical(found["request"])
     return Side(canonical, conversation(found), status, "complete", {"chunks": 1})
 
 

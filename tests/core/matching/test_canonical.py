@@ -4,16 +4,16 @@ import json
 from typing import Any
 
 from wiretape.config.rule_entry import rule as rule_of
-from wiretape.core.matching.matcher import (
+from wiretape.core.matching.canonical import (
     ABSENT,
     Canonical,
     Change,
     Difference,
-    Matcher,
-    Rule,
     changed,
     differences,
 )
+from wiretape.core.matching.matcher import Matcher
+from wiretape.core.matching.rule import Rule
 from wiretape.core.providers.registry import Provider, Providers
 
 PROVIDERS = Providers([Provider("together", ("api.together.xyz",))])

@@ -2,8 +2,8 @@
 
 import pytest
 
+from wiretape.core.matching.canonical import ABSENT, Difference
 from wiretape.core.matching.diff_text import describe, difference, is_redaction, sides, word_diff
-from wiretape.core.matching.matcher import ABSENT, Difference
 from wiretape.core.matching.structural_diff import Differing
 
 

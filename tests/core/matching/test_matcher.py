@@ -10,25 +10,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wiretape.config.packs import providers
-from wiretape.core.matching.matcher import (
-    ABSENT,
-    Canonical,
-    Difference,
-    Finder,
-    Matcher,
-    Path,
-    Rule,
-    differences,
-    plain_numbers,
-    without,
-)
+from wiretape.config.packs import built_in
+from wiretape.core.matching.body import plain_numbers
+from wiretape.core.matching.canonical import ABSENT, Canonical, Difference, differences
+from wiretape.core.matching.matcher import Matcher
+from wiretape.core.matching.normalise import without
+from wiretape.core.matching.rule import Rule
 from wiretape.core.model import Exchange, Headers, Request, Response, split_url
 from wiretape.core.providers.registry import Provider, Providers
 from wiretape.core.recording.document import Document, from_exchange, from_request
 from wiretape.core.recording.text import externalise
+from wiretape.core.text.jsonpath import Finder, Path
 
-PROVIDERS = Providers(providers())
+PROVIDERS = built_in()
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
 CHAT = "https://api.together.xyz/v1/chat/completions"

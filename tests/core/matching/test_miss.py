@@ -5,18 +5,19 @@ from typing import Any
 
 import pytest
 
+from wiretape.config.packs import built_in
 from wiretape.config.rule_entry import rule
-from wiretape.core.matching.matcher import ABSENT, Canonical, Difference, Matcher
+from wiretape.core.matching.canonical import ABSENT, Canonical, Difference
+from wiretape.core.matching.matcher import Matcher
 from wiretape.core.matching.miss import MESSAGE_LENGTH, Miss, explain
 from wiretape.core.matching.suggested_rule import Suggestion
 from wiretape.core.model import Request
-from wiretape.core.providers.registry import Providers
 from wiretape.core.recording.document import from_request
 from wiretape.core.redaction.redactor import RedactionRules, Redactor
 from wiretape.library.library import Fault
 
 URL = "https://api.together.xyz/v1/chat/completions"
-MATCHER = Matcher(Providers(), ["anthropic-beta"])
+MATCHER = Matcher(built_in(), ["anthropic-beta"])
 WHEN = '      when: {provider: "together", method: POST, path: "/v1/chat/completions"}\n'
 
 
@@ -168,7 +169,7 @@ def test_another_text_beside_a_placeholder_is_no_matter_of_redaction() -> None:
 
 def test_what_a_normaliser_changed_is_told_with_the_rule() -> None:
     ids = ["0b0e7b5a-7c1e-4b8e-9c5d-000000000001", "0b0e7b5a-7c1e-4b8e-9c5d-000000000002"]
-    matcher = Matcher(Providers(), rules=[rule({"name": "runs", "normalise": ["uuids"]})])
+    matcher = Matcher(built_in(), rules=[rule({"name": "runs", "normalise": ["uuids"]})])
     miss = miss_of({"a": [ids[0], ids[0]]}, {"a": ids}, matcher)
     assert (miss.reason, miss.rules) == ("normalised", ("runs",))
     assert miss.differences == (Difference("body.a[1]", "<uuid-1>", "<uuid-2>"),)

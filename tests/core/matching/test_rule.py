@@ -7,14 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wiretape.config.packs import providers
+from wiretape.config.packs import built_in
 from wiretape.config.rule_entry import rule as rule_of
-from wiretape.core.matching.matcher import Canonical, Matcher, Rule, changed
+from wiretape.core.matching.canonical import Canonical, changed
+from wiretape.core.matching.matcher import Matcher
+from wiretape.core.matching.rule import Rule
 from wiretape.core.model import Headers, Request, split_url
-from wiretape.core.providers.registry import Providers
 from wiretape.core.recording.document import Document, from_request
 
-PROVIDERS = Providers(providers())
+PROVIDERS = built_in()
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
 CHAT = "https://api.together.xyz/v1/chat/completions"

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 import yaml
 
+from wiretape.config.packs import built_in
 from wiretape.config.rule_entry import rule
-from wiretape.core.matching.matcher import Canonical, Matcher
+from wiretape.core.matching.canonical import Canonical
+from wiretape.core.matching.matcher import Matcher
 from wiretape.core.matching.structural_diff import differing
 from wiretape.core.matching.suggested_rule import Suggestion, suggest
 from wiretape.core.model import Request
-from wiretape.core.providers.registry import Providers
 from wiretape.core.recording.document import from_request
 
 TALK = [
@@ -23,7 +24,7 @@ TALK = [
 NOTE = (
     "Work in /tmp/pytest-of-me/pytest-%d/x on 2026-0%d-02, id 0b0e7b5a-7c1e-4b8e-9c5d-00000000000%d"
 )
-PLAIN = Matcher(Providers(), ["anthropic-beta"])
+PLAIN = Matcher(built_in(), ["anthropic-beta"])
 
 
 def document(
@@ -44,7 +45,7 @@ def suggested(got: dict[str, Any], recorded: dict[str, Any]) -> Suggestion | Non
 
 def under(suggestion: Suggestion, *documents: dict[str, Any]) -> list[Canonical]:
     entries = yaml.safe_load("rules:\n" + suggestion.yaml)["rules"]
-    matcher = Matcher(Providers(), ["anthropic-beta"], [rule(entry) for entry in entries])
+    matcher = Matcher(built_in(), ["anthropic-beta"], [rule(entry) for entry in entries])
     return [matcher.canonical(document) for document in documents]
 
 

@@ -2,11 +2,11 @@ import re
 
 import pytest
 
+from wiretape.config.packs import built_in
 from wiretape.core.matching.matcher import Matcher
 from wiretape.core.matching.rule import Rule
 from wiretape.core.model import Chunk, Request, Response
 from wiretape.core.playback.faults import Fault, FaultRule, Faults
-from wiretape.core.providers.registry import Providers
 
 STREAM = Response(
     200,
@@ -20,7 +20,7 @@ REQUEST = Request("POST", "https", "api.openai.com", 443, "/v1/chat/completions"
 
 def canonical(body: object = None):  # type: ignore[no-untyped-def]
     document = {"method": "POST", "url": REQUEST.url, "headers": {}, "body": body}
-    return Matcher(Providers()).canonical(document)
+    return Matcher(built_in()).canonical(document)
 
 
 @pytest.mark.parametrize(

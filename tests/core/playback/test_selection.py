@@ -3,7 +3,7 @@ from datetime import timedelta
 
 import pytest
 
-from wiretape.core.matching.matcher import Canonical
+from wiretape.core.matching.canonical import Canonical
 from wiretape.core.playback.selection import Selection, parse_age
 
 CHAT = Canonical(

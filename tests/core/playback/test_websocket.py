@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
+from wiretape.config.packs import built_in
 from wiretape.core.errors import FormatError
-from wiretape.core.matching.matcher import Matcher, Rule
+from wiretape.core.matching.matcher import Matcher
+from wiretape.core.matching.rule import Rule
 from wiretape.core.model import Close, End, Message, Response, Sender, WebSocket
 from wiretape.core.playback.websocket import Dealt, Due, Ending, LockStep, Mismatch, Sayings, Step
-from wiretape.core.providers.registry import Providers
 from wiretape.core.redaction.redactor import RedactionRules, Redactor
 
 URL = "https://api.openai.com/v1/realtime?model=gpt-realtime"
@@ -43,7 +44,7 @@ def lock(takes: Mapping[str, Response], *rules: Rule, secret: str | None = None)
     redactor = Redactor(
         RedactionRules(patterns=(), values=(("api-key", secret),) if secret else ())
     )
-    sayings = Sayings(Matcher(Providers(), rules=rules), redactor)
+    sayings = Sayings(Matcher(built_in(), rules=rules), redactor)
     return LockStep(list(takes), takes.__getitem__, sayings.of(URL, "/v1/realtime"))
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from wiretape.config.packs import providers
+from wiretape.config.packs import built_in, providers
 from wiretape.core.providers.registry import (
     ERROR_SHAPES,
     ErrorShape,
@@ -13,7 +13,7 @@ from wiretape.core.providers.registry import (
     error_body,
 )
 
-KNOWN = Providers(providers())
+KNOWN = built_in()
 OWN = Providers(
     (
         Provider("local", ("Localhost:8000", "models.example.com")),

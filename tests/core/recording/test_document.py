@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wiretape.config.packs import built_in
 from wiretape.core.errors import FormatError
 from wiretape.core.matching.matcher import Matcher
 from wiretape.core.model import (
@@ -27,7 +28,6 @@ from wiretape.core.model import (
     Response,
     WebSocket,
 )
-from wiretape.core.providers.registry import Providers
 from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import (
     Document,
@@ -280,8 +280,8 @@ def test_a_file_is_as_the_schema_says(exchange: Exchange) -> None:
 @settings(deadline=None)
 @given(EXCHANGES)
 def test_a_request_has_the_key_that_it_had_before_it_was_a_file(exchange: Exchange) -> None:
-    live = Matcher(Providers()).canonical(from_request(exchange.request))
-    assert Matcher(Providers()).canonical(stored(exchange)["request"]) == live
+    live = Matcher(built_in()).canonical(from_request(exchange.request))
+    assert Matcher(built_in()).canonical(stored(exchange)["request"]) == live
 
 
 # ------------------------------------------------------------------ what a document says
@@ -629,7 +629,7 @@ def test_a_document_that_can_be_replayed_can_be_matched(document: Document) -> N
         to_exchange(document, no_side_file)
     except FormatError:
         return
-    assert len(Matcher(Providers(), headers=["x-a"]).canonical(document["request"]).key) == 64
+    assert len(Matcher(built_in(), headers=["x-a"]).canonical(document["request"]).key) == 64
 
 
 def changed(base: int, *steps: Any, to: Any) -> Document:

@@ -22,10 +22,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support import paths
 
+from wiretape.config.packs import built_in
 from wiretape.core.errors import FormatError
 from wiretape.core.matching.matcher import Matcher
 from wiretape.core.model import Exchange, Request, split_url
-from wiretape.core.providers.registry import Providers
 from wiretape.core.recording import llamastack
 from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import Document, from_request, to_exchange, to_request
@@ -77,7 +77,7 @@ def exchange_of(document: Document) -> Exchange:
 
 
 def key_of(request: Document) -> str:
-    return Matcher(Providers()).canonical(request).key
+    return Matcher(built_in()).canonical(request).key
 
 
 def objects_on_the_wire(exchange: Exchange) -> list[Any]:

@@ -7,7 +7,7 @@ import uuid
 
 import pytest
 
-from wiretape.core.matching.matcher import PLACEHOLDER_DIGEST
+from wiretape.core.matching.canonical import PLACEHOLDER_DIGEST
 from wiretape.core.redaction.placeholder import PLACEHOLDER, is_strong, label, placeholder
 from wiretape.run.client_environment import DUMMY_KEY
 

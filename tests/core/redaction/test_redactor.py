@@ -12,10 +12,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from tests.support import paths
 
+from wiretape.config.packs import built_in
 from wiretape.core.matching.matcher import Matcher
-from wiretape.core.matching.matcher import Path as JsonPath
 from wiretape.core.model import Chunk, Exchange, Headers, Request, Response
-from wiretape.core.providers.registry import Providers
 from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import from_exchange, from_request, to_exchange
 from wiretape.core.redaction.gate import inspect
@@ -30,6 +29,7 @@ from wiretape.core.redaction.redactor import (
     placeholder,
 )
 from wiretape.core.text import exact_json
+from wiretape.core.text.jsonpath import Path as JsonPath
 
 RECORDINGS = paths.RECORDINGS
 KEY = "tgp_v1_" + "aB3dEfG9hIjK2mNoP4qRsT6uVwX8yZ0-_cD5eF7g"
@@ -546,7 +546,7 @@ def test_a_request_without_secrets_is_not_copied() -> None:
 
 def key_of(request: Request, by: Redactor = redactor) -> str:
     document = by.request(from_request(request), by.secrets(request))
-    return Matcher(Providers()).canonical(document).key
+    return Matcher(built_in()).canonical(document).key
 
 
 @pytest.mark.parametrize("key", [OTHER_KEY, "test", STANDS, "", "wiretape-replay-no-key"])
@@ -578,7 +578,7 @@ def test_a_recording_matches_the_request_it_was_made_of() -> None:
     document, _ = redacted(request)
     stored = redactor.request(document["request"], redactor.no_secrets)
     assert stored is document["request"]
-    assert Matcher(Providers()).canonical(stored).key == key_of(request)
+    assert Matcher(built_in()).canonical(stored).key == key_of(request)
 
 
 # ---------------------------------------------------------------------- texts and the gate

@@ -11,7 +11,7 @@ from difflib import unified_diff
 from typing import Any, Final
 
 from wiretape.core.matching.body import plain_numbers
-from wiretape.core.matching.matcher import ABSENT, Canonical
+from wiretape.core.matching.canonical import ABSENT, Canonical
 from wiretape.core.matching.normalise import TOKEN, is_token
 from wiretape.core.matching.structural_diff import differing
 from wiretape.core.text import exact_json, word_diff

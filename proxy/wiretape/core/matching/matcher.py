@@ -16,22 +16,16 @@ from typing import Any, Final
 from wiretape.core.model import DEFAULT_PORTS, split_url
 from wiretape.core.providers.registry import Providers
 from wiretape.core.recording.document import Document
-from wiretape.core.text.jsonpath import Finder as Finder
-from wiretape.core.text.jsonpath import Path as Path
+from wiretape.core.text.jsonpath import Path
 
 from . import normalise
 from .body import body_of, by_name
-from .body import plain_numbers as plain_numbers
-from .canonical import ABSENT as ABSENT
-from .canonical import PLACEHOLDER_DIGEST as PLACEHOLDER_DIGEST
-from .canonical import Canonical as Canonical
-from .canonical import Change as Change
-from .canonical import Difference as Difference
-from .canonical import changed as changed
-from .canonical import differences as differences
-from .canonical import spelled
-from .normalise import without as without
-from .rule import Rule as Rule
+from .canonical import (
+    PLACEHOLDER_DIGEST,
+    Canonical,
+    spelled,
+)
+from .rule import Rule
 
 NOT_COMPARED: Final = "*"
 """Stands for a method, provider or path that a rule leaves out."""

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from wiretape.core.redaction.key_patterns import Regex
 from wiretape.core.text.exact_json import Json
 from wiretape.core.text.jsonpath import Finder, Path
+from wiretape.core.text.regex import Regex
 
 from .body import MARK
 

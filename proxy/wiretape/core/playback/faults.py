@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Final, Self
 
-from wiretape.core.matching.matcher import Canonical
+from wiretape.core.matching.canonical import Canonical
 from wiretape.core.matching.rule import Rule
 from wiretape.core.model import Chunk, Headers, Request, Response
 from wiretape.core.providers.registry import ErrorShape, error_body

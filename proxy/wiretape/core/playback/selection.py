@@ -7,7 +7,7 @@ from datetime import timedelta
 from fnmatch import fnmatchcase
 from typing import Final, Self
 
-from wiretape.core.matching.matcher import Canonical
+from wiretape.core.matching.canonical import Canonical
 
 _AGE: Final = re.compile(r"(?:older-than[:=])?(\d{1,5})([smhdw])")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from wiretape.core.errors import FormatError, StoreError
-from wiretape.core.matching.matcher import Canonical, Difference, Matcher, differences
+from wiretape.core.matching.canonical import Canonical, Difference, differences
+from wiretape.core.matching.matcher import Matcher
 from wiretape.core.model import Close, Message, WebSocket
 from wiretape.core.recording.document import Document
 from wiretape.core.redaction.known_values import Secrets

@@ -32,15 +32,11 @@ class Provider:
 
 
 class Providers:
-    """The providers of a run, found by host and port; without an argument those of the packs."""
+    """The providers of a run, found by host and port; `config.packs.built_in()` gives all that
+    wiretape knows.
+    """
 
-    def __init__(self, providers: Iterable[Provider] | None = None) -> None:
-        if providers is None:
-            from wiretape.config.packs import (
-                providers as known,  # late: packs are made of providers
-            )
-
-            providers = known()
+    def __init__(self, providers: Iterable[Provider]) -> None:
         self.all: Final = tuple(providers)
         self._exact: dict[str, Provider] = {}
         self._patterns: list[tuple[str, Provider]] = []

@@ -7,23 +7,10 @@ them.
 """
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
-
-class Match(Protocol):
-    """Where an expression fits."""
-
-    def span(self, group: int = 0, /) -> tuple[int, int]: ...
-
-
-class Regex(Protocol):
-    """A compiled expression, `re`'s or one of an engine like it."""
-
-    @property
-    def pattern(self) -> str: ...
-    def finditer(self, string: str, pos: int = 0, /) -> Iterator[Match]: ...
+from wiretape.core.text.regex import Regex
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from wiretape.core.matching.matcher import Finder
+from wiretape.core.text.jsonpath import Finder
 
 from .key_patterns import PATTERNS, Pattern
 from .known_values import Known

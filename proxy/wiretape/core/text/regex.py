@@ -5,19 +5,31 @@ RE2 knows neither look-around nor backreferences, and its \\w, \\d and \\s are A
 
 import re
 from collections.abc import Iterator
-from typing import Any, Final
-
-import re2  # type: ignore[import-untyped]  # it ships no types
-
-from wiretape.core.redaction.key_patterns import Match
+from typing import Any, Final, Protocol
 
 _LONE: Final = re.compile("[\ud800-\udfff]")
+
+
+class Match(Protocol):
+    """Where an expression fits."""
+
+    def span(self, group: int = 0, /) -> tuple[int, int]: ...
+
+
+class Regex(Protocol):
+    """A compiled expression, `re`'s or one of an engine like it."""
+
+    @property
+    def pattern(self) -> str: ...
+    def finditer(self, string: str, pos: int = 0, /) -> Iterator[Match]: ...
 
 
 class Linear:
     """A compiled expression; ValueError where RE2 has none such."""
 
     def __init__(self, pattern: str) -> None:
+        import re2  # type: ignore[import-untyped]  # it ships no types; late: few need it
+
         options = re2.Options()
         options.log_errors = False
         options.never_capture = True

@@ -5,12 +5,13 @@ body.
 import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Final, Protocol
 
 import brotli  # type: ignore[import-untyped]  # it ships no types
 import zstandard
 
-from wiretape.core.model import Framing, Headers, header
+from wiretape.core.model import Framing, Headers, Request, header
 
 FORM: Final = "application/x-www-form-urlencoded"
 FRAMES: Final = "application/vnd.amazon.eventstream"
@@ -320,3 +321,12 @@ def framing(headers: Headers, path: str = "") -> Framing:
     if header(headers, "content-length") is not None or is_json(media) or is_text(media):
         return "whole"
     return "reads"
+
+
+def plain_request(request: Request) -> Request:
+    """The request with the content coding of its body undone, where that can be done."""
+    try:
+        body = decoded(request.headers, request.body)
+    except ValueError:
+        return request
+    return request if body is request.body else replace(request, body=body)
