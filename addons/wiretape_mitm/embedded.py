@@ -13,19 +13,22 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from mitmproxy import addonmanager, connection, exceptions, hooks, http, master, options, tls
 from mitmproxy.addonmanager import traverse
 from mitmproxy.addons import disable_h2c, next_layer, proxyserver, tlsconfig
 from mitmproxy.net.server_spec import ServerSpec
 
+from wiretape import descriptors
 from wiretape.core.errors import WiretapeError
+from wiretape.report.report import Report
 from wiretape.tls.authority import Authority
 
 from . import patch_http1, patch_http2, patch_transport
 from . import upstream_proxy as outer
 from .addon import BASE_URL_HOST, Addon
+from .admission import Admission
 from .upload import Upload
 
 log = logging.getLogger(__name__)
@@ -63,6 +66,19 @@ class _Addons(addonmanager.AddonManager):
             except Exception:
                 # As mitmproxy's own dispatcher does: a fault in one hook ends no connection.
                 log.exception("a hook failed on %s", event.name)
+
+
+class _Master(master.Master):
+    report: Report | None = None
+
+    def _asyncio_exception_handler(
+        self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]
+    ) -> None:
+        """Report a client that has to wait because no descriptor is left to accept it."""
+        if self.report is not None and descriptors.is_exhaustion(context.get("exception")):
+            self.report.not_served(descriptors.advice())
+        else:
+            super()._asyncio_exception_handler(loop, context)
 
 
 class _Ready:
@@ -177,13 +193,15 @@ class EmbeddedProxy:
         for part in (patch_transport, patch_http1, patch_http2):
             part.install()
         opts = options.Options()
-        self._master = master.Master(opts)
+        self._master = _Master(opts)
+        self._master.report = self._addon.report
         self._master.addons = _Addons(self._master)
         self._master.addons.add(
             self._server,
             next_layer.NextLayer(),
             tlsconfig.TlsConfig(),
             disable_h2c.DisableH2C(),
+            Admission(self._addon.report),
             self._addon,
             self.way_out,
             _PreferHttp2(),

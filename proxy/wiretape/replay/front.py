@@ -12,6 +12,7 @@ from typing import Final, Literal
 
 from aiohttp import web
 
+from wiretape import descriptors
 from wiretape.core.errors import StoreError, WiretapeError
 from wiretape.core.providers.registry import Providers
 from wiretape.report.report import Report
@@ -77,17 +78,22 @@ class _Door(asyncio.Protocol):
         self._front = front
         self._head = b""
         self._transport: asyncio.Transport | None = None
+        self._is_refused = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._front.report.connections += 1
+        # Told when it asks: an answer before its request would be lost with the connection.
+        self._is_refused = descriptors.are_low()
 
     def data_received(self, data: bytes) -> None:
         assert self._transport is not None
         self._head += data
         if not self._head.startswith(_CONNECT[: len(self._head)]):
             protocol = self._front.server()
+            if self._is_refused:
+                self._front.handler.refused.add(self._transport)
             self._transport.set_protocol(protocol)
             protocol.connection_made(self._transport)
             protocol.data_received(self._head)
@@ -105,6 +111,9 @@ class _Door(asyncio.Protocol):
             return
         host, port = found[1].strip("[]").lower(), int(found[2])
         front = self._front
+        if self._is_refused:
+            self._refuse_unserved()
+            return
         try:
             session = of_credentials(_credentials(self._head))
             front.handler.open(session)
@@ -131,18 +140,24 @@ class _Door(asyncio.Protocol):
         front.tasks.add(task)
         task.add_done_callback(front.tasks.discard)
 
-    def _refuse(self, status: int, reason: str) -> None:
+    def _refuse(self, status: int, reason: str, *more: str) -> None:
         assert self._transport is not None
         body = f"wiretape: {reason}\n".encode()
         head = (
             f"HTTP/1.1 {status} Refused by wiretape",
             "Content-Type: text/plain",
             "X-Wiretape: refused",
+            *more,
             f"Content-Length: {len(body)}",
             "Connection: close",
         )
         self._transport.write("\r\n".join((*head, "", "")).encode() + body)
         self._transport.close()
+
+    def _refuse_unserved(self) -> None:
+        advice = descriptors.advice()
+        self._front.report.not_served(advice)
+        self._refuse(503, advice, "Retry-After: 1")
 
     async def _serve(self, transport: asyncio.Transport, origin: Origin) -> None:
         front = self._front
@@ -150,16 +165,26 @@ class _Door(asyncio.Protocol):
         protocol = front.server()
         try:
             context = front.authority.context(origin.host)
+        except WiretapeError as error:
+            if descriptors.is_exhaustion(error):
+                self._refuse_unserved()
+            else:
+                front.report.notice(str(error))
+                self._refuse(400, str(error))
+            return
+        except (ImportError, OSError):
+            # The first certificate needs modules, and each a descriptor to be read.
+            self._refuse_unserved()
+            return
+        try:
             transport.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
             tls = await loop.start_tls(transport, protocol, context, server_side=True)
-        except (OSError, ssl.SSLError, WiretapeError) as error:
+        except OSError as error:
             if isinstance(error, ssl.SSLError) and "unknown ca" in str(error).lower():
                 front.report.notice(
                     f"a client does not trust wiretape's certificate for {origin.host}: start it"
                     " with `wiretape replay -- CMD`, or set what `wiretape env` prints"
                 )
-            elif isinstance(error, WiretapeError):
-                front.report.notice(str(error))
             log.debug("TLS with a client for %s failed", origin.host)
             transport.abort()
             return

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final
 from urllib.parse import quote
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from aiohttp import web
 
+from wiretape import descriptors
 from wiretape.core.errors import StoreError
 from wiretape.core.model import MAX_BODY, Headers, Request, WebSocket, split_url
 from wiretape.core.playback.faults import HEADER as FAULT_HEADER
@@ -102,6 +103,8 @@ class Handler:
         self._under_way = 0
         self._idle: asyncio.Event | None = None
         self.tunnels: Final[WeakKeyDictionary[asyncio.BaseTransport, Origin]] = WeakKeyDictionary()
+        self.refused: Final[WeakSet[asyncio.BaseTransport]] = WeakSet()
+        """Connections that came when no descriptors were left to serve them."""
 
     def server(self) -> web.Server:
         """An aiohttp server whose protocol factory the doors call, one protocol a connection."""
@@ -149,6 +152,8 @@ class Handler:
 
     async def _answer(self, http: web.BaseRequest) -> web.StreamResponse:
         started = asyncio.get_running_loop().time()
+        if http.transport in self.refused:
+            return self._unavailable()
         try:
             _wanted_fault(http)
             if self._tickets is not None:
@@ -161,16 +166,26 @@ class Handler:
                 if reply is not None:
                     return reply
             asked = await self._ask(http, tunnel)
+            played = self._replayer.play(asked)
         except (BadTarget, UnknownSession) as error:
             return _refused(str(error))
         except TooLarge as error:
             return self._too_large(http, str(error))
         except StoreError as error:
+            if descriptors.is_exhaustion(error):
+                return self._unavailable()
             return _refused(opened_by(error))
-        played = self._replayer.play(asked)
         if played is None:
             return self._miss(asked)
         return await self._play(http, played, asked, started)
+
+    def _unavailable(self) -> web.StreamResponse:
+        advice = descriptors.advice()
+        self._replayer.report.not_served(advice)
+        body = error_body("openai", 503, f"wiretape: {advice}", "wiretape_unavailable")
+        response = whole(503, plain_headers((*JSON, ("retry-after", "1"))), body)
+        response.force_close()
+        return response
 
     def _failed(self, http: web.BaseRequest, error: Exception) -> web.StreamResponse:
         note = f"wiretape failed inside ({type(error).__name__}); -v shows where"

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from secrets import token_hex
 from typing import Final, Literal
 
+from wiretape import descriptors
 from wiretape.core.errors import FormatError, StoreError
 from wiretape.core.matching.canonical import Canonical, Change, changed
 from wiretape.core.matching.matcher import Matcher
@@ -215,6 +216,8 @@ class Replayer:
             entry = takes[turn.take]
             exchange = read.get(turn.take) or library.read(entry.name)
         except (FormatError, StoreError) as error:
+            if descriptors.is_exhaustion(error):
+                raise
             self.report.notice(f"a recording cannot be used: {error}")
             return None
         session.given.learn(library.ids(entry.name), entry.token)

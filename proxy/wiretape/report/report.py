@@ -116,6 +116,8 @@ class Report:
     connections: int = 0
     redactions: Counter[str] = field(default_factory=Counter)
     beyond: int = 0
+    unserved: int = 0
+    """Clients that got no answer, or waited for one, because the machine had no means."""
     other_hosts: Counter[str] = field(default_factory=Counter)
     listen: Callable[[Row], None] | None = None
     notify: Callable[[str], None] | None = None
@@ -154,6 +156,11 @@ class Report:
             if self.notify is not None:
                 self.notify(text)
 
+    def not_served(self, why: str) -> None:
+        """A client could not be served at once, or at all: the run does not succeed."""
+        self.unserved += 1
+        self.notice(why)
+
     @property
     def counts(self) -> Counter[Outcome]:
         return self._counts.copy()
@@ -181,11 +188,12 @@ class Report:
 
     @property
     def exit_status(self) -> int:
-        """0, or what a run that was otherwise well exits with: 4 for a loss, 3 for a miss or, where
+        """0, or what a run that was otherwise well exits with: 4 for a loss or clients
+        that could not be served, 3 for a miss or, where
         that is asked for, for a change that a rule ignores.
         """
         counts = self.counts
-        if counts["refused"]:
+        if counts["refused"] or self.unserved:
             return EXIT_REFUSED
         # In replay there is no provider that could have failed.
         missed = counts["missed"] or (self.mode == "replay" and counts["failed"])
@@ -202,6 +210,7 @@ class Report:
             "counts": dict(sorted(self.counts.items())),
             "sessions": {name: dict(sorted(c.items())) for name, c in self.sessions.items()},
             "beyond_last_take": self.beyond,
+            **({"unserved": self.unserved} if self.unserved else {}),
             "stale": [
                 {"path": path, "rule": rule, "exchanges": count}
                 for (path, rule), count in self.stale.items()

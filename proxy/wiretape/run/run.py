@@ -7,12 +7,13 @@ import json
 import shutil
 import signal
 import sys
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from wiretape import descriptors
 from wiretape.config.load import Config
 from wiretape.core.errors import ConfigError, WiretapeError
 from wiretape.report import junit
@@ -41,6 +42,8 @@ async def run(settings: Settings, command: Sequence[str], report: Report) -> int
         raise ConfigError(
             f"--report {settings.report}: its folder is not there; nothing was started"
         )
+    usual_limit = descriptors.limit()
+    descriptors.raise_limit()
     authority = Authority.load_or_create(state_dir())
     for notice in (*settings.config.notices, *filter(None, [authority.notice])):
         report.notice(notice)
@@ -51,6 +54,7 @@ async def run(settings: Settings, command: Sequence[str], report: Report) -> int
     signals: list[int] = []
     child: list[Process] = []
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_tell_exhaustion(report))
 
     def on_signal(number: int) -> None:
         if stop.is_set():
@@ -78,7 +82,13 @@ async def run(settings: Settings, command: Sequence[str], report: Report) -> int
         environment["WIRETAPE_BASE_URL"] = f"http://{here}:{base_url_port}"
         environment["WIRETAPE_TOKEN"] = door.control.token
         if program is not None:
-            status = await _run_command(program, command, environment, child)
+            with descriptors.limited_to(usual_limit):
+                process = await _start(program, command, environment)
+            child.append(process)
+            status = await process.wait()
+            child.clear()
+            # As a shell reports it: 128 and the signal's number.
+            status = status if status >= 0 else 128 - status
         else:
             token = door.control.token
             with Running(settings.mode, port, base_url_port, settings.upstream_ca, token):
@@ -136,20 +146,27 @@ def _find(command: Sequence[str], environ: Mapping[str, str]) -> str:
     return found
 
 
-async def _run_command(
-    program: str, command: Sequence[str], environment: Mapping[str, str], child: "list[Process]"
-) -> int:
+async def _start(program: str, command: Sequence[str], environment: Mapping[str, str]) -> "Process":
     try:
-        process = await asyncio.create_subprocess_exec(
+        return await asyncio.create_subprocess_exec(
             command[0], *command[1:], executable=program, env=dict(environment)
         )
     except OSError as error:
         raise ConfigError(f"{command[0]}: cannot be started: {error.strerror}") from error
-    child.append(process)
-    status = await process.wait()
-    child.clear()
-    # As a shell tells it: 128 and the signal's number.
-    return status if status >= 0 else 128 - status
+
+
+def _tell_exhaustion(
+    report: Report,
+) -> Callable[[asyncio.AbstractEventLoop, dict[str, Any]], None]:
+    """What the event loop calls with an error of its own, as when it cannot accept a client."""
+
+    def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if descriptors.is_exhaustion(context.get("exception")):
+            report.not_served(descriptors.advice())
+        else:
+            loop.default_exception_handler(context)
+
+    return handle
 
 
 def _forward(process: "Process", number: int, count: int) -> None:
