@@ -934,7 +934,7 @@ def test_fault_names_line_key_and_what_is_expected(text: str, fault: str) -> Non
     "host",
     [
         *("https://api.example.com", "api.example.com/v1", "a b", "", ".a", "a..b", "a.", "-a"),
-        *("a-", "*", "a.*", "a:", "a:b", "user@a", "[::1]", "::1", "é.example.com", "a\n"),
+        *("a-", "*", "a.*", "a:", "a:b", "user@a", "[::1", "[::g]", "::1", "é.example.com", "a\n"),
         "a." * 127 + "a",
     ],
 )

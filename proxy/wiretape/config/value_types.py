@@ -7,7 +7,8 @@ import re
 import string
 import warnings
 from collections.abc import Callable
-from ipaddress import ip_address
+from contextlib import suppress
+from ipaddress import IPv6Address, ip_address
 from typing import Annotated, Any, Final, cast
 
 from pydantic import AfterValidator
@@ -33,17 +34,28 @@ def text_like(regex: str, expected: str, change: Callable[[str], str] = str) -> 
 
 
 def as_host(text: str) -> str:
-    """A host or host:port; an asterisk stands for any text of its first labels."""
+    """A host or host:port; an asterisk stands for any text of its first labels. An IPv6 address has
+    brackets.
+    """
     host = text.lower()
-    found = _HOST.fullmatch(host)
+    found = _HOST.fullmatch(host) or _ipv6(host)
     if not found or len(found["name"]) > 253:
         raise ValueError(
-            "expected a host such as api.example.com, localhost:8443 or *.example.com,"
+            "expected a host such as api.example.com, localhost:8443, [::1]:8443 or *.example.com,"
             " without scheme and path"
         )
     if found["port"] and not 1 <= int(found["port"]) <= 65535:
         raise ValueError("expected a port from 1 to 65535 after the host's colon")
     return host
+
+
+def _ipv6(host: str) -> re.Match[str] | None:
+    found = re.fullmatch(r"\[(?P<name>[0-9a-f:.]+)\](?::(?P<port>[0-9]{1,9}))?", host)
+    if found is not None:
+        with suppress(ValueError):
+            IPv6Address(found["name"])
+            return found
+    return None
 
 
 # A pattern's last label is written out, so that it cannot be all hosts there are.

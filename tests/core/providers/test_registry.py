@@ -19,6 +19,7 @@ OWN = Providers(
         Provider("local", ("Localhost:8000", "models.example.com")),
         Provider("other", ("localhost:9000",)),
         Provider("any-port", ("127.0.0.1",)),
+        Provider("six", ("[::1]:8001", "[2001:db8:0::5]")),
         Provider("farm", ("*.farm.example.com", "*.cloud.example.com:8443")),
     )
 )
@@ -150,3 +151,21 @@ ERRORS: dict[ErrorShape, object] = {
 @pytest.mark.parametrize("shape", ERROR_SHAPES)
 def test_an_error_has_the_providers_shape(shape: ErrorShape) -> None:
     assert json.loads(error_body(shape, 404, "no “x”", "miss")) == ERRORS[shape]
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "name"),
+    [
+        ("::1", 8001, "six"),
+        ("0:0:0:0:0:0:0:1", 8001, "six"),
+        ("[::1]", 8001, "six"),
+        ("::1", 8002, None),
+        ("2001:DB8::5", 443, "six"),
+        ("2001:db8::5", 8443, "six"),
+        ("2001:db8::6", 443, None),
+    ],
+)
+def test_an_ipv6_address_is_found_however_it_is_spelled(
+    host: str, port: int, name: str | None
+) -> None:
+    assert found(OWN, host, port) == name

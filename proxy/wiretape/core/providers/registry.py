@@ -2,9 +2,11 @@
 known ones.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from ipaddress import IPv6Address
 from typing import Final, Literal
 
 from wiretape.core.model import DEFAULT_PORTS
@@ -19,9 +21,9 @@ class Provider:
     """One provider: its hosts are one place to a matcher, except those a pattern such as
     "*.example.com" covers.
 
-    A host is "name" for any port, or "name:port". `key_env` names the variables its
-    SDKs read keys from, `ids` the members of its bodies that hold ids though their names do not say
-    so ("container").
+    A host is "name" for any port, or "name:port"; an IPv6 address has brackets. `key_env`
+    names the variables its SDKs read keys from, `ids` the members of its bodies that hold ids
+    though their names do not say so ("container").
     """
 
     name: str
@@ -45,7 +47,7 @@ class Providers:
                 if "*" in host:
                     self._patterns.append((host, provider))
                 else:
-                    self._exact[host] = provider
+                    self._exact[_plain(host)] = provider
 
     def find(self, host: str, port: int | None = None) -> Provider | None:
         """The provider at a host (any case), or None: then its traffic is none of ours."""
@@ -60,7 +62,8 @@ class Providers:
         )
 
     def _named(self, host: str, port: int | None) -> Provider | None:
-        return self._exact.get(f"{host}:{port}") or self._exact.get(host)
+        with_port = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        return self._exact.get(with_port) or self._exact.get(host)
 
     def place(self, host: str, port: int | None = None) -> str:
         """What a matcher compares for a host: the provider's name where hosts are aliases, else the
@@ -89,8 +92,20 @@ class Providers:
         return tuple(dict.fromkeys(name for provider in self.all for name in provider.key_env))
 
 
+_IPV6: Final = re.compile(r"\[?([0-9a-f:.]*:[0-9a-f:.]*:[0-9a-f:.]*)\]?(:[0-9]+)?")
+
+
 def _plain(host: str) -> str:
-    return host.lower().rstrip(".")
+    """A host as it is looked up; an IPv6 address in its shortest form, in brackets with a port."""
+    host = host.lower().rstrip(".")
+    found = _IPV6.fullmatch(host) if ":" in host else None
+    if found is None:
+        return host
+    try:
+        address = str(IPv6Address(found[1]))
+    except ValueError:
+        return host
+    return f"[{address}]{found[2]}" if found[2] else address
 
 
 def error_body(shape: ErrorShape, status: int, message: str, code: str) -> bytes:
