@@ -481,7 +481,8 @@ def test_redaction_is_added_to_what_is_built_in() -> None:
           query: [Session]
           patterns: [{name: badge, regex: "EMP-[0-9]{6}"}]
           keep_request_headers: [User-Agent, x-example-*]
-          keep_response_headers: ["X-RateLimit-*"]
+          keep_response_headers: [X-Request-Id, "CF-*"]
+          drop_response_headers: ["X-RateLimit-*"]
         """
     )
     defaults, rules = RedactionRules(), config.redaction
@@ -491,7 +492,8 @@ def test_redaction_is_added_to_what_is_built_in() -> None:
         "user-agent",
         "x-example-*",
     }
-    assert rules.keep_response_headers == defaults.keep_response_headers | {"x-ratelimit-*"}
+    assert rules.keep_response_headers == {"x-request-id", "cf-*"}
+    assert rules.drop_response_headers == defaults.drop_response_headers | {"x-ratelimit-*"}
     assert rules.patterns[:-1] == PATTERNS
     assert (rules.patterns[-1].name, rules.patterns[-1].regex.pattern) == ("badge", "EMP-[0-9]{6}")
 
@@ -638,7 +640,7 @@ def test_all_faults_are_told_at_once_in_order() -> None:
 
 
 ASK_FOR_HOST = (
-    "expected a host such as api.example.com, localhost:8443 or *.example.com,"
+    "expected a host such as api.example.com, localhost:8443, [::1]:8443 or *.example.com,"
     " without scheme and path"
 )
 NOT_A_PATH = "expected a JSONPath below the body, such as $.messages[0].id or $..id"
@@ -916,13 +918,19 @@ A_NAME = "expected a name of lower-case letters, digits and hyphens"
             "1: redact.keep_request_headers[1]: authorization is secret and never kept",
         ),
         (
+            "redact: {drop_response_headers: [Content-Type]}",
+            "1: redact.drop_response_headers[0]: content-type cannot be left out: a body is not"
+            " readable without it",
+        ),
+        (
             "redact: {headers: [x-a], keep_response_headers: [X-A]}",
             "1: redact.keep_response_headers[0]: x-a is secret and never kept",
         ),
         (
             "redact: {values: [sk-live]}",
-            "1: redact.values: unknown key, expected one of: dotenv, env, gate, headers,"
-            " json, keep_request_headers, keep_response_headers, patterns, query, unsearched",
+            "1: redact.values: unknown key, expected one of: dotenv, drop_response_headers, env,"
+            " gate, headers, json, keep_request_headers, keep_response_headers, patterns,"
+            " query, unsearched",
         ),
     ],
 )
@@ -942,6 +950,14 @@ def test_what_is_no_host_is_a_fault(host: str) -> None:
     assert faults(json.dumps({"providers": {"x": {"hosts": [host]}}})) == [
         f"1: providers.x.hosts[0]: {ASK_FOR_HOST}"
     ]
+
+
+@pytest.mark.parametrize("host", ["[::1]", "[::1]:8001", "[2001:DB8::1]:443", "[::ffff:1.2.3.4]"])
+def test_an_ipv6_address_is_a_host_in_brackets(host: str) -> None:
+    config = read(json.dumps({"providers": {"x": {"hosts": [host]}}}))
+    address, _, port = host.removeprefix("[").partition("]")
+    assert config.providers.find(address, int(port[1:] or 1)) is not None
+    assert config.providers.find("::2", int(port[1:] or 1)) is None
 
 
 @pytest.mark.parametrize("regex", ["", "x*", "a?", r"\b", "$", "(?=a)", "a|", r"(\w+-)*"])

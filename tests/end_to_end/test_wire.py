@@ -26,7 +26,8 @@ from wiretape.config import load
 from wiretape.core.capture.recorder import Recorder
 from wiretape.core.model import Headers, Request, Response
 from wiretape.core.recording.document import framing_of, from_exchange
-from wiretape.core.redaction.redactor import KEEP_RESPONSE_HEADERS, RedactionRules, Redactor
+from wiretape.core.redaction.answer_headers import DROP_RESPONSE_HEADERS, AnswerHeaders
+from wiretape.core.redaction.redactor import SECRET_HEADERS, RedactionRules, Redactor
 from wiretape.core.wire.content_coding import codings, decoder
 
 ALL = "gzip, deflate, br, zstd"
@@ -150,8 +151,8 @@ def ask_all(door: Door, found: list[Case], accepted: str | None) -> list[Reply]:
 
 def kept(headers: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     """Those a recording keeps, but for the coding's."""
-    names = KEEP_RESPONSE_HEADERS - {"content-encoding"}
-    return sorted((n.lower(), v) for n, v in headers if n.lower() in names)
+    recorded = AnswerHeaders(DROP_RESPONSE_HEADERS, (), {*SECRET_HEADERS, "content-encoding"})
+    return sorted((n.lower(), v) for n, v in headers if recorded.is_kept(n))
 
 
 def undone(reply: Reply) -> list[bytes]:

@@ -15,10 +15,10 @@ from wiretape.core.playback.pace import Pace
 from wiretape.core.playback.player import Repeat
 from wiretape.core.playback.policy import OnMiss, RecordMode
 from wiretape.core.providers.registry import Provider, Providers
+from wiretape.core.redaction.answer_headers import DROP_RESPONSE_HEADERS
 from wiretape.core.redaction.placeholder import label
 from wiretape.core.redaction.redactor import (
     KEEP_REQUEST_HEADERS,
-    KEEP_RESPONSE_HEADERS,
     PATTERNS,
     PLACEHOLDER,
     SECRET_ENV,
@@ -291,10 +291,15 @@ def _redaction(file: File, values: Mapping[str, str], wrong: list[Wrong]) -> Red
     secret = SECRET_HEADERS.union(redact.headers)
     for key, names, text in (
         ("headers", redact.headers, "cannot be secret: a body is not readable without it"),
+        (
+            "drop_response_headers",
+            redact.drop_response_headers,
+            "cannot be left out: a body is not readable without it",
+        ),
         ("keep_request_headers", redact.keep_request_headers, "is secret and never kept"),
         ("keep_response_headers", redact.keep_response_headers, "is secret and never kept"),
     ):
-        refused = _NEEDED_HEADERS if key == "headers" else secret
+        refused = secret if key.startswith("keep") else _NEEDED_HEADERS
         wrong += [
             (("redact", key, index), f"{name} {text}")
             for index, name in enumerate(names)
@@ -303,7 +308,8 @@ def _redaction(file: File, values: Mapping[str, str], wrong: list[Wrong]) -> Red
     return RedactionRules(
         # A header that is compared has to be in the recording.
         KEEP_REQUEST_HEADERS.union(redact.keep_request_headers, file.match.headers) - secret,
-        KEEP_RESPONSE_HEADERS.union(redact.keep_response_headers) - secret,
+        frozenset(redact.keep_response_headers) - secret,
+        DROP_RESPONSE_HEADERS.union(redact.drop_response_headers),
         secret,
         SECRET_QUERY.union(redact.query),
         tuple(

@@ -224,6 +224,7 @@ class Redact(Section):
     patterns: list[PatternEntry] = []
     keep_request_headers: list[KeptHeader] = []
     keep_response_headers: list[KeptHeader] = []
+    drop_response_headers: list[KeptHeader] = []
     gate: Annotated[Gate, PlainValidator(as_gate)] = "refuse"
     unsearched: list[Coding] = []
 

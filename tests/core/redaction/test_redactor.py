@@ -286,7 +286,7 @@ def test_the_model_in_a_path_stays() -> None:
 # ---------------------------------------------------------------------- names
 
 
-def test_only_headers_on_the_list_are_kept() -> None:
+def test_a_request_keeps_listed_headers_and_an_answer_all_but_listed_ones() -> None:
     request = Request(
         "GET",
         "https",
@@ -314,6 +314,7 @@ def test_only_headers_on_the_list_are_kept() -> None:
     assert document["request"]["headers"] == {"accept": "*/*", "anthropic-version": "2023-06-01"}
     assert document["response"]["headers"] == {
         "content-type": "application/json",
+        "x-ratelimit-limit-requests": "5",
         "retry-after": "2",
     }
     assert findings == [

@@ -25,6 +25,7 @@ _PART: Final = re.compile(
     r"\r?\n\r?\n)([^\r\n]*)(?=\r?\n--)",
     re.IGNORECASE,
 )
+_URL_IN_HEADER: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s<>\"']+")
 _JSON_LINE: Final = re.compile(r"((?:data:)?\s*)([\[{].*[\]}])(\s*)", re.DOTALL)
 
 
@@ -81,10 +82,10 @@ class Places:
         """A document's `response` part."""
         before = len(self._findings)
         result = dict(part)
-        location = part.get("headers", {}).get("location")
-        if isinstance(location, str):
-            where = ("response", "headers", "location")
-            result["headers"] = {**part["headers"], "location": self._url(location, where)}
+        result["headers"] = {
+            name: self._urls(value, ("response", "headers", name))
+            for name, value in part.get("headers", {}).items()
+        }
         if self._json and "body" in part:
             result["body"] = each_chunk(self._chunk, part["body"], ("response", "body"))
         return result if len(self._findings) > before else part
@@ -115,6 +116,14 @@ class Places:
         query, mark, fragment = rest.partition("#")
         query = query[:1] + self._pairs("query", query[1:], where)
         return "".join((scheme, slashes, user, host, path, query, mark, fragment))
+
+    def _urls(self, value: Any, where: Where) -> Any:
+        """A header's value with each URL in it redacted: it may be one, or hold some (Link)."""
+        if isinstance(value, list):
+            return [self._urls(item, where) for item in value]
+        if value.startswith("/"):
+            return self._url(value, where)
+        return _URL_IN_HEADER.sub(lambda found: self._url(found[0], where), value)
 
     def _body_text(self, part: Document, where: Where) -> str:
         text: str = part["body_text"]

@@ -4,7 +4,8 @@ Three things are secret, and looked for in this order:
 
 1. What stands in a named place: a header, a query parameter or form field, a JSON path. The place
    gives the placeholder its label, whatever the value, so that a request with another key, with a
-   dummy key or with a placeholder says the same. Headers are left out unless they are to be kept.
+   dummy key or with a placeholder says the same. A request's headers are left out unless they are
+   to be kept, an answer's are kept unless they are to be left out (`answer_headers.py`).
 2. Known values: what the request carried as credentials, and the configured ones. They are
    replaced wherever they stand and however they are spelled (`known_values.py`), unless they are so
    short or plain that other texts hold them by chance (`placeholder.is_strong`), or public: equal
@@ -24,13 +25,13 @@ from wiretape.core.model import Request
 from wiretape.core.recording.document import Document
 
 from . import streams
+from .answer_headers import AnswerHeaders
 from .key_patterns import PATTERNS, Pattern
 from .known_values import Known, Secrets, of_header, of_query
 from .named_places import Places
 from .placeholder import PLACEHOLDER, is_strong, placeholder
 from .rules import (
     KEEP_REQUEST_HEADERS,
-    KEEP_RESPONSE_HEADERS,
     SECRET_ENV,
     SECRET_HEADERS,
     SECRET_QUERY,
@@ -43,7 +44,6 @@ from .value_search import Search, Shapes, public_values
 
 __all__ = [
     "KEEP_REQUEST_HEADERS",
-    "KEEP_RESPONSE_HEADERS",
     "PATTERNS",
     "PLACEHOLDER",
     "SECRET_ENV",
@@ -79,7 +79,9 @@ class Redactor:
         """The configured values alone: for what belongs to no request."""
         self._shapes = Shapes(rules.patterns)
         self._kept_request = _Kept(rules.keep_request_headers, rules.secret_headers)
-        self._kept_response = _Kept(rules.keep_response_headers, rules.secret_headers)
+        self._answer_headers = AnswerHeaders(
+            rules.drop_response_headers, rules.keep_response_headers, rules.secret_headers
+        )
         self._query_in_text = _names_in_text(r"(?<=[?&])", rules.secret_query, "=")
         self._header_in_text = _names_in_text(
             r"(?<![\w-])", rules.secret_headers, r"[\"']?\s*[:=,]\s*b?[\"']?"
@@ -119,13 +121,14 @@ class Redactor:
             if name.lower() in self.rules.secret_headers
         ]
         places = Places(self.rules, findings)
+        kept = self._answer_headers(response, request.get("method"))
         known = self._known(secrets, request)
         search = Search(self._shapes, known, findings)
         redacted = {
             "request": search.request(places.request(self._kept_request(request))),
             "response": search.response(
                 # First what is cut up over the chunks: its pieces say nothing by themselves.
-                streams.redact(places.response(self._kept_response(response)), search, findings)
+                streams.redact(places.response(kept), search, findings)
             ),
         }
         for key, value in document.items():

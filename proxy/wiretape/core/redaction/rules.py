@@ -7,6 +7,7 @@ from typing import Final, Literal
 
 from wiretape.core.text.jsonpath import Finder
 
+from .answer_headers import DROP_RESPONSE_HEADERS
 from .key_patterns import PATTERNS, Pattern
 from .known_values import Known
 from .placeholder import label
@@ -73,23 +74,6 @@ KEEP_REQUEST_HEADERS: Final = frozenset(
         "sec-websocket-protocol",  # without the keys that some clients put there
     )
 )
-KEEP_RESPONSE_HEADERS: Final = frozenset(
-    (
-        "allow",
-        "content-disposition",
-        "content-encoding",  # there only where a body could not be decoded, and needed then
-        "content-language",
-        "content-type",
-        "location",
-        "sec-websocket-extensions",
-        "sec-websocket-protocol",
-        "retry-after",
-        "retry-after-ms",
-        "www-authenticate",
-        "x-should-retry",
-    )
-)
-
 
 SECRET_ENV: Final = (
     "*_ACCESS_KEY",
@@ -125,12 +109,15 @@ class RedactionRules:
     """What is secret; without arguments, what wiretape comes with.
 
     Header and parameter names are lower-case. A kept header that ends in * stands for all that
-    begin so. `values` are (label, value), of environment variables; the `repr` leaves them out.
+    begin so. Of an answer all headers are kept but the dropped and the secret ones.
+
+    `values` are (label, value), of environment variables; the `repr` leaves them out.
     `unsearched` names what may be recorded though it cannot be searched.
     """
 
     keep_request_headers: frozenset[str] = KEEP_REQUEST_HEADERS
-    keep_response_headers: frozenset[str] = KEEP_RESPONSE_HEADERS
+    keep_response_headers: frozenset[str] = frozenset()
+    drop_response_headers: frozenset[str] = DROP_RESPONSE_HEADERS
     secret_headers: frozenset[str] = SECRET_HEADERS
     secret_query: frozenset[str] = SECRET_QUERY
     json: tuple[JsonRule, ...] = ()

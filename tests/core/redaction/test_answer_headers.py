@@ -1,0 +1,95 @@
+"""What of an answer's headers is recorded: what clients steer by, and nothing of an account."""
+
+import pytest
+
+from wiretape.core.redaction.answer_headers import DROP_RESPONSE_HEADERS, AnswerHeaders
+from wiretape.core.redaction.redactor import RedactionRules, Redactor
+from wiretape.core.redaction.rules import SECRET_HEADERS
+
+KEPT = AnswerHeaders(DROP_RESPONSE_HEADERS, (), SECRET_HEADERS)
+STEER = """
+    Accept-Ranges Allow Cache-Control Content-Disposition Content-Encoding Content-Language
+    Content-Location Content-Range Content-Type ETag Last-Modified Link Location Refresh
+    Retry-After Retry-After-Ms Vary WWW-Authenticate X-Should-Retry Preference-Applied
+    Sec-WebSocket-Protocol Sec-WebSocket-Extensions Mcp-Session-Id
+    X-Goog-Upload-URL X-Goog-Upload-Status X-Goog-Upload-Control-URL X-Goog-Upload-Size-Received
+    X-Goog-Upload-Chunk-Granularity X-Goog-Hash
+    Operation-Location Azure-AsyncOperation X-Ms-Error-Code X-Ms-Continuation-Token
+    X-RateLimit-Limit-Requests X-RateLimit-Remaining-Tokens X-RateLimit-Reset-Tokens
+    X-RateLimit-Limit-Project-Tokens Anthropic-RateLimit-Requests-Remaining
+    X-Amzn-ErrorType X-Amzn-Bedrock-Input-Token-Count X-Total-Count X-Next-Page Upload-Offset
+    Tus-Resumable OpenAI-Version OpenAI-Model X-Made-Up
+"""
+# The last lines: what published recordings of providers' answers had in them.
+LEFT_OUT = """
+    Connection Keep-Alive Proxy-Authenticate Proxy-Connection TE Trailer Transfer-Encoding Upgrade
+    Via Alt-Svc Strict-Transport-Security Content-Length Server X-Wiretape X-Wiretape-Fault
+    Date Age Expires Server-Timing Traceparent X-Cache X-Cache-Hits X-Served-By X-Timer
+    X-Envoy-Upstream-Service-Time CF-Cache-Status X-Amz-Cf-Id X-Amzn-Bedrock-Invocation-Latency
+    OpenAI-Organization OpenAI-Project Set-Cookie Anthropic-Organization-Id Anthropic-Workspace-Id
+    X-Request-Id Request-Id CF-Ray OpenAI-Processing-Ms
+    Anthropic-RateLimit-Unified-5h-Utilization Anthropic-RateLimit-Unified-7d-Utilization
+    TraceResponse X-Amzn-RequestId Apim-Request-Id AzureML-Model-Session X-Ms-Region
+    Mistral-Correlation-Id X-Generation-Id X-Cloud-Trace-Context DG-Project-Id
+    X-Trial-Endpoint-Call-Limit X-Hostname X-Together-TraceId X-Cluster X-Engine-Pod
+    X-Groq-Organization X-Tenant-Id X-LiteLLM-Key-Spend Authorization X-Api-Key
+"""
+
+
+@pytest.mark.parametrize("name", STEER.split())
+def test_a_header_that_clients_steer_by_is_recorded(name: str) -> None:
+    assert KEPT.is_kept(name)
+
+
+@pytest.mark.parametrize("name", LEFT_OUT.split())
+def test_a_header_of_a_connection_a_moment_or_an_account_is_not(name: str) -> None:
+    assert not KEPT.is_kept(name)
+
+
+def test_the_user_has_the_last_word_but_for_secrets() -> None:
+    kept = AnswerHeaders(
+        {*DROP_RESPONSE_HEADERS, "x-own-*"}, ("cf-*", "date", "set-cookie"), ("set-cookie",)
+    )
+    names = ("X-Own-A", "CF-Ray", "Date", "Set-Cookie", "X-Other")
+    assert [kept.is_kept(name) for name in names] == [False, True, True, False, True]
+
+
+@pytest.mark.parametrize(("method", "kept"), [("HEAD", True), ("GET", False), (None, False)])
+def test_the_length_of_an_answer_to_head_is_its_content(method: str | None, kept: bool) -> None:
+    part = KEPT({"headers": {"content-length": "5", "etag": "a"}, "status": 200}, method)
+    assert part == {
+        "headers": {"content-length": "5", "etag": "a"} if kept else {"etag": "a"},
+        "status": 200,
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("x-goog-upload-url", "https://h/u?upload_id=AB&key={}", "https://h/u?upload_id=AB&key={}"),
+        ("operation-location", "https://h/op?sig={}", "https://h/op?sig={}"),
+        ("link", '<https://h/a?p=2&key={}>; rel="next"', '<https://h/a?p=2&key={}>; rel="next"'),
+        ("location", "/a?access_token={}#f", "/a?access_token={}#f"),
+        ("location", "https://{}@h/a", "https://{}@h/a"),
+        ("x-note", "sk-proj-{}", "{}"),
+    ],
+)
+def test_values_are_redacted(name: str, value: str, expected: str) -> None:
+    secret = "Ab3dE5fG7hJ9kL1mN3pQ5rS7tU9vW1xY3zA5bC7d"
+    document = {
+        "wiretape": 1,
+        "recorded_at": None,
+        "request": {"method": "GET", "url": "https://h/", "headers": {}, "endpoint": "/"},
+        "response": {
+            "status": 200,
+            "headers": {name: value.format(secret)},
+            "is_streaming": False,
+            "body": None,
+        },
+    }
+    redacted, _ = Redactor(RedactionRules()).document(document)
+    got = redacted["response"]["headers"][name]
+    assert secret not in got
+    before, _, after = expected.partition("{}")
+    assert got.startswith(f"{before}REDACTED-")
+    assert got.endswith(after)
