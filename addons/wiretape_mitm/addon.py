@@ -35,7 +35,7 @@ from wiretape.replay.replayer import (
     missed_row,
 )
 from wiretape.report.report import Report
-from wiretape.sessions.control import Control, Here, is_control, is_foreign
+from wiretape.sessions.control import Control, LocalNames, is_control, why_foreign
 from wiretape.sessions.sessions import HEADER as SESSION_HEADER
 from wiretape.sessions.sessions import Session, Sessions, UnknownSession, of_credentials, opened_by
 
@@ -146,7 +146,12 @@ class Addon:
             )
 
     def server_connect(self, data: server_hooks.ServerConnectionHookData) -> None:
-        """The last gate: without an intake nothing but the replay engine is ever connected to."""
+        """The last gate: without an intake nothing but the replay engine is ever connected to, and
+        a base URL's request that a failed hook left where it came in is never resolved.
+        """
+        if data.server.address and data.server.address[0] == BASE_URL_HOST:
+            data.server.error = "wiretape failed inside, so nothing was sent"
+            return
         if self.intake is not None:
             return
         address = data.server.address
@@ -193,8 +198,7 @@ class Addon:
     async def _local(self, flow: http.HTTPFlow) -> None:
         """What is asked of this machine itself: the control endpoint, or a base URL."""
         headers = {name.lower(): value for name, value in flow.request.headers.items()}
-        here = self.control.here if self.control else Here()
-        foreign = is_foreign(headers.get("host"), headers.get("origin"), here)
+        foreign = why_foreign(headers, self.control.local_names if self.control else LocalNames())
         if foreign:
             body = error_body("openai", 403, f"wiretape: {foreign}", "wiretape_refused")
             flow.response = response_of(403, _CONTENT, body)

@@ -22,6 +22,7 @@ from mitmproxy.net.server_spec import ServerSpec
 
 from wiretape import descriptors
 from wiretape.core.errors import WiretapeError
+from wiretape.core.providers.registry import error_body
 from wiretape.report.report import Report
 from wiretape.tls.authority import Authority
 
@@ -29,6 +30,7 @@ from . import patch_http1, patch_http2, patch_transport
 from . import upstream_proxy as outer
 from .addon import BASE_URL_HOST, Addon
 from .admission import Admission
+from .messages import response_of
 from .upload import Upload
 
 log = logging.getLogger(__name__)
@@ -66,6 +68,24 @@ class _Addons(addonmanager.AddonManager):
             except Exception:
                 # As mitmproxy's own dispatcher does: a fault in one hook ends no connection.
                 log.exception("a hook failed on %s", event.name)
+                self._answer_failure(event)
+
+    def _answer_failure(self, event: hooks.Hook) -> None:
+        """A request whose hook failed goes nowhere: who knows what the hook had left to do."""
+        assert isinstance(self.master, _Master)
+        if event.name not in _REQUEST_HOOKS:
+            return
+        (flow,) = event.args()
+        if flow.response is None:
+            text = "wiretape failed inside, so nothing was sent"
+            body = error_body("openai", 500, text, "wiretape_error")
+            flow.response = response_of(500, (("content-type", "application/json"),), body)
+        if self.master.report is not None:
+            self.master.report.not_served(f"a hook failed on {event.name}; -v shows where")
+
+
+_REQUEST_HOOKS: Final = frozenset(("http_connect", "requestheaders", "request"))
+"""Those after which mitmproxy sends a request on."""
 
 
 class _Master(master.Master):

@@ -1,13 +1,16 @@
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from wiretape.config.packs import built_in
 from wiretape.core.matching.matcher import Matcher
 from wiretape.library.library import Library
 from wiretape.report.report import Report
-from wiretape.sessions.control import Control, Here, is_control, is_foreign
+from wiretape.sessions.control import Control, LocalNames, is_control, why_foreign
 from wiretape.sessions.sessions import Sessions
 
 GUARD = {"host": "127.0.0.1:8899", "authorization": "Bearer secret-token"}
@@ -65,10 +68,12 @@ def test_the_endpoint_has_a_place_of_its_own(path: str, meant: bool) -> None:
         {"host": "0.0.0.0:1"},
         {},
         {"host": "127.0.0.1", "origin": "http://localhost:3000"},
+        {"host": "127.0.0.1", "sec-fetch-site": "same-origin"},
+        {"host": "127.0.0.1", "sec-fetch-site": "none"},
     ],
 )
 def test_this_machine_is_not_foreign(headers: dict[str, str]) -> None:
-    assert is_foreign(headers.get("host"), headers.get("origin"), Here()) is None
+    assert why_foreign(headers, LocalNames()) is None
 
 
 @pytest.mark.parametrize(
@@ -81,19 +86,22 @@ def test_this_machine_is_not_foreign(headers: dict[str, str]) -> None:
         {"host": "[::1"},
         {"host": "127.0.0.1", "origin": "https://evil.example"},
         {"host": "127.0.0.1", "origin": "null"},
+        {"host": "127.0.0.1", "sec-fetch-site": "cross-site"},
+        {"host": "127.0.0.1", "origin": "http://localhost:3000", "sec-fetch-site": "Cross-Site "},
+        {"sec-fetch-site": "cross-site"},
     ],
 )
 def test_another_machines_name_is_foreign(headers: dict[str, str]) -> None:
-    assert is_foreign(headers.get("host"), headers.get("origin"), Here())
+    assert why_foreign(headers, LocalNames())
 
 
 def test_who_is_open_to_others_is_asked_by_address_or_by_a_name_that_was_given() -> None:
-    here = Here(frozenset({"host.docker.internal"}), open=True)
-    assert is_foreign("192.168.1.5:8080", None, here) is None
-    assert is_foreign("host.docker.internal:8080", None, here) is None
-    assert is_foreign("evil.example", None, here)
+    local = LocalNames(frozenset({"host.docker.internal"}), open=True)
+    assert why_foreign({"host": "192.168.1.5:8080"}, local) is None
+    assert why_foreign({"host": "host.docker.internal:8080"}, local) is None
+    assert why_foreign({"host": "evil.example"}, local)
     # A page may stand at any address.
-    assert is_foreign("192.168.1.5", "http://192.168.1.6", here)
+    assert why_foreign({"host": "192.168.1.5", "origin": "http://192.168.1.6"}, local)
 
 
 async def test_who_has_no_token_learns_nothing(control: Control) -> None:
@@ -102,6 +110,16 @@ async def test_who_has_no_token_learns_nothing(control: Control) -> None:
         assert status == 401
         assert "sessions" not in document
         assert "secret-token" not in str(document)
+
+
+@given(st.text() | st.binary().map(lambda data: data.decode("utf-8", "surrogateescape")))
+def test_whatever_is_sent_for_a_token_is_compared(text: str) -> None:
+    sessions = Sessions(lambda name: Library(Path("none"), Matcher(built_in()), session=name))
+    control = Control(sessions, Report("replay"), token="secret-token")
+    for header in (text, f"Bearer {text}"):
+        headers = {**GUARD, "authorization": header}
+        reply = asyncio.run(control.handle("GET", "/wiretape", headers))
+        assert reply.status == (200 if text.strip() == "secret-token" else 401)
 
 
 async def test_a_foreign_host_is_refused_even_with_the_token(control: Control) -> None:

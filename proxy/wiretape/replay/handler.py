@@ -27,7 +27,7 @@ from wiretape.core.redaction.subprotocols import credentials_as_headers
 from wiretape.core.text.exact_json import dumps
 from wiretape.core.wire.content_coding import TooLarge
 from wiretape.report.report import Row
-from wiretape.sessions.control import Control, Here, is_control, is_foreign
+from wiretape.sessions.control import Control, LocalNames, is_control, why_foreign
 from wiretape.sessions.sessions import HEADER as SESSION_HEADER
 from wiretape.sessions.sessions import Session, UnknownSession, of_credentials, opened_by
 
@@ -50,7 +50,7 @@ log = logging.getLogger(__name__)
 _MEMO: Final = 1024
 _MEMO_BODY: Final = 64 * 1024
 _MEMO_BYTES: Final = 4 * 1024 * 1024
-_HERE: Final = Here()
+_LOCAL_NAMES: Final = LocalNames()
 JSON: Final = (("content-type", "application/json"),)
 
 
@@ -208,13 +208,13 @@ class Handler:
 
     async def _local(self, http: web.BaseRequest) -> web.StreamResponse | None:
         """What is asked of this machine itself: the control endpoint. None for a base URL."""
-        here = self._control.here if self._control else _HERE
-        foreign = is_foreign(http.headers.get("host"), http.headers.get("origin"), here)
+        headers = {name.lower(): value for name, value in http.headers.items()}
+        local_names = self._control.local_names if self._control else _LOCAL_NAMES
+        foreign = why_foreign(headers, local_names)
         if foreign:
             raise BadTarget(foreign)
         if self._control is None or not is_control(http.raw_path):
             return None
-        headers = {name.lower(): value for name, value in http.headers.items()}
         reply = await self._control.handle(http.method, http.raw_path, headers)
         return whole(reply.status, plain_headers(JSON), dumps(reply.document).encode())
 

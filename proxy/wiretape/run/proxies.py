@@ -17,7 +17,7 @@ from wiretape.core.redaction.redactor import Redactor
 from wiretape.library.library import Library
 from wiretape.replay.replayer import Policy, Replayer, Tickets
 from wiretape.report.report import Report
-from wiretape.sessions.control import Control, Here
+from wiretape.sessions.control import Control, LocalNames
 from wiretape.sessions.sessions import Sessions, UnknownSession
 from wiretape.state_dir import state_dir
 from wiretape.tls.authority import Authority
@@ -76,7 +76,7 @@ class Replaying:
             report,
             faults=Faults(config.faults),
         )
-        self.control = Control(sessions, report, here=here_of(config))
+        self.control = Control(sessions, report, local_names=local_names_of(config))
         self._host = config.host
         self._front = Front(
             Handler(replayer, settings.pace, control=self.control, max_body=config.record_max_body),
@@ -141,7 +141,9 @@ class Recording:
                 Faults(config.faults),
             )
         self._pace = settings.pace
-        self.control = Control(sessions, report, self._intake.drain, here=here_of(config))
+        self.control = Control(
+            sessions, report, self._intake.drain, local_names=local_names_of(config)
+        )
         self._host = config.host
         self._addon = Addon(
             config.providers,
@@ -200,9 +202,9 @@ class Recording:
         self._sessions.leave()
 
 
-def here_of(config: Config) -> Here:
+def local_names_of(config: Config) -> LocalNames:
     """What this machine may be called in a request."""
-    return Here(config.names, not ip_address(config.host).is_loopback)
+    return LocalNames(config.names, not ip_address(config.host).is_loopback)
 
 
 def policy_of(settings: Settings) -> Policy:

@@ -43,40 +43,47 @@ def is_control(path: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Here:
-    """What this machine is called by those who ask it for something: loopback, one of `names`, and,
-    where it is `open` to others, any IP address, which no DNS answer can have put there.
+class LocalNames:
+    """What this machine is called by its clients: loopback, one of `names`, and, where it is `open`
+    to others, any IP address, which no DNS answer can have put there.
     """
 
     names: frozenset[str] = frozenset()
     open: bool = False
 
 
-@lru_cache(maxsize=256)
-def is_foreign(host: str | None, origin: str | None, here: Here) -> str | None:
-    """Why a request in origin form comes from elsewhere, as by DNS rebinding; None if it does not.
+def why_foreign(headers: Mapping[str, str], local: LocalNames) -> str | None:
+    """Say why a request in origin form comes from elsewhere, as by DNS rebinding; None if it does
+    not. `headers` are by lower-case name.
 
-    Its Host, and its Origin if a browser sends one, have to be of this machine.
+    Its Host, and what a browser says of the page that sends it, have to be of this machine.
     """
-    if host is not None and not _is_local(f"//{host}", here):
+    if headers.get("sec-fetch-site", "").strip().lower() == "cross-site":
+        return "the request comes from a page of another site (Sec-Fetch-Site)"
+    return _why_foreign(headers.get("host"), headers.get("origin"), local)
+
+
+@lru_cache(maxsize=256)
+def _why_foreign(host: str | None, origin: str | None, local: LocalNames) -> str | None:
+    if host is not None and not _is_local(f"//{host}", local):
         return "the Host header names another machine than this one (listen.names allows others)"
-    if origin is not None and not _is_local(origin, Here(here.names)):
+    if origin is not None and not _is_local(origin, LocalNames(local.names)):
         return "the request comes from a page of another origin"
     return None
 
 
-def _is_local(url: str, here: Here) -> bool:
+def _is_local(url: str, local: LocalNames) -> bool:
     try:
         name = (urlsplit(url).hostname or "").lower()
     except ValueError:
         return False
-    if name == "localhost" or name.endswith(".localhost") or name in here.names:
+    if name == "localhost" or name.endswith(".localhost") or name in local.names:
         return True
     try:
         address = ip_address(name)
     except ValueError:
         return False
-    return here.open or address.is_loopback or address.is_unspecified
+    return local.open or address.is_loopback or address.is_unspecified
 
 
 class Control:
@@ -88,9 +95,9 @@ class Control:
         report: Report,
         drain: Callable[[], Awaitable[None]] | None = None,
         token: str | None = None,
-        here: Here = Here(),  # frozen
+        local_names: LocalNames = LocalNames(),  # frozen
     ) -> None:
-        self.here: Final = here
+        self.local_names: Final = local_names
         self.token: Final = token or token_urlsafe(24)
         self._sessions = sessions
         self._report = report
@@ -98,11 +105,10 @@ class Control:
 
     async def handle(self, method: str, path: str, headers: Mapping[str, str]) -> Reply:
         """Answer a request; `headers` are by lower-case name."""
-        foreign = is_foreign(headers.get("host"), headers.get("origin"), self.here)
+        foreign = why_foreign(headers, self.local_names)
         if foreign:
             return _error(403, foreign)
-        sent = headers.get("authorization", "").removeprefix("Bearer ").strip()
-        if not hmac.compare_digest(sent.encode(), self.token.encode()):
+        if not self._is_authorised(headers.get("authorization", "")):
             return _error(
                 401,
                 "expected `Authorization: Bearer $WIRETAPE_TOKEN`, which CMD has in its"
@@ -122,6 +128,11 @@ class Control:
         except (UnknownSession, StoreError) as error:
             return _error(400, str(error))
 
+    def _is_authorised(self, authorization: str) -> bool:
+        sent = authorization.removeprefix("Bearer ").strip()
+        # Of bytes that are not UTF-8 lone surrogates are left.
+        return hmac.compare_digest(sent.encode("utf-8", "surrogatepass"), self.token.encode())
+
     def _run(self) -> Reply:
         return Reply(
             200,
@@ -129,7 +140,7 @@ class Control:
                 "wiretape_control": 1,
                 "mode": self._report.mode,
                 "counts": dict(sorted(self._report.counts.items())),
-                "sessions": [_told(session) for session in self._sessions.all()],
+                "sessions": [_document_of(session) for session in self._sessions.all()],
             },
         )
 
@@ -137,28 +148,28 @@ class Control:
         session = self._sessions.known(name)
         if session is None:
             return _error(404, "this session is not open: POST …/start, or send a request in it")
-        return Reply(200, _told(session))
+        return Reply(200, _document_of(session))
 
     async def _act(self, name: str, action: str) -> Reply:
         if action == "start":
             session = self._sessions.get(name)
             session.reset()
-            return Reply(200, _told(session))
+            return Reply(200, _document_of(session))
         known = self._sessions.known(name)
         if known is None:
             return _error(404, "this session is not open: POST …/start, or send a request in it")
         if action == "reset":
             known.reset()
-            return Reply(200, _told(known))
+            return Reply(200, _document_of(known))
         if self._drain is not None:
             await self._drain()
-        told = _told(known)
-        told["unused"] = sorted(set(known.library.names()) - known.used)
+        document = _document_of(known)
+        document["unused"] = sorted(set(known.library.names()) - known.used)
         self._sessions.forget(name)
-        return Reply(200, told)
+        return Reply(200, document)
 
 
-def _told(session: Session) -> dict[str, Any]:
+def _document_of(session: Session) -> dict[str, Any]:
     return {
         "name": session.name,
         "recordings": len(session.library),
