@@ -204,16 +204,16 @@ def env(port: int | None, shell: str, replay: bool | None) -> None:
 def _env(port: int | None, shell: str, replay: bool | None) -> int:
     from wiretape.config.load import load
     from wiretape.run.client_environment import changed, client_environment, export_lines
-    from wiretape.run.serving import Running, running
+    from wiretape.run.serving import ServingProxy, serving_proxies
     from wiretape.state_dir import state_dir
     from wiretape.tls.authority import Authority
 
-    serving = [proxy for proxy in running() if port in (None, proxy.port)]
+    serving = [proxy for proxy in serving_proxies() if port in (None, proxy.port)]
     config = load(None, os.environ)
     if serving:
         proxy = serving[0]
     elif port or config.port:
-        proxy = Running("record", port or config.port, 0)
+        proxy = ServingProxy(mode="record", port=port or config.port)
     else:
         raise WiretapeError(
             "no wiretape is serving: start one with `wiretape replay --port 8899`, or name a port"

@@ -23,7 +23,7 @@ from wiretape.tls.authority import Authority
 
 from .client_environment import client_environment
 from .proxies import Door, Recording, Replaying, Settings
-from .serving import Running
+from .serving import ServingProxy, announced, remove_leftovers
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
@@ -44,6 +44,7 @@ async def run(settings: Settings, command: Sequence[str], report: Report) -> int
         )
     usual_limit = descriptors.limit()
     descriptors.raise_limit()
+    remove_leftovers()
     authority = Authority.load_or_create(state_dir())
     for notice in (*settings.config.notices, *filter(None, [authority.notice])):
         report.notice(notice)
@@ -91,7 +92,14 @@ async def run(settings: Settings, command: Sequence[str], report: Report) -> int
             status = status if status >= 0 else 128 - status
         else:
             token = door.control.token
-            with Running(settings.mode, port, base_url_port, settings.upstream_ca, token):
+            proxy = ServingProxy(
+                mode=settings.mode,
+                port=port,
+                base_url_port=base_url_port,
+                upstream_ca=settings.upstream_ca,
+                token=token,
+            )
+            with announced(proxy):
                 print(
                     f"wiretape {settings.mode} is ready: HTTPS_PROXY={proxy_url},"
                     f" base URLs http://{here}:{base_url_port}/HOST/…"
