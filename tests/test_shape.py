@@ -1,0 +1,178 @@
+"""The shape of the code: short functions, few parameters, one class to a name.
+
+`STILL_BROKEN` holds what breaks a rule today. It only shrinks: what is mended is removed from it,
+and nothing is added.
+"""
+
+import ast
+from collections import Counter
+from collections.abc import Iterator
+from typing import Final
+
+from tests.support import paths
+
+MOST_LINES: Final = 50
+MOST_PARAMETERS: Final = 6
+MOST_POSITIONAL_FIELDS: Final = 5
+
+STILL_BROKEN: Final = {
+    "long functions": {
+        "wiretape.cli.library.register",
+        "wiretape.cli.maintenance.register",
+        "wiretape.cli.scan.register",
+        "wiretape.config.load._config",
+        "wiretape.run.proxies.Recording.__init__",
+        "wiretape.run.run.run",
+        "wiretape_mitm.embedded.EmbeddedProxy.start",
+        "wiretape_mitm.mitmdump.Script._build",
+    },
+    "wide constructors": {
+        "wiretape.library.library.Library",
+        "wiretape.library.lookup.Lookup",
+        "wiretape.replay.replayer.Replayer",
+        "wiretape.replay.sender._Sending",
+        "wiretape_mitm.addon.Addon",
+    },
+    "positional fields": {
+        "wiretape.config.load.Config",
+        "wiretape.core.conversation.conversation.Glance",
+        "wiretape.core.matching.miss.Miss",
+        "wiretape.core.matching.rule.Rule",
+        "wiretape.core.model.Request",
+        "wiretape.core.model.Response",
+        "wiretape.core.playback.faults.Fault",
+        "wiretape.core.playback.websocket.Ended",
+        "wiretape.core.redaction.rules.RedactionRules",
+        "wiretape.core.text.located_yaml._Node",
+        "wiretape.demo.local_provider._Answer",
+        "wiretape.library.file_cache.Kept",
+        "wiretape.library.index.Row",
+        "wiretape.library.lookup.Entry",
+        "wiretape.library.recording_file.Facts",
+        "wiretape.maintenance.listing.Filter",
+        "wiretape.maintenance.listing.Row",
+        "wiretape.maintenance.rekey.Standing",
+        "wiretape.record.intake._Made",
+        "wiretape.record.journal_reader.Found",
+        "wiretape.replay.replayer.Asked",
+        "wiretape.replay.replayer.Played",
+        "wiretape.report.report.Report",
+        "wiretape.report.report.Row",
+        "wiretape.report.report.Underway",
+        "wiretape.run.proxies.Settings",
+        "wiretape.scanning.baseline.Allowed",
+        "wiretape.scanning.scan.Hit",
+        "wiretape.sessions.sessions.Session",
+    },
+    "shared class names": {
+        "Difference",
+        "Ending",
+        "Fault",
+        "Finding",
+        "Found",
+        "Handler",
+        "Held",
+        "Match",
+        "Recording",
+        "Row",
+        "Server",
+        "Splitter",
+        "Turn",
+        "_Brotli",
+        "_Lines",
+        "_Open",
+        "_Piece",
+        "_Zstd",
+    },
+}
+
+Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def definitions(tree: ast.AST, around: str) -> Iterator[tuple[str, Definition]]:
+    """Every class and function in a tree, nested ones too, by its full name."""
+    for node in ast.iter_child_nodes(tree):
+        name = around
+        if isinstance(node, Definition):
+            name = f"{around}.{node.name}"
+            yield name, node
+        yield from definitions(node, name)
+
+
+def breaks(sources: dict[str, str]) -> dict[str, set[str]]:
+    """What breaks a rule in the texts of modules: by rule, the names that do."""
+    found: dict[str, set[str]] = {rule: set() for rule in STILL_BROKEN}
+    classes: Counter[str] = Counter()
+    for module, source in sources.items():
+        for name, node in definitions(ast.parse(source), module):
+            if isinstance(node, ast.ClassDef):
+                classes[node.name] += 1
+                if _positional_fields(node) > MOST_POSITIONAL_FIELDS:
+                    found["positional fields"].add(name)
+                continue
+            if (node.end_lineno or 0) - node.lineno + 1 > MOST_LINES:
+                found["long functions"].add(name)
+            if node.name == "__init__" and _parameters(node) > MOST_PARAMETERS:
+                found["wide constructors"].add(name.removesuffix(".__init__"))
+    found["shared class names"] = {name for name, number in classes.items() if number > 1}
+    return found
+
+
+def _parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    arguments = function.args
+    return len(arguments.posonlyargs + arguments.args + arguments.kwonlyargs) - len(["self"])
+
+
+def _positional_fields(node: ast.ClassDef) -> int:
+    """How many fields a data class takes by position."""
+    decorators = [ast.unparse(decorator) for decorator in node.decorator_list]
+    dataclass = next((text for text in decorators if text.startswith("dataclass")), None)
+    if dataclass is None or "kw_only=True" in dataclass:
+        return 0
+    fields = [
+        f"{ast.unparse(statement.annotation)} = {ast.unparse(statement.value or statement.target)}"
+        for statement in node.body
+        if isinstance(statement, ast.AnnAssign)
+    ]
+    return sum("ClassVar" not in text and "init=False" not in text for text in fields)
+
+
+def _product() -> dict[str, str]:
+    roots = (paths.ROOT / "proxy", paths.ROOT / "addons")
+    return {
+        ".".join(file.relative_to(root).with_suffix("").parts): file.read_text(encoding="utf-8")
+        for root in roots
+        for file in sorted(root.rglob("*.py"))
+    }
+
+
+def test_the_code_has_its_shape() -> None:
+    found = breaks(_product())
+    new = {rule: sorted(names - STILL_BROKEN[rule]) for rule, names in found.items()}
+    assert not any(new.values()), f"new, to be mended: {new}"
+    mended = {rule: sorted(names - found[rule]) for rule, names in STILL_BROKEN.items()}
+    assert not any(mended.values()), f"mended, to be removed from STILL_BROKEN: {mended}"
+
+
+def test_what_breaks_the_shape_is_found() -> None:
+    long = "def long():\n" + "    pass\n" * MOST_LINES
+    wide = "class Wide:\n    def __init__(self, a, b, c, *, d, e, f, g): ...\n"
+    data = "\n    ".join(["@dataclass(frozen=True)\nclass Data:", *(f"{c}: int" for c in "abcdef")])
+    assert breaks({"m": long + wide + data, "n": "def f():\n    class Wide: ..."}) == {
+        "long functions": {"m.long"},
+        "wide constructors": {"m.Wide"},
+        "positional fields": {"m.Data"},
+        "shared class names": {"Wide"},
+    }
+
+
+def test_what_keeps_the_shape_is_not_found() -> None:
+    short = "def short():\n" + "    pass\n" * (MOST_LINES - 1)
+    narrow = "class Narrow:\n    def __init__(self, a, b, c, *, d, e, f): ...\n"
+    fields = [*(f"{c}: int" for c in "abcde"), "f: ClassVar[int] = 1", "g: int = field(init=False)"]
+    data = "\n    ".join(["@dataclass\nclass Data:", *fields])
+    keyword = "\n    ".join(
+        ["@dataclass(kw_only=True)\nclass Keyword:", *(f"{c}: int" for c in "abcdef")]
+    )
+    found = breaks({"m": "\n".join((short, narrow, data, keyword))})
+    assert not any(found.values())
