@@ -44,7 +44,12 @@ ALLOWED = {
     "demo": {*LEAVES, "tls"},
 }
 SHELLS = set(ALLOWED) - {"maintenance", "scanning", "demo"}
-ALLOWED |= {"run": SHELLS, "cli": {*ALLOWED, "run"}, "__main__": {"cli"}}
+ALLOWED |= {
+    "doctor": {*LEAVES, "core.recording", "config"},
+    "run": SHELLS,
+    "cli": {*ALLOWED, "run", "doctor"},
+    "__main__": {"cli"},
+}
 ALLOWED |= {"wiretape_mitm.mitmdump": {*SHELLS, "run"}}
 """For each package the others that its modules may import; the shells also what lies at the top."""
 

@@ -12,7 +12,7 @@ import click
 from wiretape import __version__
 from wiretape.core.errors import WiretapeError
 
-from . import library, maintenance, rules, scan
+from . import doctor, library, maintenance, rules, scan
 from .options import CONFIG, RECORDINGS, session, with_options
 
 if TYPE_CHECKING:
@@ -314,6 +314,7 @@ def _fail(error: WiretapeError) -> None:
         click.echo(f"wiretape: {text}", err=True)
 
 
+doctor.register(main, _guarded)
 library.register(main, _guarded)
 rules.register(main, _guarded)
 maintenance.register(main, _guarded)
