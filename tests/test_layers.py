@@ -46,8 +46,9 @@ ALLOWED = {
 SHELLS = set(ALLOWED) - {"maintenance", "scanning", "demo"}
 ALLOWED |= {
     "doctor": {*LEAVES, "core.recording", "config"},
+    "starter": {*LEAVES, "core.providers"},
     "run": SHELLS,
-    "cli": {*ALLOWED, "run", "doctor"},
+    "cli": {*ALLOWED, "run", "doctor", "starter"},
     "__main__": {"cli"},
 }
 ALLOWED |= {"wiretape_mitm.mitmdump": {*SHELLS, "run"}}

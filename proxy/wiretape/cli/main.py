@@ -12,7 +12,7 @@ import click
 from wiretape import __version__
 from wiretape.core.errors import WiretapeError
 
-from . import doctor, library, maintenance, rules, scan
+from . import doctor, init, library, maintenance, rules, scan
 from .options import CONFIG, RECORDINGS, session, with_options
 
 if TYPE_CHECKING:
@@ -315,6 +315,7 @@ def _fail(error: WiretapeError) -> None:
 
 
 doctor.register(main, _guarded)
+init.register(main, _guarded)
 library.register(main, _guarded)
 rules.register(main, _guarded)
 maintenance.register(main, _guarded)

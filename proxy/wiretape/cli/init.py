@@ -1,0 +1,61 @@
+"""The command that writes a project's first files: `wiretape init`."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+
+def register(group: click.Group, guarded: Callable[[Callable[[], int]], None]) -> None:
+    """Add the command to `group`; `guarded` runs one and ends with its exit status."""
+
+    @group.command()
+    @click.argument(
+        "folder",
+        type=click.Path(file_okay=False, exists=True, path_type=Path),
+        default=".",
+    )
+    @click.option("--dry-run", is_flag=True, help="Print the files and write none.")
+    def init(folder: Path, dry_run: bool) -> None:
+        """Write config.yaml, .gitattributes, a pre-commit hook and an example test.
+
+        What they hold follows from the project in FOLDER. A file that is there is left as it is.
+
+        \b
+        wiretape init --dry-run
+        wiretape init
+        """
+        guarded(lambda: _write(folder, dry_run=dry_run))
+
+
+def _write(folder: Path, *, dry_run: bool) -> int:
+    from wiretape.config.packs import built_in
+    from wiretape.core.errors import StoreError, reason_of
+    from wiretape.starter.files import files
+    from wiretape.starter.project import AGENTS, read
+
+    path = os.environ.get("PATH")
+    agents = tuple(name for name in AGENTS if shutil.which(name, path=path))
+    for name, text in files(read(folder, os.environ, agents), built_in()):
+        target = folder / name
+        if dry_run:
+            click.echo(f"--- {name}\n{text}")
+        elif os.path.lexists(target):
+            click.echo(f"{name}: is there and stays as it is; it might hold:\n{_indented(text)}")
+        else:
+            try:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with target.open("x", encoding="utf-8", newline="\n") as file:
+                    file.write(text)
+            except OSError as error:
+                raise StoreError(f"{target}: cannot be written: {reason_of(error)}") from error
+            click.echo(f"{name}: written")
+    if not dry_run:
+        click.echo("Next: wiretape record -- CMD, then wiretape replay -- CMD")
+    return 0
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"    {line}".rstrip() for line in text.splitlines())
