@@ -119,7 +119,7 @@ class Addon:
         self._named[flow.client_conn.id] = name
         if self.providers.find(host, port) is not None:
             return
-        self.report.other_hosts[host] += 1
+        self.report.bypassed(host, port, "unrecorded" if self._tunnel_others else "refused")
         if not self._tunnel_others:
             reason = (
                 f"{host}:{port} is not a provider's host and replay goes nowhere else:"
@@ -169,6 +169,9 @@ class Addon:
         if flow.response is not None:
             return
         if self._provider(flow) is None:
+            goes_on = self._tunnel_others or self.intake is not None
+            data = flow.request.data
+            self.report.bypassed(data.host, data.port, "unrecorded" if goes_on else "refused")
             flow.request.stream = True
         elif self.replayer is None:
             flow.metadata[patch_transport.UPLOAD] = Upload(self._begin)

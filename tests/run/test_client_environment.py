@@ -1,13 +1,17 @@
 import os
+import re
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wiretape.config.packs import DummyKey, built_in, dummy_keys
 from wiretape.core.errors import ConfigError
-from wiretape.run.client_environment import DUMMY_KEY, changed, client_environment, export_lines
+from wiretape.core.redaction.placeholder import is_strong
+from wiretape.run.client_environment import changed, client_environment, export_lines
 
 PROXY = "http://127.0.0.1:8899"
 CA = Path("/state/mitmproxy-ca-cert.pem")
@@ -15,10 +19,20 @@ BUNDLE = Path("/state/bundle-0123456789abcdef.pem")
 
 
 def environment(
-    environ: dict[str, str], *, dummy_keys: tuple[str, ...] = (), hosts: tuple[str, ...] = ()
+    environ: dict[str, str],
+    *,
+    dummies: Iterable[DummyKey] = (),
+    keep_keys: bool = False,
+    hosts: tuple[str, ...] = (),
 ) -> dict[str, str]:
     return client_environment(
-        environ, proxy_url=PROXY, ca_cert=CA, bundle=BUNDLE, dummy_keys=dummy_keys, hosts=hosts
+        environ,
+        proxy_url=PROXY,
+        ca_cert=CA,
+        bundle=BUNDLE,
+        dummy_keys=dummies,
+        keep_keys=keep_keys,
+        hosts=hosts,
     )
 
 
@@ -150,18 +164,60 @@ def test_extra_certificate_stays_ours_alone_in_a_nested_run(name: str, value: st
     assert environment({name: value})[name] == str(CA)
 
 
-def test_dummy_key_is_given_where_a_key_is_unset_or_empty() -> None:
-    names = ("TOGETHER_API_KEY", "OPENAI_API_KEY", "XAI_API_KEY")
-    environ = {"OPENAI_API_KEY": "", "XAI_API_KEY": "mine"}
-    new = environment(environ, dummy_keys=names)
-    assert [new[name] for name in names] == [DUMMY_KEY, DUMMY_KEY, "mine"]
-    assert DUMMY_KEY == "wiretape-replay-no-key"
+ALL = dummy_keys(built_in().key_names)
+
+
+@pytest.mark.parametrize("dummy", ALL, ids=lambda dummy: dummy.name)
+def test_a_key_of_a_provider_never_reaches_cmd(dummy: DummyKey) -> None:
+    real = "real-" + "Xq7" * 9
+    new = environment({dummy.name: real}, dummies=ALL)
+    assert real not in new.values()
+    assert new[dummy.name] == dummy.value
+    assert environment({dummy.name: real}, dummies=ALL, keep_keys=True)[dummy.name] == real
+
+
+@pytest.mark.parametrize("dummy", ALL, ids=lambda dummy: dummy.name)
+def test_a_dummy_is_replaced_in_requests_as_the_real_key_was(dummy: DummyKey) -> None:
+    assert is_strong(dummy.value)
+    assert "wiretape" in dummy.value.lower() or set(dummy.value) <= set("0123456789abcdef")
+
+
+def test_sdks_that_refuse_to_start_without_a_key_have_one() -> None:
+    new = environment({"OPENAI_API_KEY": ""}, dummies=ALL)
+    shapes = {
+        "OPENAI_API_KEY": r"sk-proj-.{10,}",
+        "ANTHROPIC_API_KEY": r"sk-ant-api03-.{10,}",
+        "GOOGLE_API_KEY": r"AIza[\w-]{35}",
+        "TOGETHER_API_KEY": r"tgp_v1_.{10,}",
+        "AWS_ACCESS_KEY_ID": r"AKIA[A-Z0-9]{16}",
+        "AWS_SECRET_ACCESS_KEY": r"[A-Za-z0-9+/]{40}",
+        "AWS_SESSION_TOKEN": r".{16,}",
+        "AZURE_OPENAI_API_KEY": r"[0-9a-f]{32}",
+        "MISTRAL_API_KEY": r"[A-Za-z0-9]{32}",
+        "COHERE_API_KEY": r"[A-Za-z0-9]{40}",
+    }
+    assert {name for name, shape in shapes.items() if not re.fullmatch(shape, new[name])} == set()
+    # Another way to sign in is not offered to who has none.
+    assert "AWS_BEARER_TOKEN_BEDROCK" not in new
+    assert "ANTHROPIC_AUTH_TOKEN" not in new
+
+
+def test_a_dummy_never_stands_beside_keys_that_are_kept() -> None:
+    new = environment({"AWS_ACCESS_KEY_ID": "mine"}, dummies=ALL, keep_keys=True)
+    assert new["AWS_ACCESS_KEY_ID"] == "mine"
+    assert "AWS_SESSION_TOKEN" not in new
+    assert new["OPENAI_API_KEY"].startswith("sk-proj-wiretape")
+
+
+def test_a_key_whose_shape_nobody_knows_is_replaced_too() -> None:
+    new = environment({"HOUSE_KEY": "real"}, dummies=dummy_keys(["HOUSE_KEY", "OTHER_KEY"]))
+    assert (new["HOUSE_KEY"], new["OTHER_KEY"]) == ("wiretape-replay-no-key",) * 2
 
 
 @pytest.mark.parametrize("name", ["", "A B", "A=B", "1A", "KEY;id", "A\n", "É"])
 def test_key_name_that_no_shell_could_set_is_refused(name: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        environment({}, dummy_keys=(name,))
+        environment({}, dummies=dummy_keys([name]))
     assert str(caught.value) == (
         f"environment variable {name!r}: expected a name of letters, digits and underscores"
     )

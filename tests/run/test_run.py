@@ -22,7 +22,7 @@ SECRET = "tgp_v1_" + "Xq7" * 14 + "z"
 def test_the_exit_status_is_cmds(wiretape: Wiretape) -> None:
     assert wiretape("replay", "--", "sh", "-c", "exit 7").returncode == 7
     assert wiretape("replay", "--", "sh", "-c", "kill -9 $$").returncode == 137
-    assert wiretape("replay", "--", "true").returncode == 0
+    assert wiretape("replay", "--allow-none", "--", "true").returncode == 0
 
 
 def test_cmds_output_is_its_own(wiretape: Wiretape) -> None:
@@ -146,11 +146,45 @@ def test_a_client_that_does_not_trust_the_proxy_is_told_how_to(
     assert f"does not trust wiretape's certificate for {HOST}" in done.stderr
 
 
-def test_replay_gives_keys_that_are_not_set_a_dummy_and_leaves_others(wiretape: Wiretape) -> None:
-    show = ["sh", "-c", "echo $TOGETHER_API_KEY $OPENAI_API_KEY"]
-    done = wiretape("replay", "--", *show, env={"OPENAI_API_KEY": "mine"})
-    assert done.stdout == "wiretape-replay-no-key mine\n"
-    assert wiretape("record", "--", *show).stdout == "\n"
+KEYS = ["TOGETHER_API_KEY", "OPENAI_API_KEY", "AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN"]
+
+
+def test_cmd_has_no_real_key_in_replay(wiretape: Wiretape) -> None:
+    real = dict.fromkeys(KEYS[1:], SECRET)
+    done = wiretape("replay", "--allow-none", "--", "env", env=real)
+    assert SECRET not in done.stdout
+    for name in KEYS:
+        assert f"\n{name}=" in done.stdout
+    kept = wiretape("replay", "--allow-none", "--keep-keys", "--", "env", env=real)
+    assert kept.stdout.count(SECRET) == len(real)
+    recording = wiretape("record", "--", "env", env=real)
+    assert recording.stdout.count(SECRET) == len(real)
+    assert "TOGETHER_API_KEY=" not in recording.stdout
+
+
+def test_auto_takes_the_keys_away_only_where_it_replays(wiretape: Wiretape) -> None:
+    real = {"OPENAI_API_KEY": SECRET}
+    assert SECRET in wiretape("auto", "--", "env", env=real).stdout
+    done = wiretape("auto", "--allow-none", "--", "env", env={**real, "CI": "1"})
+    assert SECRET not in done.stdout
+
+
+def test_a_key_sent_in_a_body_matches_with_a_dummy_in_its_place(
+    wiretape: Wiretape, upstream: Upstream, tmp_path: Path
+) -> None:
+    upstream.script(CHAT, Answer.json({"ok": True}))
+    url = f"https://{HOST}{CHAT}"
+    header = "content-type: application/json"
+    data = """--data-raw "{\\"note\\": \\"$TOGETHER_API_KEY\\"}" """
+    script = f"curl -sS {url} -H '{header}' {data}"
+    env = {"TOGETHER_API_KEY": SECRET}
+    client = ["sh", "-c", script]
+    done = wiretape("record", *options(upstream, tmp_path / "r"), "--", *client, env=env)
+    assert (done.returncode, done.stdout) == (0, '{"ok": true}'), done.stderr
+    assert all(SECRET not in path.read_text() for path in (tmp_path / "r").rglob("*.json"))
+    for options_of in ([], ["--keep-keys"]):
+        done = wiretape("replay", *options_of, "-r", tmp_path / "r", "--", *client)
+        assert (done.returncode, done.stdout) == (0, '{"ok": true}'), done.stderr
 
 
 @pytest.mark.parametrize("mode", ["record", "replay"])

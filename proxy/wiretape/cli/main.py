@@ -16,7 +16,7 @@ from . import doctor, init, library, maintenance, rules, scan
 from .options import CONFIG, RECORDINGS, session, with_options
 
 if TYPE_CHECKING:
-    from wiretape.run.proxies import Mode, Settings
+    from wiretape.run.settings import Mode, Settings
 
 USAGE: Final = 2
 _CONTEXT: Final[dict[str, Any]] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -100,6 +100,12 @@ _OPTIONS: Final[tuple[Callable[..., Any], ...]] = (
         metavar="HOST=URL",
         help="Send what is meant for HOST to URL instead.",
     ),
+    click.option(
+        "--allow-none",
+        is_flag=True,
+        help="Succeed though nothing reached the proxy: else replay, and any run where CI is set,"
+        " exits with 3.",
+    ),
     click.option("-q", "--quiet", is_flag=True, help="Only misses, losses and notices."),
     click.option("-v", "--verbose", is_flag=True, help="Also what the proxy itself has to say."),
 )
@@ -110,6 +116,21 @@ _RECORD_MODE: Final = click.option(
     type=click.Choice(["replace", "append", "missing-only"]),
     help="What becomes of recordings that are there: replace them (default), add takes to them,"
     " or write only what is missing.",
+)
+
+
+_REPLAYED: Final[tuple[Callable[..., Any], ...]] = (
+    click.option(
+        "--keep-keys",
+        is_flag=True,
+        help="In replay, leave CMD the providers' keys; else it has dummies in their place.",
+    ),
+    click.option(
+        "--isolate/--no-isolate",
+        default=None,
+        help="In replay, give CMD a network with loopback only (Linux); default where CI is set and"
+        " it can be had.",
+    ),
 )
 
 
@@ -130,7 +151,7 @@ def record(**options: Any) -> None:
 
 
 @main.command(context_settings=_RUN)
-@with_options(*_OPTIONS)
+@with_options(*_OPTIONS, *_REPLAYED)
 def replay(**options: Any) -> None:
     """Answer from the recordings only: no provider is connected to, no name resolved.
 
@@ -144,6 +165,7 @@ def replay(**options: Any) -> None:
 @main.command(context_settings=_RUN)
 @with_options(
     *_OPTIONS,
+    *_REPLAYED,
     _RECORD_MODE,
     click.option("--live", is_flag=True, help="Go to the provider even where CI is set."),
 )
@@ -153,8 +175,9 @@ def auto(live: bool, **options: Any) -> None:
     \b
     wiretape auto -- pytest tests/
     """
-    in_ci = os.environ.get("CI", "").lower() not in ("", "0", "false")
-    _run("replay" if in_ci and not live else "auto", **options)
+    from wiretape.run.settings import in_ci
+
+    _run("replay" if in_ci(os.environ) and not live else "auto", **options)
 
 
 @main.command(context_settings=_RUN)
@@ -203,6 +226,7 @@ def env(port: int | None, shell: str, replay: bool | None) -> None:
 
 def _env(port: int | None, shell: str, replay: bool | None) -> int:
     from wiretape.config.load import load
+    from wiretape.config.packs import dummy_keys
     from wiretape.run.client_environment import changed, client_environment, export_lines
     from wiretape.run.serving import ServingProxy, serving_proxies
     from wiretape.state_dir import state_dir
@@ -226,7 +250,7 @@ def _env(port: int | None, shell: str, replay: bool | None) -> int:
         proxy_url=f"http://127.0.0.1:{proxy.port}",
         ca_cert=authority.cert_path,
         bundle=authority.bundle(proxy.upstream_ca),
-        dummy_keys=config.providers.key_names if dummy else (),
+        dummy_keys=dummy_keys(config.providers.key_names) if dummy else (),
         hosts=config.providers.hosts,
     )
     if serving:
@@ -245,11 +269,13 @@ def _run(mode: "Mode", **options: Any) -> None:
     def work() -> int:
         from wiretape.report.console import View, log_to_stderr
         from wiretape.report.report import Report
+        from wiretape.run.isolation import isolate_if_wanted
         from wiretape.run.run import run
 
         settings = _settings(mode, **options)
         log_to_stderr(settings.config.redaction, verbose=verbose)
         report = Report(mode, strict_ignored=strict_ignored)
+        report.isolated = isolate_if_wanted(settings, has_command=bool(command))
         # CMD shares the terminal, and would write into the lines of a live view.
         view = View(report, quiet=quiet, live=not command)
         try:
@@ -270,15 +296,10 @@ def _settings(
     port: int | None,
     base_url_port: int | None,
     pace: Any,
-    session: str | None,
-    report: Path | None,
-    upstream_ca: tuple[Path, ...],
-    routes: dict[str, str],
-    record_mode: Any = None,
-    only: tuple[str, ...] = (),
+    **others: Any,
 ) -> "Settings":
     from wiretape.config.load import load
-    from wiretape.run.proxies import Settings
+    from wiretape.run.settings import Settings
 
     config = load(config_file, os.environ)
     return Settings(
@@ -288,12 +309,7 @@ def _settings(
         pace=pace or config.pace,
         port=config.port if port is None else port,
         base_url_port=config.base_url_port if base_url_port is None else base_url_port,
-        session=session,
-        record_mode=record_mode,
-        only=only,
-        report=report,
-        upstream_ca=upstream_ca,
-        routes=routes,
+        **others,
     )
 
 

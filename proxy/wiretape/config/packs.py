@@ -2,7 +2,9 @@
 
     name: example            # also the first half of its rules' names
     hosts: [api.example.com] # one place to a matcher; none: config.yaml gives them
-    key_env: [EXAMPLE_API_KEY]
+    key_env:                 # variables of keys, each with the dummy that replay sets for it
+      EXAMPLE_API_KEY: ex-wiretape-replay-no-key
+      EXAMPLE_TOKEN: {if_set: wiretape-replay-no-key} # only where the user has one
     errors: openai           # the shape of its error answers
     like: [openai]           # whose rules are its too, under its own name
     ids: [container]         # members that hold ids though their names do not say so
@@ -34,6 +36,9 @@ NAMES: Final = (
 )
 """The packs that come with wiretape."""
 
+DUMMY_KEY: Final = "wiretape-replay-no-key"
+"""What stands in replay for a key whose shape nobody knows."""
+
 # libyaml's reads ten times as fast; PyYAML may have been built without it.
 _Loader: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -46,6 +51,19 @@ class Pack:
     provider: Provider | None
     like: tuple[str, ...]
     rules: tuple[Mapping[str, Any], ...]
+    dummies: tuple["DummyKey", ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DummyKey:
+    """What stands for a provider's key in replay, in the shape of a real one; `always` says that
+    the variable is set where the user has none: SDKs refuse to start without.
+    """
+
+    name: str
+    value: str
+    pack: str
+    always: bool = True
 
 
 @cache
@@ -58,10 +76,17 @@ def packs() -> Mapping[str, Pack]:
 
 def _pack(text: Mapping[str, Any]) -> Pack:
     name = text["name"]
+    key_env: Mapping[str, Any] = text.get("key_env", {})
+    dummies = tuple(
+        DummyKey(key, value["if_set"], name, always=False)
+        if isinstance(value, dict)
+        else DummyKey(key, value, name)
+        for key, value in key_env.items()
+    )
     provider = Provider(
         name,
         tuple(text.get("hosts", ())),
-        tuple(text.get("key_env", ())),
+        tuple(key_env),
         text.get("errors", "openai"),
         tuple(text.get("ids", ())),
     )
@@ -70,6 +95,7 @@ def _pack(text: Mapping[str, Any]) -> Pack:
         None if name == _COMMON else provider,
         tuple(text.get("like", ())),
         tuple(text.get("rules", ())),
+        dummies,
     )
 
 
@@ -99,6 +125,12 @@ def providers() -> tuple[Provider, ...]:
 def built_in() -> Providers:
     """The providers that wiretape knows, as a run without a config.yaml has them."""
     return Providers(providers())
+
+
+def dummy_keys(names: Iterable[str]) -> tuple[DummyKey, ...]:
+    """The dummies of key variables; of one that no pack has it says that it is one."""
+    known = {dummy.name: dummy for pack in packs().values() for dummy in pack.dummies}
+    return tuple(known.get(name) or DummyKey(name, DUMMY_KEY, name) for name in names)
 
 
 def _ids(pack: Pack) -> tuple[str, ...]:

@@ -120,11 +120,10 @@ class _Door(asyncio.Protocol):
         except (UnknownSession, StoreError) as error:
             self._refuse(403, opened_by(error))
             return
-        if front.providers.find(host, port) is None:
-            front.report.other_hosts[host] += 1
         if front.providers.find(host, port) is not None:
             work = self._serve(transport, Origin("https", host, port, session))
         elif front.other_hosts == "tunnel":
+            front.report.bypassed(host, port, "unrecorded")
             early = self._head.partition(b"\r\n\r\n")[2]
             work = self._tunnel(transport, host, port, early)
         else:
@@ -132,6 +131,7 @@ class _Door(asyncio.Protocol):
                 f"{host}:{port} is not a provider's host and replay goes nowhere else:"
                 " add it under `providers`, or set `other_hosts: tunnel` in config.yaml"
             )
+            front.report.bypassed(host, port, "refused")
             front.report.notice(f"refused {reason}")
             self._refuse(403, reason)
             return

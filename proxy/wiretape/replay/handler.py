@@ -280,6 +280,7 @@ class Handler:
         except ValueError as error:
             raise BadTarget(str(error)) from None
         if providers.find(place[1], place[2]) is None:
+            self._replayer.report.bypassed(place[1], place[2], "refused")
             raise BadTarget(
                 f"{place[1]} is not a configured provider host: add it under `providers` in"
                 " config.yaml"

@@ -17,8 +17,7 @@ from wiretape.core.matching.matcher import Matcher
 from wiretape.core.matching.miss import Miss, explain
 from wiretape.core.model import Exchange, Request, Response, split_url
 from wiretape.core.playback.faults import Fault, Faults
-from wiretape.core.playback.policy import OnMiss
-from wiretape.core.playback.selection import Selection
+from wiretape.core.playback.policy import Policy
 from wiretape.core.playback.websocket import Ended, LockStep, Sayings
 from wiretape.core.providers.registry import ErrorShape, Provider, Providers, error_body
 from wiretape.core.recording.document import Document, from_request
@@ -76,17 +75,6 @@ class Played:
     beyond: bool = False
     stale: tuple[Change, ...] = ()
     fault: str | None = None
-
-
-_RECORD: Final = OnMiss("record")
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """What goes to the provider in a run that may go there: what `fresh` selects, and misses."""
-
-    on_miss: OnMiss = _RECORD
-    fresh: Selection | None = None
 
 
 type Verdict = Literal["replay", "record", "pass", "miss"]

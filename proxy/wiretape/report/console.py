@@ -10,7 +10,7 @@ from wiretape.core.matching.miss import SHOWN, Miss
 from wiretape.core.redaction.redactor import RedactionRules, Redactor
 from wiretape.core.text.word_diff import plain
 
-from .report import Outcome, Report, Row
+from .report import Outcome, Report, Row, other_host_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -71,6 +71,8 @@ def summary(report: Report) -> str:
     if report.stale:
         places = len(report.stale)
         text += f"; {places} ignored place{'' if places == 1 else 's'} changed since the recording"
+    if report.isolated:
+        text += "; CMD had a network with loopback only"
     if report.redactions:
         text += f"; {report.redactions.total()} values redacted"
     return text
@@ -176,6 +178,8 @@ class View:
             for text in stale_lines(self._report):
                 self._print(f"wiretape: {printable(text)}", "bold red" if strict else "yellow")
         if not self._quiet:
+            for text in other_host_lines(self._report):
+                self._print(f"wiretape: {printable(text)}", "yellow")
             self._print(summary(self._report), "bold")
 
     def _miss(self, miss: Miss) -> None:

@@ -3,7 +3,7 @@
 from typing import Final
 from xml.sax.saxutils import escape, quoteattr
 
-from .report import Outcome, Report, Row
+from .report import Outcome, Report, Row, other_host_lines
 
 _PROBLEMS: Final[dict[Outcome, str]] = {
     "missed": "failure",
@@ -21,16 +21,25 @@ def dumps(report: Report) -> str:
     """
     cases = [_case(report, row) for row in report.rows]
     kinds = [_problem(report, row) for row in report.rows]
+    if report.is_silent:
+        cases.append(_SILENCE)
+        kinds.append("failure")
     counts = " ".join(
         f'{name}="{kinds.count(kind)}"'
         for name, kind in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped"))
     )
     time = sum(row.duration or 0.0 for row in report.rows)
     suite = f'name="wiretape {_plain(report.mode)}" tests="{len(cases)}" {counts} time="{time:.3f}"'
-    notices = "\n".join(report.notices)
+    notices = "\n".join([*report.notices, *other_host_lines(report)])
     out = [f"<system-err>{escape(_plain(notices))}</system-err>"] if notices else []
     lines = ['<?xml version="1.0" encoding="UTF-8"?>', "<testsuites>", f"<testsuite {suite}>"]
     return "\n".join([*lines, *cases, *out, "</testsuite>", "</testsuites>", ""])
+
+
+_SILENCE: Final = (
+    '<testcase classname="wiretape" name="a request reaches the proxy">'
+    '<failure message="nothing reached the proxy" type="silence"/></testcase>'
+)
 
 
 def _problem(report: Report, row: Row) -> str | None:

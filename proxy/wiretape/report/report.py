@@ -20,8 +20,12 @@ upgrade); refused: would have held a secret or could not be written; failed: the
 reached; passed: forwarded without a recording.
 """
 
+type Fate = Literal["refused", "unrecorded"]
+"""What became of a client's wish for a host of no provider."""
+
 EXIT_MISS: Final = 3
 EXIT_REFUSED: Final = 4
+_HOSTS: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +122,14 @@ class Report:
     beyond: int = 0
     unserved: int = 0
     """Clients that got no answer, or waited for one, because the machine had no means."""
-    other_hosts: Counter[str] = field(default_factory=Counter)
+    other_hosts: dict[str, Counter[Fate]] = field(default_factory=dict)
+    """Hosts of no provider that clients asked for, and how often each was refused or let through
+    unrecorded.
+    """
+    expects_requests: bool = False
+    """Whether the run fails if nothing reached the proxy."""
+    isolated: bool = False
+    """Whether CMD had a network with loopback only."""
     listen: Callable[[Row], None] | None = None
     notify: Callable[[str], None] | None = None
     watched: bool = False
@@ -156,10 +167,21 @@ class Report:
             if self.notify is not None:
                 self.notify(text)
 
+    def bypassed(self, host: str, port: int, fate: Fate) -> None:
+        """A client asked for a host of no provider."""
+        name = f"[{host}]" if ":" in host else host
+        place = name if port == 443 else f"{name}:{port}"
+        self.other_hosts.setdefault(place, Counter())[fate] += 1
+
     def not_served(self, why: str) -> None:
         """A client could not be served at once, or at all: the run does not succeed."""
         self.unserved += 1
         self.notice(why)
+
+    @property
+    def exchanges(self) -> int:
+        """How many exchanges there were, whatever became of them."""
+        return self._counts.total()
 
     @property
     def counts(self) -> Counter[Outcome]:
@@ -190,7 +212,7 @@ class Report:
     def exit_status(self) -> int:
         """0, or what a run that was otherwise well exits with: 4 for a loss or clients
         that could not be served, 3 for a miss or, where
-        that is asked for, for a change that a rule ignores.
+        that is asked for, for a change that a rule ignores, or where nothing reached the proxy.
         """
         counts = self.counts
         if counts["refused"] or self.unserved:
@@ -198,7 +220,12 @@ class Report:
         # In replay there is no provider that could have failed.
         missed = counts["missed"] or (self.mode == "replay" and counts["failed"])
         strict = self.strict_ignored and self._stale
-        return EXIT_MISS if missed or strict else 0
+        return EXIT_MISS if missed or strict or self.is_silent else 0
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether nothing reached the proxy of a run that expects something."""
+        return self.expects_requests and not self.exchanges
 
     def as_json(self) -> dict[str, Any]:
         """The document `--report` writes."""
@@ -211,6 +238,8 @@ class Report:
             "sessions": {name: dict(sorted(c.items())) for name, c in self.sessions.items()},
             "beyond_last_take": self.beyond,
             **({"unserved": self.unserved} if self.unserved else {}),
+            **({"isolated": True} if self.isolated else {}),
+            **({"other_hosts": self._other_hosts_as_json()} if self.other_hosts else {}),
             "stale": [
                 {"path": path, "rule": rule, "exchanges": count}
                 for (path, rule), count in self.stale.items()
@@ -219,3 +248,25 @@ class Report:
             "notices": self.notices,
             "exchanges": [row.as_json() for row in self.rows],
         }
+
+    def _other_hosts_as_json(self) -> list[dict[str, Any]]:
+        return [
+            {"host": host, **dict(sorted(fates.items()))}
+            for host, fates in sorted(self.other_hosts.items())
+        ]
+
+
+def other_host_lines(report: Report) -> list[str]:
+    """Which hosts of no provider were asked for, a line for each thing that became of them."""
+    lines = []
+    texts: dict[Fate, str] = {"refused": "refused", "unrecorded": "passed unrecorded"}
+    for fate, text in texts.items():
+        hosts = [
+            f"{host} ({fates[fate]}x)" if fates[fate] > 1 else host
+            for host, fates in sorted(report.other_hosts.items())
+            if fates[fate]
+        ]
+        more = f", and {len(hosts) - _HOSTS} more" if len(hosts) > _HOSTS else ""
+        if hosts:
+            lines.append(f"hosts of no provider, {text}: {', '.join(hosts[:_HOSTS])}{more}")
+    return lines

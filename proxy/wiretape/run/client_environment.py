@@ -22,11 +22,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
 
+from wiretape.config.packs import DummyKey
 from wiretape.core.errors import ConfigError
 from wiretape.tls.trust_roots import ADD_TRUST, REPLACE_TRUST, REPLACE_TRUST_IF_SET
-
-DUMMY_KEY: Final = "wiretape-replay-no-key"
-"""What stands for a provider's key in replay: SDKs refuse to start without one."""
 
 MARKER: Final = "WIRETAPE"
 """Set to "1" for CMD, so that a program can tell it is being recorded or replayed."""
@@ -58,7 +56,8 @@ def client_environment(
     proxy_url: str,
     ca_cert: Path,
     bundle: Path,
-    dummy_keys: Iterable[str] = (),
+    dummy_keys: Iterable[DummyKey] = (),
+    keep_keys: bool = False,
     hosts: Iterable[str] = (),
 ) -> dict[str, str]:
     """Give the complete environment for CMD, from the user's own.
@@ -66,7 +65,9 @@ def client_environment(
     proxy_url   "http://127.0.0.1:8899"
     ca_cert     the authority's certificate, for clients that add it to their own roots
     bundle      what a client is to trust in all, from `Authority.bundle` of the same `environ`
-    dummy_keys  names of the providers' key variables; one that is unset or empty gets DUMMY_KEY
+    dummy_keys  what takes the place of the providers' keys, so that a client that goes past the
+                proxy has none to show
+    keep_keys   what the user has stays; a provider that he has no key of gets dummies
     hosts       hosts to intercept, "api.openai.com", "*.azure.com", "name:8443"; an entry of the
                 user's NO_PROXY that covers one would hide it from the proxy, so it goes
 
@@ -84,9 +85,11 @@ def client_environment(
         alone = given.get(name, "") in ("", str(ca_cert))
         new[name] = str(ca_cert if alone else bundle)
     new |= dict(_FIXED)
-    for name in dummy_keys:
-        if not new.get(_checked(name)):
-            new[name] = DUMMY_KEY
+    dummies = tuple(dummy_keys)
+    kept = {dummy.pack for dummy in dummies if keep_keys and given.get(_checked(dummy.name))}
+    for dummy in dummies:
+        if dummy.pack not in kept and (dummy.always or given.get(dummy.name)):
+            new[_checked(dummy.name)] = dummy.value
     return new
 
 

@@ -1,21 +1,16 @@
 """The proxy of a run: replay's own front, or mitmproxy where something may go out."""
 
-import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import replace
 from ipaddress import ip_address
-from pathlib import Path
-from typing import Final, Literal, Protocol
+from typing import Final, Protocol
 
 from wiretape.config.load import Config
+from wiretape.config.packs import dummy_keys
 from wiretape.core.errors import ConfigError, WiretapeError
 from wiretape.core.playback.faults import Faults
-from wiretape.core.playback.pace import Pace
-from wiretape.core.playback.policy import OnMiss, RecordMode
-from wiretape.core.playback.selection import Selection
 from wiretape.core.redaction.redactor import Redactor
 from wiretape.library.library import Library
-from wiretape.replay.replayer import Policy, Replayer, Tickets
+from wiretape.replay.replayer import Replayer, Tickets
 from wiretape.report.report import Report
 from wiretape.sessions.control import Control, LocalNames
 from wiretape.sessions.sessions import Sessions, UnknownSession
@@ -23,30 +18,10 @@ from wiretape.state_dir import state_dir
 from wiretape.tls.authority import Authority
 
 from .open_library import check_writable, index_mark, open_library, recover_killed
-
-type Mode = Literal["record", "replay", "auto", "refresh"]
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What the command line said, over the configuration."""
-
-    mode: Mode
-    config: Config
-    recordings: Path
-    pace: Pace
-    port: int = 0
-    base_url_port: int | None = None
-    session: str | None = None
-    record_mode: RecordMode | None = None
-    only: tuple[str, ...] = ()
-    report: Path | None = None
-    upstream_ca: tuple[Path, ...] = ()
-    routes: Mapping[str, str] = field(default_factory=dict)
-    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+from .settings import Settings
 
 
-class Door(Protocol):
+class RunningProxy(Protocol):
     """A proxy that is up: replay's own front, or mitmproxy."""
 
     control: Control
@@ -56,14 +31,18 @@ class Door(Protocol):
     async def stop(self) -> None: ...
 
 
-class Replaying:
+class ReplayProxy:
     """Pure replay: mitmproxy is not imported and nothing can go out."""
 
     def __init__(self, settings: Settings, report: Report, authority: Authority) -> None:
         from wiretape.replay.front import Front
         from wiretape.replay.handler import Handler
 
-        config, redactor = settings.config, Redactor(settings.config.redaction)
+        config = settings.config
+        # CMD sends dummies where its keys were recorded: they are secret in the same places.
+        dummies = ((key.name, key.value) for key in dummy_keys(config.providers.key_names))
+        values = (*config.redaction.values, *dummies)
+        redactor = Redactor(replace(config.redaction, values=values))
         sessions = _sessions(settings, redactor, report)
         folder = sessions.own.library.folder
         if not folder.exists():
@@ -102,7 +81,7 @@ class Replaying:
 _TRIES: Final = 3
 
 
-class Recording:
+class RecordProxy:
     """Through mitmproxy to the provider; in `auto` and `refresh` the recordings answer first."""
 
     def __init__(self, settings: Settings, report: Report, authority: Authority) -> None:
@@ -113,7 +92,7 @@ class Recording:
         from wiretape_mitm.embedded import EmbeddedProxy
 
         config, redactor = settings.config, Redactor(settings.config.redaction)
-        policy = policy_of(settings)
+        policy = settings.policy
         how = settings.record_mode or config.record_mode
         recover_killed(config, settings.recordings, redactor, report, how)
         self._sessions = sessions = _sessions(settings, redactor, report)
@@ -205,19 +184,6 @@ class Recording:
 def local_names_of(config: Config) -> LocalNames:
     """What this machine may be called in a request."""
     return LocalNames(config.names, not ip_address(config.host).is_loopback)
-
-
-def policy_of(settings: Settings) -> Policy:
-    """What goes to the provider in a run; ConfigError for a selection that says nothing."""
-    config = settings.config
-    fresh = None
-    if settings.mode == "refresh":
-        names = [rule.name for rule in config.matcher.rules]
-        try:
-            fresh = Selection.parse(settings.only, names)
-        except ValueError as error:
-            raise ConfigError(f"--only {error}") from None
-    return Policy(config.on_miss or OnMiss("record"), fresh)
 
 
 def _sessions(settings: Settings, redactor: Redactor, report: Report) -> Sessions:

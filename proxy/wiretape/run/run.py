@@ -3,27 +3,25 @@ down.
 """
 
 import asyncio
-import json
 import shutil
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
-from ipaddress import ip_address
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from wiretape import descriptors
-from wiretape.config.load import Config
-from wiretape.core.errors import ConfigError, WiretapeError
-from wiretape.report import junit
+from wiretape.config.packs import dummy_keys
+from wiretape.core.errors import ConfigError
 from wiretape.report.report import Report
 from wiretape.state_dir import state_dir
 from wiretape.tls.authority import Authority
 
+from . import ending
 from .client_environment import client_environment
-from .proxies import Door, Recording, Replaying, Settings
+from .proxies import RecordProxy, ReplayProxy, RunningProxy
 from .serving import ServingProxy, announced, remove_leftovers
+from .settings import Settings
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
@@ -42,101 +40,108 @@ async def run(settings: Settings, command: Sequence[str], report: Report) -> int
         raise ConfigError(
             f"--report {settings.report}: its folder is not there; nothing was started"
         )
+    report.expects_requests = program is not None and settings.expects_requests
     usual_limit = descriptors.limit()
     descriptors.raise_limit()
     remove_leftovers()
     authority = Authority.load_or_create(state_dir())
     for notice in (*settings.config.notices, *filter(None, [authority.notice])):
         report.notice(notice)
-    door: Door = (Replaying if settings.mode == "replay" else Recording)(
+    proxy: RunningProxy = (ReplayProxy if settings.mode == "replay" else RecordProxy)(
         settings, report, authority
     )
-    stop, hurry = asyncio.Event(), asyncio.Event()
-    signals: list[int] = []
-    child: list[Process] = []
-    loop = asyncio.get_running_loop()
-    loop.set_exception_handler(_tell_exhaustion(report))
-
-    def on_signal(number: int) -> None:
-        if stop.is_set():
-            hurry.set()
-        signals.append(number)
-        stop.set()
-        for process in child:
-            _forward(process, number, len(signals))
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, on_signal, number)
-    try:
-        port, base_url_port = await door.start(settings.port, settings.base_url_port)
-        here = _authority(settings.config.host)
-        proxy_url = f"http://{here}:{port}"
-        environment = client_environment(
-            settings.environ,
-            proxy_url=proxy_url,
-            ca_cert=authority.cert_path,
-            bundle=authority.bundle(settings.upstream_ca, settings.environ),
-            dummy_keys=settings.config.providers.key_names if settings.mode == "replay" else (),
-            hosts=settings.config.providers.hosts,
-        )
-        status = 0
-        environment["WIRETAPE_BASE_URL"] = f"http://{here}:{base_url_port}"
-        environment["WIRETAPE_TOKEN"] = door.control.token
-        if program is not None:
-            with descriptors.limited_to(usual_limit):
-                process = await _start(program, command, environment)
-            child.append(process)
-            status = await process.wait()
-            child.clear()
-            # As a shell reports it: 128 and the signal's number.
-            status = status if status >= 0 else 128 - status
-        else:
-            token = door.control.token
-            proxy = ServingProxy(
+    asyncio.get_running_loop().set_exception_handler(_tell_exhaustion(report))
+    with _Signals() as signals:
+        try:
+            ports = await proxy.start(settings.port, settings.base_url_port)
+            place = ServingProxy(
                 mode=settings.mode,
-                port=port,
-                base_url_port=base_url_port,
+                port=ports[0],
+                base_url_port=ports[1],
                 upstream_ca=settings.upstream_ca,
-                token=token,
+                token=proxy.control.token,
             )
-            with announced(proxy):
-                print(
-                    f"wiretape {settings.mode} is ready: HTTPS_PROXY={proxy_url},"
-                    f" base URLs http://{here}:{base_url_port}/HOST/…"
-                    " (`wiretape env` prints what clients need)",
-                    flush=True,
-                )
-                await stop.wait()
-    finally:
-        await _first(door.idle(), hurry.wait(), seconds=DRAIN_SECONDS)
-        await door.stop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
-    _explain_silence(report, bool(command))
-    _explain_rules(settings.config, report)
-    report.command_status = status if program is not None else None
+            if program is None:
+                await _serve(settings, place, signals)
+            else:
+                environment = _environment(settings, place, authority)
+                with descriptors.limited_to(usual_limit):
+                    process = await _start(program, command, environment)
+                report.command_status = await signals.forwarded_to(process)
+        finally:
+            await _first(proxy.idle(), signals.hurry.wait(), seconds=DRAIN_SECONDS)
+            await proxy.stop()
+    ending.explain(settings, report)
     if settings.report is not None:
-        _write_report(settings.report, report)
-    if signal.SIGINT in signals and program is None:
+        ending.write_report(settings.report, report)
+    if signal.SIGINT in signals.received and program is None:
         return INTERRUPTED
-    return status or report.exit_status
+    return report.command_status or report.exit_status
 
 
-def _authority(host: str) -> str:
-    """Where clients on this machine find the proxy."""
-    address = ip_address(host)
-    if address.is_unspecified:
-        return "127.0.0.1" if address.version == 4 else "[::1]"
-    return f"[{host}]" if address.version == 6 else host
+class _Signals:
+    """What SIGINT and SIGTERM do: CMD gets them too, and the second ends the waiting."""
+
+    def __init__(self) -> None:
+        self.stop: Final = asyncio.Event()
+        self.hurry: Final = asyncio.Event()
+        self.received: Final[list[int]] = []
+        self._child: Process | None = None
+
+    def __enter__(self) -> Self:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, self._on_signal, number)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().remove_signal_handler(number)
+
+    async def forwarded_to(self, process: "Process") -> int:
+        """Wait for CMD; gives its exit status as a shell does: 128 and the signal's number."""
+        self._child = process
+        status = await process.wait()
+        self._child = None
+        return status if status >= 0 else 128 - status
+
+    def _on_signal(self, number: int) -> None:
+        if self.stop.is_set():
+            self.hurry.set()
+        self.received.append(number)
+        self.stop.set()
+        if self._child is not None:
+            _forward(self._child, number, len(self.received))
 
 
-def _explain_rules(config: Config, report: Report) -> None:
-    own = (rule.name for rule in config.matcher.rules if rule.own)
-    names = [name for name in own if name not in report.applied] if report.rows else []
-    if names:
-        report.notice(
-            f"rules of {config.source} that applied to no request of this run: {', '.join(names)}"
+async def _serve(settings: Settings, place: ServingProxy, signals: _Signals) -> None:
+    host = settings.client_host
+    with announced(place):
+        print(
+            f"wiretape {settings.mode} is ready: HTTPS_PROXY=http://{host}:{place.port},"
+            f" base URLs http://{host}:{place.base_url_port}/HOST/…"
+            " (`wiretape env` prints what clients need)",
+            flush=True,
         )
+        await signals.stop.wait()
+
+
+def _environment(
+    settings: Settings, place: ServingProxy, authority: Authority
+) -> Mapping[str, str]:
+    providers, host = settings.config.providers, settings.client_host
+    environment = client_environment(
+        settings.environ,
+        proxy_url=f"http://{host}:{place.port}",
+        ca_cert=authority.cert_path,
+        bundle=authority.bundle(settings.upstream_ca, settings.environ),
+        dummy_keys=dummy_keys(providers.key_names) if settings.mode == "replay" else (),
+        keep_keys=settings.keep_keys,
+        hosts=providers.hosts,
+    )
+    return environment | {
+        "WIRETAPE_BASE_URL": f"http://{host}:{place.base_url_port}",
+        "WIRETAPE_TOKEN": place.token,
+    }
 
 
 async def _first(*waits: Coroutine[Any, Any, object], seconds: float) -> None:
@@ -183,34 +188,3 @@ def _forward(process: "Process", number: int, count: int) -> None:
         return
     with suppress(ProcessLookupError):
         process.send_signal(signal.SIGKILL if count > 2 else number)
-
-
-def _explain_silence(report: Report, with_command: bool) -> None:
-    if report.rows or not with_command:
-        return
-    if not report.connections:
-        report.notice(
-            "nothing reached the proxy. CMD made no request, or its client ignores HTTPS_PROXY:"
-            " aiohttp does without trust_env=True, Node before 22.21 always, Java without"
-            " -Dhttps.proxyHost. Such clients can be given a base URL instead:"
-            " $WIRETAPE_BASE_URL/HOST/…, which CMD has in its environment"
-        )
-        return
-    hosts = ", ".join(sorted(report.other_hosts)[:5]) or "none that said where it wanted to go"
-    report.notice(
-        f"{report.connections} connections reached the proxy but no request to a configured"
-        f" provider host (seen: {hosts}). A host can be added under `providers` in config.yaml;"
-        " a client that does not trust the proxy's certificate ends here as well"
-    )
-
-
-def _write_report(path: Path, report: Report) -> None:
-    try:
-        if path.suffix.lower() == ".xml":
-            text = junit.dumps(report)
-        else:
-            text = json.dumps(report.as_json(), indent=2, ensure_ascii=False) + "\n"
-        # A lone surrogate of a request has no UTF-8; this is the escape JSON has for it.
-        path.write_bytes(text.encode("utf-8", "backslashreplace"))
-    except OSError as error:
-        raise WiretapeError(f"--report {path}: cannot be written: {error.strerror}") from error

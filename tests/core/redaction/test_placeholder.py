@@ -7,9 +7,9 @@ import uuid
 
 import pytest
 
+from wiretape.config.packs import DUMMY_KEY
 from wiretape.core.matching.canonical import PLACEHOLDER_DIGEST
 from wiretape.core.redaction.placeholder import PLACEHOLDER, is_strong, label, placeholder
-from wiretape.run.client_environment import DUMMY_KEY
 
 
 def made_up(seed: int, length: int, alphabet: str = string.ascii_letters + string.digits) -> str:

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Literal
+from typing import Final, Literal
+
+from .selection import Selection
 
 type RecordMode = Literal["replace", "append", "missing-only"]
 """A key that is recorded again: its takes are replaced, added to, or left as they are."""
@@ -25,3 +27,14 @@ class OnMiss:
             for pattern in self.hosts
             for name in (host, f"{host}:{port}")
         )
+
+
+_RECORD: Final = OnMiss("record")
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What a run that may contact the provider asks it for: what `fresh` selects, and misses."""
+
+    on_miss: OnMiss = _RECORD
+    fresh: Selection | None = None

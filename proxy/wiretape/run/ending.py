@@ -1,0 +1,80 @@
+"""The end of a run: what it has to say of what did not happen, and its report file."""
+
+import json
+from pathlib import Path
+
+from wiretape.config.load import Config
+from wiretape.core.errors import WiretapeError, reason_of
+from wiretape.core.providers.lookalikes import looks_like_provider
+from wiretape.report import junit
+from wiretape.report.report import Report
+
+from .settings import Settings
+
+
+def explain(settings: Settings, report: Report) -> None:
+    """Say what did not happen though it should have, and what can be done."""
+    if report.expects_requests or report.command_status is not None:
+        _explain_silence(report)
+    _explain_hosts(report)
+    _explain_rules(settings.config, report)
+    if report.isolated and report.command_status and settings.isolate is None:
+        report.notice(
+            "CMD failed, and had a network with loopback only, since CI is set: what it needs"
+            " beyond the recordings it could not reach. --no-isolate gives it the machine's network"
+        )
+
+
+def _explain_silence(report: Report) -> None:
+    if report.exchanges:
+        return
+    fails = (
+        "; this run fails: --allow-none is for a CMD that makes no request"
+        if report.expects_requests
+        else ""
+    )
+    if not report.connections:
+        report.notice(
+            "nothing reached the proxy. CMD made no request, or its client ignores HTTPS_PROXY:"
+            " aiohttp does without trust_env=True, Node before 22.21 always, Java without"
+            " -Dhttps.proxyHost. Such clients can be given a base URL instead:"
+            f" $WIRETAPE_BASE_URL/HOST/…, which CMD has in its environment{fails}"
+        )
+        return
+    hosts = ", ".join(sorted(report.other_hosts)[:5]) or "none that said where it wanted to go"
+    report.notice(
+        f"{report.connections} connections reached the proxy but no request to a configured"
+        f" provider host (seen: {hosts}). --host HOST adds one, as `providers` in config.yaml does;"
+        f" a client that does not trust the proxy's certificate ends here as well{fails}"
+    )
+
+
+def _explain_hosts(report: Report) -> None:
+    likely = [host for host in sorted(report.other_hosts) if looks_like_provider(host)]
+    if likely:
+        report.notice(
+            f"not recorded, and looks like an LLM provider: {', '.join(likely)};"
+            f" `--host {likely[0]}` makes it one"
+        )
+
+
+def _explain_rules(config: Config, report: Report) -> None:
+    own = (rule.name for rule in config.matcher.rules if rule.own)
+    names = [name for name in own if name not in report.applied] if report.exchanges else []
+    if names:
+        report.notice(
+            f"rules of {config.source} that applied to no request of this run: {', '.join(names)}"
+        )
+
+
+def write_report(path: Path, report: Report) -> None:
+    """Write the report as JSON, or as JUnit's XML where the file's name ends so."""
+    try:
+        if path.suffix.lower() == ".xml":
+            text = junit.dumps(report)
+        else:
+            text = json.dumps(report.as_json(), indent=2, ensure_ascii=False) + "\n"
+        # A lone surrogate of a request has no UTF-8; this is the escape JSON has for it.
+        path.write_bytes(text.encode("utf-8", "backslashreplace"))
+    except OSError as error:
+        raise WiretapeError(f"--report {path}: cannot be written: {reason_of(error)}") from error

@@ -1,0 +1,69 @@
+"""What the command line said of a run, over the configuration."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Literal
+
+from wiretape.config.load import Config
+from wiretape.core.errors import ConfigError
+from wiretape.core.playback.pace import Pace
+from wiretape.core.playback.policy import OnMiss, Policy, RecordMode
+from wiretape.core.playback.selection import Selection
+
+type Mode = Literal["record", "replay", "auto", "refresh"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """One run. `isolate` None: where nothing goes out and continuous integration runs it."""
+
+    mode: Mode
+    config: Config
+    recordings: Path
+    pace: Pace
+    port: int = 0
+    base_url_port: int | None = None
+    session: str | None = None
+    record_mode: RecordMode | None = None
+    only: tuple[str, ...] = ()
+    report: Path | None = None
+    upstream_ca: tuple[Path, ...] = ()
+    routes: Mapping[str, str] = field(default_factory=dict)
+    allow_none: bool = False
+    """Whether a run succeeds of which nothing reached the proxy."""
+    keep_keys: bool = False
+    isolate: bool | None = None
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+
+    @property
+    def expects_requests(self) -> bool:
+        """Whether CMD has to make a request: else it may have asked the provider, past us."""
+        return not self.allow_none and (self.mode == "replay" or in_ci(self.environ))
+
+    @property
+    def policy(self) -> Policy:
+        """What goes to the provider; ConfigError for a selection that selects nothing."""
+        fresh = None
+        if self.mode == "refresh":
+            names = [rule.name for rule in self.config.matcher.rules]
+            try:
+                fresh = Selection.parse(self.only, names)
+            except ValueError as error:
+                raise ConfigError(f"--only {error}") from None
+        return Policy(self.config.on_miss or OnMiss("record"), fresh)
+
+    @property
+    def client_host(self) -> str:
+        """Where clients on this machine find the proxy, as a URL spells it."""
+        address = ip_address(self.config.host)
+        if address.is_unspecified:
+            return "127.0.0.1" if address.version == 4 else "[::1]"
+        return f"[{address}]" if address.version == 6 else str(address)
+
+
+def in_ci(environ: Mapping[str, str]) -> bool:
+    """Whether a run is one of continuous integration, by the variable that all such systems set."""
+    return environ.get("CI", "").lower() not in ("", "0", "false")
