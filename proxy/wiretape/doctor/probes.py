@@ -21,7 +21,7 @@ _TRUST_OPENSSL: Final = "SSL_CERT_FILE"
 _TRUST_REQUESTS: Final = "REQUESTS_CA_BUNDLE"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
     """A client stack: the program it needs, the rest of its command line, the variable by which it
     trusts the proxy's certificate, and what to do where it does not get through.
@@ -57,7 +57,14 @@ def _python(name: str, code: str, advice: str, trust: str = _TRUST_OPENSSL) -> P
     module = name.partition(" ")[0]
     arguments = ("-c", f"import sys; url = sys.argv[1]; {code}", "{url}")
     needs = ("-c", f"import {module}")
-    return Probe(f"python {name}", "python3", arguments, trust, advice, needs)
+    return Probe(
+        name=f"python {name}",
+        program="python3",
+        arguments=arguments,
+        trust=trust,
+        advice=advice,
+        needs=needs,
+    )
 
 
 _BASE_URL: Final = "give it a base URL: $WIRETAPE_BASE_URL/HOST/…"
@@ -96,51 +103,57 @@ PROBES: Final = (
         f"urllib3 alone reads no proxy variable: use ProxyManager, or {_BASE_URL}",
     ),
     Probe(
-        "node fetch",
-        "node",
-        ("-e", "fetch(process.argv[1]).then(r => r.text()).then(console.log)", "{url}"),
-        _TRUST_NODE,
-        f"Node honours proxies from 22.21 and 24 on (NODE_USE_ENV_PROXY=1); before, {_BASE_URL}",
+        name="node fetch",
+        program="node",
+        arguments=("-e", "fetch(process.argv[1]).then(r => r.text()).then(console.log)", "{url}"),
+        trust=_TRUST_NODE,
+        advice=f"Node honours proxies from 22.21 and 24 on (NODE_USE_ENV_PROXY=1); before, {_BASE_URL}",
     ),
     Probe(
-        "node https",
-        "node",
-        (
+        name="node https",
+        program="node",
+        arguments=(
             "-e",
             "require('https').get(process.argv[1], r => r.pipe(process.stdout))",
             "{url}",
         ),
-        _TRUST_NODE,
-        f"Node honours proxies from 22.21 and 24 on (NODE_USE_ENV_PROXY=1); before, {_BASE_URL}",
-    ),
-    Probe("curl", "curl", ("-sS", "{url}"), "CURL_CA_BUNDLE", "remove --noproxy and ~/.curlrc"),
-    Probe(
-        "wget",
-        "wget",
-        ("-nv", "--tries=1", "-O", "-", "{url}"),
-        _TRUST_OPENSSL,
-        "a wget with GnuTLS wants --ca-certificate=$SSL_CERT_FILE",
+        trust=_TRUST_NODE,
+        advice=f"Node honours proxies from 22.21 and 24 on (NODE_USE_ENV_PROXY=1); before, {_BASE_URL}",
     ),
     Probe(
-        "git",
-        "git",
-        ("ls-remote", "{url}"),
-        "GIT_SSL_CAINFO",
-        "remove http.proxy and http.sslCAInfo from git's configuration",
+        name="curl",
+        program="curl",
+        arguments=("-sS", "{url}"),
+        trust="CURL_CA_BUNDLE",
+        advice="remove --noproxy and ~/.curlrc",
     ),
     Probe(
-        "java",
-        "java",
-        ("{folder}/Probe.java", "{url}"),
-        "javax.net.ssl.trustStore",
-        f"set -Dhttps.proxyHost and a trust store that holds the certificate, or {_BASE_URL}",
+        name="wget",
+        program="wget",
+        arguments=("-nv", "--tries=1", "-O", "-", "{url}"),
+        trust=_TRUST_OPENSSL,
+        advice="a wget with GnuTLS wants --ca-certificate=$SSL_CERT_FILE",
     ),
     Probe(
-        "go",
-        "go",
-        ("run", "{folder}/probe.go", "{url}"),
-        _TRUST_OPENSSL,
-        "let http.Transport.Proxy be http.ProxyFromEnvironment",
+        name="git",
+        program="git",
+        arguments=("ls-remote", "{url}"),
+        trust="GIT_SSL_CAINFO",
+        advice="remove http.proxy and http.sslCAInfo from git's configuration",
+    ),
+    Probe(
+        name="java",
+        program="java",
+        arguments=("{folder}/Probe.java", "{url}"),
+        trust="javax.net.ssl.trustStore",
+        advice=f"set -Dhttps.proxyHost and a trust store that holds the certificate, or {_BASE_URL}",
+    ),
+    Probe(
+        name="go",
+        program="go",
+        arguments=("run", "{folder}/probe.go", "{url}"),
+        trust=_TRUST_OPENSSL,
+        advice="let http.Transport.Proxy be http.ProxyFromEnvironment",
     ),
 )
 
