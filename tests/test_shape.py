@@ -21,7 +21,7 @@ STILL_BROKEN: Final = {
         "wiretape.cli.maintenance.register",
         "wiretape.cli.scan.register",
         "wiretape.config.load._config",
-        "wiretape.run.proxies.Recording.__init__",
+        "wiretape.run.proxies.RecordProxy.__init__",
         "wiretape.run.run.run",
         "wiretape_mitm.embedded.EmbeddedProxy.start",
         "wiretape_mitm.mitmdump.Script._build",

@@ -69,6 +69,12 @@ _OPTIONS: Final[tuple[Callable[..., Any], ...]] = (
     click.option("--port", type=_PORT, help="Port of the proxy; 0, the default, is any free one."),
     click.option("--base-url-port", type=_PORT, help="Port for http://127.0.0.1:PORT/HOST/…"),
     click.option(
+        "--base-url",
+        "base_urls",
+        is_flag=True,
+        help="Also point the base-URL variables of CMD's SDKs (OPENAI_BASE_URL, …) at that port.",
+    ),
+    click.option(
         "--pace",
         callback=_pace,
         metavar="PACE",

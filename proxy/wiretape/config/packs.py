@@ -5,6 +5,8 @@
     key_env:                 # variables of keys, each with the dummy that replay sets for it
       EXAMPLE_API_KEY: ex-wiretape-replay-no-key
       EXAMPLE_TOKEN: {if_set: wiretape-replay-no-key} # only where the user has one
+    base_url_env:            # variables of base URLs, each with the one that its SDK has by itself
+      EXAMPLE_BASE_URL: https://api.example.com/v1
     errors: openai           # the shape of its error answers
     like: [openai]           # whose rules are its too, under its own name
     ids: [container]         # members that hold ids though their names do not say so
@@ -16,7 +18,7 @@ The pack `common` has rules alone, which are everybody's.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pkgutil import get_data
 from typing import Any, Final
@@ -43,7 +45,7 @@ DUMMY_KEY: Final = "wiretape-replay-no-key"
 _Loader: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pack:
     """One pack: a provider (None in `common`), and its rules as they are written."""
 
@@ -52,6 +54,7 @@ class Pack:
     like: tuple[str, ...]
     rules: tuple[Mapping[str, Any], ...]
     dummies: tuple["DummyKey", ...] = ()
+    base_urls: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +94,12 @@ def _pack(text: Mapping[str, Any]) -> Pack:
         tuple(text.get("ids", ())),
     )
     return Pack(
-        name,
-        None if name == _COMMON else provider,
-        tuple(text.get("like", ())),
-        tuple(text.get("rules", ())),
-        dummies,
+        name=name,
+        provider=None if name == _COMMON else provider,
+        like=tuple(text.get("like", ())),
+        rules=tuple(text.get("rules", ())),
+        dummies=dummies,
+        base_urls=text.get("base_url_env", {}),
     )
 
 
@@ -131,6 +135,11 @@ def dummy_keys(names: Iterable[str]) -> tuple[DummyKey, ...]:
     """The dummies of key variables; of one that no pack has it says that it is one."""
     known = {dummy.name: dummy for pack in packs().values() for dummy in pack.dummies}
     return tuple(known.get(name) or DummyKey(name, DUMMY_KEY, name) for name in names)
+
+
+def base_urls() -> dict[str, str]:
+    """The variables that SDKs read a base URL from, each with the one its SDK has by itself."""
+    return {name: url for pack in packs().values() for name, url in pack.base_urls.items()}
 
 
 def _ids(pack: Pack) -> tuple[str, ...]:

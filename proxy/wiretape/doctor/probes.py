@@ -68,6 +68,8 @@ def _python(name: str, code: str, advice: str, trust: str = _TRUST_OPENSSL) -> P
 
 
 _BASE_URL: Final = "give it a base URL: $WIRETAPE_BASE_URL/HOST/…"
+_NODE: Final = f"unset WIRETAPE_NO_PRELOAD and leave NODE_OPTIONS as it is, or {_BASE_URL}"
+_JAVA: Final = f"unset WIRETAPE_NO_PRELOAD; a program that pins its trust: {_BASE_URL}"
 _AIOHTTP: Final = (
     "import asyncio, aiohttp\n"
     "async def main():\n"
@@ -107,7 +109,7 @@ PROBES: Final = (
         program="node",
         arguments=("-e", "fetch(process.argv[1]).then(r => r.text()).then(console.log)", "{url}"),
         trust=_TRUST_NODE,
-        advice=f"Node honours proxies from 22.21 and 24 on (NODE_USE_ENV_PROXY=1); before, {_BASE_URL}",
+        advice=_NODE,
     ),
     Probe(
         name="node https",
@@ -118,7 +120,7 @@ PROBES: Final = (
             "{url}",
         ),
         trust=_TRUST_NODE,
-        advice=f"Node honours proxies from 22.21 and 24 on (NODE_USE_ENV_PROXY=1); before, {_BASE_URL}",
+        advice=_NODE,
     ),
     Probe(
         name="curl",
@@ -146,7 +148,7 @@ PROBES: Final = (
         program="java",
         arguments=("{folder}/Probe.java", "{url}"),
         trust="javax.net.ssl.trustStore",
-        advice=f"set -Dhttps.proxyHost and a trust store that holds the certificate, or {_BASE_URL}",
+        advice=_JAVA,
     ),
     Probe(
         name="go",

@@ -2,14 +2,7 @@
 
 There is no one variable for this: each client reads its own, and what it does not know it ignores
 without a word. So every variable that a client was seen to need is set, always (the tables below
-say which is for whom). Three things are not done, on purpose:
-
-  Java      reads neither HTTPS_PROXY nor SSL_CERT_FILE. JAVA_TOOL_OPTIONS could carry
-            -Dhttps.proxyHost and -Dhttps.proxyPort, but then every JVM prints "Picked up
-            JAVA_TOOL_OPTIONS" on stderr, and trust needs a JKS file that only keytool writes. Use
-            the base URL.
-  Node < 22 fetch ignores proxies whatever is set. Use the base URL or undici's EnvHttpProxyAgent.
-  wget      (GnuTLS build) takes the proxy but no CA from the environment; --ca-certificate it is.
+say which is for whom). Clients that read none of them are led in by `stubborn_clients.py`.
 
 A variable for a CA file *replaces* what the client trusts, so it names a bundle that holds the
 public roots too; those that *add* to it (Node, Deno) name our certificate alone.

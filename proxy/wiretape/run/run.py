@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from wiretape import descriptors
@@ -18,10 +19,12 @@ from wiretape.state_dir import state_dir
 from wiretape.tls.authority import Authority
 
 from . import ending
+from .base_urls import through_base_url
 from .client_environment import client_environment
 from .proxies import RecordProxy, ReplayProxy, RunningProxy
 from .serving import ServingProxy, announced, remove_leftovers
 from .settings import Settings
+from .stubborn_clients import stubborn_clients
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
@@ -138,6 +141,14 @@ def _environment(
         keep_keys=settings.keep_keys,
         hosts=providers.hosts,
     )
+    environment |= stubborn_clients(
+        environment,
+        proxy_url=f"http://{host}:{place.port}",
+        bundle=Path(environment["SSL_CERT_FILE"]),
+        folder=state_dir(),
+    )
+    if settings.base_urls:
+        environment |= through_base_url(environment, f"http://{host}:{place.base_url_port}")
     return environment | {
         "WIRETAPE_BASE_URL": f"http://{host}:{place.base_url_port}",
         "WIRETAPE_TOKEN": place.token,

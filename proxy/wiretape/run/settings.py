@@ -35,6 +35,8 @@ class Settings:
     allow_none: bool = False
     """Whether a run succeeds of which nothing reached the proxy."""
     keep_keys: bool = False
+    base_urls: bool = False
+    """Whether CMD's base-URL variables lead to the base-URL port."""
     isolate: bool | None = None
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
