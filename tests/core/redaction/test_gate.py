@@ -86,6 +86,14 @@ def test_a_value_under_a_credentials_name_is_a_leak(name: str, value: str) -> No
 
 
 @pytest.mark.parametrize(
+    "name", ["api\\u005fkey", "api\\u005f\\u006b\\u0065\\u0079", "\\u0061pi_key", "api\\"-key", "api\\/key"]
+)
+def test_a_credentials_name_may_be_escaped(name: str) -> None:
+    text = f'{{"user": {{"{name}": "{PASSWORD}"}}}}'
+    assert [leak.rule for leak in inspect(text, redactor)] == ["credential-field"]
+
+
+@pytest.mark.parametrize(
     ("name", "value"),
     [
         ("password", "correct horse battery staple"),

@@ -4,8 +4,9 @@ import base64
 import gzip
 import json
 import random
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from urllib.parse import quote
 
@@ -13,7 +14,9 @@ import pytest
 import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.keys import KEYS
 
+from wiretape.core.redaction.encodings import text_of_json
 from wiretape.core.redaction.key_patterns import PATTERNS, Pattern
 from wiretape.core.redaction.known_values import Secrets
 from wiretape.core.redaction.placeholder import placeholder
@@ -71,6 +74,88 @@ def test_a_secret_is_found_in_every_form(form: Callable[[str], str], secret: str
     assert search().text(redacted, ()) == redacted
     assert form("-" * len(secret)) != redacted
     assert form(secret)[4:-4] not in redacted
+
+
+# ------------------------------------------------------------------ the look before the search
+
+AROUND = [
+    *(chr(code) for code in range(0x20)),
+    *'"/\\%+&=<>{}',
+    "\x7f",
+    "\x85",
+    "\u2028",
+    "é",
+    "😀",
+]
+SPELLINGS: dict[str, Callable[[str], str]] = {
+    "as json.dumps spells it": json.dumps,
+    "in UTF-8": lambda text: json.dumps(text, ensure_ascii=False),
+    "every slash escaped": lambda text: json.dumps(text).replace("/", "\\/"),
+    "every mark escaped": lambda text: re.sub(
+        r"(?<!\\\\)[-_.+=/]", lambda m: f"\\u{ord(m[0]):04x}", json.dumps(text, ensure_ascii=False)
+    ),
+    "every letter escaped": lambda text: (
+        '"' + "".join(f"\\u{unit:04X}" for unit in code_units(text)) + '"'
+    ),
+}
+
+
+def code_units(text: str) -> Iterator[int]:
+    data = text.encode("utf-16-be", "surrogatepass")
+    yield from (int.from_bytes(data[at : at + 2]) for at in range(0, len(data), 2))
+
+
+@pytest.mark.parametrize("spell", SPELLINGS.values(), ids=SPELLINGS)
+@pytest.mark.parametrize("before", AROUND)
+def test_no_escape_beside_a_key_hides_it(before: str, spell: Callable[[str], str]) -> None:
+    missed = [
+        (name, text)
+        for name, key in [*KEYS, ("env", KNOWN)]
+        for text in (f"my key is{before}{key}", f"{key}{before}", f"a{before}{key}{before}z")
+        if search().spans(text)
+        if not search().may_hold(spell(text)) or not search().may_hold(f'{{"a": [{spell(text)}]}}')
+    ]
+    assert missed == []
+    assert all(search().spans(f"my key is{before}{key}") for _, key in KEYS if before not in "é😀")
+
+
+TEXTS = st.lists(
+    st.one_of(
+        st.sampled_from([key for _, key in KEYS] + [KNOWN, b64(SHAPED), SHAPED.encode().hex()]),
+        st.sampled_from([*AROUND, "\\n", "\\u0041", "%41", "%0a", "a"]),
+        st.text(max_size=5),
+    ),
+    max_size=6,
+).map("".join)
+
+
+@given(TEXTS, st.sampled_from(list(SPELLINGS.values())), st.sampled_from(list(FORMS.values())))
+def test_the_look_before_the_search_only_errs_towards_searching(
+    text: str, spell: Callable[[str], str], form: Callable[[str], str]
+) -> None:
+    try:
+        texts = [text, form(text), f"x {form(form(text))}"]
+    except UnicodeEncodeError:
+        texts = [text]
+    for one in texts:
+        if search().spans(one):
+            assert search().may_hold(spell(one))
+            assert search().may_hold(json.dumps({"a": [1, {one: None}]}))
+            assert search().text_may_hold(one)
+
+
+@given(st.binary(max_size=20), TEXTS, st.binary(max_size=20))
+def test_nor_does_it_miss_what_stands_in_bytes(before: bytes, text: str, after: bytes) -> None:
+    data = before + text.encode("utf-8", "surrogatepass") + after
+    encoded = base64.b64encode(data).decode()
+    assert not search().spans(encoded) or search().may_hold(json.dumps(encoded))
+
+
+@given(st.text())
+def test_what_a_json_text_says_is_read_as_a_parser_reads_it(text: str) -> None:
+    for spell in SPELLINGS.values():
+        said = text_of_json(spell(text))
+        assert said == (None if "\\" in text else f'"{text}"')
 
 
 @pytest.mark.parametrize("name", [name for name in FORMS if name.startswith("base64")])

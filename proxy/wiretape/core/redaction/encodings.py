@@ -88,6 +88,41 @@ def _characters(found: re.Match[str]) -> Iterator[tuple[str, int]]:
         yield _SHORT.get(short, short), 2
 
 
+_CODE_UNITS: Final = re.compile(r"(?:\\u[0-9A-Fa-f]{4})+")
+_SHORT_ESCAPES: Final = (
+    *(('\\"', '"'), ("\\/", "/"), ("\\n", "\n"), ("\\r", "\r"), ("\\t", "\t")),
+    *(("\\b", "\b"), ("\\f", "\f")),
+)
+
+
+def text_of_json(json_text: str) -> str | None:
+    r"""What the strings of a JSON text say, with the marks between them; None where one says a
+    backslash, so that what it says may be escaped again.
+
+    `{"a": "x\\ny"}` gives `{"a": "x` and, on the next line, `y"}`. This is what may be looked at in
+    place of each string: in the JSON itself an escape reads as a letter before what follows it.
+    """
+    if "\\" not in json_text:
+        return json_text
+    if "\\\\" in json_text:
+        return None
+    text = json_text
+    if "\\u" in text:
+        text = _CODE_UNITS.sub(_code_units, text)
+        if "\\\\" in text:
+            return None
+    # No backslash is a string's own: each begins an escape.
+    for escape, character in _SHORT_ESCAPES:
+        text = text.replace(escape, character)
+    return None if "\\" in text else text
+
+
+def _code_units(found: re.Match[str]) -> str:
+    data = bytes.fromhex(found[0].replace("\\u", ""))
+    # A backslash stays one that is seen.
+    return data.decode("utf-16-be", "surrogatepass").replace("\\", "\\\\")
+
+
 # ------------------------------------------------------------------ runs of base64 or hex
 
 _ALPHABET: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_"
@@ -175,9 +210,6 @@ def readings(run: str) -> Iterator[Reading]:
 
 _GZIP: Final = b"\x1f\x8b\x08"
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
-
-COMPRESSED: Final = ("H4sI", "KLUv/")
-"""How gzip and zstd begin in base64."""
 
 
 def is_compressed(data: bytes) -> bool:

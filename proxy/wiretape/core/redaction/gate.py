@@ -113,10 +113,7 @@ def _in_json(
     """
     search = redactor.search(redactor.known_in(document, secrets))
     recorded = _in_recording(document, redactor, secrets)
-    # What a recording says is searched already: only to show its leaks it is gone through again.
-    # What is compressed may be too large to be.
-    searched = recorded == () and not any(sign in text for sign in encodings.COMPRESSED)
-    may_hold = not searched and (bool(recorded) or search.may_hold(text))
+    may_hold = bool(recorded) or search.may_hold(text)
     told: set[tuple[str, str]] = set()
     if may_hold or _may_name(text):
         lines = _Lines(text)
@@ -163,18 +160,21 @@ def _may_name(text: str) -> bool:
 
     Nearly every recording speaks of tokens: each string that has such a word is looked at once.
     """
-    lower = text.lower()
-    if len(lower) != len(text):
+    # A quotation mark within a name is not its end.
+    plain = encodings.text_of_json(text.replace('\\"', "'"))
+    lower = "" if plain is None else plain.lower()
+    if plain is None or len(lower) != len(plain):
         return True  # a few letters are two in lower case, and places are not the same then
     seen = set()
     for word in _NAMING:
         at = lower.find(word)
         while at >= 0:
-            start, end = text.rfind('"', 0, at), text.find('"', at)
             # What is longer is prose.
-            if 0 <= end - start <= _LONGEST_NAME and (name := text[start + 1 : end]) not in seen:
+            start = plain.rfind('"', max(0, at - _LONGEST_NAME), at)
+            end = plain.find('"', at, at + _LONGEST_NAME)
+            if start >= 0 and end >= 0 and (name := plain[start + 1 : end]) not in seen:
                 seen.add(name)
-                if "\\" in name or is_credential(name):
+                if is_credential(name):
                     return True
             at = lower.find(word, at + len(word))
     return False
@@ -278,7 +278,7 @@ _NAME_AND_VALUE: Final = re.compile(rf"([A-Za-z][\w.-]{{2,60}}){_VALUE}", re.IGN
 
 def _in_text(text: str, search: Search) -> Iterator[Leak]:
     found: list[tuple[int, int, str]] = []
-    if search.may_hold(text):
+    if search.text_may_hold(text):
         # The user's patterns are written for what strings say, and may well fit a file's own marks.
         found += [(s.start, s.end, label(s.rule)) for s in search.spans(text, own=False)]
     if _NAMED.search(text):

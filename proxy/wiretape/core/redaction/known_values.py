@@ -31,7 +31,7 @@ class Secrets:
     Where one value has two labels the first counts. Immutable; its `repr` holds no value.
     """
 
-    __slots__ = ("_forms", "_plain", "needles", "shortest", "values")
+    __slots__ = ("_forms", "_needles", "_plain", "shortest", "values")
 
     def __init__(self, values: Iterable[Known] = ()) -> None:
         strong: dict[str, str] = {}
@@ -45,15 +45,9 @@ class Secrets:
         # The longest first: a value that contains another is one placeholder.
         forms = sorted(self._forms, key=len, reverse=True)
         self._plain: Final = re.compile("|".join(map(re.escape, forms))) if forms else None
-        # Bytes are looked at as one character an octet.
-        octets = [form.encode("utf-8", "surrogatepass").decode("latin-1") for form in forms]
-        spelled = [json.dumps(form, ensure_ascii=False)[1:-1] for form in {*forms, *octets}]
-        self.needles: Final = tuple(
-            needle
-            for needle in spelled
-            if not any(other in needle for other in spelled if other != needle)
+        self._needles: Final = tuple(
+            form for form in forms if not any(other in form for other in forms if other != form)
         )
-        """Texts of which one stands in the JSON of whatever holds a value in no other form."""
         self.shortest: Final = min(
             (len(value.encode("utf-8", "surrogatepass")) for value in strong), default=0
         )
@@ -72,9 +66,9 @@ class Secrets:
             return self
         return Secrets(known for known in self.values if known[1] not in public)
 
-    def may_stand_in(self, json_text: str) -> bool:
-        """Whether a string in a JSON text holds a value as it is; False is certain."""
-        return any(needle in json_text for needle in self.needles)
+    def may_stand_in(self, text: str) -> bool:
+        """Whether values stand in `text` as they are."""
+        return any(needle in text for needle in self._needles)
 
     def stand_in(self, text: str) -> Iterator[tuple[int, int, str, str]]:
         """Where values stand in `text` as they are: start, end, label and value, in order."""

@@ -77,10 +77,6 @@ class Shapes:
         self.shortest: Final = _OWN if self.own else _SHAPE
         """The fewest bytes that are looked for in base64 or hexadecimal digits."""
 
-    def may_stand_in(self, json_text: str) -> bool:
-        """Whether a string in a JSON text could hold one as it is; False is certain."""
-        return bool(self.own) or SIGNS.search(json_text) is not None
-
     def for_text(self, text: str, *, own: bool) -> Iterator[Pattern]:
         """The patterns that have to be searched for in a text; `own` asks for the user's too."""
         if SIGNS.search(text):
@@ -107,26 +103,35 @@ class Search:
         self._run = -(-4 * least // 3)
 
     def may_hold(self, json_text: str) -> bool:
-        """Whether a string in a JSON text could hold what has to go; False is certain."""
+        """Whether a string in a JSON text could hold what has to go; False is certain.
+
+        A pre-check may only err towards searching. So it looks at what the strings say, never at
+        how they are spelled.
+        """
+        text = encodings.text_of_json(json_text)
         return (
-            self._shapes.may_stand_in(json_text)
-            or self._secrets.may_stand_in(json_text)
-            # A backslash in a string is two in JSON.
-            or "\\\\" in json_text
-            or ("%" in json_text and _PERCENT.search(json_text) is not None)
-            or self._encoded_may_hold(json_text, 0)
+            text is None
+            or bool(self._shapes.own)
+            or ("%" in text and _PERCENT.search(text) is not None)
+            or SIGNS.search(text) is not None
+            or self._secrets.may_stand_in(text)
+            or self._encoded_may_hold(text, 0)
         )
+
+    def text_may_hold(self, text: str) -> bool:
+        """The same of a text that is not JSON."""
+        return "\\" in text or self.may_hold(text)
 
     def _encoded_may_hold(self, text: str, depth: int) -> bool:
         for start, end in encodings.runs(text, self._run):
-            if end - start >= 60 and text.startswith(("\n", "\r", "\\n", "\\r"), end):
+            if end - start >= 60 and text.startswith(("\n", "\r"), end):
                 return True  # lines of base64: each says little by itself
-            said = [reading.data for reading in encodings.readings(text[start:end])]
-            if end - start < _SHORT_RUN and not any(map(encodings.is_compressed, said)):
+            decoded = [reading.data for reading in encodings.readings(text[start:end])]
+            if end - start < _SHORT_RUN and not any(map(encodings.is_compressed, decoded)):
                 # Most runs are ids: one look at all that they could say.
-                plain = b"\n".join(said).decode("latin-1")
+                plain = b"\n".join(decoded).decode("utf-8", "surrogateescape")
                 if not (
-                    (self._shapes.own and any(map(bytes.isascii, said)))
+                    self._shapes.own
                     or SIGNS.search(plain)
                     or "%" in plain
                     or "\\" in plain
@@ -134,7 +139,7 @@ class Search:
                     or self._encoded_may_hold(plain, depth + 1)
                 ):
                     continue
-            if any(self._bytes_may_hold(data, depth + 1) for data in said):
+            if any(self._bytes_may_hold(data, depth + 1) for data in decoded):
                 return True
         return False
 
@@ -144,21 +149,26 @@ class Search:
             return False
         if encodings.is_compressed(data):
             return True
-        plain = data.decode("latin-1")
-        shipped = self._shapes.for_text(plain, own=False)
-        if self._secrets.may_stand_in(plain) or any(
-            True for pattern in shipped for _ in pattern.regex.finditer(plain)
+        text = data.decode("utf-8", "surrogateescape")
+        if _is_text(text) and (
+            self._shapes.own or "\\" in text or _PERCENT.search(text) is not None
         ):
             return True
-        try:
-            text = data.decode()
-        except UnicodeDecodeError:
-            return self._encoded_may_hold(plain, depth)
-        return (
-            bool(self._shapes.own)
-            or "\\" in text
-            or _PERCENT.search(text) is not None
-            or self._encoded_may_hold(text, depth)
+        # In an image there is a backslash, too: what it would be without is looked at.
+        for _ in range(_DEPTH + 1):
+            if self._plain_may_hold(text) or self._encoded_may_hold(text, depth):
+                return True
+            unescaped = encodings.Unescaped(text)
+            if not unescaped:
+                return False
+            text = unescaped.text
+        return False
+
+    def _plain_may_hold(self, text: str) -> bool:
+        return self._secrets.may_stand_in(text) or any(
+            True
+            for pattern in self._shapes.for_text(text, own=False)
+            for _ in pattern.regex.finditer(text)
         )
 
     def request(self, part: Document) -> Document:
