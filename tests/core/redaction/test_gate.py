@@ -86,7 +86,8 @@ def test_a_value_under_a_credentials_name_is_a_leak(name: str, value: str) -> No
 
 
 @pytest.mark.parametrize(
-    "name", ["api\\u005fkey", "api\\u005f\\u006b\\u0065\\u0079", "\\u0061pi_key", "api\\"-key", "api\\/key"]
+    "name",
+    [r"api\u005fkey", r"api\u005f\u006b\u0065\u0079", r"\u0061pi_key", r"api\"-key", r"api\/key"],
 )
 def test_a_credentials_name_may_be_escaped(name: str) -> None:
     text = f'{{"user": {{"{name}": "{PASSWORD}"}}}}'
