@@ -12,9 +12,3 @@ def shipped_recordings() -> Path:
     """The folder of the recordings that the demo replays."""
     installed = _INSTALLED / "recordings"
     return installed if installed.is_dir() else _CHECKOUT / "recordings"
-
-
-def shipped_config() -> Path:
-    """The default configuration file."""
-    installed = _INSTALLED / "config.yaml"
-    return installed if installed.is_file() else _CHECKOUT / "config.yaml"

@@ -10,13 +10,13 @@ from wiretape.config.packs import built_in
 from wiretape.core.matching.matcher import Matcher
 from wiretape.core.model import Request
 from wiretape.core.playback.faults import Fault, Faults
-from wiretape.core.text.located_yaml import Place
+from wiretape.core.text.located import Location
 
 REQUEST = Request("POST", "https", "api.openai.com", 443, "/v1/chat/completions")
 BODY = {"model": "gpt-x", "stream": True}
 
 
-def provider(name: str, place: Place) -> str:
+def provider(name: str, place: Location) -> str:
     return f"{name} of {place}"
 
 
@@ -78,7 +78,7 @@ def test_a_provider_is_known_by_what_matchers_call_it() -> None:
 
 
 def test_a_name_is_one_faults() -> None:
-    wrong: list[tuple[Place, str]] = []
+    wrong: list[tuple[Location, str]] = []
     faults([{"name": "a", "cut": 1}, {"name": "a", "cut": 2}], provider, wrong)
     text = "a is the name of an earlier fault too; a name is one fault's"
     assert wrong == [(("faults", 1, "name"), text)]

@@ -42,7 +42,7 @@ def key(provider: str, body: Any, **headers: str) -> str:
 def test_a_pack_is_well_formed(file: Path) -> None:
     tree = parse(file.read_bytes())
     value = tree.value
-    assert tree.faults == ()
+    assert tree.problems == ()
     assert value["name"] == file.stem
     assert set(value) <= {"name", "hosts", "key_env", "errors", "like", "ids", "rules"}
     assert value.get("errors", "openai") in ERROR_SHAPES

@@ -67,7 +67,7 @@ def test_what_is_no_baseline_is_a_fault(text: str, fault: str) -> None:
 
 def test_text_that_is_no_yaml_is_a_fault() -> None:
     (fault,) = faults("version: [")
-    assert fault.startswith("b.yaml:2:1: not YAML: ")
+    assert fault.startswith("b.yaml:1:11: not YAML: ")
 
 
 @pytest.mark.parametrize(
@@ -118,6 +118,15 @@ def test_a_written_baseline_covers_the_hits_once_reasons_are_given() -> None:
     entries = read("b.yaml", text.replace("reason: ''", "reason: because").encode())
     assert sort([HIT, odd], entries, []).left == ()
     assert not entries[1].covers(Hit("recordings/ab.json", 1, "openai-key", "x: 'y'", "…"))
+
+
+@pytest.mark.parametrize(
+    "text", ["1e3", "0o17", "08", "12:30", "on", "2026-11-20", ".5", "~", "é: x", "!x"]
+)
+def test_a_text_that_yaml_takes_for_something_else_is_written_in_quotes(text: str) -> None:
+    hit = Hit(text, 1, text, text, text)
+    (entry,) = read("b.yaml", dumps([hit], []).replace("reason: ''", "reason: because").encode())
+    assert entry.covers(hit)
 
 
 def test_names_and_places_that_are_not_unicode_are_written_so_that_they_are_covered() -> None:

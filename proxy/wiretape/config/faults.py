@@ -5,7 +5,7 @@ from dataclasses import fields
 from typing import Any, Final
 
 from wiretape.core.playback.faults import Fault, FaultRule
-from wiretape.core.text.located_yaml import Place
+from wiretape.core.text.located import Location
 
 from .rule_entry import rule
 
@@ -21,25 +21,25 @@ def fault(entry: Mapping[str, Any]) -> Fault:
 
 def faults(
     entries: Sequence[Mapping[str, Any]],
-    provider: Callable[[str, Place], str],
-    wrong: list[tuple[Place, str]],
+    provider: Callable[[str, Location], str],
+    wrong: list[tuple[Location, str]],
 ) -> tuple[FaultRule, ...]:
     """The faults of a file's `faults`, which has been checked; what is wrong among them goes to
     `wrong`. `provider` gives what matchers call the provider that `when` names, or says at that
-    place that there is none.
+    location that there is none.
     """
     found = []
     named: set[str] = set()
     for index, entry in enumerate(entries):
-        place: Place = ("faults", index)
+        location: Location = ("faults", index)
         name = entry["name"]
         if name in named:
             text = f"{name} is the name of an earlier fault too; a name is one fault's"
-            wrong.append(((*place, "name"), text))
+            wrong.append(((*location, "name"), text))
         named.add(name)
         when: Mapping[str, Any] = entry.get("when") or {}
         wanted = when.get("provider")
-        called = wanted and provider(wanted, (*place, "when", "provider"))
+        called = wanted and provider(wanted, (*location, "when", "provider"))
         conditions = rule({"name": name, "when": when}, provider=called)
         found.append(FaultRule(fault(entry), conditions))
     return tuple(found)

@@ -29,14 +29,13 @@ from wiretape.core.redaction.redactor import (
     RedactionRules,
     is_strong,
 )
-from wiretape.core.text.located_yaml import MAX_BYTES, Fault, NotYaml, parse
-from wiretape.resources import shipped_config
+from wiretape.core.text.located import MAX_BYTES, NotYaml, Problem, Tree
 
 from .faults import faults as faults_of
 from .packs import id_names
 from .packs import providers as known_providers
 from .rule_entry import finder, linear
-from .rules import Wrong, place_of, rules
+from .rules import Wrong, host_key, rules
 from .schema import File, OtherHosts, check, near
 from .value_types import PROXY_EXPECTED, VARIABLES, is_proxy_url
 
@@ -46,7 +45,7 @@ BUILT_IN: Final = "built-in defaults"
 _NEEDED_HEADERS: Final = frozenset(("content-encoding", "content-type"))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """What a run goes by. `recordings` is relative to the working directory, a port of 0 any free
     one, and `source` names the file for messages.
@@ -68,7 +67,7 @@ class Config:
     text: bytes = field(default=b"", repr=False)
     """The file's own bytes."""
     notices: tuple[str, ...] = ()
-    """What to tell before a run: variables whose values are not looked for. They hold no value."""
+    """Printed before a run: variables whose values are not searched for. They hold no value."""
     removed_rules: tuple[Rule, ...] = ()
     """Rules of packs that the file takes out."""
     record_mode: RecordMode = "replace"
@@ -97,9 +96,22 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
     chosen = path or Path("config.yaml")
     data = _read(chosen, missing_is_fine=path is None)
     if data is None:
-        shipped = _read(shipped_config(), missing_is_fine=True)
-        return _config(BUILT_IN, shipped if shipped is not None else b"", environ)
-    return _config(str(chosen), data, environ, guessed=path is None)
+        return _config(BUILT_IN, b"", Tree(None, {(): 1}, ()), environ)
+    # Imported late: ruamel.yaml takes 20 ms, and many runs have no file.
+    from wiretape.core.text.located_yaml import parse
+
+    source = str(chosen)
+    try:
+        tree = parse(data)
+    except NotYaml as error:
+        raise ConfigError(f"{source}:{error.line}:{error.column}: not YAML: {error}") from None
+    try:
+        return _config(source, data, tree, environ)
+    except ConfigError as error:
+        if path is not None or _is_ours(tree.value):
+            raise
+        hint = f"{source}: if this is another program's file, name wiretape's with --config"
+        raise ConfigError(*error.faults, hint) from None
 
 
 def _read(path: Path, *, missing_is_fine: bool) -> bytes | None:
@@ -117,14 +129,8 @@ def _read(path: Path, *, missing_is_fine: bool) -> bytes | None:
         raise ConfigError(f"{path}: cannot be read: {reason}") from None
 
 
-def _config(
-    source: str, data: bytes, environ: Mapping[str, str], *, guessed: bool = False
-) -> Config:
-    try:
-        tree = parse(data)
-    except NotYaml as error:
-        raise ConfigError(f"{source}:{error.line}:{error.column}: not YAML: {error}") from None
-    file, faults = check(tree)
+def _config(source: str, data: bytes, tree: Tree, environ: Mapping[str, str]) -> Config:
+    file, problems = check(tree)
     wrong: list[Wrong] = []
     providers = _providers(file, wrong)
     environ = {**_dotenv(file, wrong), **environ}
@@ -134,19 +140,14 @@ def _config(
     matcher = _matcher(file, providers, in_effect, redaction, wrong)
     on_demand = faults_of(
         [entry.model_dump(exclude_defaults=True) for entry in file.faults],
-        lambda name, place: place_of(name, providers, place, wrong),
+        lambda name, location: host_key(name, providers, location, wrong),
         wrong,
     )
     upstream_proxy, proxy_notices = _upstream_proxy(file, environ, wrong)
-    faults += [Fault(tree.line(place), place, text) for place, text in wrong]
-    if faults:
-        faults.sort(key=lambda fault: fault.line)
-        lines = [f"{source}:{fault.line}: {fault}" for fault in faults]
-        if guessed and not _ours(tree.value):
-            lines.append(
-                f"{source}: if this is another program's file, name wiretape's with --config"
-            )
-        raise ConfigError(*lines)
+    problems += [Problem(tree.line(location), location, text) for location, text in wrong]
+    if problems:
+        problems.sort(key=lambda problem: problem.line)
+        raise ConfigError(*(f"{source}:{problem.line}: {problem}" for problem in problems))
     return Config(
         source=source,
         recordings=Path(file.recordings),
@@ -174,7 +175,7 @@ def _config(
     )
 
 
-def _ours(value: object) -> bool:
+def _is_ours(value: object) -> bool:
     return isinstance(value, dict) and not value.keys().isdisjoint(File.model_fields)
 
 
@@ -268,20 +269,20 @@ def _notices(file: File, environ: Mapping[str, str]) -> Iterator[str]:
 def _upstream_proxy(
     file: File, environ: Mapping[str, str], wrong: list[Wrong]
 ) -> tuple[str | None, tuple[str, ...]]:
-    """The proxy to go through, its variables filled in, and what to tell of it."""
+    """The proxy to go through, its variables filled in, and notices about it."""
     text = file.upstream_proxy
     if text is None:
         return None, ()
-    names = [one[1] or one[2] for one in VARIABLES.finditer(text)]
+    names = [match[1] or match[2] for match in VARIABLES.finditer(text)]
     unset = [name for name in names if not environ.get(name, "").strip()]
     if unset:
         notice = f"upstream_proxy: {unset[0]} is not set, so providers are reached without a proxy"
         return None, (notice,)
-    url = VARIABLES.sub(lambda one: environ[one[1] or one[2]].strip(), text)
+    url = VARIABLES.sub(lambda match: environ[match[1] or match[2]].strip(), text)
     if not is_proxy_url(url):
         # The value is not shown: it may hold a password.
-        told = f"with {', '.join(names)} filled in it is no proxy: {PROXY_EXPECTED}"
-        wrong.append((("upstream_proxy",), told))
+        message = f"with {', '.join(names)} filled in it is not a proxy: {PROXY_EXPECTED}"
+        wrong.append((("upstream_proxy",), message))
     return url, ()
 
 

@@ -4,14 +4,14 @@ from collections.abc import Iterable, Sequence
 
 from wiretape.core.matching.rule import Rule
 from wiretape.core.providers.registry import Providers
-from wiretape.core.text.located_yaml import Place, Tree
+from wiretape.core.text.located import Location, Tree
 
 from .packs import rules as pack_rules
 from .rule_entry import rule
 from .schema import File, RuleEntry, near
 
-type Wrong = tuple[Place, str]
-"""A place of the file, and what is wrong with its value beside the others."""
+type Wrong = tuple[Location, str]
+"""A location of the file, and what is wrong with its value beside the others."""
 
 
 def rules(
@@ -40,19 +40,19 @@ def rules(
 
 def _own(
     entry: RuleEntry,
-    place: Place,
+    location: Location,
     tree: Tree,
     source: str,
     providers: Providers,
     wrong: list[Wrong],
 ) -> Rule:
     when = entry.when.provider
-    provider = when and place_of(when, providers, (*place, "when", "provider"), wrong)
+    provider = when and host_key(when, providers, (*location, "when", "provider"), wrong)
     written = entry.model_dump(exclude_defaults=True)
-    return rule(written, provider=provider, origin=f"{source}:{tree.line(place)}")
+    return rule(written, provider=provider, origin=f"{source}:{tree.line(location)}")
 
 
-def place_of(name: str, providers: Providers, place: Place, wrong: list[Wrong]) -> str:
+def host_key(name: str, providers: Providers, location: Location, wrong: list[Wrong]) -> str:
     """What a matcher calls a provider that a rule names, by itself or by a host."""
     if any(provider.name == name for provider in providers.all):
         return name
@@ -61,7 +61,7 @@ def place_of(name: str, providers: Providers, place: Place, wrong: list[Wrong]) 
     if providers.find(host, number) is None:
         names = [provider.name for provider in providers.all]
         text = f"unknown provider, expected a host or one of: {', '.join(names)}{near(name, names)}"
-        wrong.append((place, text))
+        wrong.append((location, text))
     return providers.place(host, number)
 
 
@@ -71,8 +71,8 @@ def _conflicts(
     """Rules that cannot stand beside one another."""
     named: dict[str, str] = dict.fromkeys(built_in, "")
     for index, entry in enumerate(entries):
-        place: Place = ("match", "rules", index)
-        line = f"line {tree.line(place)}"
+        location: Location = ("match", "rules", index)
+        line = f"line {tree.line(location)}"
         if entry.name in named:
             other = named[entry.name]
             text = (
@@ -80,11 +80,11 @@ def _conflicts(
                 if other
                 else f"{entry.name} is a built-in rule; take that out with match.without"
             )
-            wrong.append(((*place, "name"), text))
+            wrong.append(((*location, "name"), text))
         named.setdefault(entry.name, line)
         for earlier, one in enumerate(entries[:index]):
             first = f"{one.name} (line {tree.line(('match', 'rules', earlier))})"
-            wrong += [((*place, key), text) for key, text in _between(entry, one, first)]
+            wrong += [((*location, key), text) for key, text in _between(entry, one, first)]
 
 
 def _between(entry: RuleEntry, earlier: RuleEntry, first: str) -> list[tuple[str, str]]:

@@ -29,7 +29,7 @@ from wiretape.core.playback.player import Repeat
 from wiretape.core.playback.policy import OnMiss, RecordMode
 from wiretape.core.providers.registry import ErrorShape
 from wiretape.core.redaction.rules import Gate
-from wiretape.core.text.located_yaml import Fault, Place, Tree
+from wiretape.core.text.located import Location, Problem, Tree
 
 from .faults import fault as on_demand
 from .rule_entry import MEMBERS
@@ -40,6 +40,7 @@ from .value_types import (
     AnyHeader,
     Coding,
     FilePath,
+    Flag,
     Header,
     Host,
     HostGlob,
@@ -72,20 +73,22 @@ type OtherHosts = Literal["tunnel", "refuse"]
 VERSION: Final = 1
 
 
-def check(tree: Tree) -> tuple["File", list[Fault]]:
+def check(tree: Tree) -> tuple["File", list[Problem]]:
     """The file that a document is, and what is wrong with it; with faults the defaults."""
-    value, faults = tree.value, list(tree.faults)
+    value, faults = tree.value, list(tree.problems)
     version = value.get("version", VERSION) if isinstance(value, dict) else VERSION
     if type(version) is int and version != VERSION:
         # Nothing else can be judged: what a key means may have changed.
         text = f"unknown version {version}, this wiretape knows {VERSION}"
-        return File(), [Fault(tree.line(("version",)), ("version",), text)]
-    told = {(fault.line, fault.place) for fault in faults}
+        return File(), [Problem(tree.line(("version",)), ("version",), text)]
+    told = {(fault.line, fault.location) for fault in faults}
     try:
         file = File.model_validate(value)
     except ValidationError as error:
         found = [_fault(tree, detail) for detail in error.errors(include_url=False)]
-        return File(), faults + [fault for fault in found if (fault.line, fault.place) not in told]
+        return File(), faults + [
+            fault for fault in found if (fault.line, fault.location) not in told
+        ]
     return file, faults
 
 
@@ -128,10 +131,10 @@ class Listen(Section):
 
 
 class Record(Section):
-    errors: bool = False
+    errors: Flag = False
     mode: RecordMode = "replace"
     max_body: MiB = 64
-    drain: bool = False
+    drain: Flag = False
 
 
 class Replay(Section):
@@ -239,7 +242,7 @@ class File(Section):
     pace: Annotated[Pace, PlainValidator(as_pace)] = Pace()
     other_hosts: OtherHosts | None = None
     on_miss: Annotated[OnMiss | None, PlainValidator(as_on_miss)] = None
-    http2: bool = False
+    http2: Flag = False
     upstream_proxy: Annotated[str, AfterValidator(as_upstream_proxy)] | None = None
     listen: Listen = Listen.model_construct()
     record: Record = Record.model_construct()
@@ -253,17 +256,17 @@ class File(Section):
 # ------------------------------------------------------------------ what is wrong
 
 
-def _fault(tree: Tree, detail: Any) -> Fault:
+def _fault(tree: Tree, detail: Any) -> Problem:
     """What pydantic found wrong, in our words."""
     kind, value = detail["type"], detail["input"]
-    place: Place = tuple(step for step in detail["loc"] if step != "[key]")
+    location: Location = tuple(step for step in detail["loc"] if step != "[key]")
     if kind == "missing":
-        return Fault(tree.line(place), place, "missing, it has no default")
+        return Problem(tree.line(location), location, "missing, it has no default")
     if kind == "extra_forbidden":
         names = sorted(
-            field.alias or name for name, field in _model(place[:-1]).model_fields.items()
+            field.alias or name for name, field in _model(location[:-1]).model_fields.items()
         )
-        text = f"unknown key, expected one of: {', '.join(names)}{near(str(place[-1]), names)}"
+        text = f"unknown key, expected one of: {', '.join(names)}{near(str(location[-1]), names)}"
     elif kind == "literal_error":
         text = f"expected {detail['ctx']['expected'].replace(chr(39), '')}, got {got(value)}"
     elif kind == "value_error":
@@ -274,8 +277,8 @@ def _fault(tree: Tree, detail: Any) -> Fault:
             text += "; put it in quotes"
     else:
         text = detail["msg"]
-    place = tree.nearest(place)
-    return Fault(tree.line(place), place, text)
+    location = tree.nearest(location)
+    return Problem(tree.line(location), location, text)
 
 
 _EXPECTED: Final = {
@@ -290,10 +293,10 @@ _EXPECTED: Final = {
 }
 
 
-def _model(place: Place) -> type[BaseModel]:
-    """The model of the mapping at a place."""
+def _model(location: Location) -> type[BaseModel]:
+    """The model of the mapping at a location."""
     here: Any = File
-    for step in place:
+    for step in location:
         if isinstance(here, type) and issubclass(here, BaseModel):
             fields = here.model_fields.items()
             here = next(field.annotation for name, field in fields if step in (name, field.alias))

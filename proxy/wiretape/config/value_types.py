@@ -11,7 +11,7 @@ from contextlib import suppress
 from ipaddress import IPv6Address, ip_address
 from typing import Annotated, Any, Final, cast
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator
 
 from wiretape.core.matching.normalise import NAMED
 from wiretape.core.playback.pace import Pace
@@ -87,11 +87,19 @@ def _port(port: int) -> int:
     return port
 
 
+def as_flag(value: Any) -> Any:
+    """True or false also where it is written as YAML 1.1 had it: yes, no, on, off."""
+    return _FLAGS.get(value.lower(), value) if isinstance(value, str) else value
+
+
+_FLAGS: Final = {"yes": True, "on": True, "no": False, "off": False}
+
+
 def as_gate(value: Any) -> Gate:
     """What `redact.gate` may be."""
     if value in ("refuse", "warn"):
         return cast(Gate, value)
-    if value is False or value == "off":
+    if as_flag(value) is False:
         raise ValueError(
             "cannot be off, since secrets would be written unseen: warn writes what still holds one"
             " and says so"
@@ -251,7 +259,8 @@ def as_normaliser(value: Any) -> str | dict[str, Any]:
 
 def as_places(value: Any) -> bool | list[str]:
     """What `null_is_absent` may say: true for everywhere, or JSONPaths."""
-    return value if isinstance(value, bool) else _paths("", value)
+    flag = as_flag(value)
+    return flag if isinstance(flag, bool) else _paths("", value)
 
 
 def _paths(key: str, value: Any) -> list[str]:
@@ -305,6 +314,7 @@ Named = Annotated[str, text_like(r"\S.*", "a name")]
 Host = Annotated[str, AfterValidator(as_host)]
 Port = Annotated[int, AfterValidator(_port)]
 Address = Annotated[str, AfterValidator(_address)]
+Flag = Annotated[bool, BeforeValidator(as_flag)]
 MiB = Annotated[int, AfterValidator(_mebibytes)]
 JsonPath = Annotated[str, AfterValidator(as_json_path)]
 Regex = Annotated[str, AfterValidator(_secret_regex)]
@@ -323,7 +333,7 @@ def kind_of(value: Any) -> str:
     if value is None:
         return "nothing"
     if isinstance(value, bool):
-        return "a boolean (YAML reads yes, no, on and off as one)"
+        return "a boolean"
     return _KINDS[type(value)]
 
 

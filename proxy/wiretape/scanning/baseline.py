@@ -21,7 +21,8 @@ from typing import Any, Final
 import yaml
 
 from wiretape.core.errors import ConfigError
-from wiretape.core.text.located_yaml import NotYaml, Place, parse, spelled
+from wiretape.core.text.located import Location, NotYaml, dotted
+from wiretape.core.text.located_yaml import parse
 
 from .scan import Hit
 
@@ -74,11 +75,11 @@ def read(source: str, data: bytes, *, reasons: bool = True) -> tuple[Allowed, ..
         tree = parse(data)
     except NotYaml as error:
         raise ConfigError(f"{source}:{error.line}:{error.column}: not YAML: {error}") from None
-    faults = [(fault.line, str(fault)) for fault in tree.faults]
+    faults = [(fault.line, str(fault)) for fault in tree.problems]
 
-    def wrong(place: Place, text: str) -> None:
-        where = spelled(place)
-        faults.append((tree.line(place), f"{where}: {text}" if where else text))
+    def wrong(location: Location, text: str) -> None:
+        where = dotted(location)
+        faults.append((tree.line(location), f"{where}: {text}" if where else text))
 
     top = {} if tree.value is None else tree.value
     entries: list[Allowed] = []
@@ -92,11 +93,11 @@ def read(source: str, data: bytes, *, reasons: bool = True) -> tuple[Allowed, ..
         allow = top.get("allow") or []
         if isinstance(allow, list):
             for at, item in enumerate(allow):
-                place = ("allow", at)
+                location = ("allow", at)
                 if fault := _fault(item, reasons=reasons):
-                    wrong(place, fault)
+                    wrong(location, fault)
                 else:
-                    entries.append(_entry(item, tree.line(place)))
+                    entries.append(_entry(item, tree.line(location)))
         else:
             wrong(("allow",), "expected a list of entries")
     if faults:
@@ -185,7 +186,18 @@ def dumps(hits: Iterable[Hit], entries: Iterable[Allowed]) -> str:
             row = {name: value for name, value in row.items() if not _SURROGATE.search(value)}
             if row not in rows:
                 rows.append(row)
-    body = yaml.safe_dump(
-        {"version": VERSION, "allow": rows}, sort_keys=False, allow_unicode=True, width=10_000
+    body = yaml.dump(
+        {"version": VERSION, "allow": rows},
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        width=10_000,
     )
     return _HEAD + body
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes what begins as a number: YAML 1.2 has numbers that are text to YAML 1.1, as 1e3."""
+
+
+_Dumper.add_implicit_resolver("number", re.compile("[-+.0-9]"), list("-+.0123456789"))
