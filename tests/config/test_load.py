@@ -302,7 +302,7 @@ def test_built_in_name_adds_hosts_to_its_provider() -> None:
     assert provider(config, "anthropic") == Provider(
         "anthropic",
         ("api.anthropic.com", "gateway.example.com"),
-        ("ANTHROPIC_API_KEY", "GATEWAY_KEY"),
+        (*provider(read(""), "anthropic").key_env, "GATEWAY_KEY"),
         "anthropic",
         ids=("container",),
     )

@@ -44,7 +44,9 @@ def test_a_pack_is_well_formed(file: Path) -> None:
     value = tree.value
     assert tree.problems == ()
     assert value["name"] == file.stem
-    assert set(value) <= {"name", "hosts", "key_env", "errors", "like", "ids", "rules"}
+    assert set(value) <= {
+        *("name", "hosts", "key_env", "base_url_env", "errors", "like", "ids", "rules")
+    }
     assert value.get("errors", "openai") in ERROR_SHAPES
     assert set(value.get("like", ())) <= {one.stem for one in FILES} - {file.stem, "common"}
     for entry in value.get("rules", ()):
