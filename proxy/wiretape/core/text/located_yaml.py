@@ -182,7 +182,7 @@ def _scalar(node: Node) -> str | int | float | bool | None:
             return None
         case "bool" if text.lower() in ("true", "false"):
             return text.lower() == "true"
-        case "bool" if node.style is None:
+        case "bool":
             return text  # %YAML 1.1 asks for yes and no to be booleans
         case "int" if _INTEGER.fullmatch(text):
             return int(text)
