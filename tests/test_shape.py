@@ -27,7 +27,6 @@ STILL_BROKEN: Final = {
     "wide constructors": {
         "wiretape.library.library.Library",
         "wiretape.library.lookup.Lookup",
-        "wiretape.replay.replayer.Replayer",
         "wiretape.replay.sender._Sending",
         "wiretape_mitm.addon.Addon",
     },
@@ -50,8 +49,6 @@ STILL_BROKEN: Final = {
         "wiretape.maintenance.rekey.Standing",
         "wiretape.record.intake._Made",
         "wiretape.record.journal_reader.Found",
-        "wiretape.replay.replayer.Asked",
-        "wiretape.replay.replayer.Played",
         "wiretape.report.report.Report",
         "wiretape.report.report.Row",
         "wiretape.report.report.Underway",

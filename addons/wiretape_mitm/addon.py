@@ -19,20 +19,15 @@ from wiretape.core.capture.websocket import WebSocketRecorder
 from wiretape.core.errors import StoreError
 from wiretape.core.model import MAX_BODY, Outcome, Request, split_url
 from wiretape.core.playback.faults import HEADER as FAULT_HEADER
+from wiretape.core.providers.base_url import destination_of
 from wiretape.core.providers.registry import Providers, error_body
 from wiretape.core.redaction.subprotocols import credentials_as_headers
 from wiretape.core.text.exact_json import dumps
 from wiretape.core.wire.websocket import is_opening
 from wiretape.record.intake import Intake
 from wiretape.replay.replayer import (
-    MISS_HEADERS,
-    MISS_STATUS,
-    Asked,
     Replayer,
     Tickets,
-    base_url_place,
-    miss_body,
-    missed_row,
 )
 from wiretape.report.report import Report
 from wiretape.sessions.control import Control, LocalNames, is_control, why_foreign
@@ -214,7 +209,7 @@ class Addon:
     def _base_url(self, flow: http.HTTPFlow) -> None:
         """`/api.together.xyz/v1/…` on the base-URL port is `/v1/…` at api.together.xyz."""
         try:
-            scheme, host, port, target = base_url_place(flow.request.path)
+            scheme, host, port, target = destination_of(flow.request.path)
             if self.providers.find(host, port) is None:
                 raise ValueError(
                     f"{host} is not a configured provider host: add it under `providers` in"
@@ -344,7 +339,7 @@ class Addon:
             ):
                 flow.metadata[_SIZES] = [len(c.data) for c in played.response.chunks if c.data]
             return True
-        self._miss(flow, asked, replayer)
+        flow.response = response_of(*replayer.miss(asked))
         return True
 
     def _pass(self, flow: http.HTTPFlow, request: Request, session: Session) -> None:
@@ -352,12 +347,6 @@ class Addon:
         assert self.intake is not None
         self._route(flow, request)
         self.intake.tell(request, "passed", "on_miss: passthrough; not recorded", session)
-
-    def _miss(self, flow: http.HTTPFlow, asked: Asked, replayer: Replayer) -> None:
-        miss = replayer.explain(asked)
-        self.report.add(missed_row(asked, miss))
-        provider = self.providers.find(asked.request.host, asked.request.port)
-        flow.response = response_of(MISS_STATUS, MISS_HEADERS, miss_body(miss, provider))
 
     def _to_engine(self, flow: http.HTTPFlow, request: Request, ticket: str) -> None:
         """mitmproxy sends an addon's answer as one block; the engine keeps chunks and pace."""

@@ -22,7 +22,7 @@ from wiretape.library.library import Library
 from wiretape.record.intake import Intake
 from wiretape.record.journal import Journal
 from wiretape.replay.handler import Engine
-from wiretape.replay.replayer import Replayer, Tickets
+from wiretape.replay.replayer import Replayer, ReplayOptions, Tickets
 from wiretape.report.console import line, summary
 from wiretape.report.report import Report
 from wiretape.run.open_library import open_library, recover_killed
@@ -114,7 +114,7 @@ class Script:
                 redactor,
                 config.providers,
                 report,
-                faults=Faults(config.faults),
+                ReplayOptions(faults=Faults(config.faults), miss_status=config.miss_status),
             )
             tickets = Tickets()
             pace = Pace.parse(chosen.wiretape_pace) if chosen.wiretape_pace else config.pace

@@ -10,7 +10,7 @@ from typing import Final
 from mitmproxy.proxy.layers.http import _http1
 
 from wiretape.core.model import Request
-from wiretape.core.providers.registry import Providers, error_body
+from wiretape.core.providers.registry import Providers, error_body, error_shape
 
 _error_answers: Final[dict[str, deque[bytes]]] = {}
 _WAITING: Final = 100
@@ -21,7 +21,7 @@ def answer_error(message: str, request: Request, providers: Providers) -> bytes:
     """The body of the 502 that mitmproxy is about to give with this message."""
     provider = providers.find(request.host, request.port)
     text = f"wiretape: {request.authority} could not be reached: {message}. Nothing was recorded."
-    shape = provider.errors if provider else "openai"
+    shape = error_shape(provider, request.path)
     body = error_body(shape, 502, text, "wiretape_upstream_error")
     _error_answers.setdefault(message, deque(maxlen=_WAITING)).append(body)
     return body

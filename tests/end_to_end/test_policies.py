@@ -75,7 +75,7 @@ def test_an_outage_that_was_wanted_is_replayed_as_often_as_it_was_recorded(
     wiretape("record", *record_options(upstream, tmp_path / "r"), "--", *twice)
     codes = post(CHAT, ask("hi"), "-o", os.devnull, "-w", "%{http_code}")
     again = wiretape("replay", "-r", tmp_path / "r", "--", *shell(*[codes] * 3))
-    assert again.stdout.split() == ["503", "503", "404"]
+    assert again.stdout.split() == ["503", "503", "400"]
     assert again.returncode == 3
 
 
@@ -272,7 +272,7 @@ def test_a_change_on_disk_is_noticed_while_serving(
     )
     first, _, second, _, status = done.stdout.splitlines()
     assert said(f"{first}\n{second}") == ["3", "edited"]
-    assert status == "404"
+    assert status == "400"
 
 
 def test_a_distinct_miss_is_told_once_and_counted_each_time(

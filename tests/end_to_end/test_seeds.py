@@ -103,17 +103,6 @@ def test_a_shipped_recording_is_the_seed_byte_for_byte(seed: str) -> None:
 # ------------------------------------------------------------------ everything, on the wire
 
 
-# Who is asked in these recordings and is not built in.
-CONFIG = """
-providers:
-  ollama: {hosts: ["localhost:11434", "0.0.0.0:11434"]}
-  vllm: {hosts: ["localhost:8000", "127.0.0.1:8000"]}
-  tgi: {hosts: ["localhost:8080"]}
-  watsonx: {hosts: [us-south.ml.cloud.ibm.com]}
-  databricks: {hosts: [databricks.invalid]}
-"""
-
-
 def with_http_form() -> dict[str, Request]:
     """The request of each file that has one, by the file's name."""
     found = {}
@@ -140,11 +129,12 @@ class Door:
     port: int
     proxied: httpx.Client
     direct: httpx.Client
+    by_base_url: bool = False
 
     def ask(self, request: Request) -> httpx.Response:
-        """Through the proxy; by base URL where a client would not use one for the host."""
+        """Through the proxy, or by base URL."""
         headers = [(name, value) for name, value in request.headers]
-        if request.host in ("localhost", "127.0.0.1"):
+        if self.by_base_url:
             url = f"http://127.0.0.1:{self.port}/{request.authority}{request.target}"
             return self.direct.request(request.method, url, headers=headers, content=request.body)
         return self.proxied.request(
@@ -153,7 +143,9 @@ class Door:
 
 
 @contextlib.contextmanager
-def door(args: Sequence[str | Path], env: Mapping[str, str], cwd: Path) -> Iterator[Door]:
+def door(
+    args: Sequence[str | Path], env: Mapping[str, str], cwd: Path, *, by_base_url: bool = False
+) -> Iterator[Door]:
     with serving(["replay", *args], env, cwd) as (_, ready):
         found = re.search(r"HTTPS_PROXY=(http://127\.0\.0\.1:(\d+))", ready)
         assert found is not None, ready
@@ -163,7 +155,7 @@ def door(args: Sequence[str | Path], env: Mapping[str, str], cwd: Path) -> Itera
             httpx.Client(proxy=found[1], verify=context, trust_env=False) as proxied,
             httpx.Client(trust_env=False) as direct,
         ):
-            yield Door(int(found[2]), proxied, direct)
+            yield Door(int(found[2]), proxied, direct, by_base_url)
 
 
 @pytest.fixture(scope="module")
@@ -174,14 +166,16 @@ def seeds_door(
         yield opened
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", params=["by proxy", "by base URL"])
 def data_door(
-    clean_env: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+    clean_env: dict[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest,
 ) -> Iterator[Door]:
     cwd = tmp_path_factory.mktemp("data")
     shutil.copytree(DATA, cwd / "recordings", ignore=shutil.ignore_patterns("*.md"))
-    (cwd / "config.yaml").write_text(CONFIG)
-    with door([], clean_env, cwd) as opened:
+    by_base_url = request.param == "by base URL"
+    with door([], clean_env, cwd, by_base_url=by_base_url) as opened:
         yield opened
 
 
@@ -246,6 +240,7 @@ def test_a_seed_is_its_objects_and_done_on_the_wire(seeds_door: Door, seed: str)
 @needs_data
 @pytest.mark.parametrize("name", REQUESTS)
 def test_a_recording_of_llama_stack_answers_its_request(data_door: Door, name: str) -> None:
+    """With no configuration: the folder holds recordings of its host."""
     check(data_door.ask(REQUESTS[name]), stored(DATA / name))
 
 

@@ -13,13 +13,13 @@ NUMBER = 1500
 @pytest.mark.parametrize("mode", ["record", "auto", "replay"])
 def test_memory_stays_as_it_is(mode: str, clean_env: dict[str, str], tmp_path: Path) -> None:
     samples, statuses = soak(mode, NUMBER, tmp_path / "recordings", clean_env)
-    missed = 404 if mode == "replay" else 200
+    missed = 400 if mode == "replay" else 200
     assert statuses == {
         "stream 200": 600,
         "whole 200": 300,
         "bad 400": 150,
         "left 200": 150,
-        "busy 404" if mode == "replay" else "busy 429": 150,
+        "busy 400" if mode == "replay" else "busy 429": 150,
         f"unknown {missed}": 150,
     }
     assert growth(samples) < 0.1, samples

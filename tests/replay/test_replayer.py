@@ -1,6 +1,7 @@
 """Replay from disk: the same bytes in the same chunks, at the chosen pace, all offline."""
 
 import json
+import os
 import re
 import shutil
 import socket
@@ -184,7 +185,7 @@ def test_a_miss_is_an_error_of_the_providers_shape_and_fails_the_run(
     report = tmp_path / "report.json"
     done = wiretape("replay", "-r", recorded, "--report", report, "--", *client)
     assert done.returncode == 3
-    assert "HTTP/1.1 404 Not Found" in done.stdout
+    assert "HTTP/1.1 400 Bad Request" in done.stdout
     assert "x-should-retry: false" in done.stdout.lower()
     assert "x-wiretape: miss" in done.stdout.lower()
     error = json.loads(done.stdout.partition("{")[1] + done.stdout.partition("{")[2])["error"]
@@ -203,21 +204,58 @@ def _quoted(text: str) -> str:
     return "'" + text.replace("'", "'\\''") + "'"
 
 
+OPENAI = f"openai.OpenAI(base_url='https://{HOST}/v1')"
+
+
+@pytest.mark.parametrize(
+    ("sdk", "call"),
+    [
+        ("openai", f"{OPENAI}.chat.completions.create(model='m', messages=[])"),
+        ("openai", f"list({OPENAI}.chat.completions.create(model='m', messages=[], stream=True))"),
+        ("openai", f"{OPENAI}.responses.create(model='m', input='x')"),
+        (
+            "anthropic",
+            "anthropic.Anthropic().messages.create(model='m', max_tokens=1, messages=[])",
+        ),
+        ("together", "together.Together().chat.completions.create(model='m', messages=[])"),
+    ],
+)
 def test_an_sdk_raises_at_once_with_the_misses_own_words(
-    recorded: Path, wiretape: Wiretape
+    recorded: Path, wiretape: Wiretape, sdk: str, call: str
 ) -> None:
-    client = (
-        "import openai\n"
-        f"client = openai.OpenAI(base_url='https://{HOST}/v1')\n"
-        "try:\n"
-        "    client.chat.completions.create(model='other', messages=[])\n"
-        "except openai.NotFoundError as error:\n"
-        "    print(error.message)\n"
-    )
+    client = f"import {sdk}\ntry: {call}\nexcept {sdk}.BadRequestError as e: print(e)\n"
     done = wiretape("replay", "-r", recorded, "--", sys.executable, "-c", client)
     assert "no recording answers POST" in done.stdout
     assert done.stderr.count("missed    ") == 1, "the SDK must not retry"
     assert done.returncode == 3
+
+
+def test_the_status_of_a_miss_is_the_configurations(
+    recorded: Path, wiretape: Wiretape, upstream: Upstream, tmp_path: Path
+) -> None:
+    (tmp_path / "config.yaml").write_text("on_miss: fail\nreplay: {miss_status: 451}\n")
+    client = curl(CHAT, "{}", HOST, "-o", os.devnull, "-w", "%{http_code}")
+    for mode in ("replay", "auto"):
+        done = wiretape(mode, *options(upstream, recorded), "--report", "j", "--", *client)
+        assert (done.returncode, done.stdout) == (3, "451"), done.stderr
+        (row,) = json.loads((tmp_path / "j").read_bytes())["exchanges"]
+        assert row["status"] == 451
+
+
+@pytest.mark.parametrize("status", [100, 102, 103, 199])
+def test_an_informational_status_is_never_a_final_answer(
+    recorded: Path, wiretape: Wiretape, upstream: Upstream, status: int
+) -> None:
+    (path,) = recorded.rglob("*.json")
+    document = json.loads(path.read_bytes())
+    document["response"]["status"] = status
+    path.write_text(json.dumps(document))
+    (recorded.parent / "config.yaml").write_text("on_miss: fail\n")
+    for mode in ("replay", "auto"):
+        client = curl(CHAT, BODY, HOST, "-m", "20", "-o", os.devnull, "-w", "%{http_code}")
+        done = wiretape(mode, *options(upstream, recorded), "--", *client)
+        assert (done.returncode, done.stdout) == (3, "400"), done.stderr
+        assert f"status {status} is no" in done.stderr
 
 
 def test_a_miss_of_cmd_that_failed_keeps_its_own_status(recorded: Path, wiretape: Wiretape) -> None:

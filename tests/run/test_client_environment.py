@@ -296,3 +296,24 @@ def test_sh_forgets_a_removed_variable() -> None:
         env={"GONE": "1", "PATH": os.defpath},
     )
     assert ran.stdout == b"unset"
+
+
+@pytest.mark.parametrize(
+    ("own", "expected"),
+    [
+        ((), "localhost,127.0.0.1,::1"),
+        (("localhost:8000",), "127.0.0.1,::1"),
+        (("localhost:8000", "127.0.0.1:11434", "[::1]:1"), ""),
+        (("[::1]:8001",), "localhost,127.0.0.1"),
+        (("::1",), "localhost,127.0.0.1"),
+        (("0.0.0.0:8000", "llm.example"), "localhost,127.0.0.1,::1"),
+        (("127.0.0.1",), "localhost,::1"),
+    ],
+)
+def test_no_proxy_hides_no_local_provider(own: tuple[str, ...], expected: str) -> None:
+    user = {"NO_PROXY": ",".join(["corp.example", *(host for host in own if ":" in host)])}
+    new = client_environment(
+        user, proxy_url=PROXY, ca_cert=CA, bundle=BUNDLE, own_hosts=own, hosts=built_in().hosts
+    )
+    assert new["NO_PROXY"] == new["no_proxy"]
+    assert new["NO_PROXY"] == ",".join(filter(None, ["corp.example", expected]))

@@ -13,7 +13,7 @@ from wiretape.core.matching.rule import Rule
 from wiretape.core.playback.faults import FaultRule
 from wiretape.core.playback.pace import Pace
 from wiretape.core.playback.player import Repeat
-from wiretape.core.playback.policy import OnMiss, RecordMode
+from wiretape.core.playback.policy import MISS_STATUS, OnMiss, RecordMode
 from wiretape.core.providers.registry import Provider, Providers
 from wiretape.core.redaction.answer_headers import DROP_RESPONSE_HEADERS
 from wiretape.core.redaction.placeholder import label
@@ -70,6 +70,7 @@ class Config:
     """Printed before a run: variables whose values are not searched for. They hold no value."""
     removed_rules: tuple[Rule, ...] = ()
     """Rules of packs that the file takes out."""
+    miss_status: int = MISS_STATUS
     record_mode: RecordMode = "replace"
     record_drain: bool = False
     record_max_body: int = 64 << 20
@@ -157,6 +158,7 @@ def _config(source: str, data: bytes, tree: Tree, environ: Mapping[str, str]) ->
         other_hosts=file.other_hosts,
         record_errors=file.record.errors,
         repeat=file.replay.repeat,
+        miss_status=file.replay.miss_status,
         providers=providers,
         matcher=matcher,
         redaction=redaction,
@@ -206,7 +208,7 @@ def _providers(file: File, wrong: list[Wrong]) -> Providers:
             _joined(known.hosts, entry.hosts),
             _joined(known.key_env, entry.key_env),
             errors,
-            known.ids if name in built_in else id_names(errors),
+            known.ids if name in built_in else id_names(errors or "openai"),
         )
     return Providers(providers.values())
 

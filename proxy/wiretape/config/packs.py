@@ -89,7 +89,7 @@ def _pack(text: Mapping[str, Any]) -> Pack:
     provider = Provider(
         name,
         tuple(text.get("hosts", ())),
-        tuple(key_env),
+        tuple(dummy.name for dummy in dummies if dummy.always),
         text.get("errors", "openai"),
         tuple(text.get("ids", ())),
     )
@@ -132,9 +132,15 @@ def built_in() -> Providers:
 
 
 def dummy_keys(names: Iterable[str]) -> tuple[DummyKey, ...]:
-    """The dummies of key variables; of one that no pack has it says that it is one."""
+    """The dummies of key variables, and of those that hold keys of a provider besides; of one that
+    no pack has it says that it is one.
+    """
     known = {dummy.name: dummy for pack in packs().values() for dummy in pack.dummies}
-    return tuple(known.get(name) or DummyKey(name, DUMMY_KEY, name) for name in names)
+    besides = (dummy.name for dummy in known.values() if not dummy.always)
+    return tuple(
+        known.get(name) or DummyKey(name, DUMMY_KEY, name)
+        for name in dict.fromkeys((*names, *besides))
+    )
 
 
 def base_urls() -> dict[str, str]:
@@ -158,7 +164,7 @@ def rules(of: Iterable[Provider]) -> Iterator[Rule]:
     known = packs()
     yield from _rules(known[_COMMON], None, _COMMON)
     for provider in of:
-        pack = known.get(provider.name) or known[provider.errors]
+        pack = known.get(provider.name) or known[provider.errors or "openai"]
         for one in (pack, *(known[name] for name in pack.like)):
             yield from _rules(one, provider.name, provider.name)
 

@@ -26,7 +26,7 @@ from pydantic import (
 from wiretape.core.matching.rule import Part
 from wiretape.core.playback.pace import Pace
 from wiretape.core.playback.player import Repeat
-from wiretape.core.playback.policy import OnMiss, RecordMode
+from wiretape.core.playback.policy import MISS_STATUS, OnMiss, RecordMode
 from wiretape.core.providers.registry import ErrorShape
 from wiretape.core.redaction.rules import Gate
 from wiretape.core.text.located import Location, Problem, Tree
@@ -49,6 +49,7 @@ from .value_types import (
     Label,
     Method,
     MiB,
+    MissStatus,
     Named,
     Parameter,
     Port,
@@ -139,6 +140,7 @@ class Record(Section):
 
 class Replay(Section):
     repeat: Repeat = "last"
+    miss_status: MissStatus = MISS_STATUS
 
 
 class ProviderEntry(Section):

@@ -81,6 +81,12 @@ def _mebibytes(number: int) -> int:
     return number
 
 
+def _miss_status(status: int) -> int:
+    if not 400 <= status <= 599:
+        raise ValueError("expected a status of an error, from 400 to 599")
+    return status
+
+
 def _port(port: int) -> int:
     if not 0 <= port <= 65535:
         raise ValueError(f"expected a port from 1 to 65535, or 0 for any free one, got {port}")
@@ -315,6 +321,7 @@ Host = Annotated[str, AfterValidator(as_host)]
 Port = Annotated[int, AfterValidator(_port)]
 Address = Annotated[str, AfterValidator(_address)]
 Flag = Annotated[bool, BeforeValidator(as_flag)]
+MissStatus = Annotated[int, AfterValidator(_miss_status)]
 MiB = Annotated[int, AfterValidator(_mebibytes)]
 JsonPath = Annotated[str, AfterValidator(as_json_path)]
 Regex = Annotated[str, AfterValidator(_secret_regex)]

@@ -323,6 +323,13 @@ class Index:
         ).fetchone()
         return int(count)
 
+    def places(self) -> set[str]:
+        """The places of which there are recordings (see `Providers.place`)."""
+        rows = self._db.execute(
+            "SELECT DISTINCT parts FROM endpoints JOIN keys ON keys.endpoint = endpoints.id"
+        )
+        return {_parts(parts)[0] for (parts,) in rows}
+
     def sketches(self, endpoint: Endpoint) -> Iterator[tuple[int, bytes]]:
         """The rows of an endpoint's recordings, by number, and their sketches, in order."""
         yield from self._db.execute(

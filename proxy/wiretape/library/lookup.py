@@ -346,6 +346,10 @@ class Lookup:
         """
         return any(self._stood(row.since, row.name) for row in self._ask(lambda i: i.takes(key)))
 
+    def places(self) -> set[str]:
+        """The places of which there are recordings (see `Providers.place`)."""
+        return self._ask(Index.places)
+
     def count(self, endpoint: Endpoint) -> int:
         """How many recordings are of an endpoint."""
         return self._ask(lambda index: index.count_of(endpoint))

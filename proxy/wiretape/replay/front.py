@@ -20,6 +20,7 @@ from wiretape.sessions.sessions import UnknownSession, of_credentials, opened_by
 from wiretape.tls.authority import Authority
 
 from .handler import Handler, Origin, close
+from .local_servers import addresses_of, is_near
 
 log = logging.getLogger(__name__)
 
@@ -122,7 +123,9 @@ class _Door(asyncio.Protocol):
             return
         if front.providers.find(host, port) is not None:
             work = self._serve(transport, Origin("https", host, port, session))
-        elif front.other_hosts == "tunnel":
+        elif front.other_hosts == "tunnel" or (
+            front.handler.passes_local and addresses_of(host) and is_near(transport)
+        ):
             front.report.bypassed(host, port, "unrecorded")
             early = self._head.partition(b"\r\n\r\n")[2]
             work = self._tunnel(transport, host, port, early)

@@ -22,6 +22,7 @@ from wiretape.core.model import MAX_BODY, Headers, Request, WebSocket, split_url
 from wiretape.core.playback.faults import HEADER as FAULT_HEADER
 from wiretape.core.playback.faults import Fault
 from wiretape.core.playback.pace import Pace
+from wiretape.core.providers.base_url import destination_of
 from wiretape.core.providers.registry import error_body
 from wiretape.core.redaction.subprotocols import credentials_as_headers
 from wiretape.core.text.exact_json import dumps
@@ -31,17 +32,13 @@ from wiretape.sessions.control import Control, LocalNames, is_control, why_forei
 from wiretape.sessions.sessions import HEADER as SESSION_HEADER
 from wiretape.sessions.sessions import Session, UnknownSession, of_credentials, opened_by
 
-from . import websocket
+from . import local_servers, websocket
 from .replayer import (
     MISS_HEADERS,
-    MISS_STATUS,
-    Asked,
-    Played,
+    ReplayAnswer,
     Replayer,
+    ReplayRequest,
     Tickets,
-    base_url_place,
-    miss_body,
-    missed_row,
 )
 from .sender import UNTYPED, Sender, plain_headers, whole
 
@@ -98,13 +95,15 @@ class Handler:
         self._pace = pace
         self._sender = Sender(pace, replayer.report)
         self._tickets = tickets
-        self._asked: dict[object, tuple[Asked, int]] = {}
+        self._asked: dict[object, tuple[ReplayRequest, int]] = {}
         self._asked_bytes = 0
         self._under_way = 0
         self._idle: asyncio.Event | None = None
         self.tunnels: Final[WeakKeyDictionary[asyncio.BaseTransport, Origin]] = WeakKeyDictionary()
         self.refused: Final[WeakSet[asyncio.BaseTransport]] = WeakSet()
         """Connections that came when no descriptors were left to serve them."""
+        self.passes_local = False
+        """Whether servers of this machine that are no provider's may be gone on to."""
 
     def server(self) -> web.Server:
         """An aiohttp server whose protocol factory the doors call, one protocol a connection."""
@@ -165,6 +164,9 @@ class Handler:
                 reply = await self._local(http)
                 if reply is not None:
                     return reply
+            elif tunnel is None and (place := self._local_server(http)) is not None:
+                self._replayer.report.bypassed(place[0], place[1], "unrecorded")
+                return await local_servers.pass_on(http, *place)
             asked = await self._ask(http, tunnel)
             played = self._replayer.play(asked)
         except (BadTarget, UnknownSession) as error:
@@ -176,7 +178,8 @@ class Handler:
                 return self._unavailable()
             return _refused(opened_by(error))
         if played is None:
-            return self._miss(asked)
+            status, headers, body = self._replayer.miss(asked)
+            return whole(status, plain_headers(headers), body)
         return await self._play(http, played, asked, started)
 
     def _unavailable(self) -> web.StreamResponse:
@@ -193,18 +196,12 @@ class Handler:
         self._replayer.report.add(Row("failed", "wiretape", http.method, path, note=note))
         return whole(500, plain_headers(JSON), error_body("openai", 500, note, "wiretape_error"))
 
-    def _miss(self, asked: Asked) -> web.StreamResponse:
-        replayer, request = self._replayer, asked.request
-        miss = replayer.explain(asked)
-        provider = replayer.providers.find(request.host, request.port)
-        replayer.report.add(missed_row(asked, miss))
-        return whole(MISS_STATUS, plain_headers(MISS_HEADERS), miss_body(miss, provider))
-
     def _too_large(self, http: web.BaseRequest, why: str) -> web.StreamResponse:
         path = self._replayer.told(http.path.partition("?")[0])
         self._replayer.report.add(Row("missed", "wiretape", http.method, path, note=why))
-        body = error_body("openai", MISS_STATUS, f"wiretape: {why}", "wiretape_miss")
-        return whole(MISS_STATUS, plain_headers(MISS_HEADERS), body)
+        status = self._replayer.miss_status
+        body = error_body("openai", status, f"wiretape: {why}", "wiretape_miss")
+        return whole(status, plain_headers(MISS_HEADERS), body)
 
     async def _local(self, http: web.BaseRequest) -> web.StreamResponse | None:
         """What is asked of this machine itself: the control endpoint. None for a base URL."""
@@ -218,13 +215,26 @@ class Handler:
         reply = await self._control.handle(http.method, http.raw_path, headers)
         return whole(reply.status, plain_headers(JSON), dumps(reply.document).encode())
 
+    def _local_server(self, http: web.BaseRequest) -> tuple[str, int, str] | None:
+        """The place that a request in absolute form names, where it may be passed on there."""
+        if not self.passes_local:
+            return None
+        try:
+            scheme, host, port, target = split_url(http.raw_path)
+        except ValueError:
+            return None
+        is_ours = self._replayer.providers.find(host, port) is not None
+        if is_ours or scheme != "http" or not local_servers.addresses_of(host):
+            return None
+        return (host, port, target) if local_servers.is_near(http.transport) else None
+
     def _session(self, http: web.BaseRequest, tunnel: Origin | None) -> Session:
         name = http.headers.get(SESSION_HEADER) or (tunnel.session if tunnel else None)
         if not name and tunnel is None:
             name = of_credentials(http.headers.get("proxy-authorization"))
         return self._replayer.sessions.get(name)
 
-    async def _ask(self, http: web.BaseRequest, tunnel: Origin | None) -> Asked:
+    async def _ask(self, http: web.BaseRequest, tunnel: Origin | None) -> ReplayRequest:
         session = self._session(http, tunnel)
         body = b""
         if http.can_read_body:
@@ -276,7 +286,7 @@ class Handler:
             return tunnel.scheme, tunnel.host, tunnel.port, raw
         providers = self._replayer.providers
         try:
-            place = base_url_place(raw) if raw.startswith("/") else split_url(raw)
+            place = destination_of(raw) if raw.startswith("/") else split_url(raw)
         except ValueError as error:
             raise BadTarget(str(error)) from None
         if providers.find(place[1], place[2]) is None:
@@ -288,7 +298,7 @@ class Handler:
         return place
 
     async def _play(
-        self, http: web.BaseRequest, played: Played, asked: Asked, started: float
+        self, http: web.BaseRequest, played: ReplayAnswer, asked: ReplayRequest, started: float
     ) -> web.StreamResponse:
         """Send a recorded answer; `started` is the loop's time when its request came."""
         if isinstance(played.response, WebSocket):

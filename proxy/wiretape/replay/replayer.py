@@ -5,7 +5,7 @@
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from secrets import token_hex
 from typing import Final, Literal
@@ -15,11 +15,11 @@ from wiretape.core.errors import FormatError, StoreError
 from wiretape.core.matching.canonical import Canonical, Change, changed
 from wiretape.core.matching.matcher import Matcher
 from wiretape.core.matching.miss import Miss, explain
-from wiretape.core.model import Exchange, Request, Response, split_url
+from wiretape.core.model import Exchange, Headers, Request, Response, WebSocket
 from wiretape.core.playback.faults import Fault, Faults
-from wiretape.core.playback.policy import Policy
+from wiretape.core.playback.policy import MISS_STATUS, Policy
 from wiretape.core.playback.websocket import Ended, LockStep, Sayings
-from wiretape.core.providers.registry import ErrorShape, Provider, Providers, error_body
+from wiretape.core.providers.registry import ErrorShape, Providers, error_body, error_shape
 from wiretape.core.recording.document import Document, from_request
 from wiretape.core.recording.given_ids import sent_ids
 from wiretape.core.recording.outage import is_outage
@@ -31,14 +31,11 @@ from wiretape.sessions.sessions import Session, Sessions
 
 log = logging.getLogger(__name__)
 
-MISS_STATUS: Final = 404
-"""No SDK retries a 404: they retry 408, 409, 429 and 5xx."""
-
 _COMPARED: Final = 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayRequest:
     """A live request in its session: its canonical forms, the likeliest first, and what may be told
     of it: no secret stands in that.
 
@@ -61,8 +58,8 @@ class Asked:
         return self.canonicals[0]
 
 
-@dataclass(frozen=True, slots=True)
-class Played:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayAnswer:
     """A recording's answer to a request: all takes there are, which of them it is (from 1),
     whether it goes beyond what was recorded, what rules ignore but has changed since, and the fault
     that it has by demand.
@@ -75,6 +72,18 @@ class Played:
     beyond: bool = False
     stale: tuple[Change, ...] = ()
     fault: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayOptions:
+    """How a run replays: what may go to the provider, what goes wrong on demand, and the status of
+    a miss.
+    """
+
+    policy: Policy = field(default_factory=Policy)
+    faults: Faults = field(default_factory=Faults)
+    miss_status: int = MISS_STATUS
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
 
 type Verdict = Literal["replay", "record", "pass", "miss"]
@@ -90,22 +99,22 @@ class Replayer:
         redactor: Redactor,
         providers: Providers,
         report: Report,
-        policy: Policy | None = None,
-        faults: Faults | None = None,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        options: ReplayOptions | None = None,
     ) -> None:
+        options = options or ReplayOptions()
         self.sessions: Final = sessions
         self.report: Final = report
         self.providers: Final = providers
-        self.policy: Final = policy or Policy()
+        self.policy: Final = options.policy
+        self.miss_status: Final = options.miss_status
         self._redactor = redactor
-        self._faults = faults or Faults()
-        self._clock = clock
+        self._faults = options.faults
+        self._clock = options.clock
         self._sayings = Sayings(matcher, redactor)
         self._compared: OrderedDict[tuple[int, str], Canonical] = OrderedDict()
         self._missed: OrderedDict[tuple[object, ...], Miss] = OrderedDict()
 
-    def ask(self, request: Request, session: Session | None = None) -> Asked:
+    def ask(self, request: Request, session: Session | None = None) -> ReplayRequest:
         """What a live request says, redacted as its recording was."""
         session = session or self.sessions.own
         document = self._redactor.request(
@@ -114,20 +123,20 @@ class Replayer:
         provider = self.providers.find(request.host, request.port)
         canonical = session.library.matched(document)
         self.report.applied.update(canonical.rules)
-        return Asked(
-            request,
-            session,
-            document,
-            (canonical,),
-            sent_ids(document),
-            document["url"],
-            document["endpoint"],
-            document.get("model"),
-            provider.name if provider else request.host,
-            provider.errors if provider else "openai",
+        return ReplayRequest(
+            request=request,
+            session=session,
+            document=document,
+            canonicals=(canonical,),
+            sent=sent_ids(document),
+            url=document["url"],
+            path=document["endpoint"],
+            model=document.get("model"),
+            provider=provider.name if provider else request.host,
+            shape=error_shape(provider, document["endpoint"]),
         )
 
-    def now(self, asked: Asked, session: Session | None = None) -> Asked:
+    def now(self, asked: ReplayRequest, session: Session | None = None) -> ReplayRequest:
         """The same request asked at this moment: with the ids that its session has been given."""
         session = session or asked.session
         spelled = asked.canonicals[-1]
@@ -140,7 +149,7 @@ class Replayer:
         canonicals = (spelled,) if told.key == spelled.key else (told, spelled)
         return replace(asked, session=session, canonicals=canonicals)
 
-    def lock_step(self, asked: Asked, played: Played) -> LockStep:
+    def lock_step(self, asked: ReplayRequest, played: ReplayAnswer) -> LockStep:
         """The conversation of a WebSocket whose opening was answered."""
         library = asked.session.library
         names = [take.name for take in played.takes]
@@ -152,7 +161,7 @@ class Replayer:
             self._sayings.of(asked.url, asked.path, secrets),
         )
 
-    def conversed(self, asked: Asked, played: Played, ended: Ended) -> Row:
+    def conversed(self, asked: ReplayRequest, played: ReplayAnswer, ended: Ended) -> Row:
         """The row of a WebSocket that has been replayed, or of its miss."""
         asked.session.dealt.used(ended.recording)
         asked.session.used.add(ended.recording)
@@ -179,7 +188,7 @@ class Replayer:
         """A text fit to be shown."""
         return self._redactor.text(text)
 
-    def play(self, asked: Asked) -> Played | None:
+    def play(self, asked: ReplayRequest) -> ReplayAnswer | None:
         """The next take of the recording that answers, or None."""
         library = asked.session.library
         for canonical in asked.canonicals:
@@ -188,7 +197,9 @@ class Replayer:
                 return self._next(asked, canonical, takes)
         return None
 
-    def _next(self, asked: Asked, canonical: Canonical, takes: Sequence[Entry]) -> Played | None:
+    def _next(
+        self, asked: ReplayRequest, canonical: Canonical, takes: Sequence[Entry]
+    ) -> ReplayAnswer | None:
         session = asked.session
         library = session.library
         read: dict[int, Exchange] = {}
@@ -203,6 +214,7 @@ class Replayer:
                 return None
             entry = takes[turn.take]
             exchange = read.get(turn.take) or library.read(entry.name)
+            _check_final(exchange.response)
         except (FormatError, StoreError) as error:
             if descriptors.is_exhaustion(error):
                 raise
@@ -213,7 +225,14 @@ class Replayer:
         session.counts["replayed"] += 1
         self.report.beyond += turn.beyond
         stale = self._stale(session, canonical, entry) if canonical.ignored else ()
-        return Played(entry, exchange.response, takes, turn.take + 1, turn.beyond, stale)
+        return ReplayAnswer(
+            entry=entry,
+            response=exchange.response,
+            takes=takes,
+            take=turn.take + 1,
+            beyond=turn.beyond,
+            stale=stale,
+        )
 
     def _stale(self, session: Session, got: Canonical, entry: Entry) -> tuple[Change, ...]:
         """What a rule leaves out and has changed since the recording."""
@@ -239,7 +258,7 @@ class Replayer:
         """Whether the configuration has faults on demand."""
         return bool(self._faults)
 
-    def fault(self, asked: Asked, wanted: Fault | None = None) -> Fault | None:
+    def fault(self, asked: ReplayRequest, wanted: Fault | None = None) -> Fault | None:
         """What is to go wrong with an answer: what the request itself asks for, else what the
         configuration has.
         """
@@ -250,7 +269,7 @@ class Replayer:
         names = {asked.provider, self.providers.place(asked.request.host, asked.request.port)}
         return self._faults.choose(names, asked.request, asked.canonical)
 
-    def decide(self, asked: Asked) -> Verdict:
+    def decide(self, asked: ReplayRequest) -> Verdict:
         """What becomes of a request where the provider may be gone to."""
         policy, library = self.policy, asked.session.library
         known = [c.key for c in asked.canonicals if library.known_at_start(c.key)]
@@ -276,7 +295,20 @@ class Replayer:
         times = [time if time.tzinfo else time.replace(tzinfo=UTC) for time in times]
         return self._clock() - min(times) if times else None
 
-    def explain(self, asked: Asked) -> Miss:
+    def miss(self, asked: ReplayRequest) -> tuple[int, Headers, bytes]:
+        """Answer a request that `play` has nothing for: status, headers and body; the report has
+        its row.
+        """
+        miss = self.explain(asked)
+        self.report.add(missed_row(asked, miss, self.miss_status))
+        text = f"wiretape: {miss.message}"
+        return (
+            self.miss_status,
+            MISS_HEADERS,
+            error_body(asked.shape, self.miss_status, text, "wiretape_miss"),
+        )
+
+    def explain(self, asked: ReplayRequest) -> Miss:
         """Why `play` gave nothing."""
         asked.session.counts["missed"] += 1
         canonical, library = asked.canonical, asked.session.library
@@ -302,10 +334,13 @@ class Replayer:
         return miss
 
 
-def miss_body(miss: Miss, provider: Provider | None) -> bytes:
-    """The body of a miss in the provider's own error shape."""
-    shape = provider.errors if provider else "openai"
-    return error_body(shape, MISS_STATUS, f"wiretape: {miss.message}", "wiretape_miss")
+def _check_final(response: Response) -> None:
+    """Raise FormatError for an informational status: after it a client waits for the answer."""
+    if 100 <= response.status < 200 and not isinstance(response, WebSocket):
+        raise FormatError(
+            f"status {response.status} is no final answer (RFC 9110, section 15.2): it would leave"
+            " its client waiting; delete the recording or record it anew"
+        )
 
 
 MISS_HEADERS: Final = (
@@ -319,35 +354,22 @@ class Tickets:
     """Hands a played answer from mitmproxy to the engine; a ticket is good once."""
 
     def __init__(self) -> None:
-        self._issued: dict[str, tuple[Played, Asked]] = {}
+        self._issued: dict[str, tuple[ReplayAnswer, ReplayRequest]] = {}
 
-    def issue(self, played: Played, asked: Asked) -> str:
+    def issue(self, played: ReplayAnswer, asked: ReplayRequest) -> str:
         """A ticket that no other user of this machine can guess."""
         ticket = token_hex(16)
         self._issued[ticket] = (played, asked)
         return ticket
 
-    def take(self, ticket: str) -> tuple[Played, Asked] | None:
+    def take(self, ticket: str) -> tuple[ReplayAnswer, ReplayRequest] | None:
         """What a ticket was issued for."""
         return self._issued.pop(ticket, None)
 
 
-def base_url_place(raw: str) -> tuple[str, str, int, str]:
-    """Split a base-URL request target: "/api.together.xyz/v1/models" is https at that host.
-
-    A port makes it plain http on this machine, https elsewhere. ValueError where no host is named.
-    """
-    authority, _, rest = raw[1:].partition("/")
-    if not authority or "?" in authority:
-        raise ValueError("expected /HOST/PATH, such as /api.together.xyz/v1/chat/completions")
-    local = authority.partition(":")[0] in ("localhost", "127.0.0.1", "0.0.0.0")
-    scheme = "http" if local and ":" in authority else "https"
-    return split_url(f"{scheme}://{authority}/{rest}")
-
-
 def played_row(
-    asked: Asked,
-    played: Played,
+    asked: ReplayRequest,
+    played: ReplayAnswer,
     first_chunk: float | None = None,
     duration: float | None = None,
     note: str | None = None,
@@ -374,7 +396,7 @@ def played_row(
     )
 
 
-def missed_row(asked: Asked, miss: Miss) -> Row:
+def missed_row(asked: ReplayRequest, miss: Miss, status: int) -> Row:
     """The row of a request that no recording answers."""
     return Row(
         "missed",
@@ -382,7 +404,7 @@ def missed_row(asked: Asked, miss: Miss) -> Row:
         asked.request.method,
         asked.path,
         asked.model,
-        status=MISS_STATUS,
+        status=status,
         miss=miss,
         session=asked.session.name,
     )

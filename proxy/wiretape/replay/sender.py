@@ -20,7 +20,7 @@ from wiretape.core.wire.recode import recoded
 from wiretape.report.report import Report
 
 from .abrupt_end import end, reset
-from .replayer import Asked, Played, played_row
+from .replayer import ReplayAnswer, ReplayRequest, played_row
 
 _READY: Final = 256
 _READY_BYTES: Final = 1 << 20
@@ -48,8 +48,8 @@ class Sender:
     async def send(
         self,
         http: web.BaseRequest,
-        asked: Asked,
-        played: Played,
+        asked: ReplayRequest,
+        played: ReplayAnswer,
         started: float,
         fault: Fault | None = None,
     ) -> web.StreamResponse:
@@ -122,8 +122,8 @@ class _Sending:
         self,
         sender: Sender,
         http: web.BaseRequest,
-        asked: Asked,
-        played: Played,
+        asked: ReplayRequest,
+        played: ReplayAnswer,
         answer: Response,
         due: Schedule | None,
         begun: float,

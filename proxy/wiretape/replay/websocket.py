@@ -14,7 +14,7 @@ from wiretape.core.wire.websocket import subprotocols
 from .abrupt_end import end
 
 MISS_CODE: Final = 4004
-"""Closing code of a miss: one for private use (RFC 6455, section 7.4.2), after HTTP's 404."""
+"""Closing code of a miss: one for private use (RFC 6455, section 7.4.2), after HTTP's Not Found."""
 
 MAX_MESSAGE_BYTES: Final = 64 * 1024 * 1024
 _CLOSE_SECONDS: Final = 5.0

@@ -52,6 +52,7 @@ def client_environment(
     dummy_keys: Iterable[DummyKey] = (),
     keep_keys: bool = False,
     hosts: Iterable[str] = (),
+    own_hosts: Iterable[str] = (),
 ) -> dict[str, str]:
     """Give the complete environment for CMD, from the user's own.
 
@@ -63,6 +64,8 @@ def client_environment(
     keep_keys   what the user has stays; a provider that he has no key of gets dummies
     hosts       hosts to intercept, "api.openai.com", "*.azure.com", "name:8443"; an entry of the
                 user's NO_PROXY that covers one would hide it from the proxy, so it goes
+    own_hosts   more of them, that the user named or has recordings of: a server of this machine
+                among them is reached through the proxy, others past it
 
     Raises ConfigError for a key variable whose name no shell could set.
     """
@@ -70,7 +73,7 @@ def client_environment(
     new = {name: value for name, value in given.items() if name not in _REMOVED}
     new |= dict.fromkeys(_PROXY, proxy_url)
     new |= {name: proxy_url for name in _PROXY_IF_SET if given.get(name)}
-    new |= dict.fromkeys(_NO_PROXY, _no_proxy(given, tuple(hosts)))
+    new |= dict.fromkeys(_NO_PROXY, _no_proxy(given, tuple(hosts), tuple(own_hosts)))
     new |= dict.fromkeys(REPLACE_TRUST, str(bundle))
     new |= {name: str(bundle) for name in REPLACE_TRUST_IF_SET if given.get(name)}
     for name in ADD_TRUST:
@@ -111,14 +114,23 @@ def export_lines(changes: Mapping[str, str | None], shell: str = "sh") -> str:
     )
 
 
-def _no_proxy(environ: Mapping[str, str], hosts: tuple[str, ...]) -> str:
+def local_names_among(hosts: Iterable[str]) -> tuple[str, ...]:
+    """Which names of this machine are among hosts: "localhost:8000" gives "localhost"."""
+    hosts = tuple(hosts)
+    return tuple(name for name in _LOCAL if any(_covers(name, host) for host in hosts))
+
+
+def _no_proxy(
+    environ: Mapping[str, str], hosts: tuple[str, ...], own_hosts: tuple[str, ...]
+) -> str:
     entries = [
         entry
         for name in _NO_PROXY
         for entry in re.split(r"[,\s]+", environ.get(name, ""))
-        if entry and entry != "*" and not any(_covers(entry, host) for host in hosts)
+        if entry and entry != "*" and not any(_covers(entry, host) for host in (*hosts, *own_hosts))
     ]
-    return ",".join(dict.fromkeys([*entries, *_LOCAL]))
+    through = local_names_among(own_hosts)
+    return ",".join(dict.fromkeys([*entries, *(name for name in _LOCAL if name not in through)]))
 
 
 def _covers(entry: str, host: str) -> bool:
@@ -132,7 +144,8 @@ def _covers(entry: str, host: str) -> bool:
 
 
 def _without_port(host: str) -> str:
-    return re.sub(r"\A([^:]+):\d+\Z", r"\1", host)
+    bracketed = re.match(r"\[([^]]*)\]", host)
+    return bracketed[1] if bracketed else re.sub(r"\A([^:]+):\d+\Z", r"\1", host)
 
 
 def _checked(name: str) -> str:

@@ -48,6 +48,7 @@ def open_library(
     if recording:
         library.join(since_ns)
     library.load()
+    config.providers.add_places(library.places())
     library.trust(TRUSTED_SECONDS)
     for fault in library.faults:
         report.notice(f"skipped {library.folder / fault.name}: {fault.reason}")

@@ -5,18 +5,20 @@ from ipaddress import ip_address
 from typing import Final, Protocol
 
 from wiretape.config.load import Config
-from wiretape.config.packs import dummy_keys
+from wiretape.config.packs import built_in, dummy_keys
 from wiretape.core.errors import ConfigError, WiretapeError
 from wiretape.core.playback.faults import Faults
+from wiretape.core.providers.registry import Providers
 from wiretape.core.redaction.redactor import Redactor
 from wiretape.library.library import Library
-from wiretape.replay.replayer import Replayer, Tickets
+from wiretape.replay.replayer import Replayer, ReplayOptions, Tickets
 from wiretape.report.report import Report
 from wiretape.sessions.control import Control, LocalNames
 from wiretape.sessions.sessions import Sessions, UnknownSession
 from wiretape.state_dir import state_dir
 from wiretape.tls.authority import Authority
 
+from .client_environment import local_names_among
 from .open_library import check_writable, index_mark, open_library, recover_killed
 from .settings import Settings
 
@@ -53,7 +55,7 @@ class ReplayProxy:
             redactor,
             config.providers,
             report,
-            faults=Faults(config.faults),
+            ReplayOptions(faults=Faults(config.faults), miss_status=config.miss_status),
         )
         self.control = Control(sessions, report, local_names=local_names_of(config))
         self._host = config.host
@@ -64,6 +66,8 @@ class ReplayProxy:
             report,
             config.other_hosts or "refuse",
         )
+        # Where NO_PROXY lets a local server through, its neighbours come along.
+        self._front.handler.passes_local = bool(local_names_among(own_hosts(config.providers)))
 
     async def start(self, port: int, base_url_port: int | None) -> tuple[int, int]:
         first = await self._front.listen(port, self._host)
@@ -116,8 +120,11 @@ class RecordProxy:
                 redactor,
                 config.providers,
                 report,
-                policy,
-                Faults(config.faults),
+                ReplayOptions(
+                    policy=policy,
+                    faults=Faults(config.faults),
+                    miss_status=config.miss_status,
+                ),
             )
         self._pace = settings.pace
         self.control = Control(
@@ -184,6 +191,13 @@ class RecordProxy:
 def local_names_of(config: Config) -> LocalNames:
     """What this machine may be called in a request."""
     return LocalNames(config.names, not ip_address(config.host).is_loopback)
+
+
+def own_hosts(providers: Providers) -> tuple[str, ...]:
+    """The hosts that the user named in the configuration or by --host, or has recordings of."""
+    known = set(built_in().hosts)
+    named = (host for host in providers.hosts if host not in known)
+    return (*named, *providers.nameless_hosts)
 
 
 def _sessions(settings: Settings, redactor: Redactor, report: Report) -> Sessions:

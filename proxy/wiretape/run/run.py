@@ -21,7 +21,7 @@ from wiretape.tls.authority import Authority
 from . import ending
 from .base_urls import through_base_url
 from .client_environment import client_environment
-from .proxies import RecordProxy, ReplayProxy, RunningProxy
+from .proxies import RecordProxy, ReplayProxy, RunningProxy, own_hosts
 from .serving import ServingProxy, announced, remove_leftovers
 from .settings import Settings
 from .stubborn_clients import stubborn_clients
@@ -63,6 +63,7 @@ async def run(settings: Settings, command: Sequence[str], report: Report) -> int
                 base_url_port=ports[1],
                 upstream_ca=settings.upstream_ca,
                 token=proxy.control.token,
+                hosts=own_hosts(settings.config.providers),
             )
             if program is None:
                 await _serve(settings, place, signals)
@@ -140,6 +141,7 @@ def _environment(
         dummy_keys=dummy_keys(providers.key_names) if settings.mode == "replay" else (),
         keep_keys=settings.keep_keys,
         hosts=providers.hosts,
+        own_hosts=own_hosts(providers),
     )
     environment |= stubborn_clients(
         environment,

@@ -23,6 +23,8 @@ class ServingProxy:
     base_url_port: int = 0
     upstream_ca: Sequence[Path] = ()
     token: str = field(default="", repr=False)
+    hosts: Sequence[str] = ()
+    """See `client_environment`'s `own_hosts`."""
 
 
 @contextmanager
@@ -35,6 +37,7 @@ def announced(proxy: ServingProxy) -> Iterator[None]:
         "base_url_port": proxy.base_url_port,
         "upstream_ca": [str(ca) for ca in proxy.upstream_ca],
         "token": proxy.token,
+        "hosts": list(proxy.hosts),
         "birth": birth_of(os.getpid()),
     }
     # The token is the user's alone.
@@ -61,6 +64,7 @@ def serving_proxies() -> list[ServingProxy]:
                 base_url_port=int(document["base_url_port"]),
                 upstream_ca=tuple(Path(name) for name in document["upstream_ca"]),
                 token=str(document.get("token", "")),
+                hosts=tuple(map(str, document.get("hosts", ()))),
             )
             found.append((path.stat().st_mtime, proxy))
     return [proxy for _, proxy in sorted(found, key=lambda item: item[0], reverse=True)]

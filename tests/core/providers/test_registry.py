@@ -11,6 +11,7 @@ from wiretape.core.providers.registry import (
     Provider,
     Providers,
     error_body,
+    error_shape,
 )
 
 KNOWN = built_in()
@@ -169,3 +170,72 @@ def test_an_ipv6_address_is_found_however_it_is_spelled(
     host: str, port: int, name: str | None
 ) -> None:
     assert found(OWN, host, port) == name
+
+
+# ------------------------------------------------------------------ hosts of nobody
+
+
+@pytest.mark.parametrize(
+    ("added", "host", "port"),
+    [
+        ("localhost:8000", "localhost", 8000),
+        ("localhost:8000", "LocalHost.", 8000),
+        ("llm.example", "llm.example", 443),
+        ("llm.example", "llm.example", 8443),
+        ("*.llm.example", "a.llm.example", 443),
+        ("[::1]:8001", "::1", 8001),
+        ("[::1]:8001", "0:0:0:0:0:0:0:1", 8001),
+    ],
+)
+def test_a_host_that_is_added_is_found(added: str, host: str, port: int) -> None:
+    providers = Providers(())
+    assert providers.find(host, port) is None
+    before = providers.place(host, port), providers.id_names(host, port)
+    providers.add_host(added)
+    assert providers.find(host, port) is not None
+    # Nothing that counts in a key is another than without it.
+    assert (providers.place(host, port), providers.id_names(host, port)) == before
+
+
+@pytest.mark.parametrize(
+    ("host", "port"),
+    [("localhost", 8000), ("0.0.0.0", 11434), ("api.example.com", 443), ("h", 80), ("::1", 8001)],
+)
+def test_the_place_of_a_recording_is_answered_for(host: str, port: int) -> None:
+    providers = Providers((Provider("openai", ("api.openai.com",), ids=("container",)),))
+    ids = providers.id_names(host, port)
+    providers.add_places([providers.place(host, port)])
+    assert providers.find(host, port) is not None
+    assert providers.find(host, 9) is None
+    assert providers.find("other.example", port) is None
+    assert providers.id_names(host, port) == ids
+
+
+def test_a_place_that_is_a_provider_or_none_adds_nothing() -> None:
+    providers = Providers((Provider("openai", ("api.openai.com",)),))
+    providers.add_places(["openai", "*"])
+    assert providers.nameless_hosts == ()
+    assert providers.find("openai", 443) is None
+
+
+@pytest.mark.parametrize(
+    ("path", "shape"),
+    [
+        ("/v1/chat/completions", "openai"),
+        ("/v1/messages", "anthropic"),
+        ("/anthropic/v1/messages/count_tokens", "anthropic"),
+        ("/v1/messagesx", "openai"),
+        ("/v1beta/models/m:streamGenerateContent", "google"),
+        ("/v1/projects/p/models/m:generateContent", "google"),
+        ("/api/chat", "ollama"),
+        ("/api/generate", "ollama"),
+        ("/chat/completions", "openai"),
+        ("/", "openai"),
+    ],
+)
+def test_the_dialect_of_a_nameless_host_is_what_it_speaks(path: str, shape: str) -> None:
+    providers = Providers(())
+    providers.add_host("localhost:8000")
+    for provider in (None, providers.find("localhost", 8000)):
+        assert error_shape(provider, path) == shape
+    assert error_shape(Provider("x", ()), path) == "openai"

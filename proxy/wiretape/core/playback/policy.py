@@ -10,6 +10,12 @@ type RecordMode = Literal["replace", "append", "missing-only"]
 """A key that is recorded again: its takes are replaced, added to, or left as they are."""
 
 
+MISS_STATUS: Final = 400
+"""Asked once and shown by all clients that were measured (docs/replay.md). A 404 Claude Code takes
+for a model that does not exist, and coding agents ask five times again.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class OnMiss:
     """What becomes of a miss: it fails, is recorded, or passes through to these hosts alone (a

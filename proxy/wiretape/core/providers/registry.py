@@ -29,13 +29,17 @@ class Provider:
     name: str
     hosts: tuple[str, ...]
     key_env: tuple[str, ...] = ()
-    errors: ErrorShape = "openai"
+    errors: ErrorShape | None = "openai"
+    """None: as the path of a request tells."""
     ids: tuple[str, ...] = ()
 
 
 class Providers:
     """The providers of a run, found by host and port; `config.packs.built_in()` gives all that
     wiretape knows.
+
+    Hosts that are added are somebody's too, though no provider has named them: those of which a
+    folder holds recordings, and those of `--host`. Each is a place of its own.
     """
 
     def __init__(self, providers: Iterable[Provider]) -> None:
@@ -48,6 +52,25 @@ class Providers:
                     self._patterns.append((host, provider))
                 else:
                     self._exact[_plain(host)] = provider
+        self._nameless: dict[str, Provider] = {}
+        ids = tuple(dict.fromkeys(name for provider in self.all for name in provider.ids))
+        self._nameless_ids: Final = ids
+
+    def add_host(self, host: str) -> None:
+        """Answer for a host, as `Provider` has them, that may be no provider's."""
+        plain = _plain(host)
+        self._nameless.setdefault(plain, self._provider_of(plain))
+
+    def add_places(self, places: Iterable[str]) -> None:
+        """Answer for the places of recordings (see `place`)."""
+        names = {provider.name for provider in self.all}
+        for place in {place for place in places if "*" not in place} - names:
+            # A place without a port is at a usual one.
+            for host in (place,) if _HAS_PORT.search(place) else (f"{place}:80", f"{place}:443"):
+                self._nameless.setdefault(host, self._provider_of(place))
+
+    def _provider_of(self, host: str) -> Provider:
+        return Provider(host, (host,), (), None, self._nameless_ids)
 
     def find(self, host: str, port: int | None = None) -> Provider | None:
         """The provider at a host (any case), or None: then its traffic is none of ours."""
@@ -57,6 +80,24 @@ class Providers:
                 provider
                 for pattern, provider in self._patterns
                 if fnmatchcase(host, pattern) or fnmatchcase(f"{host}:{port}", pattern)
+            ),
+            self._without_name(host, port),
+        )
+
+    def _without_name(self, host: str, port: int | None) -> Provider | None:
+        if not self._nameless:
+            return None
+        with_port = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        # An IPv6 address is spelled without brackets in a place.
+        for known in (with_port, host, f"{host}:{port}"):
+            if known in self._nameless:
+                return self._nameless[known]
+        return next(
+            (
+                provider
+                for pattern, provider in self._nameless.items()
+                if "*" in pattern
+                and (fnmatchcase(host, pattern) or fnmatchcase(with_port, pattern))
             ),
             None,
         )
@@ -82,6 +123,11 @@ class Providers:
         return frozenset(name for provider in providers for name in provider.ids)
 
     @property
+    def nameless_hosts(self) -> tuple[str, ...]:
+        """The hosts that were added."""
+        return tuple(dict.fromkeys(h for p in self._nameless.values() for h in p.hosts))
+
+    @property
     def hosts(self) -> tuple[str, ...]:
         """Every provider's hosts and host patterns."""
         return tuple(host for provider in self.all for host in provider.hosts)
@@ -92,6 +138,7 @@ class Providers:
         return tuple(dict.fromkeys(name for provider in self.all for name in provider.key_env))
 
 
+_HAS_PORT: Final = re.compile(r":[0-9]+\Z")
 _IPV6: Final = re.compile(r"\[?([0-9a-f:.]*:[0-9a-f:.]*:[0-9a-f:.]*)\]?(:[0-9]+)?")
 
 
@@ -106,6 +153,27 @@ def _plain(host: str) -> str:
     except ValueError:
         return host
     return f"[{address}]{found[2]}" if found[2] else address
+
+
+def error_shape(provider: Provider | None, path: str) -> ErrorShape:
+    """The shape of an error answer to a request: the provider's, else what its path speaks.
+
+    >>> error_shape(None, "/v1/messages"), error_shape(None, "/v1beta/models/m:generateContent")
+    ('anthropic', 'google')
+    """
+    if provider is not None and provider.errors is not None:
+        return provider.errors
+    return next((shape for pattern, shape in _DIALECTS if pattern.search(path)), "openai")
+
+
+_DIALECTS: Final[tuple[tuple[re.Pattern[str], ErrorShape], ...]] = (
+    (re.compile(r"/v1/messages(?:/|\Z)"), "anthropic"),
+    (
+        re.compile(r":(?:[a-z]+Content|embedContents|countTokens|predict)\Z|/v1beta/", re.I),
+        "google",
+    ),
+    (re.compile(r"/api/(?:chat|generate|embed|embeddings|tags|show|ps|version)\Z"), "ollama"),
+)
 
 
 def error_body(shape: ErrorShape, status: int, message: str, code: str) -> bytes:
