@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from wiretape.core.recording.given_ids import AnswerId
 from wiretape.library.index import Index
 from wiretape.library.recording_file import FOREIGN, OWN, SPELLED, Facts, Found, Same
 
@@ -21,7 +22,7 @@ def facts(name: str, tier: int = OWN, take: int = 1, key: str = KEY, content: st
         (content or name).encode(),
         take=take,
         sketch=name.encode(),
-        ids=(f"id-{name}",),
+        ids=(AnswerId(f"id-{name}"),),
         keys=(Found(key, CHAT, tier),),
     )
 
@@ -114,7 +115,7 @@ def test_a_folder_that_goes_takes_its_files_along(index: Index) -> None:
 
 def test_ids_and_sketches_are_kept(index: Index) -> None:
     index.put([facts("h/a.json"), facts("h/b.json")])
-    assert index.ids("h/b.json") == ("id-h/b.json",)
+    assert index.ids("h/b.json") == (AnswerId("id-h/b.json"),)
     found = list(index.sketches(CHAT))
     assert [sketch for _, sketch in found] == [b"h/a.json", b"h/b.json"]
     assert index.named([number for number, _ in reversed(found)]) == ["h/b.json", "h/a.json"]

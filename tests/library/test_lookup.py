@@ -19,6 +19,7 @@ from wiretape.core.matching.matcher import Matcher
 from wiretape.core.model import Chunk, Exchange, Request, Response
 from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import Document, from_exchange, from_request
+from wiretape.core.recording.given_ids import AnswerId
 from wiretape.library import lookup
 from wiretape.library.library import Library
 
@@ -395,13 +396,20 @@ def test_a_recording_is_found_by_where_its_ids_came_from_and_by_their_spelling(
     opened.close()
 
 
-def test_a_recording_of_the_very_key_goes_before_one_of_its_spelling(folder: Path) -> None:
+def test_a_request_is_answered_by_one_sequence_however_its_ids_are_told(folder: Path) -> None:
     stamped(folder, "about resp_1", {"resp_1": "aaaaaaaaaaaa#0"}, "by-id")
     (place(folder) / "plain.json").write_text(text("about resp_1", "plain"))
     opened = Library(folder, Stamped(built_in()), locks=folder.parent)
     opened.load()
-    found = opened.takes(opened.keys(form("about resp_1"))[0].key)
-    assert [entry.name.rpartition("/")[2] for entry in found] == ["plain.json"]
+    spelled = opened.takes(opened.keys(form("about resp_1"))[0].key)
+    assert sorted(entry.name.rpartition("/")[2] for entry in spelled) == [
+        "by-id.json",
+        "plain.json",
+    ]
+    live = opened.keys(form("about resp_1", {"resp_1": "aaaaaaaaaaaa#0"}))
+    assert [e.name for e in opened.answering([form.key for form in live])] == [
+        e.name for e in spelled
+    ]
     opened.close()
 
 
@@ -409,7 +417,7 @@ def test_the_ids_an_answer_gives_are_known_by_the_recordings_name(
     library: Open, folder: Path
 ) -> None:
     opened = library()
-    assert opened.ids(f"{HOST}/v1-chat-completions/hi.json") == ("id-hello",)
+    assert opened.ids(f"{HOST}/v1-chat-completions/hi.json") == (AnswerId("id-hello", "created"),)
     assert opened.ids("nothing.json") == ()
 
 
@@ -441,14 +449,14 @@ def test_what_stood_at_the_start_is_told_from_what_came_after(
     opened.check()
     assert answers(opened, "New") == ["hello"]
     keys = {prompt: opened.keys(form(prompt))[0].key for prompt in ("Hi", "New", "None")}
-    assert {prompt: opened.known_at_start(key) for prompt, key in keys.items()} == {
+    assert {prompt: opened.known_at_start(opened.takes(key)) for prompt, key in keys.items()} == {
         "Hi": True,
         "New": False,
         "None": False,
     }
     (place(folder) / "hi.json").write_text(text("Hi", "edited"))
     assert answers(opened, "Hi") == ["edited"]
-    assert opened.known_at_start(keys["Hi"])
+    assert opened.known_at_start(opened.takes(keys["Hi"]))
 
 
 def test_the_stored_request_is_to_be_had(library: Open) -> None:

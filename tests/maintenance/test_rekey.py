@@ -1,27 +1,34 @@
 """What moves where when keys change: takes in their order, tokens after their recordings."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pytest
 
 from wiretape.core.errors import FormatError
+from wiretape.core.recording.given_ids import AnswerId
 from wiretape.maintenance.rekey import Move, Standing, plan
 
 A, B, C, D = (letter * 12 for letter in "abcd")
 
 
 def one(
-    stem: str, key: str, at: str = "", ids: Mapping[str, str] | None = None, folder: str = "h/e"
+    stem: str,
+    key: str,
+    at: int = 0,
+    ids: Mapping[str, str] | None = None,
+    folder: str = "h/e",
+    answer_ids: Sequence[AnswerId] = (),
 ) -> Standing:
     start, _, take = stem.partition(".")
     named = len(start) == 12
     return Standing(
-        f"{folder}/{stem}.json",
-        key,
-        int(take) if named and take else 1,
-        stem if named else key[:12],
-        at,
-        ids or {},
+        name=f"{folder}/{stem}.json",
+        key=key,
+        take=int(take) if named and take else 1,
+        token=stem if named else key[:12],
+        recorded=at,
+        ids=ids or {},
+        answer_ids=tuple(answer_ids),
     )
 
 
@@ -57,7 +64,7 @@ def test_two_recordings_may_change_places() -> None:
 
 
 def test_takes_of_keys_that_became_one_are_numbered_by_the_time_of_recording() -> None:
-    assert moved(one(A, C, "2026-03"), one(B, C, "2026-01"), one(f"{B}.2", C, "2026-04")) == {
+    assert moved(one(A, C, 3), one(B, C, 1), one(f"{B}.2", C, 4)) == {
         f"h/e/{B}.json": f"h/e/{C}.json",
         f"h/e/{A}.json": f"h/e/{C}.2.json",
         f"h/e/{B}.2.json": f"h/e/{C}.3.json",
@@ -65,14 +72,14 @@ def test_takes_of_keys_that_became_one_are_numbered_by_the_time_of_recording() -
 
 
 def test_takes_of_one_time_are_numbered_by_their_old_names() -> None:
-    assert moved(one(B, C, "2026"), one(A, C, "2026")) == {
+    assert moved(one(B, C, 2026), one(A, C, 2026)) == {
         f"h/e/{A}.json": f"h/e/{C}.json",
         f"h/e/{B}.json": f"h/e/{C}.2.json",
     }
 
 
 def test_takes_of_one_old_key_keep_their_order_whatever_they_say_of_their_time() -> None:
-    found = moved(one(A, C, "2026-05"), one(f"{A}.2", C, "2026-01"), one(B, C, "2026-03"))
+    found = moved(one(A, C, 5), one(f"{A}.2", C, 1), one(B, C, 3))
     assert found == {
         f"h/e/{B}.json": f"h/e/{C}.json",
         f"h/e/{A}.json": f"h/e/{C}.2.json",
@@ -81,11 +88,11 @@ def test_takes_of_one_old_key_keep_their_order_whatever_they_say_of_their_time()
 
 
 def test_a_recording_that_joins_a_key_goes_behind_what_is_older() -> None:
-    assert moved(one(C, C, "2026-01"), one(A, C, "2026-02")) == {f"h/e/{A}.json": f"h/e/{C}.2.json"}
+    assert moved(one(C, C, 1), one(A, C, 2)) == {f"h/e/{A}.json": f"h/e/{C}.2.json"}
 
 
 def test_one_take_in_two_folders_becomes_two() -> None:
-    here, there = one(A, A, "2026-02"), one(A, A, "2026-01", folder="alias/e")
+    here, there = one(A, A, 2), one(A, A, 1, folder="alias/e")
     assert moved(here, there) == {f"h/e/{A}.json": f"h/e/{A}.2.json"}
 
 
@@ -122,7 +129,7 @@ def test_a_token_of_a_recording_that_is_not_there_stays() -> None:
 
 
 def test_of_two_recordings_with_one_token_the_one_that_gave_the_id_is_followed() -> None:
-    here, there = one(A, A, "2026-02"), one(A, A, "2026-01", folder="alias/e")
+    here, there = one(A, A, 2), one(A, A, 1, folder="alias/e")
     later = one(C, C, ids={"r": f"{A}#0"})
     asked = plan(
         (here, there, later), lambda name, ids: C, says=lambda name, spelled: name == here.name
@@ -135,3 +142,26 @@ def test_recordings_that_name_one_another_in_a_circle_are_refused() -> None:
     circle = (one(A, D, ids={"x": f"{B}#0"}), one(B, C, ids={"y": f"{A}#0"}))
     with pytest.raises(FormatError, match="in a circle"):
         plan(circle, lambda name, ids: next(keys))
+
+
+def test_polls_that_name_one_another_become_takes_of_one_key() -> None:
+    """As df62e2d recorded them, all within one second."""
+    polled = [AnswerId("b", "repeated")]
+    polls = [
+        one(stem, stem, ids={"b": f"{before}#0"}, answer_ids=polled)
+        for stem, before in ((C, B), (B, D), (D, A))
+    ]
+    created = one(A, A, answer_ids=[AnswerId("b", "created")])
+    assert plan((*polls, created), lambda name, ids: D) == (
+        Move(f"h/e/{C}.json", f"h/e/{D}.3.json", {"b": f"{A}#0"}),
+        Move(f"h/e/{B}.json", f"h/e/{D}.2.json", {"b": f"{A}#0"}),
+    )
+
+
+def test_a_poll_before_the_id_was_given_gives_it_no_origin() -> None:
+    polled = [AnswerId("b", "repeated")]
+    first = one(A, A, 1, answer_ids=polled)
+    second = one(B, B, 2, ids={"b": f"{A}#0"}, answer_ids=polled)
+    assert plan((first, second), lambda name, ids: A if not ids else B) == (
+        Move(second.name, f"h/e/{A}.2.json", {}),
+    )

@@ -151,7 +151,7 @@ async def test_a_recording_says_when_its_exchange_ended(tmp_path: Path) -> None:
     intake, _, _ = await journaled(tmp_path, clock=lambda: when)
     await intake.finish()
     (path,) = (tmp_path / "r").rglob("*.json")
-    assert json.loads(path.read_bytes())["recorded_at"] == "2026-11-20T17:30:00Z"
+    assert json.loads(path.read_bytes())["recorded_at"] == "2026-11-20T17:30:00.000001Z"
 
 
 async def test_a_burst_is_slowed_before_it_fills_the_memory(

@@ -1,12 +1,21 @@
 import base64
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from wiretape.config.packs import built_in
 from wiretape.core.matching.matcher import Matcher
+from wiretape.core.recording.given_ids import AnswerId
 from wiretape.library.library import Library
 from wiretape.sessions.sessions import Sessions, UnknownSession, of_credentials
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A take, by its name."""
+
+    name: str
 
 
 def basic(text: str) -> str:
@@ -83,20 +92,21 @@ def test_a_name_that_is_no_folders_is_refused(sessions: Sessions, name: str) -> 
 
 
 def test_sessions_have_cursors_of_their_own(sessions: Sessions) -> None:
-    takes = ["a", "b"]
+    takes = [Taken("a"), Taken("b")]
     one, two = sessions.get("one"), sessions.get("two")
     assert one.player.next("k", takes) == two.player.next("k", takes)
 
 
 def test_a_session_that_starts_over_knows_nothing(sessions: Sessions) -> None:
     session = sessions.get("one")
-    first = session.player.next("k", ["a", "b"])
-    session.given.learn(("resp_1",), "aaaaaaaaaaaa")
+    takes = [Taken("a"), Taken("b")]
+    first = session.player.next("k", takes)
+    session.known_ids.learn([AnswerId("resp_1")], "aaaaaaaaaaaa")
     session.counts["replayed"] += 1
     session.used.add("x")
     session.reset()
-    assert session.player.next("k", ["a", "b"]) == first
-    assert (len(session.given), dict(session.counts), session.used) == (0, {}, set())
+    assert session.player.next("k", takes) == first
+    assert (len(session.known_ids), dict(session.counts), session.used) == (0, {}, set())
 
 
 def test_a_finished_session_is_opened_anew(sessions: Sessions, opened: list[str | None]) -> None:

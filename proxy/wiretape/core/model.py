@@ -150,7 +150,7 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A request and its answer; `recorded_at` is UTC in RFC 3339 form, to the second."""
+    """A request and its answer; `recorded_at` is UTC in RFC 3339 form, to the microsecond."""
 
     request: Request
     response: Response

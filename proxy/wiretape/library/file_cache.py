@@ -11,6 +11,7 @@ from typing import Final
 from wiretape.core.matching.canonical import Canonical
 from wiretape.core.model import Exchange
 from wiretape.core.recording.document import Document
+from wiretape.core.recording.given_ids import AnswerId
 
 from .recording_file import Stat, load, stat_of
 
@@ -30,7 +31,7 @@ class Kept:
     exchange: Exchange
     looked: float
     forms: tuple[Canonical, ...] = ()
-    ids: tuple[str, ...] | None = None
+    ids: tuple[AnswerId, ...] | None = None
 
 
 class Held:

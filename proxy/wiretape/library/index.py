@@ -10,15 +10,18 @@ the number of the first row of a name, so that a run can tell what was there whe
 import json
 import sqlite3
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from .recording_file import FOREIGN, Endpoint, Facts, Same, Stat
+from wiretape.core.recording.given_ids import AnswerId
 
-VERSION: Final = 1
+from .recording_file import FOREIGN, Endpoint, Facts, Found, Same, Stat
+from .sequence import Linked, in_recorded_order
+
+VERSION: Final = 2
 """Of the tables, and of what the facts in them mean."""
 
 _WAIT_SECONDS: Final = 10.0
@@ -34,8 +37,14 @@ CREATE TABLE files (
     ino INTEGER NOT NULL, changed INTEGER NOT NULL, size INTEGER NOT NULL,
     settled INTEGER NOT NULL, content BLOB NOT NULL, fault TEXT,
     take INTEGER NOT NULL, token TEXT NOT NULL, sketch BLOB NOT NULL, ids TEXT NOT NULL,
-    awaits INTEGER NOT NULL, UNIQUE (folder, name)
+    awaits INTEGER NOT NULL, recorded INTEGER NOT NULL, links TEXT NOT NULL,
+    hops INTEGER NOT NULL, is_rooted INTEGER NOT NULL, UNIQUE (folder, name)
 );
+CREATE INDEX unrooted ON files (id) WHERE NOT is_rooted;
+CREATE INDEX tokens ON files (token) WHERE ids != '';
+CREATE TABLE creators (id TEXT NOT NULL, file INTEGER NOT NULL, PRIMARY KEY (id, file))
+    WITHOUT ROWID;
+CREATE INDEX creators_of_file ON creators (file);
 CREATE INDEX faults ON files (id) WHERE fault IS NOT NULL;
 CREATE TABLE endpoints (id INTEGER PRIMARY KEY, parts TEXT NOT NULL UNIQUE);
 CREATE TABLE keys (
@@ -55,7 +64,11 @@ _NAME: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A file that answers a key; `id` numbers its content, `since` its name."""
+    """A file that answers a key; `id` numbers its content, `since` its name.
+
+    `recorded` is when it was made, in microseconds of the epoch; `links` are the ids its request
+    sends back with the tokens of where they came from, `hops` how many requests those went through.
+    """
 
     id: int
     since: int
@@ -67,10 +80,25 @@ class Row:
     token: str
     tier: int
     endpoint: Endpoint
+    recorded: int = 0
+    hops: int = 0
+    links: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def order(self) -> tuple[int, int, str]:
-        return self.take, 1 if self.tier == FOREIGN else 0, self.name
+    def is_foreign(self) -> bool:
+        return self.tier == FOREIGN
+
+
+@dataclass(frozen=True, slots=True)
+class Rooted:
+    """The row of a recording whose ids are told by where they came from in the end; `keys` are what
+    it answers then, none where they stay.
+    """
+
+    id: int
+    links: Mapping[str, str]
+    hops: int
+    keys: tuple[Found, ...] = ()
 
 
 type Known = tuple[int, Stat, bool, bool]
@@ -207,37 +235,52 @@ class Index:
             return False
         if old:
             self._forget([old[0]])
+        self._insert(place, name, facts, old[1] if old and not anew else None)
+        return not old or old[3] != facts.fault
+
+    def _insert(self, folder: int, name: str, facts: Facts, since: int | None) -> None:
+        ids = [(found.text, found.claim) for found in facts.ids]
+        row = {
+            "since": -1 if since is None else since,
+            "folder": folder,
+            "name": name,
+            **dict(zip(("ino", "changed", "size"), facts.stat, strict=True)),
+            "settled": facts.settled,
+            "content": facts.content,
+            "fault": facts.fault,
+            "take": facts.take,
+            "token": facts.token,
+            "sketch": facts.sketch,
+            "ids": json.dumps(ids) if ids else "",
+            "awaits": facts.awaits_side_file,
+            "recorded": facts.recorded,
+            "links": json.dumps(facts.links) if facts.links else "",
+            "hops": 1 if facts.links else 0,
+            "is_rooted": not facts.links,
+        }
         number = self._db.execute(
-            "INSERT INTO files (since, folder, name, ino, changed, size, settled, content, fault,"
-            " take, token, sketch, ids, awaits) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                old[1] if old and not anew else -1,
-                place,
-                name,
-                *facts.stat,
-                facts.settled,
-                facts.content,
-                facts.fault,
-                facts.take,
-                facts.token,
-                facts.sketch,
-                json.dumps(facts.ids) if facts.ids else "",
-                facts.awaits_side_file,
-            ),
+            f"INSERT INTO files ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})",
+            tuple(row.values()),
         ).lastrowid
         self._db.execute("UPDATE files SET since = id WHERE id = ? AND since = -1", (number,))
+        self._put_keys(number, facts.keys)
         self._db.executemany(
-            "INSERT INTO keys (key, file, tier, endpoint) VALUES (?, ?, ?, ?)",
-            [
-                (bytes.fromhex(found.key), number, found.tier, self._endpoint(found.endpoint))
-                for found in facts.keys
-            ],
+            "INSERT OR IGNORE INTO creators (id, file) VALUES (?, ?)",
+            [(text, number) for text, claim in ids if claim == "created"],
         )
         self._db.executemany(
             "INSERT OR IGNORE INTO sides (file, name) VALUES (?, ?)",
             [(number, side) for side in facts.sides],
         )
-        return not old or old[3] != facts.fault
+
+    def _put_keys(self, number: int | None, keys: Iterable[Found]) -> None:
+        self._db.executemany(
+            "INSERT INTO keys (key, file, tier, endpoint) VALUES (?, ?, ?, ?)",
+            [
+                (_blob(found.key), number, found.tier, self._endpoint(found.endpoint))
+                for found in keys
+            ],
+        )
 
     def _endpoint(self, endpoint: Endpoint) -> int:
         parts = json.dumps(endpoint)
@@ -274,39 +317,98 @@ class Index:
             self._db.execute("DELETE FROM files WHERE id = ?", (number,))
             self._db.execute("DELETE FROM keys WHERE file = ?", (number,))
             self._db.execute("DELETE FROM sides WHERE file = ?", (number,))
+            self._db.execute("DELETE FROM creators WHERE file = ?", (number,))
 
     # -------------------------------------------------------------- questions
 
     def takes(self, key: str) -> list[Row]:
-        """The files that answer a key, the nearest to it first, then in the order of takes."""
+        """The files that answer a key, the nearest to it first, then in the order recorded."""
         rows = self._db.execute(
             f"SELECT files.id, since, {_NAME}, files.ino, files.changed, size, settled, content,"
-            " take, token, tier, parts FROM keys JOIN files ON files.id = keys.file"
+            " take, token, tier, parts, recorded, hops, links FROM keys"
+            " JOIN files ON files.id = keys.file"
             " JOIN folders ON folders.id = files.folder"
             " JOIN endpoints ON endpoints.id = keys.endpoint WHERE key = ?",
             (_blob(key),),
         ).fetchall()
         found = [
             Row(number, since, name, (ino, changed, size), bool(settled), content, take, token,
-                tier, _parts(parts))
-            for number, since, name, ino, changed, size, settled, content, take, token, tier, parts
-            in rows
+                tier, _parts(parts), recorded, hops, json.loads(links) if links else {})
+            for number, since, name, ino, changed, size, settled, content, take, token, tier, parts,
+                recorded, hops, links in rows
         ]  # fmt: skip
-        return sorted(found, key=lambda row: (row.tier, row.order))
+        return sorted(in_recorded_order(found), key=lambda row: row.tier)
+
+    def created(self, ids: Iterable[str]) -> dict[str, list[tuple[int, str]]]:
+        """Of each id the recordings that created it: when they were made, and their tokens."""
+        found: dict[str, list[tuple[int, str]]] = {}
+        for text in ids:
+            rows = self._db.execute(
+                "SELECT recorded, token FROM creators JOIN files ON files.id = file"
+                " WHERE creators.id = ?",
+                (text,),
+            ).fetchall()
+            if rows:
+                found[text] = sorted(rows)
+        return found
+
+    # -------------------------------------------------------------- where ids came from
+
+    def unrooted(self) -> list[tuple[int, str, dict[str, str]]]:
+        """Recordings whose ids may come from further away than their tokens say: the number of the
+        row, the name and the tokens.
+        """
+        rows = self._db.execute(
+            f"SELECT files.id, {_NAME}, links FROM files JOIN folders ON folders.id = folder"
+            " WHERE NOT is_rooted"
+        ).fetchall()
+        return [(number, name, json.loads(links)) for number, name, links in rows]
+
+    def givers(self, token: str) -> list[Linked]:
+        """What is known of the recordings that tokens name so: KEY12[.TAKE]."""
+        rows = self._db.execute(
+            "SELECT links, ids, hops, is_rooted FROM files WHERE token = ? AND ids != ''", (token,)
+        ).fetchall()
+        return [
+            Linked(json.loads(links) if links else {}, _ids(ids), hops, bool(is_rooted))
+            for links, ids, hops, is_rooted in rows
+        ]
+
+    def put_roots(self, rooted: Iterable[Rooted]) -> None:
+        """It is known where the ids of recordings came from."""
+        with self.transaction():
+            for found in rooted:
+                self._db.execute(
+                    "UPDATE files SET links = ?, hops = ?, is_rooted = 1 WHERE id = ?",
+                    (json.dumps(found.links) if found.links else "", found.hops, found.id),
+                )
+                if found.keys:
+                    self._db.execute("DELETE FROM keys WHERE file = ?", (found.id,))
+                    self._put_keys(found.id, found.keys)
+
+    def links(self, name: str) -> dict[str, str]:
+        """The ids that a recording's request sends back, and where they came from."""
+        folder, _, last = name.rpartition("/")
+        row = self._db.execute(
+            "SELECT links FROM files JOIN folders ON folders.id = folder WHERE path = ?"
+            " AND name = ?",
+            (folder, last),
+        ).fetchone()
+        return dict(json.loads(row[0])) if row and row[0] else {}
 
     def last(self) -> int:
         """The highest number that a row has had."""
         row = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'files'").fetchone()
         return int(row[0]) if row else 0
 
-    def ids(self, name: str) -> tuple[str, ...]:
-        """The ids that a recording's answer gives out."""
+    def ids(self, name: str) -> tuple[AnswerId, ...]:
+        """The ids in a recording's answer."""
         folder, _, last = name.rpartition("/")
         row = self._db.execute(
             "SELECT ids FROM files JOIN folders ON folders.id = folder WHERE path = ? AND name = ?",
             (folder, last),
         ).fetchone()
-        return tuple(json.loads(row[0])) if row and row[0] else ()
+        return _ids(row[0]) if row else ()
 
     def count(self) -> int:
         """How many recordings there are."""
@@ -393,6 +495,10 @@ class Index:
             (folder,),
         )
         return {side for (side,) in rows}
+
+
+def _ids(text: str) -> tuple[AnswerId, ...]:
+    return tuple(AnswerId(*pair) for pair in json.loads(text)) if text else ()
 
 
 def _blob(key: str) -> bytes:

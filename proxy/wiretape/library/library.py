@@ -239,5 +239,4 @@ def endpoint_slug(document: Document) -> str:
 
 def _entry_of(facts: Facts) -> Entry:
     found = facts.keys[0]
-    order = (facts.take, 0, facts.name)
-    return Entry(facts.name, found.key, found.endpoint, order, False, facts.token)
+    return Entry(facts.name, found.key, found.endpoint, facts.take, False, facts.token)

@@ -9,7 +9,7 @@ import os
 import re
 import sqlite3
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,12 +25,14 @@ from wiretape.core.matching.matcher import Matcher
 from wiretape.core.matching.sketch import rank, sketch
 from wiretape.core.model import Exchange
 from wiretape.core.recording.document import Document
+from wiretape.core.recording.given_ids import AnswerId, IdSource
 
 from . import index_cache, replace_files
 from .file_cache import Held
-from .index import Index, Row
-from .recording_file import FOREIGN, SETTLED_NS, Endpoint, Facts, Stat
+from .index import Index, Rooted, Row
+from .recording_file import SETTLED_NS, Endpoint, Facts, Stat, answered
 from .scan_folder import Sweep, many
+from .sequence import Roots, sequence
 
 SESSION_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 
@@ -49,15 +51,16 @@ _CHECKED_EACH: Final = 64
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A recording as the index knows it; `name` is its path below the folder, with "/", and `token`
-    what the ids it gives out are told by: KEY12[.TAKE].
+    what the ids it gives out are told by: KEY12[.TAKE]. `since` is its number in the index.
     """
 
     name: str
     key: str
     endpoint: Endpoint
-    order: tuple[int, int, str]
+    take: int = 1
     foreign: bool = False
     token: str = ""
+    since: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +74,13 @@ class Fault:
         return f"{self.name}: {self.reason}"
 
 
+type _Wanted = tuple[str, str, tuple[tuple[str, str], ...]]
+"""A request's own key, the key of its spelling, and the recordings that created ids of it."""
+
+
 @dataclass(slots=True)
 class _Memo:
-    """The takes of a key, and what their files must still look like."""
+    """The takes of a request, and what their files must still look like."""
 
     entries: tuple[Entry, ...]
     stats: tuple[tuple[str, Stat], ...]
@@ -141,7 +148,7 @@ class Lookup:
         self._records = False
         self._look_at = 0.0
         self._sweep_at = 0.0
-        self._memo: dict[str, _Memo] = {}
+        self._memo: dict[_Wanted, _Memo] = {}
         self._held = Held(self.folder)
         # Rows up to this number stood on disk when the run began.
         self._horizon = -1
@@ -223,6 +230,7 @@ class Lookup:
             changed = False
         if changed:
             self._memo.clear()
+            self._find_roots(index)
         now = monotonic()
         # Looking is never to be what the time is spent on.
         self._look_at = now + max(_LOOK_SECONDS, min(20 * (now - began), _SWEEP_SECONDS))
@@ -281,7 +289,7 @@ class Lookup:
 
     def keys(self, request: Document) -> tuple[Canonical, ...]:
         """The canonical forms of a redacted `request` part: its own, and where it has `ids`, the
-        one with them spelled. A recording is found under each; a request is looked up in order.
+        one with them spelled. A recording is found under each.
         """
         own = self._matcher.canonical(request)
         if "ids" not in request:
@@ -298,27 +306,69 @@ class Lookup:
         """
         self._held.trusted = seconds
 
-    def takes(self, key: str) -> tuple[Entry, ...]:
-        """The takes of a key in order, as the files are now. Those of the key itself go before
-        recordings that have it only by the spelling of their ids, and these before llama-stack's:
-        of one kind alone.
+    def _find_roots(self, index: Index) -> None:
+        """Tell ids by where they came from in the end; earlier versions named each poll of an id
+        by the one before.
         """
+        roots = Roots(index.givers)
+        rooted = []
+        for number, name, links in index.unrooted():
+            found = {text: roots.of(text, token) for text, token in links.items()}
+            if not all(root.is_sure for root in found.values()):
+                continue
+            now = {text: root.token for text, root in found.items() if root.token is not None}
+            hops = max((root.hops for root in found.values()), default=0)
+            keys = None
+            if now != links:
+                with suppress(FormatError, StoreError):
+                    request = self._held.get(name).request
+                    keys = answered(self._stored_keys(_with_links(request, now)))
+                if keys is None:
+                    continue
+            rooted.append(Rooted(number, now, hops, keys or ()))
+        if rooted:
+            index.put_roots(rooted)
+            self._memo.clear()
+
+    def takes(self, key: str) -> tuple[Entry, ...]:
+        """The recordings of a key, in the order they were made; see `answering`."""
+        return self.answering((key,))
+
+    def answering(
+        self,
+        keys: Sequence[str],
+        sent: Iterable[str] = (),
+        origins: Mapping[str, IdSource] | None = None,
+    ) -> tuple[Entry, ...]:
+        """The takes of a request in the order they were recorded, as the files are now.
+
+        `keys` are its own and, where that is another, the one with its ids spelled; `sent` is what
+        it holds where ids stand, and `origins` where the session has these from. llama-stack's
+        recordings answer where no other does.
+        """
+        created = {
+            text: origin.token.rpartition("#")[0]
+            for text, origin in (origins or {}).items()
+            if origin.created
+        }
+        wanted = (keys[0], keys[-1], tuple(sorted(created.items())))
         with self._guard:
             if monotonic() >= self._look_at:
                 self._ask(lambda index: self._look(index, full=False))
-            found = self._memo.get(key)
+            found = self._memo.get(wanted)
             if found is not None and found.is_fresh(self._held.trusted):
                 return found.entries
-            return self._ask(lambda index: self._takes_anew(index, key))
+            return self._ask(lambda index: self._answering_anew(index, wanted, sent))
 
-    def _takes_anew(self, index: Index, key: str) -> tuple[Entry, ...]:
+    def _answering_anew(
+        self, index: Index, wanted: _Wanted, sent: Iterable[str]
+    ) -> tuple[Entry, ...]:
         entries: tuple[Entry, ...] = ()
         # Once more each time that what is found turns out to have changed; files that change
         # faster than they are read are taken as they were.
         for _ in range(4):
-            rows = [row for row in index.takes(key) if row.name not in self._void]
-            rows = [row for row in rows if row.tier == rows[0].tier]
-            entries = tuple(_entry(row, key) for row in rows)
+            rows = self._sequence(index, wanted, sent)
+            entries = tuple(_entry(row, wanted[0]) for row in rows)
             if not rows:
                 full = monotonic() >= self._sweep_at
                 if not self._look(index, full=full):
@@ -333,18 +383,33 @@ class Lookup:
             if not doubtful:
                 if len(self._memo) >= _MEMO:
                     self._memo.clear()
-                self._memo[key] = _Memo(entries, stats, monotonic())
+                self._memo[wanted] = _Memo(entries, stats, monotonic())
                 break
             if not self._sweep.read(index, iter(doubtful)):
                 break
             self._memo.clear()
+            self._find_roots(index)
         return entries
 
-    def known_at_start(self, key: str) -> bool:
-        """Whether the library held the key when the run began, and its recording, or what an editor
-        has made of it, still stands.
+    def _sequence(self, index: Index, wanted: _Wanted, sent: Iterable[str]) -> list[Row]:
+        own, spelling, created = wanted
+        by_spelling = [row for row in index.takes(spelling) if row.name not in self._void]
+        exact: list[Row] = []
+        if own != spelling:
+            exact = [row for row in index.takes(own) if row.name not in self._void]
+        ours = [row for row in by_spelling if not row.is_foreign]
+        exact_ours = [row for row in exact if not row.is_foreign]
+        if not ours and not exact_ours:
+            return exact or by_spelling
+        creators = index.created(dict.fromkeys(sent)) if ours else {}
+        known = {text: token for text, token in created if text in creators}
+        return sequence(exact_ours, ours, known, creators)
+
+    def known_at_start(self, entries: Iterable[Entry]) -> bool:
+        """Whether one of these was there when the run began, and it, or what an editor has made of
+        it, still stands.
         """
-        return any(self._stood(row.since, row.name) for row in self._ask(lambda i: i.takes(key)))
+        return any(self._stood(entry.since, entry.name) for entry in entries)
 
     def places(self) -> set[str]:
         """The places of which there are recordings (see `Providers.place`)."""
@@ -385,11 +450,14 @@ class Lookup:
         """The canonical forms of a recording's request, its own first; errors as `read`."""
         held = self._held.get(name)
         if not held.forms:
-            held.forms = self._stored_keys(held.request)
+            request = held.request
+            if "ids" in request:
+                request = _with_links(request, self._ask(lambda index: index.links(name)))
+            held.forms = self._stored_keys(request)
         return held.forms
 
-    def ids(self, name: str) -> tuple[str, ...]:
-        """The ids that a recording's answer gives out, in order."""
+    def ids(self, name: str) -> tuple[AnswerId, ...]:
+        """The ids in a recording's answer, in order."""
         held = self._held.known(name)
         if held is None:
             return self._ask(lambda index: index.ids(name))
@@ -416,4 +484,10 @@ class Lookup:
 
 
 def _entry(row: Row, key: str) -> Entry:
-    return Entry(row.name, key, row.endpoint, row.order, row.tier == FOREIGN, row.token)
+    return Entry(row.name, key, row.endpoint, row.take, row.is_foreign, row.token, row.since)
+
+
+def _with_links(request: Document, links: Mapping[str, str]) -> Document:
+    """A `request` part with other tokens for its ids, or with none."""
+    bare = {name: value for name, value in request.items() if name != "ids"}
+    return {**bare, "ids": dict(links)} if links else bare

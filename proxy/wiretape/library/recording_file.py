@@ -5,10 +5,11 @@ import os
 import re
 import stat
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from wiretape.core.errors import FormatError, StoreError
 from wiretape.core.matching.canonical import Canonical
@@ -17,7 +18,9 @@ from wiretape.core.model import Exchange
 from wiretape.core.recording import llamastack
 from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import Document, to_exchange
-from wiretape.core.recording.given_ids import answer_ids
+from wiretape.core.recording.given_ids import AnswerId, answer_ids
+
+from .sequence import take_of
 
 MAX_FILE_BYTES: Final = 256 * 1024 * 1024
 SETTLED_NS: Final = 20_000_000
@@ -28,8 +31,8 @@ OWN, SPELLED, FOREIGN = 0, 1, 2
 as one of llama-stack's. The nearer go before the others.
 """
 
-_TAKE: Final = re.compile(r"\.(\d{1,6})$")
 _NAMED: Final = re.compile(r"[0-9a-f]{12}(?:\.\d{1,6})?")
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SIDE_FAULT: Final = "side file "
 
 type Stat = tuple[int, int, int]
@@ -52,7 +55,8 @@ class Facts:
     """What an index keeps of a file; `name` is its path below the folder, with "/".
 
     `settled` False: it was read so soon after a change that its `stat` proves nothing yet. With a
-    `fault` it is no recording.
+    `fault` it is no recording. `recorded` is in microseconds of the epoch; `links` are the ids of
+    the request with their tokens, `ids` those of the answer.
     """
 
     name: str
@@ -63,9 +67,11 @@ class Facts:
     take: int = 1
     token: str = ""
     sketch: bytes = b""
-    ids: tuple[str, ...] = ()
+    ids: tuple[AnswerId, ...] = ()
     sides: tuple[str, ...] = ()
     keys: tuple[Found, ...] = ()
+    recorded: int = 0
+    links: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def awaits_side_file(self) -> bool:
@@ -105,12 +111,6 @@ def stat_of(path: str | Path) -> Stat:
 def is_settled(changed_ns: int, looked_ns: int) -> bool:
     """Whether something last changed then can be told from what it becomes after `looked_ns`."""
     return changed_ns < looked_ns - SETTLED_NS or changed_ns > looked_ns + SETTLED_NS
-
-
-def take_of(name: str) -> int:
-    """The number of a take, by the file's name: "3f2a00112233.2.json" is the second."""
-    found = _TAKE.search(name.rpartition("/")[2].removesuffix(".json"))
-    return int(found[1]) if found else 1
 
 
 def token_of(name: str, key: str) -> str:
@@ -219,10 +219,7 @@ def of_document(
 ) -> Facts:
     """The facts of a recording that is a whole one."""
     forms = keys(document["request"])
-    own, spelled = (FOREIGN, FOREIGN) if foreign else (OWN, SPELLED)
-    found = {forms[0].key: Found(forms[0].key, forms[0].endpoint, own)}
-    for form in (*forms[1:], *(form for request in also for form in keys(request))):
-        found.setdefault(form.key, Found(form.key, form.endpoint, spelled))
+    more = [form for request in also for form in keys(request)]
     return Facts(
         name,
         stat,
@@ -234,8 +231,41 @@ def of_document(
         sketch(forms[0].value),
         answer_ids(document),
         tuple(side_files(document)),
-        tuple(found.values()),
+        answered(forms, more, foreign=foreign),
+        recorded_us(document),
+        links_of(document),
     )
+
+
+def answered(
+    forms: Sequence[Canonical], more: Iterable[Canonical] = (), *, foreign: bool = False
+) -> tuple[Found, ...]:
+    """The keys that a recording of those canonical forms answers; the first form is its own."""
+    own, spelled = (FOREIGN, FOREIGN) if foreign else (OWN, SPELLED)
+    found = {forms[0].key: Found(forms[0].key, forms[0].endpoint, own)}
+    for form in (*forms[1:], *more):
+        found.setdefault(form.key, Found(form.key, form.endpoint, spelled))
+    return tuple(found.values())
+
+
+def links_of(document: Document) -> dict[str, str]:
+    """The ids that a request sends back, with their tokens; what a hand wrote otherwise is left
+    out.
+    """
+    ids: Any = document["request"].get("ids")
+    if not isinstance(ids, dict):
+        return {}
+    return {text: token for text, token in ids.items() if isinstance(token, str)}
+
+
+def recorded_us(document: Mapping[str, Any]) -> int:
+    """When a recording was made, in microseconds of the epoch; 0 where it does not say."""
+    try:
+        time = datetime.fromisoformat(document.get("recorded_at") or "")
+    except (TypeError, ValueError):
+        return 0
+    since = (time if time.tzinfo else time.replace(tzinfo=UTC)) - _EPOCH
+    return since // timedelta(microseconds=1)
 
 
 def side_files(document: Document) -> list[str]:

@@ -6,9 +6,11 @@ the key of those that come after it in a conversation: names are looked for unti
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from wiretape.core.errors import FormatError
+from wiretape.core.recording.given_ids import AnswerId
+from wiretape.library.sequence import Linked, Roots, in_recorded_order
 
 type KeyWith = Callable[[str, Mapping[str, str]], str]
 """The key of a recording, by its name, if its request had these `ids`."""
@@ -17,19 +19,23 @@ type Says = Callable[[str, str], bool]
 """Whether the answer of a recording, by its name, has an id in it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
     """A recording of ours as it lies: its name below the session's folder, the take and the token
-    that the name says, the key it has under the rules of today, when it was recorded, and the ids
-    of its request with their tokens.
+    that the name says, the key it has under the rules of today, when it was recorded (microseconds
+    of the epoch), the ids of its request with their tokens, and those of its answer.
+
+    `hops` is the number of answers that its ids went through.
     """
 
     name: str
     key: str
     take: int
     token: str
-    recorded_at: str = ""
+    recorded: int = 0
     ids: Mapping[str, str] = field(default_factory=dict)
+    answer_ids: tuple[AnswerId, ...] = ()
+    hops: int = 0
 
     @property
     def folder(self) -> str:
@@ -74,9 +80,14 @@ def plan(
     by_token: dict[str, list[Standing]] = {}
     for one in recordings:
         by_token.setdefault(one.token, []).append(one)
+    old_ids = {one.name: one.ids for one in recordings}
+    roots = Roots(
+        lambda token: [Linked(one.ids, one.answer_ids) for one in by_token.get(token, ())]
+    )
+    recordings = [_rooted(one, roots) for one in recordings]
+    linked = [one for one in recordings if old_ids[one.name]]
+    ids = {one.name: dict(old_ids[one.name]) for one in linked}
     keys = {one.name: one.key for one in recordings}
-    linked = [one for one in recordings if one.ids]
-    ids = {one.name: dict(one.ids) for one in linked}
     # A conversation's next key is known when the one before it is: each round settles one more.
     for _ in range(len(linked) + 2):
         names = _names(recordings, keys, others)
@@ -91,7 +102,7 @@ def plan(
                 ids[one.name] = now
                 keys[one.name] = key_with(one.name, now)
         if settled:
-            return tuple(_moves(recordings, names, ids))
+            return tuple(_moves(recordings, names, ids, old_ids))
     raise FormatError(
         "request.ids of some recordings name one another in a circle, so no key can be told: record"
         " them anew"
@@ -99,12 +110,25 @@ def plan(
 
 
 def _moves(
-    recordings: Iterable[Standing], names: Mapping[str, str], ids: Mapping[str, Mapping[str, str]]
+    recordings: Iterable[Standing],
+    names: Mapping[str, str],
+    ids: Mapping[str, Mapping[str, str]],
+    old_ids: Mapping[str, Mapping[str, str]],
 ) -> Iterator[Move]:
     for one in recordings:
-        now = ids.get(one.name, one.ids)
-        if names[one.name] != one.name or now != one.ids:
-            yield Move(one.name, names[one.name], None if now == one.ids else now)
+        old = old_ids[one.name]
+        now = ids.get(one.name, old)
+        if names[one.name] != one.name or now != old:
+            yield Move(one.name, names[one.name], None if now == old else now)
+
+
+def _rooted(one: Standing, roots: Roots) -> Standing:
+    """A recording whose ids are told by where they came from in the end."""
+    found = {spelled: roots.of(spelled, token) for spelled, token in one.ids.items()}
+    if not all(root.is_sure for root in found.values()):
+        return one
+    ids = {spelled: root.token for spelled, root in found.items() if root.token is not None}
+    return replace(one, ids=ids, hops=max((root.hops for root in found.values()), default=0))
 
 
 def _renamed(
@@ -139,7 +163,7 @@ def _names(
             names |= kept
             continue
         take = 0
-        for one in _in_order(group):
+        for one in in_recorded_order(group):
             take += 1
             while _name(one, start, take) in others:
                 take += 1
@@ -149,19 +173,3 @@ def _names(
 
 def _name(one: Standing, start: str, take: int) -> str:
     return f"{one.folder}{start}.json" if take == 1 else f"{one.folder}{start}.{take}.json"
-
-
-def _in_order(group: Iterable[Standing]) -> list[Standing]:
-    """By the time of recording; but takes of one old key keep the order they had, whatever a hand
-    wrote into them.
-    """
-    lists: dict[tuple[str, str], list[Standing]] = {}
-    for one in sorted(group, key=lambda one: (one.take, one.name)):
-        lists.setdefault((one.named or one.name, one.folder), []).append(one)
-    ranked = []
-    for takes in lists.values():
-        latest = ""
-        for one in takes:
-            latest = max(latest, one.recorded_at)
-            ranked.append(((latest, one.named or one.stem, one.folder, one.take), one))
-    return [one for _, one in sorted(ranked, key=lambda pair: pair[0])]

@@ -94,6 +94,8 @@ def _leave(folder: Path, move: Move, aside: Path, *, in_the_way: bool) -> None:
     if move.ids is not None:
         document = recording_format.loads(old.read_bytes())
         document["request"]["ids"] = dict(move.ids)
+        if not move.ids:
+            del document["request"]["ids"]
         replace(old, recording_format.dumps(document).encode("utf-8"))
     if move.new == move.old:
         return

@@ -13,9 +13,11 @@ from wiretape.core.errors import FormatError, StoreError, WiretapeError
 from wiretape.core.matching.matcher import Matcher
 from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import Document, from_request
+from wiretape.core.recording.given_ids import answer_ids
 from wiretape.core.redaction.redactor import Redactor
 from wiretape.core.text import exact_json
-from wiretape.library.recording_file import Recording, load, take_of, token_of
+from wiretape.library.recording_file import Recording, load, recorded_us, token_of
+from wiretape.library.sequence import take_of
 from wiretape.scanning.scan import Hit, search
 
 from .inventory import SessionFiles, orphans
@@ -66,10 +68,16 @@ class Keys:
         ids = request.get("ids", {})
         if not isinstance(ids, dict) or not all(isinstance(text, str) for text in ids.values()):
             raise FormatError("request.ids: expected an object of texts")
-        recorded_at = document.get("recorded_at")
-        at = recorded_at if isinstance(recorded_at, str) else ""
         key = self.of(request)
-        return Standing(name, key, take_of(name), token_of(name, key), at, ids)
+        return Standing(
+            name=name,
+            key=key,
+            take=take_of(name),
+            token=token_of(name, key),
+            recorded=recorded_us(document),
+            ids=ids,
+            answer_ids=answer_ids(document),
+        )
 
     def with_ids(self, files: SessionFiles, name: str, ids: Mapping[str, str]) -> str:
         """The key that a recording would have with other tokens."""

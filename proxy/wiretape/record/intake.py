@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final
 
@@ -60,6 +60,7 @@ class Intake:
         self._record_errors = record_errors
         self._journal = journal
         self._clock = clock
+        self._latest = datetime.min.replace(tzinfo=UTC)
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="wiretape-intake")
         self._pending: set[asyncio.Future[None]] = set()
         self._bytes_behind = 0
@@ -92,7 +93,9 @@ class Intake:
             self._timer = loop.call_later(DEFER_SECONDS, self._begin, loop)
 
     def _now(self) -> str:
-        return self._clock().strftime("%Y-%m-%dT%H:%M:%SZ")
+        """The time, later than any told before: it tells the order of recordings."""
+        self._latest = max(self._clock(), self._latest + timedelta(microseconds=1))
+        return self._latest.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
         self._timer = None
@@ -247,7 +250,7 @@ class Intake:
 
     def _written(self, made: "_Made", *, recovered: bool) -> Row:
         session, secrets, row = made.session, made.secrets, replace(made.row, note=made.ended)
-        asked = stamp(made.document["request"], session.given)
+        asked = stamp(made.document["request"], session.known_ids)
         smaller, files = recording_format.externalise({**made.document, "request": asked})
         text = recording_format.dumps(smaller)
         leak = self._leak(made.request, made.response, text, files, secrets)
@@ -265,7 +268,7 @@ class Intake:
         if entry is None:
             note = "it is recorded already (record.mode: missing-only)"
             return replace(row, outcome="passed", note=note)
-        session.given.learn(answer_ids(smaller), entry.token)
+        session.known_ids.learn(answer_ids(smaller), entry.token)
         session.used.add(entry.name)
         self._report.redactions.update(finding.rule for finding in made.findings)
         row = replace(row, outcome="recorded", recording=entry.name)

@@ -4,7 +4,7 @@
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from secrets import token_hex
@@ -21,7 +21,7 @@ from wiretape.core.playback.policy import MISS_STATUS, Policy
 from wiretape.core.playback.websocket import Ended, LockStep, Sayings
 from wiretape.core.providers.registry import ErrorShape, Providers, error_body, error_shape
 from wiretape.core.recording.document import Document, from_request
-from wiretape.core.recording.given_ids import sent_ids
+from wiretape.core.recording.given_ids import IdSource, sent_ids
 from wiretape.core.recording.outage import is_outage
 from wiretape.core.redaction.redactor import Redactor
 from wiretape.core.wire.content_coding import plain_request
@@ -39,7 +39,7 @@ class ReplayRequest:
     """A live request in its session: its canonical forms, the likeliest first, and what may be told
     of it: no secret stands in that.
 
-    `sent` is what it holds where ids stand.
+    `sent` is what it holds where ids stand, and `origins` where the session has those from.
     """
 
     request: Request
@@ -52,10 +52,23 @@ class ReplayRequest:
     model: str | None
     provider: str
     shape: ErrorShape
+    origins: Mapping[str, IdSource] = field(default_factory=dict)
 
     @property
     def canonical(self) -> Canonical:
         return self.canonicals[0]
+
+    @property
+    def takes(self) -> tuple[Entry, ...]:
+        """The recordings that answer it, in the order they were made."""
+        keys = [canonical.key for canonical in self.canonicals]
+        return self.session.library.answering(keys, self.sent, self.origins)
+
+    @property
+    def place(self) -> Hashable:
+        """What tells it from other requests of its session."""
+        created = [(text, origin.token) for text, origin in self.origins.items() if origin.created]
+        return (self.canonicals[0].key, self.canonicals[-1].key, *sorted(created))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,14 +153,16 @@ class Replayer:
         """The same request asked at this moment: with the ids that its session has been given."""
         session = session or asked.session
         spelled = asked.canonicals[-1]
-        tokens = session.given.tokens(asked.sent) if asked.sent and len(session.given) else None
-        if not tokens:
-            if session is asked.session and len(asked.canonicals) == 1:
+        known = session.known_ids
+        origins = known.origins(asked.sent) if asked.sent and len(known) else {}
+        if not origins:
+            if session is asked.session and not asked.origins:
                 return asked
-            return replace(asked, session=session, canonicals=(spelled,))
-        told = session.library.matched({**asked.document, "ids": tokens})
-        canonicals = (spelled,) if told.key == spelled.key else (told, spelled)
-        return replace(asked, session=session, canonicals=canonicals)
+            return replace(asked, session=session, canonicals=(spelled,), origins={})
+        tokens = {text: origin.token for text, origin in origins.items()}
+        own = session.library.matched({**asked.document, "ids": tokens})
+        canonicals = (spelled,) if own.key == spelled.key else (own, spelled)
+        return replace(asked, session=session, canonicals=canonicals, origins=origins)
 
     def lock_step(self, asked: ReplayRequest, played: ReplayAnswer) -> LockStep:
         """The conversation of a WebSocket whose opening was answered."""
@@ -190,52 +205,52 @@ class Replayer:
 
     def play(self, asked: ReplayRequest) -> ReplayAnswer | None:
         """The next take of the recording that answers, or None."""
-        library = asked.session.library
-        for canonical in asked.canonicals:
-            takes = library.takes(canonical.key)
-            if takes:
-                return self._next(asked, canonical, takes)
-        return None
+        takes = asked.takes
+        return self._next(asked, takes) if takes else None
 
-    def _next(
-        self, asked: ReplayRequest, canonical: Canonical, takes: Sequence[Entry]
-    ) -> ReplayAnswer | None:
+    def _next(self, asked: ReplayRequest, takes: Sequence[Entry]) -> ReplayAnswer | None:
         session = asked.session
         library = session.library
         read: dict[int, Exchange] = {}
 
-        def lasting(take: int) -> bool:
+        def may_last(take: int) -> bool:
             exchange = read[take] = library.read(takes[take].name)
             return not is_outage(exchange.response.status)
 
         try:
-            turn = session.player.next(canonical.key, takes, lasting)
-            if turn is None:
+            pick = session.player.next(asked.place, takes, may_last)
+            if pick is None:
                 return None
-            entry = takes[turn.take]
-            exchange = read.get(turn.take) or library.read(entry.name)
+            entry = takes[pick.take]
+            exchange = read.get(pick.take) or library.read(entry.name)
             _check_final(exchange.response)
         except (FormatError, StoreError) as error:
             if descriptors.is_exhaustion(error):
                 raise
             self.report.notice(f"a recording cannot be used: {error}")
             return None
-        session.given.learn(library.ids(entry.name), entry.token)
+        session.known_ids.learn(library.ids(entry.name), entry.token)
         session.used.add(entry.name)
         session.counts["replayed"] += 1
-        self.report.beyond += turn.beyond
-        stale = self._stale(session, canonical, entry) if canonical.ignored else ()
+        self.report.beyond += pick.beyond
         return ReplayAnswer(
             entry=entry,
             response=exchange.response,
             takes=takes,
-            take=turn.take + 1,
-            beyond=turn.beyond,
-            stale=stale,
+            take=pick.take + 1,
+            beyond=pick.beyond,
+            stale=self._stale(session, asked, entry),
         )
 
-    def _stale(self, session: Session, got: Canonical, entry: Entry) -> tuple[Change, ...]:
+    def _stale(self, session: Session, asked: ReplayRequest, entry: Entry) -> tuple[Change, ...]:
         """What a rule leaves out and has changed since the recording."""
+        for got in asked.canonicals:
+            if got.ignored and (found := self._changed(session, got, entry)) is not None:
+                return found
+        return ()
+
+    def _changed(self, session: Session, got: Canonical, entry: Entry) -> tuple[Change, ...] | None:
+        """What has changed since a recording; None where it is of another key."""
         library = session.library
         place = (id(library), entry.name)
         recorded = self._compared.get(place)
@@ -243,11 +258,11 @@ class Replayer:
             try:
                 found = library.recorded(entry.name)
             except (FormatError, StoreError):
-                return ()
+                return None
             # A llama-stack file answers further requests, of which nothing more is stored.
-            recorded = next((one for one in found if one.key == got.key), None)
+            recorded = next((form for form in found if form.key == got.key), None)
             if recorded is None:
-                return ()
+                return None
             self._compared[place] = recorded
             if len(self._compared) > _COMPARED:
                 self._compared.popitem(last=False)
@@ -272,9 +287,8 @@ class Replayer:
     def decide(self, asked: ReplayRequest) -> Verdict:
         """What becomes of a request where the provider may be gone to."""
         policy, library = self.policy, asked.session.library
-        known = [c.key for c in asked.canonicals if library.known_at_start(c.key)]
-        if known:
-            takes = library.takes(known[0])
+        takes = asked.takes
+        if library.known_at_start(takes):
             fresh = policy.fresh is not None and policy.fresh(
                 asked.canonical, self._age(asked.session, takes) if policy.fresh.by_age else None
             )
@@ -312,9 +326,8 @@ class Replayer:
         """Why `play` gave nothing."""
         asked.session.counts["missed"] += 1
         canonical, library = asked.canonical, asked.session.library
-        used = next(
-            (takes[-1].name for c in asked.canonicals if (takes := library.takes(c.key))), None
-        )
+        takes = asked.takes
+        used = takes[-1].name if takes else None
         # A client that loops asks the same in vain again and again.
         place = (id(library), canonical.key, len(library), len(library.faults), used)
         miss = self._missed.get(place)

@@ -15,7 +15,7 @@ from urllib.parse import unquote
 from wiretape.core.errors import StoreError
 from wiretape.core.playback.player import Player, Repeat
 from wiretape.core.playback.websocket import Dealt
-from wiretape.core.recording.given_ids import Given
+from wiretape.core.recording.given_ids import KnownIds
 from wiretape.library.library import SESSION_NAME, Library
 from wiretape.report.report import Outcome
 
@@ -36,7 +36,7 @@ class Session:
     name: str | None
     library: Library
     player: Player
-    given: Given = field(default_factory=Given)
+    known_ids: KnownIds = field(default_factory=KnownIds)
     dealt: Dealt = field(default_factory=Dealt)
     counts: Counter[Outcome] = field(default_factory=Counter)
     used: set[str] = field(default_factory=set)
@@ -45,7 +45,7 @@ class Session:
     def reset(self) -> None:
         """Start over: every key at its first take, no id known."""
         self.player.reset()
-        self.given.clear()
+        self.known_ids.clear()
         self.dealt.reset()
         self.counts.clear()
         self.used.clear()

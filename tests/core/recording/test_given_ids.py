@@ -2,7 +2,27 @@ from typing import Any
 
 import pytest
 
-from wiretape.core.recording.given_ids import Given, answer_ids, is_id_place, sent_ids, stamp
+from wiretape.core.recording.given_ids import (
+    AnswerId,
+    IdSource,
+    KnownIds,
+    answer_ids,
+    is_id_place,
+    sent_ids,
+    stamp,
+)
+
+
+def texts(document: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(found.text for found in answer_ids(document))
+
+
+def claims(document: dict[str, Any]) -> dict[str, str]:
+    return {found.text: found.claim for found in answer_ids(document)}
+
+
+def given(*texts: str) -> list[AnswerId]:
+    return [AnswerId(text, "created") for text in texts]
 
 
 def recording(*data: Any, path: str = "/v1/responses", streamed: bool = False) -> dict[str, Any]:
@@ -22,12 +42,12 @@ def request(path: str, body: Any = None) -> dict[str, Any]:
 
 def test_an_answers_own_id_comes_first_and_each_id_once() -> None:
     answer = {"id": "resp_1", "output": [{"type": "message", "id": "msg_1"}], "ref_id": "resp_1"}
-    assert answer_ids(recording(answer)) == ("resp_1", "msg_1")
+    assert texts(recording(answer)) == ("resp_1", "msg_1")
 
 
 def test_the_ids_of_a_stream_are_told_once_over_its_events() -> None:
     events = [{"response": {"id": "resp_1"}}, {"item": {"id": "msg_1"}}, {"item_id": "msg_1"}]
-    assert answer_ids(recording(*events, streamed=True)) == ("resp_1", "msg_1")
+    assert texts(recording(*events, streamed=True)) == ("resp_1", "msg_1")
 
 
 @pytest.mark.parametrize(
@@ -49,7 +69,7 @@ def test_the_names_of_models_are_no_ids() -> None:
 
 def test_geminis_files_are_told_by_name_and_by_what_a_path_says() -> None:
     answer = {"file": {"name": "files/abc", "displayName": "x"}}
-    assert answer_ids(recording(answer)) == ("files/abc", "abc")
+    assert texts(recording(answer)) == ("files/abc", "abc")
 
 
 def test_a_recording_without_an_answer_gives_nothing() -> None:
@@ -92,51 +112,122 @@ def test_lists_of_ids_are_found() -> None:
 
 
 def test_what_was_given_is_stamped_with_where_it_came_from() -> None:
-    given = Given()
-    given.learn(("resp_1", "msg_1"), "3f2a00112233")
+    known = KnownIds()
+    known.learn(given("resp_1", "msg_1"), "3f2a00112233")
     asked = request("/v1/responses", {"previous_response_id": "resp_1", "input": "resp_1"})
-    assert stamp(asked, given) == {**asked, "ids": {"resp_1": "3f2a00112233#0"}}
+    assert stamp(asked, known) == {**asked, "ids": {"resp_1": "3f2a00112233#0"}}
 
 
-def test_the_latest_that_gave_an_id_counts() -> None:
-    given = Given()
-    given.learn(("resp_1",), "aaaaaaaaaaaa")
-    given.learn(("resp_1",), "bbbbbbbbbbbb.2")
-    assert given.tokens(["resp_1", "resp_2"]) == {"resp_1": "bbbbbbbbbbbb.2#0"}
+def test_the_latest_that_created_an_id_counts() -> None:
+    known = KnownIds()
+    known.learn(given("resp_1"), "aaaaaaaaaaaa")
+    known.learn(given("resp_1"), "bbbbbbbbbbbb.2")
+    assert known.origins(["resp_1", "resp_2"]) == {"resp_1": IdSource("bbbbbbbbbbbb.2#0", True)}
+
+
+def test_an_id_stays_with_who_created_it_or_else_with_who_named_it_first() -> None:
+    known = KnownIds()
+    for recording, claim in (("a", "named"), ("b", "named"), ("c", "repeated")):
+        known.learn([AnswerId("id", claim)], recording)  # type: ignore[arg-type]  # claims
+        assert known.origins(["id"]) == {"id": IdSource("a#0", False)}
+    known.learn([AnswerId("other"), AnswerId("id", "created")], "d")
+    known.learn([AnswerId("id")], "e")
+    assert known.origins(["id"]) == {"id": IdSource("d#1", True)}
+
+
+def test_an_answer_does_not_give_what_its_request_sent() -> None:
+    known = KnownIds()
+    known.learn([AnswerId("id", "repeated")], "a")
+    assert len(known) == 0
+
+
+def asked(method: str, path: str, answer: Any, body: Any = None) -> dict[str, Any]:
+    document = recording(answer, path=path)
+    document["request"] |= {"method": method} | ({} if body is None else {"body": body})
+    return document
+
+
+BATCH = {"id": "b1", "input_file_id": "f1", "errors": None, "output": {"id": "o1", "file_id": "f2"}}
+
+
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [
+        (
+            asked("POST", "/v1/batches", BATCH, {"input_file_id": "f1"}),
+            {"b1": "created", "f1": "repeated", "o1": "created", "f2": "named"},
+        ),
+        (
+            asked("GET", "/v1/batches/b1", BATCH),
+            {"b1": "repeated", "f1": "named", "o1": "named", "f2": "named"},
+        ),
+        (asked("POST", "/v1/batches/b1/cancel", {"id": "b1"}), {"b1": "repeated"}),
+        (asked("GET", "/v1/batches", {"data": [{"id": "b1"}]}), {"b1": "named"}),
+        (asked("POST", "/v1/search", {"data": [{"id": "b1"}]}), {"b1": "named"}),
+        (asked("GET", "/v1/batches?after=b1", {"data": [{"id": "b1"}]}), {"b1": "repeated"}),
+        (asked("PUT", "/v1/things/mine", {"id": "mine"}), {"mine": "repeated"}),
+        (asked("DELETE", "/v1/files/f1", {"id": "f1", "deleted": True}), {"f1": "repeated"}),
+        (
+            asked("POST", "/v1beta/batches/x:cancel", {"name": "batches/x"}),
+            {"batches/x": "repeated", "x": "repeated"},
+        ),
+        (
+            asked("GET", "/v1beta/files/x", {"name": "files/x"}),
+            {"files/x": "repeated", "x": "repeated"},
+        ),
+        (
+            asked("POST", "/upload/v1beta/files", {"file": {"name": "files/x"}}),
+            {"files/x": "created", "x": "created"},
+        ),
+        (
+            asked("POST", "/v1/responses", {"id": "r2"}, {"previous_response_id": "r1"}),
+            {"r2": "created"},
+        ),
+    ],
+)
+def test_what_an_answer_has_to_do_with_its_ids(
+    document: dict[str, Any], expected: dict[str, str]
+) -> None:
+    assert claims(document) == expected
+
+
+def test_what_a_stream_creates_is_in_its_events() -> None:
+    events = [{"response": {"id": "r1"}}, {"item": {"id": "m1"}}, {"response": {"id": "r1"}}]
+    assert claims(recording(*events, streamed=True)) == {"r1": "created", "m1": "created"}
 
 
 def test_a_request_that_sends_nothing_back_stays_the_same_object() -> None:
-    given = Given()
+    known = KnownIds()
     asked = request("/v1/responses", {"input": "hi"})
-    assert stamp(asked, given) is asked
-    given.learn(("resp_1",), "aaaaaaaaaaaa")
-    assert stamp(asked, given) is asked
+    assert stamp(asked, known) is asked
+    known.learn(given("resp_1"), "aaaaaaaaaaaa")
+    assert stamp(asked, known) is asked
 
 
 def test_a_session_that_starts_over_knows_no_ids() -> None:
-    given = Given()
-    given.learn(("resp_1",), "aaaaaaaaaaaa")
-    given.clear()
-    assert len(given) == 0
-    assert "resp_1" not in given
+    known = KnownIds()
+    known.learn(given("resp_1"), "aaaaaaaaaaaa")
+    known.clear()
+    assert len(known) == 0
+    assert "resp_1" not in known
 
 
 def test_what_is_remembered_is_bounded() -> None:
-    given = Given()
+    known = KnownIds()
     for number in range(1100):
-        given.learn([f"{number}-{n}" for n in range(100)], "aaaaaaaaaaaa")
-    assert len(given) == 100_000
-    assert "0-0" not in given
-    assert "1099-99" in given
+        known.learn(given(*(f"{number}-{n}" for n in range(100))), "aaaaaaaaaaaa")
+    assert len(known) == 100_000
+    assert "0-0" not in known
+    assert "1099-99" in known
 
 
 def test_what_a_websockets_client_made_up_was_given_by_nobody() -> None:
     document = recording({"id": "a"}, {"id": "b"}, streamed=True)
     document["response"]["body"][0]["from"] = "client"
     document["response"]["body"][1]["from"] = "server"
-    assert answer_ids(document) == ("b",)
+    assert texts(document) == ("b",)
 
 
 def test_a_type_that_is_no_text_is_none() -> None:
     answer = {"id": "resp_1", "type": {"a": ["b"]}}
-    assert answer_ids(recording(answer)) == ("resp_1",)
+    assert texts(recording(answer)) == ("resp_1",)

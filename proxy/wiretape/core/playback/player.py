@@ -1,59 +1,118 @@
 """Which take answers next: equal requests are answered in the order they were recorded."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 type Repeat = Literal["last", "cycle", "miss"]
 """What answers a request after the last take: that take again, the first again, or nothing."""
 
 
+class Take(Protocol):
+    """A recording of a request; its name tells it from all others of a session."""
+
+    @property
+    def name(self) -> str: ...
+
+
 @dataclass(frozen=True, slots=True)
-class Turn:
+class Pick:
     """Which take to give (from 0), and whether it was given before."""
 
     take: int
     beyond: bool
 
 
+@dataclass(slots=True)
+class _Cursor:
+    """How far the takes of a request are given: up to `next`; and whether from the start again."""
+
+    takes: Sequence[Take]
+    next: int = 0
+    is_repeating: bool = False
+
+
 class Player:
-    """A cursor for each key of a session."""
+    """Remembers which recordings a session was given.
+
+    A recording may be a take of several requests: of an id told by its origin and of the same id as
+    it is spelled. However it is found it is given once, and nothing that was recorded before it is
+    given after it.
+
+    >>> player = Player()
+    >>> [player.next("key", takes) for _ in range(3)]  # of two takes
+    [Pick(take=0, beyond=False), Pick(take=1, beyond=False), Pick(take=1, beyond=True)]
+    """
 
     def __init__(self, repeat: Repeat = "last") -> None:
         self._repeat = repeat
-        self._given: dict[str, int] = {}
+        self._given: set[str] = set()
+        self._cursors: dict[Hashable, _Cursor] = {}
+        # The cursors of all requests that a recording is a take of, with its place among them.
+        self._places: dict[str, dict[Hashable, int]] = {}
 
     def next(
         self,
-        key: str,
-        takes: Sequence[object],
-        lasting: Callable[[int], bool] = lambda take: True,
-    ) -> Turn | None:
-        """The turn of the next request with this key; None where the takes are used up.
+        key: Hashable,
+        takes: Sequence[Take],
+        may_last: Callable[[int], bool] = lambda take: True,
+    ) -> Pick | None:
+        """The take for the next request with this key; None where they are used up. `takes` are in
+        the order they were recorded.
 
-        `lasting` tells whether a take may be given for ever: an outage is given as often as it was
-        recorded, and then the last take that is none.
+        `may_last` tells whether a take may be given for ever: an outage is given as often as it was
+        recorded, and then the last take that is not one.
         """
-        given = self._given.get(key, 0)
-        beyond = given >= len(takes)
-        if not takes or (beyond and self._repeat == "miss"):
+        if not takes:
             return None
-        take = given
-        if beyond and self._repeat == "cycle":
-            take = given % len(takes)
-        elif beyond:
-            take = len(takes) - 1
-            while take >= 0 and not lasting(take):
-                take -= 1
+        cursor = self._cursor(key, takes)
+        take = cursor.next
+        if take == len(takes):
+            if self._repeat == "miss":
+                return None
+            cursor.is_repeating = True
+            take = 0 if self._repeat == "cycle" else self._last(takes, may_last)
             if take < 0:
                 return None
-        self._given[key] = given + 1
-        return Turn(take, beyond)
+        self._give(takes[take].name)
+        return Pick(take, cursor.is_repeating)
 
-    def given(self) -> dict[str, int]:
-        """How often each key was asked for."""
-        return dict(self._given)
+    @staticmethod
+    def _last(takes: Sequence[Take], may_last: Callable[[int], bool]) -> int:
+        take = len(takes) - 1
+        while take >= 0 and not may_last(take):
+            take -= 1
+        return take
+
+    def upcoming(self, key: Hashable, takes: Sequence[Take]) -> int:
+        """How many of the takes are behind the session: the next is the first after them."""
+        return self._cursor(key, takes).next if takes else 0
+
+    def _cursor(self, key: Hashable, takes: Sequence[Take]) -> _Cursor:
+        cursor = self._cursors.get(key)
+        if cursor is not None and cursor.takes is takes:
+            return cursor
+        if cursor is not None:
+            for take in cursor.takes:
+                self._places[take.name].pop(key, None)
+        cursor = self._cursors[key] = _Cursor(takes)
+        for number, take in enumerate(takes):
+            self._places.setdefault(take.name, {})[key] = number
+            if take.name in self._given:
+                cursor.next = number + 1
+        return cursor
+
+    def _give(self, name: str) -> None:
+        self._given.add(name)
+        for key, number in self._places[name].items():
+            cursor = self._cursors[key]
+            if self._repeat == "cycle":
+                cursor.next = number + 1
+            else:
+                cursor.next = max(cursor.next, number + 1)
 
     def reset(self) -> None:
-        """Start every key over."""
+        """Start every request over."""
         self._given.clear()
+        self._cursors.clear()
+        self._places.clear()

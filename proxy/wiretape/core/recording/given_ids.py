@@ -1,14 +1,19 @@
-"""Ids that an answer gave out and a later request sends back, told by where they came from.
+"""Match generated ids by the recording that issued them.
 
 A provider makes up `resp_…`, `file-…`, `vs_…` anew at every run. Where a request sends one back its
 spelling says nothing: what counts is which recording gave it, and which of that one's ids it is.
 That is its token, "3f2a00112233.2#0": the recording's KEY12[.TAKE] and the number of the id. Ids
 of tool calls need none: the request that sends one back holds the call as well.
+
+An id belongs to the answer that created it, else to the first that named it, and never to one whose
+request sent it: a poll repeats the id that it asks about, and is not where it came from. So all
+polls of one resource have one key, and are takes of one sequence.
 """
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, Final, Literal
 
 from wiretape.core.model import split_url
 
@@ -26,6 +31,33 @@ _OF_TOOL_CALLS: Final = frozenset(("call_id", "tool_call_id", "tool_use_id", "to
 _CALLS: Final = frozenset(("function_call", "tool_call", "tool_use"))
 # Gemini's names of files and cached contents are the paths they are to be found at.
 _RESOURCE: Final = re.compile(r"(?:batches|cachedContents|files|operations)/([^/]+)")
+_SAFE: Final = frozenset(("GET", "HEAD", "OPTIONS"))
+
+type Claim = Literal["created", "named", "repeated"]
+"""What an answer has to do with an id in it: it made it up, it tells of it, or its request had it
+already. Only a request that changes something creates, and what it creates is named by a plain `id`
+or `name` outside of lists: a list and a search tell of what others made.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerId:
+    """An id in an answer. Its number, which is part of its token, is its place among all of them.
+
+    >>> answer_ids(document)  # of `POST /v1/batches {"input_file_id": "file-1"}`
+    (AnswerId("batch_1", "created"), AnswerId("file-1", "repeated"))
+    """
+
+    text: str
+    claim: Claim = "named"
+
+
+@dataclass(frozen=True, slots=True)
+class IdSource:
+    """Where a session has an id from."""
+
+    token: str
+    created: bool
 
 
 def is_id_place(name: str) -> bool:
@@ -33,48 +65,56 @@ def is_id_place(name: str) -> bool:
     return name in _NAMES or _NAME.search(name) is not None
 
 
-def answer_ids(document: Document) -> tuple[str, ...]:
-    """The ids that a recording's answer gives out, in the order they come, each once."""
+def answer_ids(document: Document) -> tuple[AnswerId, ...]:
+    """The ids in a recording's answer, in the order they come, each once."""
     response = document.get("response")
     if not isinstance(response, dict):
         return ()
+    request = document["request"]
     # The ids of models are names that everybody knows.
-    if str(document["request"].get("endpoint", "")).endswith("/models"):
+    if str(request.get("endpoint", "")).endswith("/models"):
         return ()
     body = response.get("body")
-    found: dict[str, None] = {}
+    creates = str(request.get("method", "")).upper() not in _SAFE
+    claims: dict[str, Claim] = {}
     for item in body if isinstance(body, list) else [body]:
         # A WebSocket's client tells ids as well; what it made up nobody gave it.
         if isinstance(item, dict) and "__data__" in item and item.get("from") != "client":
-            found |= dict.fromkeys(_given(item["__data__"]))
-            if len(found) > MAX_IDS:
+            for text, is_own in _ids_in(item["__data__"]):
+                if claims.get(text) != "created":
+                    claims[text] = "created" if creates and is_own else "named"
+            if len(claims) > MAX_IDS:
                 break
-    return tuple(found)[:MAX_IDS]
+    sent = frozenset(sent_ids(request)) if claims else frozenset()
+    for text in claims:
+        # files/abc is sent by who asks for …/files/abc.
+        resource = _RESOURCE.fullmatch(text)
+        if text in sent or (resource and resource[1] in sent):
+            claims[text] = "repeated"
+    return tuple(AnswerId(text, claim) for text, claim in claims.items())[:MAX_IDS]
 
 
-def _given(value: Any) -> Iterator[str]:
-    stack = [value]
+def _ids_in(value: Any) -> Iterator[tuple[str, bool]]:
+    """Each id in a JSON value, and whether it may be that of the value itself."""
+    stack = [(value, True)]
     while stack:
-        here = stack.pop()
-        if isinstance(here, list):
-            stack += reversed([item for item in here if isinstance(item, (dict, list))])
-        elif isinstance(here, dict):
-            kind = here.get("type")
-            call = isinstance(kind, str) and kind in _CALLS
-            for name, item in here.items():
-                if isinstance(item, str):
-                    if name == "name":
-                        resource = _RESOURCE.fullmatch(item)
-                        yield from (item, resource[1]) if resource else ()
-                    elif _gives_id(name, item) and not (call and name == "id"):
-                        yield item
-            stack += reversed(
-                [
-                    item
-                    for name, item in here.items()
-                    if isinstance(item, (dict, list)) and name not in ("tool_calls", "toolCalls")
-                ]
-            )
+        node, is_top = stack.pop()
+        below: list[tuple[Any, bool]] = []
+        if isinstance(node, list):
+            below = [(item, False) for item in node]
+        elif isinstance(node, dict):
+            kind = node.get("type")
+            is_call = isinstance(kind, str) and kind in _CALLS
+            for name, item in node.items():
+                if not isinstance(item, str):
+                    if name not in ("tool_calls", "toolCalls"):
+                        below.append((item, is_top))
+                elif name == "name":
+                    resource = _RESOURCE.fullmatch(item)
+                    yield from ((item, is_top), (resource[1], is_top)) if resource else ()
+                elif _gives_id(name, item) and not (is_call and name == "id"):
+                    yield item, is_top and name == "id"
+        stack += reversed([pair for pair in below if isinstance(pair[0], (dict, list))])
 
 
 def _gives_id(name: str, text: str) -> bool:
@@ -92,62 +132,69 @@ def sent_ids(request: Document) -> tuple[str, ...]:
     except ValueError:
         return ()
     path, _, query = target.partition("?")
-    found = dict.fromkeys(segment for segment in path.split("/")[2:] if segment)
-    found |= dict.fromkeys(part.partition("=")[2] for part in query.split("&") if "=" in part)
-    found |= dict.fromkeys(_sent(request.get("body")))
-    return tuple(text for text in found if _fits(text))
+    segments = [segment for segment in path.split("/")[2:] if segment]
+    # A method may follow: …/batches/abc:cancel.
+    segments += [name for name, colon, _ in (s.partition(":") for s in segments) if name and colon]
+    sent = dict.fromkeys(segments)
+    sent |= dict.fromkeys(part.partition("=")[2] for part in query.split("&") if "=" in part)
+    sent |= dict.fromkeys(_sent(request.get("body")))
+    return tuple(text for text in sent if _fits(text))
 
 
 def _sent(value: Any) -> Iterator[str]:
     stack: list[tuple[str, Any]] = [("", value)]
     while stack:
-        name, here = stack.pop()
-        if isinstance(here, dict):
-            items: Iterable[tuple[str, Any]] = here.items()
+        name, node = stack.pop()
+        if isinstance(node, dict):
+            items: Iterable[tuple[str, Any]] = node.items()
             # A whole item of a history is compared as the history is; a reference stands alone.
-            if "type" in here and here["type"] != "item_reference" and "id" in here:
+            if "type" in node and node["type"] != "item_reference" and "id" in node:
                 items = [(key, item) for key, item in items if key != "id"]
             stack += reversed([(key, item) for key, item in items if key != "tool_calls"])
-        elif isinstance(here, list):
-            stack += [(name, item) for item in reversed(here)]
-        elif isinstance(here, str) and name not in _OF_TOOL_CALLS and is_id_place(name):
-            yield here
+        elif isinstance(node, list):
+            stack += [(name, item) for item in reversed(node)]
+        elif isinstance(node, str) and name not in _OF_TOOL_CALLS and is_id_place(name):
+            yield node
 
 
-class Given:
-    """The ids a session has been given: what is sent back is told by the latest that gave it."""
+class KnownIds:
+    """The ids a session was given, and where it has them from."""
 
     def __init__(self) -> None:
-        self._tokens: dict[str, str] = {}
+        self._origins: dict[str, IdSource] = {}
 
     def __len__(self) -> int:
-        return len(self._tokens)
+        return len(self._origins)
 
-    def __contains__(self, spelled: str) -> bool:
-        return spelled in self._tokens
+    def __contains__(self, text: str) -> bool:
+        return text in self._origins
 
-    def learn(self, ids: Sequence[str], recording: str) -> None:
+    def learn(self, ids: Sequence[AnswerId], recording: str) -> None:
         """An answer was given: `recording` is its KEY12[.TAKE]."""
-        for number, spelled in enumerate(ids):
-            self._tokens.pop(spelled, None)
-            self._tokens[spelled] = f"{recording}#{number}"
-        while len(self._tokens) > _MAX_GIVEN:
-            del self._tokens[next(iter(self._tokens))]
+        for number, found in enumerate(ids):
+            if found.claim == "repeated":
+                continue
+            if found.claim == "named" and found.text in self._origins:
+                continue
+            self._origins.pop(found.text, None)
+            self._origins[found.text] = IdSource(f"{recording}#{number}", found.claim == "created")
+        while len(self._origins) > _MAX_GIVEN:
+            del self._origins[next(iter(self._origins))]
 
     def clear(self) -> None:
         """The session starts over."""
-        self._tokens.clear()
+        self._origins.clear()
 
-    def tokens(self, sent: Iterable[str]) -> dict[str, str]:
-        """The tokens of those ids that are known, by their spelling."""
-        return {spelled: self._tokens[spelled] for spelled in sent if spelled in self._tokens}
+    def origins(self, sent: Iterable[str]) -> dict[str, IdSource]:
+        """Where those ids came from that are known."""
+        return {text: self._origins[text] for text in sent if text in self._origins}
 
 
-def stamp(request: Document, given: Given) -> Document:
+def stamp(request: Document, known: KnownIds) -> Document:
     """The `request` part with its `ids`: the tokens of the ids that it sends back; the part itself
     where there are none.
     """
-    if not len(given):
+    if not len(known):
         return request
-    tokens = given.tokens(sent_ids(request))
+    tokens = {text: origin.token for text, origin in known.origins(sent_ids(request)).items()}
     return {**request, "ids": tokens} if tokens else request
