@@ -5,6 +5,7 @@ and nothing is added.
 """
 
 import ast
+import itertools
 from collections import Counter
 from collections.abc import Iterator
 from typing import Final
@@ -48,9 +49,6 @@ STILL_BROKEN: Final = {
         "wiretape.maintenance.listing.Row",
         "wiretape.record.intake._Made",
         "wiretape.record.journal_reader.Found",
-        "wiretape.report.report.Report",
-        "wiretape.report.report.Row",
-        "wiretape.report.report.Underway",
         "wiretape.scanning.baseline.Allowed",
         "wiretape.scanning.scan.Hit",
         "wiretape.sessions.sessions.Session",
@@ -118,9 +116,12 @@ def _positional_fields(node: ast.ClassDef) -> int:
     dataclass = next((text for text in decorators if text.startswith("dataclass")), None)
     if dataclass is None or "kw_only=True" in dataclass:
         return 0
+    positional = itertools.takewhile(
+        lambda statement: "KW_ONLY" not in ast.unparse(statement), node.body
+    )
     fields = [
         f"{ast.unparse(statement.annotation)} = {ast.unparse(statement.value or statement.target)}"
-        for statement in node.body
+        for statement in positional
         if isinstance(statement, ast.AnnAssign)
     ]
     return sum("ClassVar" not in text and "init=False" not in text for text in fields)

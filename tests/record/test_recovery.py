@@ -139,7 +139,7 @@ def test_an_exchange_that_had_ended_is_recorded(case: Case) -> None:
     (notice,) = case.report.notices
     assert notice.startswith("recovered 1 exchange of a run that was killed (20")
     assert notice.endswith(f": {next(iter(case.answers()))}")
-    assert case.report.rows == []
+    assert not case.report.rows
 
 
 def test_a_session_gets_what_is_its_own(case: Case) -> None:
@@ -267,7 +267,7 @@ def test_without_its_key_a_journal_is_told_and_removed(case: Case) -> None:
         notice,
     )
     assert (case.journals(), case.answers()) == ([], {})
-    assert case.report.rows == []
+    assert not case.report.rows
 
 
 def test_without_its_key_another_folders_journal_is_left_until_it_is_old(

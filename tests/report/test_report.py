@@ -114,3 +114,16 @@ def test_a_change_that_a_rule_ignores_fails_a_strict_run(strict: bool, status: i
     report.add(row("replayed", stale=(Change("body.run", "mine", 1, 3),)))
     assert report.exit_status == status
     assert report.as_json()["stale"] == [{"path": "body.run", "rule": "mine", "exchanges": 2}]
+
+
+def test_what_is_not_written_to_a_file_is_kept_in_numbers_alone() -> None:
+    changes = (Change("body.n", "mine", 1, 2), Change("body.n", "mine", 3, 4))
+    kept, counted = Report("replay"), Report("replay", keep_rows=False)
+    for report in (kept, counted):
+        for number in range(3_000):
+            report.add(row("replayed", session="a" if number % 2 else None, stale=changes))
+    assert (len(kept.rows), len(counted.rows)) == (3_000, 1_000)
+    for report in (kept, counted):
+        assert report.exchanges == 3_000
+        assert report.sessions == {"a": {"replayed": 1_500}}
+        assert report.stale == {("body.n", "mine"): 3_000}

@@ -298,7 +298,7 @@ def _run(mode: "Mode", **options: Any) -> None:
 
         settings = _settings(mode, **options)
         log_to_stderr(settings.config.redaction, verbose=verbose)
-        report = Report(mode, strict_ignored=strict_ignored)
+        report = Report(mode, strict_ignored=strict_ignored, keep_rows=settings.report is not None)
         report.isolated = isolate_if_wanted(settings, has_command=bool(command))
         # CMD shares the terminal, and would write into the lines of a live view.
         view = View(report, quiet=quiet, live=not command)

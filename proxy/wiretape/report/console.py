@@ -130,18 +130,19 @@ class View:
         from rich.live import Live
         from rich.text import Text
 
-        def underway() -> Text:
+        def render() -> Text:
             now = perf_counter()
             rows = [
-                f"…         {u.provider}  {u.method} {u.path}  {u.model or ''}"
-                f"  {u.count()} reads  {now - u.started:.1f}s"
-                for u in list(self._report.underway.values())
+                f"…         {row.provider}  {row.method} {row.path}  {row.model or ''}"
+                f"  {underway.count()} reads  {now - underway.started:.1f}s"
+                for underway in list(self._report.underway.values())
+                for row in [underway.row]
             ]
             return Text(printable("\n".join(rows)), "dim", no_wrap=True, overflow="ellipsis")
 
         self._report.watched = True
         live = Live(
-            get_renderable=underway,
+            get_renderable=render,
             console=console,
             refresh_per_second=8,
             transient=True,

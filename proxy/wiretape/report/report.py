@@ -1,9 +1,8 @@
 """What happened in a run: a row an exchange, the counts, and the exit status they ask for."""
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from operator import attrgetter
+from dataclasses import KW_ONLY, InitVar, dataclass, field
 from typing import Any, Final, Literal
 
 from wiretape.core.matching.canonical import Change
@@ -11,8 +10,6 @@ from wiretape.core.matching.miss import Miss, as_told
 from wiretape.core.model import Request
 from wiretape.core.providers.registry import Providers
 from wiretape.core.recording.document import Document
-
-from .rows import Rows
 
 type Outcome = Literal["recorded", "replayed", "missed", "skipped", "refused", "failed", "passed"]
 """recorded, replayed; missed: no recording; skipped: not to be recorded (an error answer, an
@@ -26,6 +23,7 @@ type Fate = Literal["refused", "unrecorded"]
 EXIT_MISS: Final = 3
 EXIT_REFUSED: Final = 4
 _HOSTS: Final = 20
+_LATEST: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +39,7 @@ class Row:
     method: str
     path: str
     model: str | None = None
+    _: KW_ONLY
     status: int | None = None
     chunks: int | None = None
     first_chunk: float | None = None
@@ -66,13 +65,9 @@ class Row:
             **facts,
         )
 
-    def __reduce__(self) -> tuple[type["Row"], tuple[Any, ...]]:
-        # Rows are packed by the hundred; what a dataclass does by itself takes three times as long.
-        return Row, _MEMBERS(self)
-
     def as_json(self) -> dict[str, Any]:
         """The row for `--report`: members that say nothing are left out."""
-        members = {name: getattr(self, name) for name in self.__slots__}
+        members = {name: getattr(self, name) for name in self.__slots__ if name != "_"}
         members["miss"] = self.miss and self.miss.as_json()
         members["beyond"] = self.beyond or None
         members["stale"] = [
@@ -90,17 +85,11 @@ class Row:
         return {name: value for name, value in members.items() if value is not None}
 
 
-_MEMBERS: Final = attrgetter(*Row.__slots__)
-
-
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Underway:
-    """An exchange that has begun: what it is, and how many reads or chunks have passed by now."""
+    """An exchange that has begun, when, and how many reads or chunks have passed by now."""
 
-    provider: str
-    method: str
-    path: str
-    model: str | None
+    row: Row
     started: float
     count: Callable[[], int]
 
@@ -109,13 +98,17 @@ class Underway:
 class Report:
     """The rows of a run and what else is worth telling.
 
+    With `keep_rows` False the latest few are kept: what nobody writes to a file need not be in
+    memory as long as the run lasts.
+
     `listen` is called with each row as it comes and `notify` with each notice; `watched` says that
     somebody looks at `underway`, the exchanges that have begun. With `strict_ignored` a change that
     a rule ignores fails the run.
     """
 
     mode: str
-    rows: Rows[Row] = field(default_factory=Rows)
+    _: KW_ONLY
+    rows: deque[Row] = field(default_factory=deque)
     notices: list[str] = field(default_factory=list)
     connections: int = 0
     redactions: Counter[str] = field(default_factory=Counter)
@@ -139,22 +132,28 @@ class Report:
     """What CMD ended with; None where there was none."""
     applied: set[str] = field(default_factory=set)
     """The names of the matching rules that found something in a request."""
+    keep_rows: InitVar[bool] = True
     _counts: Counter[Outcome] = field(default_factory=Counter)
-    _stale: bool = False
+    _sessions: dict[str, Counter[Outcome]] = field(default_factory=dict)
+    _stale: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def __post_init__(self, keep_rows: bool) -> None:
+        if not keep_rows:
+            self.rows = deque(maxlen=_LATEST)
 
     def add(self, row: Row) -> None:
         """An exchange is over."""
         self.rows.append(row)
         self._counts[row.outcome] += 1
-        self._stale = self._stale or bool(row.stale)
+        if row.session is not None:
+            self._sessions.setdefault(row.session, Counter())[row.outcome] += 1
+        self._stale.update({(change.path, change.rule) for change in row.stale})
         if self.listen is not None:
             self.listen(row)
 
     def begin(self, token: object, row: Row, started: float, count: Callable[[], int]) -> None:
         """An exchange has begun; `started` is `time.perf_counter`'s, `end` takes it away again."""
-        self.underway[token] = Underway(
-            row.provider, row.method, row.path, row.model, started, count
-        )
+        self.underway[token] = Underway(row, started, count)
 
     def end(self, token: object) -> None:
         """An exchange that had begun is over, or is told of by its row from now on."""
@@ -190,23 +189,14 @@ class Report:
     @property
     def sessions(self) -> dict[str, Counter[Outcome]]:
         """The counts of each named session, by its name."""
-        found: dict[str, Counter[Outcome]] = {}
-        for row in self.rows:
-            if row.session is not None:
-                found.setdefault(row.session, Counter())[row.outcome] += 1
-        return dict(sorted(found.items()))
+        return dict(sorted(self._sessions.items()))
 
     @property
     def stale(self) -> Counter[tuple[str, str]]:
         """What has changed since the recordings though rules ignore it: in how many exchanges, by
         path and rule, the most frequent first.
         """
-        found = Counter(
-            place
-            for row in self.rows
-            for place in dict.fromkeys((change.path, change.rule) for change in row.stale)
-        )
-        return Counter(dict(sorted(found.items(), key=lambda item: (-item[1], item[0]))))
+        return Counter(dict(sorted(self._stale.items(), key=lambda item: (-item[1], item[0]))))
 
     @property
     def exit_status(self) -> int:
@@ -219,7 +209,7 @@ class Report:
             return EXIT_REFUSED
         # In replay there is no provider that could have failed.
         missed = counts["missed"] or (self.mode == "replay" and counts["failed"])
-        strict = self.strict_ignored and self._stale
+        strict = self.strict_ignored and bool(self._stale)
         return EXIT_MISS if missed or strict or self.is_silent else 0
 
     @property
