@@ -40,7 +40,6 @@ STILL_BROKEN: Final = {
         "wiretape.core.playback.faults.Fault",
         "wiretape.core.playback.websocket.Ended",
         "wiretape.core.redaction.rules.RedactionRules",
-        "wiretape.demo.local_provider._Answer",
         "wiretape.library.file_cache.Kept",
         "wiretape.library.index.Row",
         "wiretape.library.lookup.Entry",
@@ -51,7 +50,6 @@ STILL_BROKEN: Final = {
         "wiretape.record.journal_reader.Found",
         "wiretape.scanning.baseline.Allowed",
         "wiretape.scanning.scan.Hit",
-        "wiretape.sessions.sessions.Session",
     },
     "shared class names": {
         "Difference",

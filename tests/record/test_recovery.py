@@ -90,7 +90,7 @@ class Case:
         self.home.mkdir(exist_ok=True)
         recorder = answered(None, answer)
         library = self.library()
-        session = Session(None, library, Player("last"))
+        session = Session(name=None, library=library, player=Player("last"))
         intake = Intake(Redactor(self.rules), PROVIDERS, Report("record"))
         (row,) = intake.keep(Ending(recorder, "ended", 0.5, session, recorded_at))
         assert row.outcome == "recorded"

@@ -64,11 +64,13 @@ def _examine(
 
 
 def _print(finding: Any) -> None:
-    from .terminal import printable
+    from .terminal import for_terminal
 
     if finding.state == "skipped":
         return
     mark, colour = _MARKS[finding.state]
-    click.echo(click.style(f"{mark:<6}", fg=colour) + printable(f"{finding.name}: {finding.seen}"))
+    click.echo(
+        click.style(f"{mark:<6}", fg=colour) + for_terminal(f"{finding.name}: {finding.seen}")
+    )
     if finding.advice:
-        click.echo(printable(f"      {finding.advice}"))
+        click.echo(for_terminal(f"      {finding.advice}"))

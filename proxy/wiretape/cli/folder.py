@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from wiretape.core.text.printable import escaped
 from wiretape.files import name_of
 
 from .options import CONFIG, RECORDINGS, as_json, session
@@ -92,7 +93,7 @@ class Folder:
         """A file's name, fit to be printed."""
         # It may hold a secret, line ends, escape sequences, and bytes that are not UTF-8.
         text = self.redactor.text(name_of(files.folder / name))
-        return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+        return escaped(text)
 
     def row(self, files: "SessionFiles", name: str, **members: Any) -> dict[str, Any]:
         """A file as JSON tells of it."""

@@ -169,7 +169,7 @@ def _ls(place: Place, *, as_json: bool, sort: str, reverse: bool, **filters: Any
     from wiretape.config.load import load
     from wiretape.maintenance import listing
 
-    from .terminal import echo_cells, printable
+    from .terminal import echo_cells, for_terminal
 
     config = load(place.config_file, os.environ)
     found = listing.read(
@@ -194,7 +194,7 @@ def _ls(place: Place, *, as_json: bool, sort: str, reverse: bool, **filters: Any
         for row in rows:
             echo_cells(row.cells(now))
     for name, reason in found.faults:
-        say(printable(f"{name}: {reason}"))
+        say(for_terminal(f"{name}: {reason}"))
     if not rows and not as_json:
         say(found.nothing)
     return 0

@@ -10,8 +10,10 @@ import click
 
 from wiretape import __version__
 from wiretape.core.errors import ConfigError, FormatError, StoreError
+from wiretape.core.text.printable import escaped
 from wiretape.files import Unreadable, files, name_of, replace
 
+from .folder import count
 from .options import CONFIG, as_json
 
 if TYPE_CHECKING:
@@ -100,18 +102,6 @@ def _say(text: str) -> None:
     click.echo(f"wiretape: {text}", err=True)
 
 
-def _printable(text: str) -> str:
-    # A file's name may hold line ends, escape sequences, and bytes that are not UTF-8.
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-# ------------------------------------------------------------------ scan
-
-
 def _scan(
     paths: tuple[Path, ...],
     config_file: Path | None,
@@ -139,11 +129,11 @@ def _scan(
         hits += found
         if plain:
             for hit in allowed.sort(found, entries, ()).left:
-                click.echo(_printable(str(hit)))
+                click.echo(escaped(str(hit)))
     if baseline is not None and write_baseline:
         _write_text(baseline, allowed.dumps(hits, entries))
         _say(
-            f"{baseline}: {_count(len(set(hits)), 'finding')} written;"
+            f"{baseline}: {count(len(set(hits)), 'finding')} written;"
             " give each entry a reason, without one it is a fault"
         )
         return 0
@@ -229,11 +219,11 @@ def _as_json(result: "Sorted", files: int) -> dict[str, Any]:
 def _summary(result: "Sorted", files: int) -> None:
     passed = f" ({len(result.passed)} let pass by the baseline)" if result.passed else ""
     if not result.left:
-        _say(f"{_count(files, 'file')}, no secret found{passed}")
+        _say(f"{count(files, 'file')}, no secret found{passed}")
         return
     where = len({hit.file for hit in result.left})
     _say(
-        f"{_count(len(result.left), 'finding')}{passed} in {where} of {_count(files, 'file')}."
+        f"{count(len(result.left), 'finding')}{passed} in {where} of {count(files, 'file')}."
         " Revoke what was ever pushed; `wiretape redact FILE` takes it out of recordings"
     )
 
@@ -256,7 +246,7 @@ def _redact(paths: tuple[Path, ...], config_file: Path | None, *, dry_run: bool)
         if path not in named and path.suffix != ".json":
             continue
         total += 1
-        shown = _printable(redactor.text(name_of(path)))
+        shown = escaped(redactor.text(name_of(path)))
         try:
             changes = _rewrite(path, redactor, config, dry_run=dry_run)
         except _NotDone as error:
@@ -265,13 +255,13 @@ def _redact(paths: tuple[Path, ...], config_file: Path | None, *, dry_run: bool)
             continue
         changed += bool(changes)
         for change in changes:
-            click.echo(_printable(f"{shown}: {change.where}: {change.rule}"))
+            click.echo(escaped(f"{shown}: {change.where}: {change.rule}"))
     for folder, reason in unreadable.reasons:
         _say(f"{redactor.text(name_of(folder))}: cannot be read: {reason}")
         status = max(status, FOUND)
     done = "would be rewritten" if dry_run else "rewritten"
     proved = "; they answer the same requests as before" if changed and not dry_run else ""
-    _say(f"{changed} of {_count(total, 'recording')} {done}{proved}")
+    _say(f"{changed} of {count(total, 'recording')} {done}{proved}")
     return max(status, FOUND) if dry_run and changed else status
 
 

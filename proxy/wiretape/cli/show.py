@@ -22,7 +22,7 @@ from wiretape.library.recording_file import load as load_recording
 from wiretape.maintenance.names import Named, find
 
 from .folder import FOUND, Place, count, print_json
-from .terminal import echo, printable
+from .terminal import echo, for_terminal
 
 
 def _find(place: Place, config: Config, wanted: str) -> tuple[Named, Recording]:
@@ -30,7 +30,7 @@ def _find(place: Place, config: Config, wanted: str) -> tuple[Named, Recording]:
     try:
         return found, load_recording(found.path)
     except (FormatError, StoreError) as error:
-        raise StoreError(f"{printable(found.name)}: {error}") from None
+        raise StoreError(f"{for_terminal(found.name)}: {error}") from None
 
 
 def show_body(place: Place, name: str, *, request: bool) -> int:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import click
 
-from wiretape.report.console import printable as _printable
+from wiretape.core.text.printable import printable
 
 _STYLES: Final[dict[str, dict[str, Any]]] = {
     "role": {"bold": True},
@@ -20,20 +20,20 @@ _STYLES: Final[dict[str, dict[str, Any]]] = {
 """How kinds of lines look; those of other kinds are plain."""
 
 
-def printable(text: str) -> str:
+def for_terminal(text: str) -> str:
     """Text of a recording for a terminal: tabs as spaces, what would steer it replaced."""
     text = text.replace("\r\n", "\n").expandtabs(4).replace("\N{NO-BREAK SPACE}", " ")
-    return _printable(text)
+    return printable(text)
 
 
 def echo(text: str, style: str = "") -> None:
     """Print a line, in colour where standard output is a terminal."""
-    click.echo(click.style(_known(printable(text)), **_STYLES.get(style, {})))
+    click.echo(click.style(_known(for_terminal(text)), **_STYLES.get(style, {})))
 
 
 def echo_cells(cells: Iterable[str]) -> None:
     """Print the cells of a row, parted by tabs."""
-    click.echo(_known("\t".join(" ".join(printable(cell).split("\n")) for cell in cells)))
+    click.echo(_known("\t".join(" ".join(for_terminal(cell).split("\n")) for cell in cells)))
 
 
 def _known(text: str) -> str:

@@ -11,7 +11,7 @@ import re
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from hashlib import sha256
 from threading import Thread
 from typing import Final, Self
@@ -190,7 +190,7 @@ async def _chat(request: web.Request) -> web.StreamResponse:
         answer = _Answer("chat.completion", model, said, _words(model, said), digest)
     else:
         arguments = _arguments(tool, said)
-        answer = _Answer("chat.completion", model, said, arguments, digest, tool["name"])
+        answer = _Answer("chat.completion", model, said, arguments, digest, tool=tool["name"])
     return await _send(request, body, answer)
 
 
@@ -293,6 +293,7 @@ class _Answer:
     prompt: str
     text: str
     digest: str
+    _: KW_ONLY
     tool: str | None = None
 
     def whole(self) -> _Object:

@@ -18,6 +18,7 @@ from wiretape.core.providers.registry import Providers
 from wiretape.core.recording import llamastack
 from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import Document, to_request, to_response
+from wiretape.core.text.printable import printable
 from wiretape.library.recording_file import read_bytes
 
 from .inventory import SessionFiles, recorded_at, sessions
@@ -103,7 +104,7 @@ def _last(name: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return printable(text, one_line=True)
 
 
 def _prompt(text: str) -> str:

@@ -94,7 +94,7 @@ def _recover(
             place = one.session, _is_whole(one)
             if place not in sessions:
                 library = opened(*place, left.began_ns)
-                sessions[place] = Session(one.session, library, Player("last"))
+                sessions[place] = Session(name=one.session, library=library, player=Player("last"))
             ending = Ending(one.recorder, one.outcome, one.at, sessions[place], one.recorded_at)
             rows += intake.keep(ending, recovered=True)
             with suppress(OSError):

@@ -13,7 +13,7 @@ from typing import Final, Literal
 from aiohttp import web
 
 from wiretape import descriptors
-from wiretape.core.errors import StoreError, WiretapeError
+from wiretape.core.errors import StoreError, WiretapeError, reason_of
 from wiretape.core.providers.registry import Providers
 from wiretape.report.report import Report
 from wiretape.sessions.sessions import UnknownSession, of_credentials, opened_by
@@ -21,6 +21,7 @@ from wiretape.tls.authority import Authority
 
 from .handler import Handler, Origin, close
 from .local_servers import addresses_of, is_near
+from .tunnel import tunnel
 
 log = logging.getLogger(__name__)
 
@@ -53,10 +54,10 @@ class Front:
         """Open a port (0: any free one) and give its number; WiretapeError if it is taken."""
         loop = asyncio.get_running_loop()
         try:
-            listener = await loop.create_server(lambda: _Door(self), host, port, backlog=1024)
+            listener = await loop.create_server(lambda: _Connection(self), host, port, backlog=1024)
         except OSError as error:
             raise WiretapeError(
-                f"port {port} on {host} cannot be used ({error.strerror or error}):"
+                f"port {port} on {host} cannot be used ({reason_of(error)}):"
                 " choose another with --port, or 0 for any free one"
             ) from error
         self._listeners.append(listener)
@@ -72,8 +73,8 @@ class Front:
         await asyncio.gather(*self.tasks, return_exceptions=True)
 
 
-class _Door(asyncio.Protocol):
-    """Reads a connection's first bytes to see which door it wants."""
+class _Connection(asyncio.Protocol):
+    """A client's connection until its first bytes tell what it wants: a tunnel, or HTTP."""
 
     def __init__(self, front: Front) -> None:
         self._front = front
@@ -106,11 +107,11 @@ class _Door(asyncio.Protocol):
         self._connect(self._transport, self._head.partition(b"\r\n")[0].decode("latin-1"))
 
     def _connect(self, transport: asyncio.Transport, line: str) -> None:
-        found = _TARGET.fullmatch(line)
-        if found is None or not 0 < int(found[2]) < 65536:
+        target = _TARGET.fullmatch(line)
+        if target is None or not 0 < int(target[2]) < 65536:
             self._refuse(400, "expected CONNECT HOST:PORT HTTP/1.1")
             return
-        host, port = found[1].strip("[]").lower(), int(found[2])
+        host, port = target[1].strip("[]").lower(), int(target[2])
         front = self._front
         if self._is_refused:
             self._refuse_unserved()
@@ -157,6 +158,17 @@ class _Door(asyncio.Protocol):
         self._transport.write("\r\n".join((*head, "", "")).encode() + body)
         self._transport.close()
 
+    async def _tunnel(
+        self, transport: asyncio.Transport, host: str, port: int, early: bytes
+    ) -> None:
+        try:
+            await tunnel(transport, host, port, early)
+        except OSError as error:
+            if descriptors.is_exhaustion(error):
+                self._refuse_unserved()
+                return
+            self._refuse(502, f"{host}:{port} cannot be reached ({reason_of(error)})")
+
     def _refuse_unserved(self) -> None:
         advice = descriptors.advice()
         self._front.report.not_served(advice)
@@ -196,31 +208,6 @@ class _Door(asyncio.Protocol):
         front.handler.tunnels[tls] = origin
         protocol.connection_made(tls)
 
-    async def _tunnel(
-        self, transport: asyncio.Transport, host: str, port: int, early: bytes
-    ) -> None:
-        try:
-            reader, writer = await asyncio.open_connection(host, port)
-        except OSError as error:
-            self._refuse(502, f"{host}:{port} cannot be reached ({error.strerror or error})")
-            return
-        # A client that speaks first need not wait for our answer to do so.
-        writer.write(early)
-        pipe = _Pipe(writer)
-        transport.set_protocol(pipe)
-        transport.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        transport.resume_reading()
-        try:
-            while data := await reader.read(64 * 1024):
-                transport.write(data)
-                if transport.get_write_buffer_size() > 1 << 20:
-                    await pipe.writable()
-        except OSError:
-            log.debug("the tunnel to %s broke", host)
-        finally:
-            transport.close()
-            writer.close()
-
 
 def _credentials(head: bytes) -> str | None:
     for line in head.split(b"\r\n")[1:]:
@@ -228,34 +215,3 @@ def _credentials(head: bytes) -> str | None:
         if name.strip().lower() == b"proxy-authorization":
             return value.strip().decode("latin-1")
     return None
-
-
-class _Pipe(asyncio.Protocol):
-    """The client's side of a tunnel to somewhere else."""
-
-    def __init__(self, upstream: asyncio.StreamWriter) -> None:
-        self._upstream = upstream
-        self._free = asyncio.Event()
-        self._free.set()
-
-    def data_received(self, data: bytes) -> None:
-        self._upstream.write(data)
-
-    def eof_received(self) -> bool:
-        if self._upstream.can_write_eof():
-            self._upstream.write_eof()
-        return True
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._free.set()
-        self._upstream.close()
-
-    def pause_writing(self) -> None:
-        self._free.clear()
-
-    def resume_writing(self) -> None:
-        self._free.set()
-
-    async def writable(self) -> None:
-        """Wait until the client has taken what was written."""
-        await self._free.wait()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 from wiretape.core.matching.diff_text import sides, word_diff
 from wiretape.core.matching.miss import SHOWN, Miss
 from wiretape.core.redaction.redactor import RedactionRules, Redactor
+from wiretape.core.text.printable import printable
 from wiretape.core.text.word_diff import plain
 
 from .report import Outcome, Report, Row, other_host_lines
@@ -54,11 +55,6 @@ def line(row: Row) -> str:
     if row.note:
         parts.append(f"({row.note})")
     return printable("  ".join(parts))
-
-
-def printable(text: str) -> str:
-    """Text that cannot steer a terminal: a model's name or a path may hold anything."""
-    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def summary(report: Report) -> str:

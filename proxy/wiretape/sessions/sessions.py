@@ -29,7 +29,7 @@ class UnknownSession(Exception):
     """What a client calls its session is no name of one; `str()` says what would be."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Session:
     """What one session has: `name` is None for the run's own where that has no name."""
 
@@ -81,7 +81,7 @@ class Sessions:
             check_name(name)
             if len(self._sessions) >= MAX_SESSIONS:
                 raise UnknownSession(f"{MAX_SESSIONS} sessions are open: finish some")
-            session = Session(name, self._opened(name), Player(self._repeat))
+            session = Session(name=name, library=self._opened(name), player=Player(self._repeat))
             self._sessions[name] = session
         return session
 
