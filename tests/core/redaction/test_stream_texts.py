@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from wiretape.core.redaction.stream_texts import (
-    Lane,
+    TextPath,
     in_text,
     is_json_text,
     is_text,
@@ -15,10 +15,10 @@ from wiretape.core.redaction.stream_texts import (
 )
 
 
-def lane_of(value: Any, text: str = "x") -> Lane:
-    """The lane of the string that is "x"."""
-    (lane,) = {leaf.lane for leaf in leaves(value)[0] if leaf.text == text}
-    return lane
+def path_of(value: Any, text: str = "x") -> TextPath:
+    """The path of the string that is "x"."""
+    (path,) = {leaf.path for leaf in leaves(value)[0] if leaf.text == text}
+    return path
 
 
 def choice(index: int, at: int = 0) -> Any:
@@ -26,34 +26,34 @@ def choice(index: int, at: int = 0) -> Any:
     return {"choices": [*choices, {"index": index, "delta": {"content": "x"}}]}
 
 
-def test_a_number_tells_lanes_apart_and_a_place_does_not() -> None:
-    assert lane_of(choice(1)) == lane_of(choice(1, at=2))
-    assert lane_of(choice(1)) != lane_of(choice(2))
+def test_a_number_tells_texts_apart_and_a_place_does_not() -> None:
+    assert path_of(choice(1)) == path_of(choice(1, at=2))
+    assert path_of(choice(1)) != path_of(choice(2))
 
 
 def test_without_a_number_a_place_does() -> None:
-    assert lane_of({"a": [{"b": "x"}]}) != lane_of({"a": [{}, {"b": "x"}]})
+    assert path_of({"a": [{"b": "x"}]}) != path_of({"a": [{}, {"b": "x"}]})
 
 
 @pytest.mark.parametrize("way", ["parts", "tokens"])
-def test_lists_that_a_client_joins_are_one_lane(way: str) -> None:
+def test_lists_that_a_client_joins_are_one_text(way: str) -> None:
     found, _ = leaves({way: ["a", "b", {"text": "c"}, {"text": "d"}]})
-    assert found[0].lane == found[1].lane
-    assert found[2].lane == found[3].lane
+    assert found[0].path == found[1].path
+    assert found[2].path == found[3].path
 
 
 def test_geminis_thoughts_are_no_part_of_its_answer() -> None:
-    assert lane_of({"parts": [{"text": "x", "thought": True}]}) != lane_of(
+    assert path_of({"parts": [{"text": "x", "thought": True}]}) != path_of(
         {"parts": [{"text": "x"}]}
     )
 
 
-def test_an_event_of_another_type_has_other_lanes_but_for_anthropics_blocks() -> None:
+def test_an_event_of_another_type_has_other_texts_but_for_anthropics_blocks() -> None:
     delta = {"type": "response.output_text.delta", "delta": "x"}
-    assert lane_of(delta) != lane_of({**delta, "type": "response.refusal.delta"})
+    assert path_of(delta) != path_of({**delta, "type": "response.refusal.delta"})
     start = {"type": "content_block_start", "index": 2, "content_block": {"text": "x"}}
     more = {"type": "content_block_delta", "index": 2, "delta": {"text": "x"}}
-    assert lane_of(start) == lane_of(more)
+    assert path_of(start) == path_of(more)
 
 
 @pytest.mark.parametrize(
@@ -71,26 +71,26 @@ def test_an_event_of_another_type_has_other_lanes_but_for_anthropics_blocks() ->
     ],
 )
 def test_a_lane_is_text_or_json_by_its_name(value: Any, text: bool, json_text: bool) -> None:
-    lane = lane_of(value)
-    assert (is_text(lane), is_json_text(lane)) == (text, json_text)
+    path = path_of(value)
+    assert (is_text(path), is_json_text(path)) == (text, json_text)
 
 
 def test_strings_are_numbered_as_they_stand_in_the_text() -> None:
     value = {"a": "x", "b": [1, {"c": None, "d": ["y", 2.5]}], "e": {}}
     found, count = leaves(value)
-    assert [(leaf.place, leaf.text, leaf.number) for leaf in found] == [
+    assert [(leaf.json_path, leaf.text, leaf.number) for leaf in found] == [
         (("a",), "x", 1),
         (("b", 1, "d", 0), "y", 5),
     ]
     assert count == 7
 
 
-def test_numbers_that_count_the_chunks_are_no_lanes() -> None:
-    lanes = [lane_of({"index": n, "text": "x"}) for n in range(3)]
+def test_numbers_that_count_the_chunks_are_no_texts() -> None:
+    texts = [path_of({"index": n, "text": "x"}) for n in range(3)]
     plain = ("", "text")
-    assert merged((lane, n) for n, lane in enumerate(lanes)) == dict.fromkeys(lanes, plain)
-    assert merged((lane, 0) for lane in lanes) == {}
-    assert merged((lane, n) for n, lane in enumerate(lanes[:2])) == {}
+    assert merged((path, n) for n, path in enumerate(texts)) == dict.fromkeys(texts, plain)
+    assert merged((path, 0) for path in texts) == {}
+    assert merged((path, n) for n, path in enumerate(texts[:2])) == {}
 
 
 @pytest.mark.parametrize(

@@ -246,7 +246,7 @@ def test_the_placeholder_stands_where_the_secret_began_and_the_pieces_stay() -> 
     assert [c["__data__"]["created"] for c in document["response"]["body"]] == [1763660000] * 5
 
 
-def test_several_secrets_in_one_lane_go() -> None:
+def test_several_secrets_in_one_text_go() -> None:
     pieces = [KEY[:9], KEY[9:] + " " + KNOWN[:4], KNOWN[4:] + " " + KEY[:30], KEY[30:], KEY]
     make, read = SHAPES["content"]
     _, new, _, _ = streamed([event(make(text)) for text in [*pieces[:4], " ", pieces[4]]])
@@ -254,7 +254,7 @@ def test_several_secrets_in_one_lane_go() -> None:
     assert "".join(map(read, data(new))) == f"{one} {two} {one} {one}"
 
 
-def test_lanes_do_not_run_into_one_another() -> None:
+def test_texts_do_not_run_into_one_another() -> None:
     """Two choices, interleaved: each has half a key, and the other one's half is no part of it."""
 
     def choice(index: int, text: str) -> bytes:
@@ -268,7 +268,7 @@ def test_lanes_do_not_run_into_one_another() -> None:
     assert texts == [STANDS[KEY], STANDS[KNOWN], "", ""]
 
 
-def test_lanes_of_tool_calls_and_blocks_are_told_apart() -> None:
+def test_texts_of_tool_calls_and_blocks_are_told_apart() -> None:
     def call(index: int, text: str) -> bytes:
         calls = [{"index": index, "function": {"arguments": text}}]
         return event({"choices": [{"index": 0, "delta": {"tool_calls": calls}}]})
@@ -291,7 +291,7 @@ def test_a_block_that_begins_with_text_is_one_text_with_its_deltas() -> None:
     assert (first["content_block"]["text"], second["delta"]["text"]) == (STANDS[KEY], "")
 
 
-def test_an_index_that_counts_events_makes_no_lanes() -> None:
+def test_an_index_that_counts_events_makes_no_texts() -> None:
     chunks = [event({"index": n, "token": {"text": text}}) for n, text in enumerate(KEY)]
     _, new, _, _ = streamed(chunks)
     assert "".join(one["token"]["text"] for one in data(new)) == STANDS[KEY]
@@ -432,7 +432,7 @@ def test_a_secret_in_reads_that_are_no_text_goes() -> None:
     assert findings == [Finding("together-key", "response.body[0].base64")]
 
 
-def test_lines_of_json_are_joined_by_lane() -> None:
+def test_lines_of_json_are_joined_by_path() -> None:
     lines = [json.dumps({"message": {"content": text}}).encode() + b"\n" for text in KEY]
     _, new, _, _ = streamed([*lines, b'{"done":true}\n'], LINES, path="/api/chat")
     texts = [json.loads(c.data)["message"]["content"] for c in new.response.chunks[:-1]]

@@ -1,8 +1,12 @@
-"""Which strings of a stream's chunks are parts of one text: those of one lane.
+"""Find the strings of a stream's chunks that a client joins to one text.
 
-A lane is a path through the chunks' JSON in which a list's place gives way to the number that the
-provider gives its item (a choice's, a tool call's, a content block's), so that a lane is one of
-these. The strings of a lane, joined in order, are what a client puts together.
+A text path leads through the JSON of the chunks. Where the provider numbers an item (a choice, a
+tool call, a content block), the path has that number; the item's position in a list counts only
+where there is no number. Strings with the same text path, joined in order, are one text:
+
+    {"choices": [{"index": 0, "delta": {"content": "Hel"}}]}
+    {"choices": [{"index": 0, "delta": {"content": "lo"}}]}
+    both have the path ("", "choices", "*", ("index", 0), "delta", "content"): the text is "Hello"
 """
 
 import json
@@ -12,8 +16,8 @@ from typing import Final, NamedTuple
 
 from wiretape.core.text import exact_json
 
-type Place = tuple[str | int, ...]
-type Lane = tuple[str | int | tuple[str, int], ...]
+type JsonPath = tuple[str | int, ...]
+type TextPath = tuple[str | int | tuple[str, int], ...]
 
 # Members that number what stands beside them. OpenAI's `item_id` would, but some who speak its
 # protocol give a new one with each event.
@@ -50,31 +54,31 @@ _JSON_TEXTS: Final = frozenset(("arguments", "partial_json"))
 
 
 class Leaf(NamedTuple):
-    """A string in a JSON value: its lane, where it stands, and the how many-th string it is there,
+    """A string in a JSON value: its text path, its JSON path, and how many strings come before it,
     members' names counted.
     """
 
-    lane: Lane
-    place: Place
+    path: TextPath
+    json_path: JsonPath
     text: str
     number: int
 
 
-def is_text(lane: Lane) -> bool:
-    """Whether a lane is known to be read as one text."""
-    return _name(lane) in _TEXTS
+def is_text(path: TextPath) -> bool:
+    """Whether a path is known to be read as one text."""
+    return _name(path) in _TEXTS
 
 
-def is_json_text(lane: Lane) -> bool:
-    """Whether a lane's text is known to be JSON."""
-    name = _name(lane)
+def is_json_text(path: TextPath) -> bool:
+    """Whether a path's text is known to be JSON."""
+    name = _name(path)
     return name in _JSON_TEXTS or (
-        name == "delta" and isinstance(lane[0], str) and "arguments" in lane[0]
+        name == "delta" and isinstance(path[0], str) and "arguments" in path[0]
     )
 
 
-def _name(lane: Lane) -> str | None:
-    return next((step for step in reversed(lane) if isinstance(step, str) and step != "*"), None)
+def _name(path: TextPath) -> str | None:
+    return next((step for step in reversed(path) if isinstance(step, str) and step != "*"), None)
 
 
 def leaves(value: exact_json.Json) -> tuple[list[Leaf], int]:
@@ -93,58 +97,59 @@ class _Walk:
         self.found: list[Leaf] = []
         self.strings = 0
 
-    def into(self, value: exact_json.Json, place: Place, lane: Lane) -> None:
+    def into(self, value: exact_json.Json, json_path: JsonPath, path: TextPath) -> None:
         # Each string of each chunk comes through here.
         kind = type(value)
         if kind is str:
-            self.found.append(Leaf(lane, place, value, self.strings))
+            self.found.append(Leaf(path, json_path, value, self.strings))
             self.strings += 1
-        elif len(place) > exact_json.MAX_DEPTH:
+        elif len(json_path) > exact_json.MAX_DEPTH:
             return
         elif kind is dict:
             for name in sorted(_NUMBERS & value.keys()):
                 number = value[name]
                 if isinstance(number, int):
-                    lane = (*lane, (name, number))
+                    path = (*path, (name, number))
             for name, item in value.items():
                 self.strings += 1
                 kind = type(item)
                 if kind is str:
-                    self.found.append(Leaf((*lane, name), (*place, name), item, self.strings))
+                    self.found.append(Leaf((*path, name), (*json_path, name), item, self.strings))
                     self.strings += 1
                 elif kind is dict or kind is list:
-                    step = "delta" if name == "content_block" and not place else name
-                    self.into(item, (*place, name), (*lane, step))
+                    step = "delta" if name == "content_block" and not json_path else name
+                    self.into(item, (*json_path, name), (*path, step))
         elif kind is list:
-            joined = _is_joined(place)
+            joined = _is_joined(json_path)
             for at, item in enumerate(value):
                 kind = type(item)
                 if kind is dict or kind is str or kind is list:
                     numbered = kind is dict and isinstance(item.get("index"), int)
                     step = "*" if joined or numbered else at
-                    self.into(item, (*place, at), (*lane, step))
+                    self.into(item, (*json_path, at), (*path, step))
 
 
-def _is_joined(place: Place) -> bool:
-    if not place or place[-1] in _JOINED:
-        return bool(place)
-    return place[-1] == "content" and len(place) > 1 and place[-2] in _CONTENT_IN
+def _is_joined(json_path: JsonPath) -> bool:
+    if not json_path or json_path[-1] in _JOINED:
+        return bool(json_path)
+    return json_path[-1] == "content" and len(json_path) > 1 and json_path[-2] in _CONTENT_IN
 
 
-def merged(single: Iterable[tuple[Lane, object]]) -> dict[Lane, Lane]:
-    """What is one lane of those that have a single string, by lane and chunk: where the numbers of
-    a path are as many as its chunks, they count the chunks and are no choice's and no call's.
+def merged(single: Iterable[tuple[TextPath, object]]) -> dict[TextPath, TextPath]:
+    """Merge text paths that have a single string each, given by path and chunk.
+
+    Where a path has as many numbers as there are chunks, the numbers count chunks, not choices.
     """
-    groups: dict[Lane, dict[Lane, object]] = {}
-    for lane, chunk in single:
-        plain = tuple(step for step in lane if not isinstance(step, tuple))
-        if plain != lane:
-            groups.setdefault(plain, {})[lane] = chunk
+    groups: dict[TextPath, dict[TextPath, object]] = {}
+    for path, chunk in single:
+        plain = tuple(step for step in path if not isinstance(step, tuple))
+        if plain != path:
+            groups.setdefault(plain, {})[path] = chunk
     return {
-        lane: plain
+        path: plain
         for plain, group in groups.items()
         if 2 < len(group) == len(set(group.values()))
-        for lane in group
+        for path in group
     }
 
 

@@ -1,13 +1,13 @@
 """Redaction of what a stream has cut in pieces: a secret that no chunk holds whole.
 
-The strings of a stream's chunks are joined by lane (`stream_texts.py`), events' data that is no
+The strings of a stream's chunks are joined by path (`stream_texts.py`), events' data that is no
 JSON too, and reads as they came. What `Search` finds there over a border goes: its placeholder
 stands in the piece where the secret began, and the rest is cut from those that follow. No piece is
 taken out, so number and order of the chunks, their framing and all else in them stay, and joined
 they read as the text with the placeholder in it. What one piece holds whole is left to the search
 of each string.
 
-A lane that is not known to be text may be ids or counters, in which a shape comes about by chance:
+A path that is not known to be text may be ids or counters, in which a shape comes about by chance:
 there a pattern counts only where the pieces differ as those of a text do.
 """
 
@@ -25,7 +25,7 @@ from wiretape.core.text.spans import Span
 from . import nested_json, stream_texts
 from .key_patterns import PATTERNS
 from .rules import Finding, Where, finding
-from .stream_texts import Lane, Leaf, Place
+from .stream_texts import JsonPath, Leaf, TextPath
 from .value_search import Search
 
 _SHAPES: Final = frozenset(pattern.name for pattern in PATTERNS)
@@ -67,7 +67,7 @@ class _Run:
 
 
 class _Piece(NamedTuple):
-    """A string of a lane: in the JSON of an item, or as `raw` at `start` in a run's text, in the
+    """A string of a path: in the JSON of an item, or as `raw` at `start` in a run's text, in the
     JSON that begins at `value`.
     """
 
@@ -90,7 +90,7 @@ def redact(response: Document, search: Search, findings: list[Finding]) -> Docum
     stream = _Stream(
         items, search, numbered=isinstance(body, list), events=media.startswith("text/event-stream")
     )
-    stream.search_lanes()
+    stream.search_texts()
     stream.search_reads()
     if not stream.found:
         return response
@@ -109,7 +109,7 @@ class _Stream:
         self._events = events
         self._pieces: list[_Piece] = []
         self._runs: list[_Run] = []
-        self._values: dict[int, dict[Place, str]] = {}
+        self._values: dict[int, dict[JsonPath, str]] = {}
         self.found: list[Finding] = []
         self._read()
 
@@ -152,7 +152,7 @@ class _Stream:
                 return  # written by hand; each string is searched by itself
         run = _Run(items, texts, are_bytes)
         self._runs.append(run)
-        # Of bytes these are not quite the ends, but near enough to tell the place.
+        # Offsets are in characters, not bytes, which is near enough to tell the item.
         ends = list(accumulate(map(len, texts)))
         for found in stream_texts.in_text(run.text, items[0][1], events=self._events):
             at = min(bisect_right(ends, found.start), len(items) - 1)
@@ -162,38 +162,38 @@ class _Stream:
 
     # ------------------------------------------------------------------ strings
 
-    def search_lanes(self) -> None:
-        """Search the strings of each lane as one text."""
-        by_lane: dict[Lane, list[_Piece]] = {}
+    def search_texts(self) -> None:
+        """Search the strings of each path as one text."""
+        by_path: dict[TextPath, list[_Piece]] = {}
         for piece in self._pieces:
-            by_lane.setdefault(piece.leaf.lane, []).append(piece)
-        single = (ones[0] for ones in by_lane.values() if len(ones) == 1)
-        of = stream_texts.merged((one.leaf.lane, (one.item, one.value)) for one in single)
-        for lane, plain in of.items():
-            ones = by_lane.setdefault(plain, [])
-            ones += by_lane.pop(lane)
-            ones.sort(key=lambda one: (one.item, one.start))
-        for lane, pieces in by_lane.items():
+            by_path.setdefault(piece.leaf.path, []).append(piece)
+        single = (pieces[0] for pieces in by_path.values() if len(pieces) == 1)
+        merged = stream_texts.merged((p.leaf.path, (p.item, p.value)) for p in single)
+        for path, plain in merged.items():
+            pieces = by_path.setdefault(plain, [])
+            pieces += by_path.pop(path)
+            pieces.sort(key=lambda piece: (piece.item, piece.start))
+        for path, pieces in by_path.items():
             first = pieces[0]
             if len(pieces) > 1 or "\\" in first.raw or nested_json.opens(first.leaf.text):
-                self._search_lane(lane, pieces)
+                self._search_text(path, pieces)
         for run in self._runs:
             if run.spans:
                 run.put(_in_pieces(run, sorted(run.spans)))
 
-    def _search_lane(self, lane: Lane, pieces: list[_Piece]) -> None:
+    def _search_text(self, path: TextPath, pieces: list[_Piece]) -> None:
         texts = [piece.leaf.text for piece in pieces]
-        is_text = stream_texts.is_text(lane)
+        is_text = stream_texts.is_text(path)
         if not is_text and len(texts) > 1 and len(set(texts)) == 1:
             return
 
         def find(text: str) -> list[Span]:
             return self._search.spans(text, own=is_text)
 
-        spans = nested_json.spans("".join(texts), find, json_text=stream_texts.is_json_text(lane))
+        spans = nested_json.spans("".join(texts), find, json_text=stream_texts.is_json_text(path))
         if not spans:
             return
-        told = [
+        across = [
             span
             for span, first, last, offset in _located(texts, spans)
             if (is_text or span.rule not in _SHAPES or _vary(texts, first, last))
@@ -203,25 +203,25 @@ class _Stream:
                 and _moved(span, -offset) in find(texts[first])
             )
         ]
-        for piece, shares in zip(pieces, _shares(texts, told), strict=True):
+        for piece, shares in zip(pieces, _shares(texts, across), strict=True):
             if shares:
                 self._replace(piece, shares)
 
     def _replace(self, piece: _Piece, shares: list[Span]) -> None:
         run, leaf = piece.run, piece.leaf
         member = "__data__" if run is None else run.member(piece.item)
-        self._tell(shares, piece.item, (member, *leaf.place))
+        self._report(shares, piece.item, (member, *leaf.json_path))
         if run is None:
             texts = self._values.setdefault(piece.item, {})
-            texts[leaf.place] = _applied(leaf.text, shares)
+            texts[leaf.json_path] = _applied(leaf.text, shares)
         else:
             if leaf.number >= 0:
                 shares = nested_json.to_raw(piece.raw, shares)
             run.spans += [_moved(span, piece.start) for span in shares]
 
-    def _tell(self, shares: Iterable[Span], item: int, where: Place) -> None:
-        place: Where = ("response", "body", *((item,) if self._numbered else ()), *where)
-        self.found += [finding(span.rule, place) for span in shares if span.rule]
+    def _report(self, shares: Iterable[Span], item: int, where: JsonPath) -> None:
+        json_path: Where = ("response", "body", *((item,) if self._numbered else ()), *where)
+        self.found += [finding(span.rule, json_path) for span in shares if span.rule]
 
     # ------------------------------------------------------------------ reads
 
@@ -233,7 +233,7 @@ class _Stream:
             spans = nested_json.spans(run.text, self._search.spans)
             if not spans:
                 continue
-            told = [
+            across = [
                 span
                 for span, first, last, offset in _located(run.pieces, _in_pieces(run, spans))
                 if first < last
@@ -241,10 +241,10 @@ class _Stream:
                     run.are_bytes or _moved(span, -offset) in self._search.spans(run.pieces[first])
                 )
             ]
-            if told:
-                for item, shares in zip(run.items, _shares(run.pieces, told), strict=True):
-                    self._tell(shares, item[0], (item[1],))
-                run.put(told)
+            if across:
+                for item, shares in zip(run.items, _shares(run.pieces, across), strict=True):
+                    self._report(shares, item[0], (item[1],))
+                run.put(across)
 
     def changed(self) -> list[Document]:
         """The items with what was found replaced."""
@@ -311,7 +311,7 @@ def _moved(span: Span, by: int) -> Span:
 
 
 def _vary(texts: Sequence[str], first: int, last: int) -> bool:
-    """Whether some pieces of a lane differ as those of a text do."""
+    """Whether some pieces of a path differ as those of a text do."""
     if len(texts) > 2 and len(texts[0]) >= _FIXED and len(set(map(len, texts[:-1]))) == 1:
         return False
     return not any(
@@ -349,15 +349,15 @@ def _to_latin(text: str) -> str:
 # ---------------------------------------------------------------------- values
 
 
-def _rewritten(value: exact_json.Json, texts: Mapping[Place, str]) -> exact_json.Json:
+def _rewritten(value: exact_json.Json, texts: Mapping[JsonPath, str]) -> exact_json.Json:
     """A copy of `value` with the strings at some places replaced, and the bytes that log
     probabilities give beside a token.
     """
     if () in texts:
         return texts[()]
-    below: dict[str | int, dict[Place, str]] = {}
-    for place, text in texts.items():
-        below.setdefault(place[0], {})[place[1:]] = text
+    below: dict[str | int, dict[JsonPath, str]] = {}
+    for json_path, text in texts.items():
+        below.setdefault(json_path[0], {})[json_path[1:]] = text
     if isinstance(value, list):
         return [
             _rewritten(item, below[at]) if at in below else item for at, item in enumerate(value)
