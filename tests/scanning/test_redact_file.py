@@ -129,6 +129,30 @@ def test_a_key_that_is_cut_over_two_events_goes() -> None:
     assert said[1].endswith(" ok")
 
 
+def test_log_probabilities_follow_the_text_of_an_answer() -> None:
+    tokens = [
+        {"token": text, "bytes": list(text.encode()), "logprob": -0.1, "id": 7, "top_logprobs": []}
+        for text in ("see ", KEY[:9], KEY[9:30], KEY[30:], ".")
+    ]
+    columns = {
+        "tokens": [token["token"] for token in tokens],
+        "token_ids": [7] * 5,
+        "top_logprobs": [{token["token"]: -0.1} for token in tokens],
+    }
+    body = {"choices": [{"logprobs": {"content": tokens}}, {"logprobs": columns}]}
+    answer = Response(200, JSON, (Chunk(json.dumps(body).encode()),))
+    asked = Request("POST", "https", "api.together.xyz", 443, "/v1/x", JSON, b"{}")
+    document = from_exchange(Exchange(asked, answer, "2026-11-20T17:30:00Z"))
+    text = rewritten(recording_format.dumps(document)).text
+    (left, beside) = json.loads(text)["response"]["body"]["__data__"]["choices"]
+    assert [token["id"] for token in left["logprobs"]["content"]] == [7, 0, 0, 0, 7]
+    for token in left["logprobs"]["content"]:
+        assert bytes(token["bytes"]).decode() == token["token"]
+    assert beside["logprobs"]["token_ids"] == [7, 0, 0, 0, 7]
+    assert KEY[9:30] not in text
+    assert again(text) is None
+
+
 def test_chunks_times_and_events_stay() -> None:
     before = exchange(
         {"a": KEY},

@@ -17,6 +17,7 @@ from wiretape.core.recording import llamastack
 from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import Document, to_exchange
 from wiretape.core.recording.fields import SideFile
+from wiretape.core.redaction import token_lists
 from wiretape.core.redaction.gate import Leak, inspect, inspect_bytes
 from wiretape.core.redaction.known_values import Secrets
 from wiretape.core.redaction.placeholder import PLACEHOLDER
@@ -287,23 +288,34 @@ def _without_headers(document: Document) -> Document:
 
 
 def _alike(before: Any, after: Any) -> bool:
-    """Whether two JSON values differ in strings only, and in members' names that were secret."""
+    """Whether two JSON values differ in strings only, in members' names that were secret, and in
+    numbers that spell a token once more (`token_lists.py`).
+    """
     stack = [(before, after)]
     while stack:
-        one, two = stack.pop()
-        if type(one) is not type(two):
+        old, new = stack.pop()
+        if type(old) is not type(new):
             return False
-        if isinstance(one, dict):
-            if len(one) != len(two) or any(
-                key != name and not PLACEHOLDER.search(name)
-                for key, name in zip(one, two, strict=True)
+        if isinstance(old, dict):
+            if len(old) != len(new) or any(
+                key != name and not _is_renamed(key, name, old)
+                for key, name in zip(old, new, strict=True)
             ):
                 return False
-            stack += zip(one.values(), two.values(), strict=True)
-        elif isinstance(one, list):
-            if len(one) != len(two):
+            stack += zip(old.values(), new.values(), strict=True)
+        elif isinstance(old, list):
+            if len(old) == len(new):
+                stack += zip(old, new, strict=True)
+            elif not token_lists.are_octets(old) or not token_lists.are_octets(new):
                 return False
-            stack += zip(one, two, strict=True)
-        elif not isinstance(one, str) and one != two:
+        elif not isinstance(old, str) and old != new and not (type(new) is int and new == 0):
             return False
     return True
+
+
+def _is_renamed(old: str, new: str, value: dict[str, Any]) -> bool:
+    return (
+        PLACEHOLDER.search(new) is not None
+        or token_lists.is_by_id(value)
+        or all(isinstance(item, float) for item in value.values())
+    )

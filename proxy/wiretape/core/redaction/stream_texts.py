@@ -12,9 +12,11 @@ where there is no number. Strings with the same text path, joined in order, are 
 import json
 import re
 from collections.abc import Iterable, Iterator
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from wiretape.core.text import exact_json
+
+from . import token_lists
 
 type JsonPath = tuple[str | int, ...]
 type TextPath = tuple[str | int | tuple[str, int], ...]
@@ -33,6 +35,7 @@ _TEXTS: Final = frozenset(
         "arguments",
         "content",
         "data",
+        "decoded_token",
         "delta",
         "generated_text",
         "output_text",
@@ -45,6 +48,7 @@ _TEXTS: Final = frozenset(
         "summary_text",
         "text",
         "thinking",
+        "tok_str",
         "token",
         "tokens",
         "transcript",
@@ -55,13 +59,14 @@ _JSON_TEXTS: Final = frozenset(("arguments", "partial_json"))
 
 class Leaf(NamedTuple):
     """A string in a JSON value: its text path, its JSON path, and how many strings come before it,
-    members' names counted.
+    members' names counted. `again`: what stands beside it spells it once more.
     """
 
     path: TextPath
     json_path: JsonPath
     text: str
     number: int
+    again: bool = False
 
 
 def is_text(path: TextPath) -> bool:
@@ -110,23 +115,39 @@ class _Walk:
                 number = value[name]
                 if isinstance(number, int):
                     path = (*path, (name, number))
+            again = token_lists.spells_again(value)
+            first = next(iter(value)) if token_lists.is_by_id(value) else None
             for name, item in value.items():
                 self.strings += 1
                 kind = type(item)
                 if kind is str:
-                    self.found.append(Leaf((*path, name), (*json_path, name), item, self.strings))
+                    self.found.append(
+                        Leaf((*path, name), (*json_path, name), item, self.strings, again)
+                    )
                     self.strings += 1
                 elif kind is dict or kind is list:
                     step = "delta" if name == "content_block" and not json_path else name
+                    if name == first:
+                        step = "*"
                     self.into(item, (*json_path, name), (*path, step))
         elif kind is list:
-            joined = _is_joined(json_path)
-            for at, item in enumerate(value):
-                kind = type(item)
-                if kind is dict or kind is str or kind is list:
-                    numbered = kind is dict and isinstance(item.get("index"), int)
-                    step = "*" if joined or numbered else at
-                    self.into(item, (*json_path, at), (*path, step))
+            self._into_list(value, json_path, path)
+
+    def _into_list(self, value: list[Any], json_path: JsonPath, path: TextPath) -> None:
+        name = json_path[-1] if json_path else None
+        joined = _is_joined(json_path) or token_lists.is_token_list(name, value)
+        is_row = len(json_path) > 1 and token_lists.is_row(json_path[-2], value)
+        for at, item in enumerate(value):
+            kind = type(item)
+            if kind is str:
+                step = "token" if is_row else "*" if joined else at
+                again = is_row or name in token_lists.CHOSEN
+                self.found.append(Leaf((*path, step), (*json_path, at), item, self.strings, again))
+                self.strings += 1
+            elif kind is dict or kind is list:
+                numbered = kind is dict and isinstance(item.get("index"), int)
+                step = "*" if joined or numbered else at
+                self.into(item, (*json_path, at), (*path, step))
 
 
 def _is_joined(json_path: JsonPath) -> bool:

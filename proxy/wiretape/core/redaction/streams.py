@@ -12,6 +12,7 @@ there a pattern counts only where the pieces differ as those of a text do.
 """
 
 import base64
+import json
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ from wiretape.core.recording.document import Document
 from wiretape.core.text import exact_json
 from wiretape.core.text.spans import Span
 
-from . import nested_json, stream_texts
+from . import nested_json, stream_texts, token_lists
 from .key_patterns import PATTERNS
 from .rules import Finding, Where, finding
 from .stream_texts import JsonPath, Leaf, TextPath
@@ -33,6 +34,28 @@ _ID: Final = 4
 """Two equal pieces in a row that are as long are an id's, not a text's."""
 _FIXED: Final = 8
 """Pieces that are all as long as this or longer and equally long are no text's either."""
+
+
+@dataclass(slots=True)
+class _RawValue:
+    """Changes of a JSON value that is kept as text."""
+
+    texts: dict[JsonPath, str] = field(default_factory=dict)
+    spans: list[Span] = field(default_factory=list)
+    again: bool = False
+
+    def changes(self, text: str, start: int) -> list[Span]:
+        """The changes as spans of the text in which the value begins at `start`.
+
+        A value is spelled anew only where numbers in it have to follow its strings.
+        """
+        if not self.again:
+            return self.spans
+        _, end = json.JSONDecoder().raw_decode(text, start)
+        value = exact_json.parse(text[start:end])
+        rewritten = exact_json.dumps(token_lists.follow(value, _rewritten(value, self.texts)))
+        rule = next((span.rule for span in self.spans if span.rule), "")
+        return [Span(start, end, rewritten, rule)]
 
 
 @dataclass(slots=True)
@@ -49,6 +72,8 @@ class _Run:
     changed: bool = False
     spans: list[Span] = field(default_factory=list)
     """What has to go in its strings."""
+    values: "dict[int, _RawValue]" = field(default_factory=dict)
+    """What has to go in the JSON values of its text, by where they begin."""
 
     @property
     def text(self) -> str:
@@ -175,9 +200,17 @@ class _Stream:
             pieces.sort(key=lambda piece: (piece.item, piece.start))
         for path, pieces in by_path.items():
             first = pieces[0]
-            if len(pieces) > 1 or "\\" in first.raw or nested_json.opens(first.leaf.text):
+            if (
+                len(pieces) > 1
+                or first.leaf.again
+                or "\\" in first.raw
+                or nested_json.opens(first.leaf.text)
+            ):
                 self._search_text(path, pieces)
         for run in self._runs:
+            text = run.text if run.values else ""
+            for start, value in run.values.items():
+                run.spans += value.changes(text, start)
             if run.spans:
                 run.put(_in_pieces(run, sorted(run.spans)))
 
@@ -199,6 +232,7 @@ class _Stream:
             if (is_text or span.rule not in _SHAPES or _vary(texts, first, last))
             and not (
                 first == last
+                and not pieces[first].leaf.again
                 and "\\" not in pieces[first].raw
                 and _moved(span, -offset) in find(texts[first])
             )
@@ -211,12 +245,17 @@ class _Stream:
         run, leaf = piece.run, piece.leaf
         member = "__data__" if run is None else run.member(piece.item)
         self._report(shares, piece.item, (member, *leaf.json_path))
+        text = _applied(leaf.text, shares)
         if run is None:
-            texts = self._values.setdefault(piece.item, {})
-            texts[leaf.json_path] = _applied(leaf.text, shares)
+            self._values.setdefault(piece.item, {})[leaf.json_path] = text
+            return
+        if leaf.number >= 0:
+            shares = nested_json.to_raw(piece.raw, shares)
+            changes = run.values.setdefault(piece.value, _RawValue())
+            changes.texts[leaf.json_path] = text
+            changes.again |= leaf.again
+            changes.spans += [_moved(span, piece.start) for span in shares]
         else:
-            if leaf.number >= 0:
-                shares = nested_json.to_raw(piece.raw, shares)
             run.spans += [_moved(span, piece.start) for span in shares]
 
     def _report(self, shares: Iterable[Span], item: int, where: JsonPath) -> None:
@@ -250,7 +289,11 @@ class _Stream:
         """The items with what was found replaced."""
         items = list(self._items)
         for at, texts in self._values.items():
-            items[at] = {**items[at], "__data__": _rewritten(items[at]["__data__"], texts)}
+            value = items[at]["__data__"]
+            items[at] = {
+                **items[at],
+                "__data__": token_lists.follow(value, _rewritten(value, texts)),
+            }
         for run in self._runs:
             if run.changed:
                 for (at, member), text in zip(run.items, run.pieces, strict=True):
@@ -350,9 +393,7 @@ def _to_latin(text: str) -> str:
 
 
 def _rewritten(value: exact_json.Json, texts: Mapping[JsonPath, str]) -> exact_json.Json:
-    """A copy of `value` with the strings at some places replaced, and the bytes that log
-    probabilities give beside a token.
-    """
+    """A copy of `value` with the strings at some places replaced."""
     if () in texts:
         return texts[()]
     below: dict[str | int, dict[JsonPath, str]] = {}
@@ -362,14 +403,7 @@ def _rewritten(value: exact_json.Json, texts: Mapping[JsonPath, str]) -> exact_j
         return [
             _rewritten(item, below[at]) if at in below else item for at, item in enumerate(value)
         ]
-    result = {
+    return {
         name: _rewritten(item, below[name]) if name in below else item
         for name, item in value.items()
     }
-    if "token" in below and value.get("bytes") == list(_octets(value["token"])):
-        result["bytes"] = list(_octets(result["token"]))
-    return result
-
-
-def _octets(text: object) -> bytes:
-    return text.encode("utf-8", "surrogatepass") if isinstance(text, str) else b""

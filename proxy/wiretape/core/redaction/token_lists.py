@@ -1,0 +1,199 @@
+"""Lists in which a provider spells the text of an answer once more, token by token.
+
+Log probabilities give the text of each token and often its bytes as integers, its number in the
+vocabulary and the tokens that came close. Where redaction changes the text of a token, all of these
+have to follow, or they spell the secret again. The tables name the members; a new dialect is a row:
+
+    OpenAI (Chat, Responses, Realtime), Ollama, vLLM, llama.cpp  token, bytes, id, top_logprobs
+    Gemini          token, tokenId, candidates    old llama.cpp  content, probs, tok_str
+    Hugging Face    text, id, top_tokens          SGLang         [-0.1, 7, "token"]
+    Cohere          text, token_ids               vLLM's prompt  {"7": {decoded_token, rank}}
+    Completions, Together  tokens beside token_ids and top_logprobs ({token: -0.1})
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from wiretape.core.text.exact_json import Json
+
+_TEXT: Final = frozenset(("content", "decoded_token", "text", "tok_str", "token"))
+"""Members with the text of one token."""
+
+_SIGNS: Final = frozenset(
+    (
+        *("bytes", "logProbability", "log_probability", "logprob", "logprobs", "prob", "probs"),
+        *("rank", "token_id", "tokenId", "token_ids", "special"),
+    )
+)
+"""Members of which one stands beside the text of a token; a text that is none has none of them."""
+
+_LONGEST: Final = 32
+"""No token of a vocabulary that has part of a secret is longer: what has more is no token's text."""
+
+_IDS: Final = frozenset(("id", "ids", "token_id", "tokenId", "token_ids", "tokenIds"))
+"""Members with the number of a token in the vocabulary."""
+
+_ALTERNATIVES: Final = frozenset(
+    ("alternatives", "candidates", "probs", "top_logprobs", "top_probs", "top_tokens")
+)
+"""Members that list what might have stood in a token's place."""
+
+CHOSEN: Final = ("chosenCandidates", "tokens")
+"""Lists of the tokens of a text that have lists beside them."""
+_BESIDE: Final = frozenset(
+    ("ids", "token_ids", "tokenIds", "topCandidates", "top_logprobs", "top_tokens")
+)
+"""Lists that say something of each item of a `CHOSEN` list beside them, by position."""
+
+
+def spells_again(value: Mapping[str, Any]) -> bool:
+    """Whether an object has the text of a token and what else belongs to it."""
+    return not _SIGNS.isdisjoint(value) and any(
+        isinstance(value.get(name), str) for name in _TEXT & value.keys()
+    )
+
+
+def is_token_list(name: object, value: list[Any]) -> bool:
+    """Whether a list's items are the tokens of one text in order."""
+    first = next((item for item in value if item is not None), None)
+    if isinstance(first, list):
+        return is_row(name, first)
+    if not isinstance(first, dict) or name in _ALTERNATIVES:
+        return False
+    return spells_again(first) or is_by_id(first)
+
+
+def is_row(name: object, value: list[Any]) -> bool:
+    """Whether an item of a list of that name is [log probability, number, text] of one token."""
+    return (
+        isinstance(name, str)
+        and name.endswith("logprobs")
+        and len(value) == 3
+        and isinstance(value[2], str)
+        and type(value[1]) is int
+    )
+
+
+def is_by_id(value: dict[str, Any]) -> bool:
+    """Whether an object holds the token of one place and its alternatives by their numbers."""
+    first = next(iter(value.values()), None)
+    return isinstance(first, dict) and "decoded_token" in first and next(iter(value)).isdecimal()
+
+
+def are_octets(value: list[Any]) -> bool:
+    """Whether a list could be the bytes of a text."""
+    return all(type(item) is int and 0 <= item < 256 for item in value)
+
+
+def follow(before: Json, after: Json, name: object = None) -> Json:
+    """`after`, a copy of `before` with texts redacted, in which what spells the changed texts once
+    more is changed too. Both are the member `name` of an object, or items of its list.
+    """
+    if isinstance(before, dict) and isinstance(after, dict):
+        return _object(before, after)
+    if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        if is_row(name, before) and before[2] != after[2]:
+            return [after[0], 0, after[2]]
+        return [follow(*pair, name) for pair in zip(before, after, strict=True)]
+    return after
+
+
+def _object(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    if len(before) != len(after):
+        return after
+    result = {
+        name: item if item is old else follow(old, item, name)
+        for old, (name, item) in zip(before.values(), after.items(), strict=True)
+    }
+    for name in _TEXT & before.keys() & after.keys():
+        old, new = before[name], after[name]
+        if isinstance(old, str) and isinstance(new, str) and old != new:
+            _token(before, result, old, new)
+    if is_by_id(before) and before != result:
+        token = next(iter(before.values()))["decoded_token"]
+        new = next(iter(result.values()))["decoded_token"]
+        by_id = _alternatives(list(before.values()), list(result.values()), token, new)
+        return {f"0-{at}" if at else "0": item for at, item in enumerate(by_id)}
+    for name in CHOSEN:
+        if isinstance(before.get(name), list) and before[name] != after.get(name):
+            _columns(before, result, before[name], result[name])
+    return result
+
+
+def _token(before: Mapping[str, Any], result: dict[str, Any], old: str, new: str) -> None:
+    """Change what stands beside the text of one token."""
+    for name, item in before.items():
+        if name == "bytes" and item == list(_octets(old)):
+            result[name] = list(_octets(new))
+        elif name in _IDS and len(old) <= _LONGEST:
+            result[name] = _without_ids(item)
+        elif name in _ALTERNATIVES:
+            result[name] = _alternatives(item, result[name], old, new)
+
+
+def _columns(
+    before: Mapping[str, Any], result: dict[str, Any], old: list[Any], new: list[Any]
+) -> None:
+    """Change what lists beside a list of tokens say of those that changed."""
+    for name in _BESIDE & before.keys():
+        column = before[name]
+        if not isinstance(column, list) or len(column) != len(old):
+            continue
+        cells = list(result[name])
+        for at, (was, now) in enumerate(zip(old, new, strict=True)):
+            if was == now:
+                continue
+            if name in ("ids", "token_ids", "tokenIds"):
+                cells[at] = _without_ids(cells[at])
+            else:
+                cells[at] = _alternatives(column[at], cells[at], _text(was), _text(now))
+        result[name] = cells
+
+
+def _text(token: Any) -> str:
+    if isinstance(token, dict):
+        token = next((token[name] for name in _TEXT if isinstance(token.get(name), str)), "")
+    return token if isinstance(token, str) else ""
+
+
+def _alternatives(before: Json, after: Json, old: str, new: str) -> Json:
+    """Candidates of a token with those changed that begin as it does: objects, or texts as names.
+
+    What the search has replaced in them already stays.
+    """
+    if isinstance(after, list):
+        befores = before if isinstance(before, list) and len(before) == len(after) else after
+        return [_alternatives(*pair, old, new) for pair in zip(befores, after, strict=True)]
+    if not isinstance(after, dict) or not isinstance(before, dict):
+        return after
+    if nested := next((name for name in _ALTERNATIVES & after.keys()), None):
+        return {**after, nested: _alternatives(before.get(nested), after[nested], old, new)}
+    if spells_again(before):
+        name = next(name for name in _TEXT if isinstance(before.get(name), str))
+        if before[name] != after.get(name) or not _begin_alike(before[name], old):
+            return after
+        result = {**after, name: new}
+        _token(before, result, before[name], new)
+        return result
+    result = {}
+    for name, item in after.items():
+        text = new if name in before and _begin_alike(name, old) else name
+        while text in result:
+            text += "-"
+        result[text] = item
+    return result
+
+
+def _begin_alike(one: str, other: str) -> bool:
+    one, other = one.strip(), other.strip()
+    return bool(one and other) and (one.startswith(other) or other.startswith(one))
+
+
+def _without_ids(value: Json) -> Json:
+    if isinstance(value, list):
+        return [_without_ids(item) for item in value]
+    return 0 if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _octets(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
