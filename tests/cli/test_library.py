@@ -5,12 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 from click.testing import CliRunner, Result
 
 from wiretape.cli import library
-from wiretape.cli.main import _guarded
+from wiretape.cli.main import main
 from wiretape.core.recording import text as recording_format
 from wiretape.maintenance.listing import COLUMNS
 
@@ -71,9 +70,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def run(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.chdir(tmp_path)
-    group = click.Group()
-    library.register(group, _guarded)
-    return lambda *args: CliRunner().invoke(group, list(args))
+    return lambda *args: CliRunner().invoke(main, list(args))
 
 
 def rows(result: Result) -> list[list[str]]:
@@ -300,9 +297,7 @@ def test_diff_gives_json(run: Run) -> None:
 def test_a_shell_completes_names(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from click.shell_completion import ShellComplete
 
-    group = click.Group()
-    library.register(group, _guarded)
-    shell = ShellComplete(group, {}, "wiretape", "_WIRETAPE_COMPLETE")
+    shell = ShellComplete(main, {}, "wiretape", "_WIRETAPE_COMPLETE")
     assert [item.value for item in shell.get_completions(["show"], "a")] == ["aa0000000000"]
     assert [item.value for item in shell.get_completions(["diff", "aa"], "b")] == ["bb0000000000"]
 

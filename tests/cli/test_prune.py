@@ -5,14 +5,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 from click.testing import CliRunner, Result
 from tests.support import paths
 from tests.support.stored import CHAT, document, key12, put
 
-from wiretape.cli import maintenance
-from wiretape.cli.main import _guarded
+from wiretape.cli.main import main
 from wiretape.core.recording.text import side_file_name
 from wiretape.report.report import Report, Row
 
@@ -26,8 +24,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(*args: str) -> Result:
-    main = click.Group("wiretape")
-    maintenance.register(main, _guarded)
     return CliRunner().invoke(main, list(args), prog_name="wiretape")
 
 

@@ -1,15 +1,12 @@
 """`wiretape rules` lists what is in effect, where it stands and what it does."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
-import click
 import pytest
 from click.testing import CliRunner, Result
 
-from wiretape.cli import rules
-from wiretape.core.errors import ConfigError
+from wiretape.cli.rules import rules
 
 CONFIG = """\
 match:
@@ -29,15 +26,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(*arguments: str) -> Result:
-    @click.group()
-    def main() -> None:
-        """A command line with this command alone."""
-
-    def guarded(command: Callable[[], int]) -> None:
-        raise SystemExit(command())
-
-    rules.register(main, guarded)
-    return CliRunner().invoke(main, ["rules", *arguments])
+    return CliRunner().invoke(rules, arguments)
 
 
 def test_each_rule_is_told_with_its_place_and_what_it_does() -> None:
@@ -76,5 +65,5 @@ def test_output_that_is_no_terminal_has_no_colours() -> None:
 
 def test_an_unknown_provider_is_refused() -> None:
     result = run("--provider", "togeter")
-    assert isinstance(result.exception, ConfigError)
-    assert str(result.exception).startswith("--provider togeter: expected one of: together, ")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("wiretape: --provider togeter: expected one of: together, ")

@@ -2,44 +2,33 @@
 
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
+from .command import guarded
 from .options import CONFIG, RECORDINGS, as_json, with_options
 
-_RUN: Final = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 _MARKS: Final = {"ok": ("ok", "green"), "note": ("note", "yellow"), "fault": ("fault", "red")}
 
 
-def register(group: click.Group, guarded: Callable[[Callable[[], int]], None]) -> None:
-    """Add the command to `group`; `guarded` runs one and ends with its exit status."""
-
-    @group.command(
-        context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False}
-    )
-    @with_options(CONFIG, RECORDINGS, as_json("Print the findings as JSON."))
-    @click.argument("command", nargs=-1)
-    def doctor(
-        config_file: Path | None, recordings: Path | None, as_json: bool, command: tuple[str, ...]
-    ) -> None:
-        """Say what goes through the proxy on this machine, and what is not in order.
-
-        With CMD also what of it reached the proxy in a replay. Exit status 1 for a fault.
-
-        \b
-        wiretape doctor
-        wiretape doctor -- pytest tests/
-        """
-        guarded(lambda: _examine(config_file, recordings, command, as_json=as_json))
-
-
-def _examine(
-    config_file: Path | None, folder: Path | None, words: tuple[str, ...], *, as_json: bool
+@click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@with_options(CONFIG, RECORDINGS, as_json("Print the findings as JSON."))
+@click.argument("command", nargs=-1)
+@guarded
+def doctor(
+    config_file: Path | None, recordings: Path | None, as_json: bool, command: tuple[str, ...]
 ) -> int:
-    from wiretape.doctor import doctor
+    """Say what goes through the proxy on this machine, and what is not in order.
+
+    With CMD also what of it reached the proxy in a replay. Exit status 1 for a fault.
+
+    \b
+    wiretape doctor
+    wiretape doctor -- pytest tests/
+    """
+    from wiretape.doctor import doctor as examine
     from wiretape.doctor.checks import checks
     from wiretape.doctor.finding import Finding
 
@@ -50,13 +39,13 @@ def _examine(
         if not as_json:
             _print(finding)
 
-    for finding in checks(config_file, folder, os.environ):
+    for finding in checks(config_file, recordings, os.environ):
         tell(finding)
-    doctor.clients(os.environ, tell)
-    if words:
+    examine.clients(os.environ, tell)
+    if command:
         options = [*(("-c", str(config_file)) if config_file else ())]
-        options += [*(("-r", str(folder)) if folder else ())]
-        doctor.command(words, options, os.environ, tell)
+        options += [*(("-r", str(recordings)) if recordings else ())]
+        examine.command(command, options, os.environ, tell)
     if as_json:
         document: dict[str, Any] = {"findings": [finding.as_json() for finding in findings]}
         click.echo(json.dumps({"wiretape_doctor": 1, **document}, indent=2, ensure_ascii=False))

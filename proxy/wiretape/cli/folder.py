@@ -1,12 +1,9 @@
-"""What commands that look at a folder of recordings share: options, the folder, how they print."""
+"""What commands that look at a folder of recordings share: their options and the folder."""
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-
-import click
 
 from wiretape.core.text.printable import escaped
 from wiretape.files import name_of
@@ -18,64 +15,36 @@ if TYPE_CHECKING:
     from wiretape.maintenance.inventory import SessionFiles
     from wiretape.maintenance.verify import Keys
 
-FOUND: Final = 1
-"""The exit status where there is something to do."""
-
 FOLDER: Final = (
     CONFIG,
     RECORDINGS,
     session("Only this session's recordings; default all."),
-    as_json("Print what is found as JSON."),
+    as_json("Print the result as JSON."),
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a command looks, as its options say it."""
+class Scope:
+    """The recordings a command looks at, as its options name them."""
 
     config_file: Path | None
     recordings: Path | None
     session: str | None
 
 
-def say(text: str) -> None:
-    """What is no result goes to standard error."""
-    click.echo(f"wiretape: {text}", err=True)
-
-
-def count(number: int, noun: str) -> str:
-    """A number of things: "1 file", "2 files"."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def sized(number: int) -> str:
-    """A number of bytes as people say it: "1.2 kB"."""
-    amount, unit = float(number), "B"
-    for larger in ("kB", "MB", "GB"):
-        if amount < 1000:
-            break
-        amount, unit = amount / 1000, larger
-    return f"{number} B" if unit == "B" else f"{amount:.1f} {unit}"
-
-
-def print_json(kind: str, **members: Any) -> None:
-    """Print a JSON document that says what it is and its version."""
-    click.echo(json.dumps({f"wiretape_{kind}": 1, **members}, indent=2))
-
-
 class Folder:
-    """The recordings a command looks at, and what they are called in what it prints."""
+    """The recordings a command looks at, and their names in what it prints."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, scope: Scope) -> None:
         from wiretape.config.load import load
         from wiretape.core.redaction.redactor import Redactor
         from wiretape.maintenance.inventory import sessions
 
-        self.config: Final[Config] = load(place.config_file, os.environ)
+        self.config: Final[Config] = load(scope.config_file, os.environ)
         self.redactor: Final[Redactor] = Redactor(self.config.redaction)
-        self.path: Final = place.recordings or self.config.recordings
-        self.session: Final = place.session
-        self.sessions: Final[list[SessionFiles]] = sessions(self.path, place.session)
+        self.path: Final = scope.recordings or self.config.recordings
+        self.session: Final = scope.session
+        self.sessions: Final[list[SessionFiles]] = sessions(self.path, scope.session)
 
     @property
     def count(self) -> int:
@@ -90,12 +59,10 @@ class Folder:
         return Keys(self.config.matcher, self.redactor)
 
     def shown(self, files: "SessionFiles", name: str) -> str:
-        """A file's name, fit to be printed."""
-        # It may hold a secret, line ends, escape sequences, and bytes that are not UTF-8.
-        text = self.redactor.text(name_of(files.folder / name))
-        return escaped(text)
+        """A file's name as it is printed: without secrets and escape sequences."""
+        return escaped(self.redactor.text(name_of(files.folder / name)))
 
     def row(self, files: "SessionFiles", name: str, **members: Any) -> dict[str, Any]:
-        """A file as JSON tells of it."""
+        """A file as a row of JSON."""
         session = {} if files.session is None else {"session": files.session}
         return {"file": self.shown(files, name), **session, "recording": name, **members}

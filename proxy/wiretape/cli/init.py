@@ -2,35 +2,28 @@
 
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import click
 
-
-def register(group: click.Group, guarded: Callable[[Callable[[], int]], None]) -> None:
-    """Add the command to `group`; `guarded` runs one and ends with its exit status."""
-
-    @group.command()
-    @click.argument(
-        "folder",
-        type=click.Path(file_okay=False, exists=True, path_type=Path),
-        default=".",
-    )
-    @click.option("--dry-run", is_flag=True, help="Print the files and write none.")
-    def init(folder: Path, dry_run: bool) -> None:
-        """Write config.yaml, .gitattributes, a pre-commit hook and an example test.
-
-        What they hold follows from the project in FOLDER. A file that is there is left as it is.
-
-        \b
-        wiretape init --dry-run
-        wiretape init
-        """
-        guarded(lambda: _write(folder, dry_run=dry_run))
+from .command import guarded
 
 
-def _write(folder: Path, *, dry_run: bool) -> int:
+@click.command()
+@click.argument(
+    "folder", type=click.Path(file_okay=False, exists=True, path_type=Path), default="."
+)
+@click.option("--dry-run", is_flag=True, help="Print the files and write none.")
+@guarded
+def init(folder: Path, dry_run: bool) -> int:
+    """Write config.yaml, .gitattributes, a pre-commit hook and an example test.
+
+    What they hold follows from the project in FOLDER. A file that is there is left as it is.
+
+    \b
+    wiretape init --dry-run
+    wiretape init
+    """
     from wiretape.config.packs import built_in
     from wiretape.core.errors import StoreError, reason_of
     from wiretape.starter.files import files

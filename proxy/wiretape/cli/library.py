@@ -2,13 +2,14 @@
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from .folder import Place, print_json, say
+from .command import guarded, print_json, say
+from .folder import Scope
 from .options import CONFIG, RECORDINGS, as_json, session, with_options
 
 if TYPE_CHECKING:
@@ -16,13 +17,11 @@ if TYPE_CHECKING:
 
     from wiretape.maintenance.listing import Row
 
-type Guarded = Callable[[Callable[[], int]], None]
-
-_PLACE: Final = (
+_SCOPE: Final = (
     CONFIG,
     RECORDINGS,
     session("Look at this session's recordings."),
-    as_json("Print it as JSON."),
+    as_json("Print the result as JSON."),
 )
 
 
@@ -53,117 +52,56 @@ def _since(_c: click.Context, _p: click.Parameter, value: str | None) -> "dateti
     except ValueError:
         pass
     try:
-        found = datetime.fromisoformat(value)
+        date = datetime.fromisoformat(value)
     except ValueError:
         raise click.BadParameter(
             f"{value!r}: expected an age such as 7d, 12h or 2w, or a date such as 2026-11-20"
         ) from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return date if date.tzinfo else date.replace(tzinfo=UTC)
 
 
 _SORTS: Final = ("name", "provider", "model", "tokens", "chunks", "age", "size", "status")
 _FILTERS: Final = (
-    click.option("--all-sessions", is_flag=True, help="All sessions' recordings."),
-    click.option("--provider", metavar="NAME", help="Only of this provider, or host."),
+    click.option("--all-sessions", is_flag=True, help="List the recordings of all sessions."),
+    click.option("--provider", metavar="NAME", help="Only of this provider or host."),
     click.option("--model", metavar="TEXT", help="Only where the model's name has this in it."),
     click.option("--path", metavar="GLOB", help="Only requests to this path: /v1/chat/*"),
     click.option("--status", metavar="STATUS", help="Only answers of this status: 200, 4xx"),
     click.option(
         "--since", metavar="AGE", callback=_since, help="Only recorded since: 7d, 12h, 2026-11-20"
     ),
-    click.option("--grep", metavar="TEXT", help="Only where this was asked or answered, any case."),
-    click.option("--streamed/--not-streamed", default=None, help="Only answers that are (not)."),
+    click.option(
+        "--grep", metavar="TEXT", help="Only where request or answer has this text, in any case."
+    ),
+    click.option(
+        "--streamed/--not-streamed", default=None, help="Only answers that are streamed, or not."
+    ),
     click.option("--sort", type=click.Choice(_SORTS), default="name", help="Default name."),
-    click.option("--reverse", is_flag=True, help="Sort the other way round."),
+    click.option("--reverse", is_flag=True, help="Reverse the order."),
 )
 
 
-def register(group: click.Group, guarded: Guarded) -> None:
-    """Add the commands to `group`; `guarded` runs one and ends with its exit status."""
+@click.command("ls")
+@with_options(*_SCOPE, *_FILTERS)
+@guarded
+def list_(
+    config_file: Path | None,
+    recordings: Path | None,
+    session: str | None,
+    as_json: bool,
+    sort: str,
+    reverse: bool,
+    **filters: Any,
+) -> int:
+    """List recordings: provider, model, prompt, tokens, chunks, age, size, status, name.
 
-    @group.command("ls")
-    @with_options(*_PLACE, *_FILTERS)
-    def list_(
-        config_file: Path | None, recordings: Path | None, session: str | None, **options: Any
-    ) -> None:
-        """List recordings: provider, model, prompt, tokens, chunks, age, size, status, name.
+    In a pipe the columns are separated by tabs, under their names. Files that are not recordings
+    are reported on stderr. TOKENS are those of the request and of the answer, as the answer says.
 
-        In a pipe the columns are parted by tabs, under their names. A file that is no recording is
-        told on stderr. TOKENS are those of the request and of the answer, as the answer says.
-
-        \b
-        wiretape ls --provider together --since 7d
-        wiretape ls --grep weather --sort tokens --reverse
-        """
-        place = Place(config_file, recordings, session)
-        guarded(lambda: _ls(place, **options))
-
-    @group.command()
-    @with_options(*_PLACE)
-    @click.argument("names", nargs=-1, required=True, metavar="NAME…", shell_complete=_complete)
-    @click.option("--chunks", is_flag=True, help="The answer's chunks, each with its time.")
-    @click.option("--raw", is_flag=True, help="The answer's body, byte for byte.")
-    @click.option("--request", is_flag=True, help="The request's body, byte for byte.")
-    def show(
-        config_file: Path | None,
-        recordings: Path | None,
-        session: str | None,
-        names: tuple[str, ...],
-        as_json: bool,
-        chunks: bool,
-        raw: bool,
-        request: bool,
-    ) -> None:
-        """Show recordings as conversations.
-
-        NAME is a path, a name below the folder, or the start of a key as `wiretape ls` has it.
-
-        \b
-        wiretape show 3f2a
-        wiretape show 3f2a --raw | jq .
-        """
-        if raw + request + (as_json or chunks) > 1:
-            raise click.UsageError("--raw, --request and --chunks or --json: one of them")
-        if (raw or request) and len(names) > 1:
-            raise click.UsageError("--raw and --request give one body: name one recording")
-        place = Place(config_file, recordings, session)
-        from . import show
-
-        if raw or request:
-            guarded(lambda: show.show_body(place, names[0], request=request))
-        else:
-            guarded(lambda: show.show(place, names, as_json=as_json, chunks=chunks))
-
-    @group.command()
-    @with_options(*_PLACE)
-    @click.argument("a", metavar="A", shell_complete=_complete)
-    @click.argument("b", metavar="B", shell_complete=_complete)
-    def diff(
-        config_file: Path | None,
-        recordings: Path | None,
-        session: str | None,
-        a: str,
-        b: str,
-        as_json: bool,
-    ) -> None:
-        """Compare two recordings: the requests by path, the answers by text and by tool call.
-
-        Exit status 0 if they ask and answer the same, 1 if not. What rules ignore is not compared;
-        number of chunks, times and tokens are told and do not count.
-
-        \b
-        wiretape diff 3f2a00112233 3f2a00112233.2
-        """
-        place = Place(config_file, recordings, session)
-        from . import show
-
-        guarded(lambda: show.diff(place, a, b, as_json=as_json))
-
-
-# ------------------------------------------------------------------ ls
-
-
-def _ls(place: Place, *, as_json: bool, sort: str, reverse: bool, **filters: Any) -> int:
+    \b
+    wiretape ls --provider together --since 7d
+    wiretape ls --grep weather --sort tokens --reverse
+    """
     from datetime import UTC, datetime
 
     from wiretape.config.load import load
@@ -171,11 +109,11 @@ def _ls(place: Place, *, as_json: bool, sort: str, reverse: bool, **filters: Any
 
     from .terminal import echo_cells, for_terminal
 
-    config = load(place.config_file, os.environ)
+    config = load(config_file, os.environ)
     found = listing.read(
-        place.recordings or config.recordings,
+        recordings or config.recordings,
         config.providers,
-        listing.Filter(session=place.session, **filters),
+        listing.Filter(session=session, **filters),
     )
     rows = listing.ordered(found.rows, sort, reverse=reverse)
     now = datetime.now(UTC)
@@ -186,18 +124,63 @@ def _ls(place: Place, *, as_json: bool, sort: str, reverse: bool, **filters: Any
             recordings=[row.as_json() for row in rows],
             faults=[{"name": name, "reason": reason} for name, reason in found.faults],
         )
-    elif _is_terminal():
-        if rows:
-            _table(rows, now)
-    else:
-        echo_cells(listing.COLUMNS)
-        for row in rows:
-            echo_cells(row.cells(now))
+    elif not _is_terminal():
+        echo_cells(listing.COLUMNS, *(row.cells(now) for row in rows))
+    elif rows:
+        _table(rows, now)
     for name, reason in found.faults:
         say(for_terminal(f"{name}: {reason}"))
     if not rows and not as_json:
         say(found.nothing)
     return 0
+
+
+@click.command()
+@with_options(*_SCOPE)
+@click.argument("names", nargs=-1, required=True, metavar="NAME…", shell_complete=_complete)
+@click.option("--chunks", is_flag=True, help="Print the answer's chunks, each with its time.")
+@click.option("--raw", is_flag=True, help="Print the answer's body, byte for byte.")
+@click.option("--request", is_flag=True, help="Print the request's body, byte for byte.")
+@guarded
+def show(
+    names: tuple[str, ...], as_json: bool, chunks: bool, raw: bool, request: bool, **scope: Any
+) -> int:
+    """Show recordings as conversations.
+
+    NAME is a path, a name below the folder, or the start of a key as `wiretape ls` has it.
+
+    \b
+    wiretape show 3f2a
+    wiretape show 3f2a --raw | jq .
+    """
+    if raw + request + (as_json or chunks) > 1:
+        raise click.UsageError("--raw, --request and --chunks or --json: choose one")
+    if (raw or request) and len(names) > 1:
+        raise click.UsageError("--raw and --request give one body: name one recording")
+    from . import show as printer
+
+    if raw or request:
+        return printer.show_body(Scope(**scope), names[0], request=request)
+    return printer.show(Scope(**scope), names, as_json=as_json, chunks=chunks)
+
+
+@click.command()
+@with_options(*_SCOPE)
+@click.argument("a", metavar="A", shell_complete=_complete)
+@click.argument("b", metavar="B", shell_complete=_complete)
+@guarded
+def diff(a: str, b: str, as_json: bool, **scope: Any) -> int:
+    """Compare two recordings: the requests by path, the answers by text and by tool call.
+
+    Exit status 0 if they ask and answer the same, 1 if not. What rules ignore is not compared;
+    number of chunks, times and tokens are printed and do not count.
+
+    \b
+    wiretape diff 3f2a00112233 3f2a00112233.2
+    """
+    from . import show as printer
+
+    return printer.diff(Scope(**scope), a, b, as_json=as_json)
 
 
 def _is_terminal() -> bool:

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -12,13 +11,13 @@ import click
 from wiretape import __version__
 from wiretape.core.errors import WiretapeError
 
-from . import doctor, init, library, maintenance, rules, scan
+from . import doctor, init, library, maintenance, prune, rules, scan
+from .command import guarded
 from .options import CONFIG, RECORDINGS, session, with_options
 
 if TYPE_CHECKING:
     from wiretape.run.settings import Mode, Settings
 
-USAGE: Final = 2
 _CONTEXT: Final[dict[str, Any]] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -50,15 +49,6 @@ def _routes(_c: click.Context, _p: click.Parameter, values: tuple[str, ...]) -> 
     return routes
 
 
-def _hosts(_c: click.Context, _p: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
-    from wiretape.config.value_types import as_host
-
-    try:
-        return tuple(as_host(value) for value in values)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
-
-
 def _pace(_c: click.Context, _p: click.Parameter, value: str | None) -> Any:
     from wiretape.core.playback.pace import Pace
 
@@ -75,14 +65,6 @@ _OPTIONS: Final[tuple[Callable[..., Any], ...]] = (
     click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="[-- CMD …]"),
     CONFIG,
     RECORDINGS,
-    click.option(
-        "--host",
-        "hosts",
-        multiple=True,
-        callback=_hosts,
-        metavar="HOST",
-        help="Another provider's host, such as localhost:8000; may be repeated.",
-    ),
     click.option("--port", type=_PORT, help="Port of the proxy; 0, the default, is any free one."),
     click.option("--base-url-port", type=_PORT, help="Port for http://127.0.0.1:PORT/HOST/…"),
     click.option(
@@ -211,7 +193,7 @@ def auto(live: bool, **options: Any) -> None:
         multiple=True,
         metavar="RULE|PATH|AGE",
         help="Record anew only what this rule applies to, this path (/v1/chat/*), or what is older"
-        " than this (older-than:90d); several: what fits one of them.",
+        " than this (older-than:90d); repeatable, any match is enough.",
     ),
 )
 def refresh(**options: Any) -> None:
@@ -226,28 +208,26 @@ def refresh(**options: Any) -> None:
 
 @main.command()
 @click.option("--fast", is_flag=True, help="Do not wait between the words.")
-def demo(fast: bool) -> None:
+@guarded
+def demo(fast: bool) -> int:
     """Show the whole round with no key and no network."""
     from wiretape.demo.demo import run_demo
 
-    _guarded(lambda: run_demo(fast=fast))
+    return run_demo(fast=fast)
 
 
 @main.command()
 @click.option("--port", type=_PORT, help="The proxy's port; default: the one serving now.")
 @click.option("--shell", type=click.Choice(["sh", "fish", "powershell"]), default="sh")
 @click.option("--replay/--no-replay", default=None, help="Also set dummy keys, as replay does.")
-def env(port: int | None, shell: str, replay: bool | None) -> None:
+@guarded
+def env(port: int | None, shell: str, replay: bool | None) -> int:
     """Print the export lines a client needs to go through a proxy that is serving.
 
     \b
     wiretape replay --port 8899 &
     eval "$(wiretape env)"
     """
-    _guarded(lambda: _env(port, shell, replay))
-
-
-def _env(port: int | None, shell: str, replay: bool | None) -> int:
     from wiretape.config.load import load
     from wiretape.config.packs import dummy_keys
     from wiretape.run.client_environment import changed, client_environment, export_lines
@@ -275,7 +255,6 @@ def _env(port: int | None, shell: str, replay: bool | None) -> int:
         bundle=authority.bundle(proxy.upstream_ca),
         dummy_keys=dummy_keys(config.providers.key_names) if dummy else (),
         hosts=config.providers.hosts,
-        own_hosts=proxy.hosts,
     )
     if serving:
         environment["WIRETAPE_BASE_URL"] = f"http://127.0.0.1:{proxy.base_url_port}"
@@ -284,33 +263,31 @@ def _env(port: int | None, shell: str, replay: bool | None) -> int:
     return 0
 
 
-def _run(mode: "Mode", **options: Any) -> None:
+@guarded
+def _run(mode: "Mode", **options: Any) -> int:
     command: tuple[str, ...] = options.pop("command")
     quiet: bool = options.pop("quiet")
     verbose: bool = options.pop("verbose")
     strict_ignored: bool = options.pop("strict_ignored")
 
-    def work() -> int:
-        from wiretape.report.console import View, log_to_stderr
-        from wiretape.report.report import Report
-        from wiretape.run.isolation import isolate_if_wanted
-        from wiretape.run.run import run
+    from wiretape.report.console import View, log_to_stderr
+    from wiretape.report.report import Report
+    from wiretape.run.isolation import isolate_if_wanted
+    from wiretape.run.run import run
 
-        settings = _settings(mode, **options)
-        log_to_stderr(settings.config.redaction, verbose=verbose)
-        report = Report(mode, strict_ignored=strict_ignored, keep_rows=settings.report is not None)
-        report.isolated = isolate_if_wanted(settings, has_command=bool(command))
-        # CMD shares the terminal, and would write into the lines of a live view.
-        view = View(report, quiet=quiet, live=not command)
-        try:
-            status = asyncio.run(run(settings, command, report))
-        except WiretapeError:
-            view.abandon()
-            raise
-        view.close()
-        return status
-
-    _guarded(work)
+    settings = _settings(mode, **options)
+    log_to_stderr(settings.config.redaction, verbose=verbose)
+    report = Report(mode, strict_ignored=strict_ignored, keep_rows=settings.report is not None)
+    report.isolated = isolate_if_wanted(settings, has_command=bool(command))
+    # CMD shares the terminal, and would write into the lines of a live view.
+    view = View(report, quiet=quiet, live=not command)
+    try:
+        status = asyncio.run(run(settings, command, report))
+    except WiretapeError:
+        view.abandon()
+        raise
+    view.close()
+    return status
 
 
 def _settings(
@@ -320,15 +297,12 @@ def _settings(
     port: int | None,
     base_url_port: int | None,
     pace: Any,
-    hosts: tuple[str, ...],
     **others: Any,
 ) -> "Settings":
     from wiretape.config.load import load
     from wiretape.run.settings import Settings
 
     config = load(config_file, os.environ)
-    for host in hosts:
-        config.providers.add_host(host)
     return Settings(
         mode=mode,
         config=config,
@@ -340,26 +314,11 @@ def _settings(
     )
 
 
-def _guarded(work: Callable[[], int]) -> None:
-    """Run a command; what wiretape has to say of a fault is said without a traceback."""
-    try:
-        status = work()
-    except WiretapeError as error:
-        _fail(error)
-        sys.exit(USAGE)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    sys.exit(status)
-
-
-def _fail(error: WiretapeError) -> None:
-    for text in str(error).splitlines():
-        click.echo(f"wiretape: {text}", err=True)
-
-
-doctor.register(main, _guarded)
-init.register(main, _guarded)
-library.register(main, _guarded)
-rules.register(main, _guarded)
-maintenance.register(main, _guarded)
-scan.register(main, _guarded)
+for command in (
+    *(doctor.doctor, init.init, rules.rules),
+    *(library.list_, library.show, library.diff),
+    *(maintenance.verify, maintenance.rekey, maintenance.completion),
+    *(prune.unused, prune.prune, prune.stale),
+    *(scan.scan, scan.redact),
+):
+    main.add_command(command)

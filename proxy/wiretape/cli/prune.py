@@ -1,20 +1,42 @@
-"""The commands that tell which recordings are not needed or old, and delete them."""
+"""List recordings that are unused or old, delete the unused: `unused`, `prune`, `stale`."""
 
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from wiretape.core.errors import ConfigError, FormatError, StoreError
+from wiretape.core.text.printable import count, size
 
-from .folder import FOUND, Folder, Place, count, print_json, say, sized
+from .command import FOUND, guarded, print_json, say
+from .folder import FOLDER, Folder, Scope
+from .options import DRY_RUN, with_options
 
 if TYPE_CHECKING:
     from wiretape.maintenance.inventory import SessionFiles
     from wiretape.maintenance.usage import Used
+
+
+_REPORTS: Final = (
+    click.option(
+        "--report",
+        "reports",
+        multiple=True,
+        required=True,
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help="Read what a run's --report wrote; repeatable, once for each shard of a run.",
+    ),
+    click.option(
+        "--all-sessions",
+        is_flag=True,
+        help="Look at all sessions; default: those that the reports name.",
+    ),
+)
+_FAIL: Final = click.option("--fail", is_flag=True, help="Exit with 1 if there are any.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,20 +65,20 @@ def _read_reports(paths: Iterable[Path]) -> "Used":
     return used
 
 
-def _asked(folder: Folder, used: "Used", *, all_sessions: bool) -> "list[SessionFiles]":
-    """The sessions to look at: a report tells nothing of those it does not name."""
+def _sessions(folder: Folder, used: "Used", *, all_sessions: bool) -> "list[SessionFiles]":
+    """The sessions to look at: a report says nothing about those it does not name."""
     if folder.session is not None or all_sessions:
         return folder.sessions
-    asked = [files for files in folder.sessions if files.session in used.names]
-    left = [files for files in folder.sessions if files not in asked and files.recordings]
-    if left:
-        names = ", ".join(files.session or "those of no session" for files in left[:5])
-        more = f" and {len(left) - 5} more" if len(left) > 5 else ""
+    named = [files for files in folder.sessions if files.session in used.names]
+    others = [files for files in folder.sessions if files not in named and files.recordings]
+    if others:
+        names = ", ".join(files.session or "those of no session" for files in others[:5])
+        more = f" and {len(others) - 5} more" if len(others) > 5 else ""
         say(
             f"left alone, since no report names a recording of theirs: {names}{more}"
             " (--all-sessions looks there too)"
         )
-    return asked
+    return named
 
 
 def _find_unused(sessions: "Iterable[SessionFiles]", used: "Used") -> list[_Unused]:
@@ -67,65 +89,83 @@ def _find_unused(sessions: "Iterable[SessionFiles]", used: "Used") -> list[_Unus
     for files in sessions:
         names = used.names.get(files.session, frozenset())
         for name in files.recordings:
-            # What is no recording is not for us to count, nor to delete.
+            # What is not a recording is not for us to count, nor to delete.
             if name not in names and (document := document_of(files, name)) is not None:
                 foreign = is_llamastack(document)
                 found.append(_Unused(files, name, files.size(name), foreign))
     return found
 
 
+@click.command()
+@with_options(*_REPORTS, *FOLDER, _FAIL)
+@guarded
 def unused(
-    place: Place, reports: tuple[Path, ...], all_sessions: bool, as_json: bool, fail: bool
+    reports: tuple[Path, ...], all_sessions: bool, as_json: bool, fail: bool, **scope: Any
 ) -> int:
+    """List the recordings that no run answered from or recorded.
+
+    \b
+    wiretape replay --report report.json -- pytest
+    wiretape unused --report report.json
+    """
     used = _read_reports(reports)
-    folder = Folder(place)
-    asked = _asked(folder, used, all_sessions=all_sessions)
-    found = _find_unused(asked, used)
-    total = sum(len(files.recordings) for files in asked)
+    folder = Folder(Scope(**scope))
+    sessions = _sessions(folder, used, all_sessions=all_sessions)
+    found = _find_unused(sessions, used)
+    total = sum(len(files.recordings) for files in sessions)
     if as_json:
         rows = [folder.row(o.files, o.name, bytes=o.bytes, foreign=o.foreign) for o in found]
         print_json("unused", recordings=total, unused=rows, doubts=list(used.doubts))
     else:
-        for one in found:
-            mark = "  (llama-stack's)" if one.foreign else ""
-            click.echo(f"{sized(one.bytes):>9}  {folder.shown(one.files, one.name)}{mark}")
+        for recording in found:
+            mark = "  (llama-stack's)" if recording.foreign else ""
+            name = folder.shown(recording.files, recording.name)
+            click.echo(f"{size(recording.bytes):>9}  {name}{mark}")
     for doubt in used.doubts:
         say(f"{doubt}, so more may be needed than was used")
-    size = sized(sum(one.bytes for one in found))
-    say(f"{len(found)} of {count(total, 'recording')} unused ({size})")
+    weight = size(sum(recording.bytes for recording in found))
+    say(f"{len(found)} of {count(total, 'recording')} unused ({weight})")
     return FOUND if fail and found else 0
 
 
+@click.command()
+@with_options(*_REPORTS, *FOLDER, DRY_RUN)
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.option("--foreign", is_flag=True, help="Also delete llama-stack's own recordings.")
+@click.option(
+    "--force", is_flag=True, help="Also after runs that had misses, failed or used nothing."
+)
+@guarded
 def prune(
-    place: Place,
     reports: tuple[Path, ...],
-    *,
     all_sessions: bool,
     as_json: bool,
     dry_run: bool,
     yes: bool,
     foreign: bool,
     force: bool,
+    **scope: Any,
 ) -> int:
-    from wiretape.maintenance.inventory import orphans
+    """Delete the recordings that `unused` lists, and side files that no recording names.
 
+    \b
+    wiretape prune --report report.json --dry-run
+    wiretape prune --report shard1.json --report shard2.json --yes
+    """
     used = _read_reports(reports)
-    folder = Folder(place)
-    asked = _asked(folder, used, all_sessions=all_sessions)
+    folder = Folder(Scope(**scope))
+    sessions = _sessions(folder, used, all_sessions=all_sessions)
     if not force:
-        _refuse_to_guess(folder, asked, used)
-    found = _find_unused(asked, used)
-    doomed = [(one.files, one.name) for one in found if foreign or not one.foreign]
-    for files in asked:
-        gone = [name for of, name in doomed if of is files]
-        doomed += [(files, name) for name in orphans(files, without=gone)]
-    size = sum(files.size(name) for files, name in doomed)
+        _refuse_to_guess(folder, sessions, used)
+    found = _find_unused(sessions, used)
+    doomed = _doomed(sessions, [one for one in found if foreign or not one.foreign])
+    weight = sum(files.size(name) for files, name in doomed)
     rows = [folder.row(files, name, bytes=files.size(name)) for files, name in doomed]
-    told = [f"{sized(row['bytes']):>9}  {row['file']}" for row in rows]
+    lines = [f"{size(row['bytes']):>9}  {row['file']}" for row in rows]
     asks = bool(doomed) and not yes and not dry_run
     if not as_json and (asks or dry_run):
-        click.echo("\n".join(told), nl=bool(told))
-    if asks and not _confirmed(len(doomed), size):
+        click.echo("\n".join(lines), nl=bool(lines))
+    if asks and not _confirmed(len(doomed), weight):
         say("nothing was deleted")
         return FOUND
     if not dry_run:
@@ -134,34 +174,47 @@ def prune(
     if as_json:
         print_json("prune", dry_run=dry_run, deleted=rows)
     elif not asks and not dry_run:
-        click.echo("\n".join(told), nl=bool(told))
-    kept = len(found) - sum(foreign or not one.foreign for one in found)
+        click.echo("\n".join(lines), nl=bool(lines))
+    kept = 0 if foreign else sum(recording.foreign for recording in found)
     if kept:
         say(f"{count(kept, 'unused recording')} of llama-stack kept (--foreign deletes them too)")
     done = "would be deleted" if dry_run else "deleted"
-    say(f"{count(len(doomed), 'file')} {done} ({sized(size)})")
+    say(f"{count(len(doomed), 'file')} {done} ({size(weight)})")
     return 0
 
 
-def _refuse_to_guess(folder: Folder, asked: "Sequence[SessionFiles]", used: "Used") -> None:
-    """ConfigError where the reports do not tell what is needed."""
+def _doomed(
+    sessions: "Iterable[SessionFiles]", found: Sequence[_Unused]
+) -> "list[tuple[SessionFiles, str]]":
+    """The files to delete: recordings, and the side files that none but they name."""
+    from wiretape.maintenance.inventory import orphans
+
+    doomed = [(recording.files, recording.name) for recording in found]
+    for files in sessions:
+        gone = [recording.name for recording in found if recording.files is files]
+        doomed += [(files, name) for name in orphans(files, without=gone)]
+    return doomed
+
+
+def _refuse_to_guess(folder: Folder, sessions: "Sequence[SessionFiles]", used: "Used") -> None:
+    """ConfigError where the reports do not say what is needed."""
     again = "run CMD again until it is well, or say --force"
     if used.doubts:
         doubts = [f"{doubt}; more may be needed than was used" for doubt in used.doubts]
         raise ConfigError(*doubts, f"nothing was deleted; {again}")
-    if not any(used.names.get(f.session, frozenset()) & set(f.recordings) for f in asked):
+    if not any(used.names.get(f.session, frozenset()) & set(f.recordings) for f in sessions):
         raise ConfigError(
             f"{folder.path}: the reports name no recording that is here; is it the folder they are"
             f" of? Nothing was deleted; {again}"
         )
 
 
-def _confirmed(number: int, size: int) -> bool:
+def _confirmed(number: int, weight: int) -> bool:
     if not sys.stdin.isatty():
         raise ConfigError(
             "no terminal to ask on; nothing was deleted: say --yes, or --dry-run to only look"
         )
-    return click.confirm(f"Delete {count(number, 'file')} ({sized(size)})?", err=True)
+    return click.confirm(f"Delete {count(number, 'file')} ({size(weight)})?", err=True)
 
 
 def _delete(files: "SessionFiles", name: str) -> None:
@@ -179,12 +232,26 @@ def _delete(files: "SessionFiles", name: str) -> None:
 # ------------------------------------------------------------------ stale
 
 
-def stale(place: Place, older_than: str, seconds: float, as_json: bool, fail: bool) -> int:
+@click.command()
+@click.option("--older-than", required=True, metavar="AGE", help="Such as 90d, 12h or 6w.")
+@with_options(*FOLDER, _FAIL)
+@guarded
+def stale(older_than: str, as_json: bool, fail: bool, **scope: Any) -> int:
+    """List the recordings that were made long ago, the oldest first.
+
+    \b
+    wiretape stale --older-than 90d
+    """
     from datetime import UTC, datetime
 
+    from wiretape.core.playback.selection import parse_age
     from wiretape.maintenance.inventory import document_of, recorded_at
 
-    folder = Folder(place)
+    try:
+        age = parse_age(older_than)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--older-than") from None
+    folder = Folder(Scope(**scope))
     now = datetime.now(UTC)
     old: list[tuple[datetime, SessionFiles, str]] = []
     unknown: list[tuple[SessionFiles, str]] = []
@@ -194,9 +261,9 @@ def stale(place: Place, older_than: str, seconds: float, as_json: bool, fail: bo
                 continue
             if (at := recorded_at(document)) is None:
                 unknown.append((files, name))
-            elif (now - at).total_seconds() > seconds:
+            elif now - at > age:
                 old.append((at, files, name))
-    old.sort(key=lambda one: (one[0], one[1].session or "", one[2]))
+    old.sort(key=lambda row: (row[0], row[1].session or "", row[2]))
     if as_json:
         rows = [
             folder.row(files, name, recorded_at=at.isoformat(), age_days=(now - at).days)
@@ -206,8 +273,8 @@ def stale(place: Place, older_than: str, seconds: float, as_json: bool, fail: bo
         print_json("stale", older_than=older_than, stale=rows, unknown=dateless)
     else:
         for at, files, name in old:
-            age = count((now - at).days, "day")
-            click.echo(f"{at:%Y-%m-%d}  {age:>9}  {folder.shown(files, name)}")
+            days = count((now - at).days, "day")
+            click.echo(f"{at:%Y-%m-%d}  {days:>9}  {folder.shown(files, name)}")
         for files, name in unknown:
             click.echo(f"{'unknown':<10}  {'':>9}  {folder.shown(files, name)}")
     dated = f", {len(unknown)} of unknown age" if unknown else ""

@@ -1,12 +1,14 @@
 """The command that lists the rules of matching: `wiretape rules`."""
 
 import json
-from collections.abc import Callable, Iterable
+import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from .command import guarded
 from .options import CONFIG, as_json
 
 if TYPE_CHECKING:
@@ -15,34 +17,24 @@ if TYPE_CHECKING:
 VERSION: Final = 1
 """Of the document that --json prints."""
 
-type Guarded = Callable[[Callable[[], int]], None]
 
+@click.command()
+@CONFIG
+@click.option("--provider", metavar="NAME", help="Only the rules of this provider, and of all.")
+@as_json("Print the rules as JSON.")
+@guarded
+def rules(config_file: Path | None, provider: str | None, as_json: bool) -> int:
+    """List the rules of matching: what is not compared, where, and where the rule is written.
 
-def register(group: click.Group, guarded: Guarded) -> None:
-    """Add the command to `group`; `guarded` runs it and ends with its exit status."""
-
-    @group.command()
-    @CONFIG
-    @click.option("--provider", metavar="NAME", help="Only the rules of this provider, and of all.")
-    @as_json("Print the rules as JSON.")
-    def rules(config_file: Path | None, provider: str | None, as_json: bool) -> None:
-        """List the rules of matching: what is not compared, where, and who says so.
-
-        \b
-        wiretape rules
-        wiretape rules --provider openai
-        """
-        guarded(lambda: _rules(config_file, provider, as_json))
-
-
-def _rules(config_file: Path | None, provider: str | None, as_json: bool) -> int:
-    import os
-
+    \b
+    wiretape rules
+    wiretape rules --provider openai
+    """
     from wiretape.config.load import load
     from wiretape.core.errors import ConfigError
 
     config = load(config_file, os.environ)
-    names = [one.name for one in config.providers.all]
+    names = [known.name for known in config.providers.all]
     if provider is not None and provider not in names:
         raise ConfigError(f"--provider {provider}: expected one of: {', '.join(names)}")
     removed = {rule.name for rule in config.removed_rules}

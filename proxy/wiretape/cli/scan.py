@@ -1,4 +1,4 @@
-"""The commands that look at files: `wiretape scan` and `wiretape redact`."""
+"""Find secrets in files and take them out: `wiretape scan`, `wiretape redact`."""
 
 import json
 import os
@@ -10,10 +10,10 @@ import click
 
 from wiretape import __version__
 from wiretape.core.errors import ConfigError, FormatError, StoreError
-from wiretape.core.text.printable import escaped
+from wiretape.core.text.printable import count, escaped
 from wiretape.files import Unreadable, files, name_of, replace
 
-from .folder import count
+from .command import FOUND, REFUSED, guarded, say
 from .options import CONFIG, as_json
 
 if TYPE_CHECKING:
@@ -23,86 +23,30 @@ if TYPE_CHECKING:
     from wiretape.scanning.baseline import Allowed, Sorted
     from wiretape.scanning.scan import Hit
 
-FOUND: Final = 1
-"""The exit status where there is something to do: a secret, or a file that is no recording."""
-
-REFUSED: Final = 4
-
-type Guarded = Callable[[Callable[[], int]], None]
-
 _PATHS: Final = click.argument(
     "paths", nargs=-1, type=click.Path(path_type=Path), metavar="[PATH…]"
 )
 
 
-def register(group: click.Group, guarded: Guarded) -> None:
-    """Add the commands to `group`; `guarded` runs one and ends with its exit status."""
-
-    @group.command()
-    @_PATHS
-    @CONFIG
-    @as_json("Print the findings as JSON.")
-    @click.option(
-        "--sarif",
-        type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
-        metavar="FILE",
-        help="Write the findings as SARIF 2.1.0, for code scanning; - is standard output.",
-    )
-    @click.option(
-        "--baseline",
-        type=click.Path(path_type=Path, dir_okay=False),
-        metavar="FILE",
-        help="Let the findings pass that this YAML file lists, each with its reason.",
-    )
-    @click.option(
-        "--write-baseline", is_flag=True, help="Write all findings to the --baseline file."
-    )
-    def scan(
-        paths: tuple[Path, ...],
-        config_file: Path | None,
-        as_json: bool,
-        sarif: Path | None,
-        baseline: Path | None,
-        write_baseline: bool,
-    ) -> None:
-        """Search files for secrets: recordings, vcrpy's, HAR, any text; default: recordings.
-
-        Exit status 1 if one is found, 0 if none.
-
-        \b
-        wiretape scan
-        wiretape scan tests/cassettes trace.har
-        """
-        if write_baseline and baseline is None:
-            raise click.UsageError("--write-baseline needs --baseline FILE, the file to write")
-        if as_json and sarif is not None and str(sarif) == "-":
-            raise click.UsageError("--json and --sarif - both write to standard output")
-        guarded(lambda: _scan(paths, config_file, as_json, sarif, baseline, write_baseline))
-
-    @group.command()
-    @_PATHS
-    @CONFIG
-    @click.option("-n", "--dry-run", is_flag=True, help="Only show what would be changed.")
-    def redact(paths: tuple[Path, ...], config_file: Path | None, dry_run: bool) -> None:
-        """Take secrets out of recordings in place, and prove that they still replay.
-
-        Exit status 0 if all are clean now, 1 if a file is no recording (or, with --dry-run, would
-        be changed), 4 if one was not rewritten since a secret would be left or it would not replay.
-
-        \b
-        wiretape redact --dry-run recordings
-        wiretape redact recordings
-        """
-        if not paths:
-            raise click.UsageError("name what to rewrite: wiretape redact recordings")
-        guarded(lambda: _redact(paths, config_file, dry_run=dry_run))
-
-
-def _say(text: str) -> None:
-    click.echo(f"wiretape: {text}", err=True)
-
-
-def _scan(
+@click.command()
+@_PATHS
+@CONFIG
+@as_json("Print the findings as JSON.")
+@click.option(
+    "--sarif",
+    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+    metavar="FILE",
+    help="Write the findings as SARIF 2.1.0, for code scanning; - is standard output.",
+)
+@click.option(
+    "--baseline",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Let the findings pass that this YAML file lists, each with its reason.",
+)
+@click.option("--write-baseline", is_flag=True, help="Write all findings to the --baseline file.")
+@guarded
+def scan(
     paths: tuple[Path, ...],
     config_file: Path | None,
     as_json: bool,
@@ -110,44 +54,65 @@ def _scan(
     baseline: Path | None,
     write_baseline: bool,
 ) -> int:
+    """Search files for secrets: recordings, vcrpy's, HAR, any text; default: recordings.
+
+    Exit status 1 if one is found, 0 if none.
+
+    \b
+    wiretape scan
+    wiretape scan tests/cassettes trace.har
+    """
+    if write_baseline and baseline is None:
+        raise click.UsageError("--write-baseline needs --baseline FILE, the file to write")
+    sarif_to_stdout = str(sarif) == "-"
+    if as_json and sarif_to_stdout:
+        raise click.UsageError("--json and --sarif - both write to standard output")
     from wiretape.config.load import load
-    from wiretape.core.redaction.redactor import Redactor
     from wiretape.scanning import baseline as allowed
-    from wiretape.scanning import sarif as sarif_log
 
     config = load(config_file, os.environ)
-    redactor = Redactor(config.redaction)
     entries = _entries(baseline, write_baseline=write_baseline)
     names: list[str] = []
     hits: list[Hit] = []
-    chosen = paths or _default(config)
-    # The baseline itself quotes what it lets pass.
-    own = None if baseline is None else Path(os.path.abspath(baseline))
-    plain = not as_json and not write_baseline and str(sarif) != "-"
-    for name, found in _hits(chosen, redactor, own):
+    print_hits = not as_json and not write_baseline and not sarif_to_stdout
+    for name, found in _hits(paths or _default(config), config, baseline):
         names.append(name)
         hits += found
-        if plain:
+        if print_hits:
             for hit in allowed.sort(found, entries, ()).left:
                 click.echo(escaped(str(hit)))
     if baseline is not None and write_baseline:
-        _write_text(baseline, allowed.dumps(hits, entries))
-        _say(
-            f"{baseline}: {count(len(set(hits)), 'finding')} written;"
-            " give each entry a reason, without one it is a fault"
-        )
-        return 0
+        return _write_baseline(baseline, hits, entries)
     result = allowed.sort(hits, entries, names)
     if as_json:
         click.echo(json.dumps(_as_json(result, len(names)), indent=2))
     if sarif is not None:
-        log = sarif_log.log(result.left, result.passed, __version__)
-        text = json.dumps(log, indent=2) + "\n"
-        click.echo(text, nl=False) if str(sarif) == "-" else _write_text(sarif, text)
+        _write_sarif(sarif, result)
     for entry in result.unused:
-        _say(f"{baseline}:{entry.line}: nothing is found there any more; take the entry out")
+        say(f"{baseline}:{entry.line}: nothing is found there any more; take the entry out")
     _summary(result, len(names))
     return FOUND if result.left else 0
+
+
+def _write_baseline(path: Path, hits: "list[Hit]", entries: "tuple[Allowed, ...]") -> int:
+    from wiretape.scanning.baseline import dumps
+
+    _write_text(path, dumps(hits, entries))
+    say(
+        f"{path}: {count(len(set(hits)), 'finding')} written;"
+        " give each entry a reason, without one it is a fault"
+    )
+    return 0
+
+
+def _write_sarif(path: Path, result: "Sorted") -> None:
+    from wiretape.scanning.sarif import log
+
+    text = json.dumps(log(result.left, result.passed, __version__), indent=2) + "\n"
+    if str(path) == "-":
+        click.echo(text, nl=False)
+    else:
+        _write_text(path, text)
 
 
 def _default(config: "Config") -> tuple[Path, ...]:
@@ -172,10 +137,15 @@ def _entries(baseline: Path | None, *, write_baseline: bool) -> "tuple[Allowed, 
 
 
 def _hits(
-    paths: Iterable[Path], redactor: "Redactor", own: Path | None
+    paths: Iterable[Path], config: "Config", baseline: Path | None
 ) -> "Iterator[tuple[str, list[Hit]]]":
     """The name of each file, and what is found in it."""
+    from wiretape.core.redaction.redactor import Redactor
     from wiretape.scanning.scan import MAX_BYTES, search, unsearched
+
+    redactor = Redactor(config.redaction)
+    # The baseline itself quotes what it lets pass.
+    own = None if baseline is None else Path(os.path.abspath(baseline))
 
     unreadable = Unreadable()
     for path in files(paths, unreadable, lambda path: redactor.text(name_of(path))):
@@ -219,10 +189,10 @@ def _as_json(result: "Sorted", files: int) -> dict[str, Any]:
 def _summary(result: "Sorted", files: int) -> None:
     passed = f" ({len(result.passed)} let pass by the baseline)" if result.passed else ""
     if not result.left:
-        _say(f"{count(files, 'file')}, no secret found{passed}")
+        say(f"{count(files, 'file')}, no secret found{passed}")
         return
     where = len({hit.file for hit in result.left})
-    _say(
+    say(
         f"{count(len(result.left), 'finding')}{passed} in {where} of {count(files, 'file')}."
         " Revoke what was ever pushed; `wiretape redact FILE` takes it out of recordings"
     )
@@ -231,7 +201,23 @@ def _summary(result: "Sorted", files: int) -> None:
 # ------------------------------------------------------------------ redact
 
 
-def _redact(paths: tuple[Path, ...], config_file: Path | None, *, dry_run: bool) -> int:
+@click.command()
+@_PATHS
+@CONFIG
+@click.option("-n", "--dry-run", is_flag=True, help="Only show what would be changed.")
+@guarded
+def redact(paths: tuple[Path, ...], config_file: Path | None, dry_run: bool) -> int:
+    """Take secrets out of recordings in place, and prove that they still replay.
+
+    Exit status 0 if all are clean now, 1 if a file is not a recording (or, with --dry-run, would
+    be changed), 4 if one was not rewritten since a secret would be left or it would not replay.
+
+    \b
+    wiretape redact --dry-run recordings
+    wiretape redact recordings
+    """
+    if not paths:
+        raise click.UsageError("name what to rewrite: wiretape redact recordings")
     from wiretape.config.load import load
     from wiretape.core.redaction.redactor import Redactor
 
@@ -250,18 +236,18 @@ def _redact(paths: tuple[Path, ...], config_file: Path | None, *, dry_run: bool)
         try:
             changes = _rewrite(path, redactor, config, dry_run=dry_run)
         except _NotDone as error:
-            _say(f"{shown}: {redactor.text(str(error))}")
+            say(f"{shown}: {redactor.text(str(error))}")
             status = max(status, error.status)
             continue
         changed += bool(changes)
         for change in changes:
             click.echo(escaped(f"{shown}: {change.where}: {change.rule}"))
     for folder, reason in unreadable.reasons:
-        _say(f"{redactor.text(name_of(folder))}: cannot be read: {reason}")
+        say(f"{redactor.text(name_of(folder))}: cannot be read: {reason}")
         status = max(status, FOUND)
     done = "would be rewritten" if dry_run else "rewritten"
     proved = "; they answer the same requests as before" if changed and not dry_run else ""
-    _say(f"{changed} of {count(total, 'recording')} {done}{proved}")
+    say(f"{changed} of {count(total, 'recording')} {done}{proved}")
     return max(status, FOUND) if dry_run and changed else status
 
 

@@ -31,9 +31,10 @@ def echo(text: str, style: str = "") -> None:
     click.echo(click.style(_known(for_terminal(text)), **_STYLES.get(style, {})))
 
 
-def echo_cells(cells: Iterable[str]) -> None:
-    """Print the cells of a row, parted by tabs."""
-    click.echo(_known("\t".join(" ".join(for_terminal(cell).split("\n")) for cell in cells)))
+def echo_cells(*rows: Iterable[str]) -> None:
+    """Print rows of cells, separated by tabs."""
+    for cells in rows:
+        click.echo(_known("\t".join(" ".join(for_terminal(cell).split("\n")) for cell in cells)))
 
 
 def _known(text: str) -> str:

@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from wiretape.core.conversation.conversation import Glance, conversation, glance
-from wiretape.core.conversation.turns import size
 from wiretape.core.errors import FormatError, StoreError
 from wiretape.core.model import Request
 from wiretape.core.providers.registry import Providers
 from wiretape.core.recording import llamastack
 from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import Document, to_request, to_response
-from wiretape.core.text.printable import printable
+from wiretape.core.text.printable import printable, size
 from wiretape.library.recording_file import read_bytes
 
 from .inventory import SessionFiles, recorded_at, sessions
@@ -65,14 +64,14 @@ class Row:
         status = f"{seen.status}" + ("" if seen.end == "complete" else f" {seen.end}")
         return (
             self.provider,
-            _one_line((_last(seen.model) if brief else seen.model) if seen.model else "-"),
+            _short(seen.model or "-", brief=brief),
             _prompt(seen.prompt) or "-",
             tokens or "-",
             chunks,
             "-" if self.recorded_at is None else age(now, self.recorded_at),
             size(self.size),
             status,
-            _one_line(_last(self.name).removesuffix(".json") if brief else self.name),
+            _short(self.name, brief=brief).removesuffix(".json" if brief else ""),
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -99,18 +98,15 @@ class Row:
         }
 
 
-def _last(name: str) -> str:
-    return name.rstrip("/").rpartition("/")[2]
-
-
-def _one_line(text: str) -> str:
-    return printable(text, one_line=True)
+def _short(name: str, *, brief: bool) -> str:
+    """A name for one cell; in brief only what comes after its last slash."""
+    return printable(name.rstrip("/").rpartition("/")[2] if brief else name, one_line=True)
 
 
 def _prompt(text: str) -> str:
     # Of a prompt of megabytes only the start is looked at.
     start = " ".join(text[: 4 * _PROMPT].split())
-    return _one_line(start if len(start) <= _PROMPT else start[: _PROMPT - 1] + "…")
+    return printable(start if len(start) <= _PROMPT else start[: _PROMPT - 1] + "…", one_line=True)
 
 
 def age(now: datetime, then: datetime) -> str:

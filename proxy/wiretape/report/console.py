@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 from wiretape.core.matching.diff_text import sides, word_diff
 from wiretape.core.matching.miss import SHOWN, Miss
 from wiretape.core.redaction.redactor import RedactionRules, Redactor
-from wiretape.core.text.printable import printable
+from wiretape.core.text.printable import count, printable
 from wiretape.core.text.word_diff import plain
 
 from .report import Outcome, Report, Row, other_host_lines
@@ -45,7 +45,7 @@ def line(row: Row) -> str:
     if row.status is not None:
         parts.append(str(row.status))
     if row.chunks is not None:
-        parts.append(f"{row.chunks} chunk{'' if row.chunks == 1 else 's'}")
+        parts.append(count(row.chunks, "chunk"))
     if row.first_chunk is not None:
         parts.append(f"first {row.first_chunk:.3f}s")
     if row.duration is not None:
@@ -65,8 +65,7 @@ def summary(report: Report) -> str:
     if report.beyond:
         text += f"; {report.beyond} answered again beyond the last take"
     if report.stale:
-        places = len(report.stale)
-        text += f"; {places} ignored place{'' if places == 1 else 's'} changed since the recording"
+        text += f"; {count(len(report.stale), 'ignored place')} changed since the recording"
     if report.isolated:
         text += "; CMD had a network with loopback only"
     if report.redactions:

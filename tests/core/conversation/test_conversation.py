@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.support import paths
 
 from wiretape.core.conversation.conversation import Usage, conversation, glance, lines
-from wiretape.core.conversation.turns import Part, Turn, size
+from wiretape.core.conversation.turns import Part, Turn
 from wiretape.core.errors import WiretapeError
 from wiretape.library import recording_file
 
@@ -243,17 +243,6 @@ def test_the_text_names_who_speaks_and_shows_calls() -> None:
         "tools: weather\n\nuser\n  Weather?\n  In Rome.\n\nanswer\n"
         '  → weather({"city": "Rome"})  call_1\n  (tool_calls)'
     )
-
-
-def test_sizes_are_said_as_people_say_them() -> None:
-    assert [size(n) for n in (0, 999, 1000, 12_345, 999_500, 3_400_000)] == [
-        "0 B",
-        "999 B",
-        "1 kB",
-        "12 kB",
-        "1.0 MB",
-        "3.4 MB",
-    ]
 
 
 def test_a_seed_is_told_as_it_was() -> None:

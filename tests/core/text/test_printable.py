@@ -1,9 +1,10 @@
 """Nothing of a text steers the terminal that it is printed on."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wiretape.core.text.printable import escaped, printable
+from wiretape.core.text.printable import count, escaped, printable, size
 
 
 @given(st.text())
@@ -23,3 +24,23 @@ def test_line_ends_stay_where_there_may_be_lines() -> None:
     assert printable("a\nb\r") == "a\nb\N{REPLACEMENT CHARACTER}"
     assert printable("a\nb", one_line=True) == "a\N{REPLACEMENT CHARACTER}b"
     assert escaped("a\nb\udcff") == "a\\nb\\udcff"
+
+
+@pytest.mark.parametrize(("number", "text"), [(0, "0 files"), (1, "1 file"), (2, "2 files")])
+def test_a_number_has_its_noun(number: int, text: str) -> None:
+    assert count(number, "file") == text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (12_345, "12 kB"),
+        (999_499, "999 kB"),
+        (999_500, "1.0 MB"),
+        (1_234_567, "1.2 MB"),
+    ],
+)
+def test_bytes_have_a_unit(number: int, text: str) -> None:
+    assert size(number) == text

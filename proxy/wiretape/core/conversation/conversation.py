@@ -13,11 +13,12 @@ from typing import Any, Final, Literal
 
 from wiretape.core.recording.document import Document
 from wiretape.core.text import exact_json
+from wiretape.core.text.printable import size
 from wiretape.core.wire import sse
 
 from . import realtime
 from .answers import answered
-from .turns import Part, Turn, asked, first, size, spelled, text_of, tools
+from .turns import Part, Turn, asked, first, spelled, text_of, tools
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,10 @@ from itertools import groupby
 from typing import Final
 
 from wiretape.core.text import exact_json
+from wiretape.core.text.printable import size
 
 from .answers import known
-from .turns import Part, Turn, asked, call, first, message, objects, parts, size, text_of
+from .turns import Part, Turn, asked, call, first, message, objects, parts, text_of
 
 type Said = tuple[str, exact_json.Json]
 """One message: who sent it ("client" or "server") and its JSON, or its text, or its number of bytes

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from wiretape.core.text import exact_json
+from wiretape.core.text.printable import size
 
 type Kind = Literal["text", "reasoning", "refusal", "call", "result", "media", "data"]
 """What a part is: words, thoughts, a refusal, a tool call, what a tool gave, something that is no
@@ -42,15 +43,6 @@ def text_of(value: exact_json.Json) -> str:
     if isinstance(value, str):
         return value
     return "" if value is None else exact_json.dumps(value, "spaced")
-
-
-def size(count: int) -> str:
-    """Bytes for a reader: "512 B", "12 kB", "3.4 MB"."""
-    if count < 1000:
-        return f"{count} B"
-    if count < 999_500:
-        return f"{count / 1000:.0f} kB"
-    return f"{count / 1_000_000:.1f} MB"
 
 
 def first(holder: exact_json.Json, *names: str) -> exact_json.Json:

@@ -16,3 +16,17 @@ def printable(text: str, *, one_line: bool = False) -> str:
 def escaped(text: str) -> str:
     """Spell what a terminal would obey, so that two names stay two: "a\\n" gives "a\\\\n"."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def count(number: int, noun: str) -> str:
+    """A number of things: "1 file", "2 files"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def size(number: int) -> str:
+    """A number of bytes: "512 B", "12 kB", "3.4 MB"."""
+    if number < 1000:
+        return f"{number} B"
+    if number < 999_500:
+        return f"{number / 1000:.0f} kB"
+    return f"{number / 1_000_000:.1f} MB"
