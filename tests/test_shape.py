@@ -18,9 +18,6 @@ MOST_POSITIONAL_FIELDS: Final = 5
 
 STILL_BROKEN: Final = {
     "long functions": {
-        "wiretape.cli.library.register",
-        "wiretape.cli.maintenance.register",
-        "wiretape.cli.scan.register",
         "wiretape.run.proxies.RecordProxy.__init__",
         "wiretape_mitm.embedded.EmbeddedProxy.start",
         "wiretape_mitm.mitmdump.Script._build",
