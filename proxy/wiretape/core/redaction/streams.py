@@ -58,7 +58,7 @@ class _RawValue:
         return [Span(start, end, rewritten, rule)]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _Run:
     """Neighbouring items that are text or bytes, and the text they are together.
 
@@ -175,7 +175,7 @@ class _Stream:
                 ]
             except ValueError:
                 return  # written by hand; each string is searched by itself
-        run = _Run(items, texts, are_bytes)
+        run = _Run(items=items, pieces=texts, are_bytes=are_bytes)
         self._runs.append(run)
         # Offsets are in characters, not bytes, which is near enough to tell the item.
         ends = list(accumulate(map(len, texts)))

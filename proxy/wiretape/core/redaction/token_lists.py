@@ -28,7 +28,7 @@ _SIGNS: Final = frozenset(
 """Members of which one stands beside the text of a token; a text that is none has none of them."""
 
 _LONGEST: Final = 32
-"""No token of a vocabulary that has part of a secret is longer: what has more is no token's text."""
+"""No token that has part of a secret is longer."""
 
 _IDS: Final = frozenset(("id", "ids", "token_id", "tokenId", "token_ids", "tokenIds"))
 """Members with the number of a token in the vocabulary."""
