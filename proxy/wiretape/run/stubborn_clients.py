@@ -13,6 +13,7 @@ import hashlib
 import os
 import re
 import shutil
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -89,7 +90,10 @@ def _trust_store(bundle: Path, folder: Path) -> Path:
         trusted = []
         for number, der in enumerate(dict.fromkeys(certificates(pem))):
             try:
-                certificate = load_der_x509_certificate(der)
+                with warnings.catch_warnings():
+                    # Public roots among them break rules that cryptography will hold them to.
+                    warnings.simplefilter("ignore")
+                    certificate = load_der_x509_certificate(der)
             except ValueError:
                 continue  # what cryptography cannot read the JDK could not either
             name = f"root-{number}".encode()

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wiretape.config.packs import built_in
+from wiretape.config.packs import built_in, rules
 from wiretape.core.matching.body import plain_numbers
 from wiretape.core.matching.canonical import ABSENT, Canonical, Difference, differences
 from wiretape.core.matching.matcher import Matcher
@@ -459,6 +459,32 @@ def test_providers_on_ports_of_one_host_are_two() -> None:
     matcher = Matcher(two)
     keys = [matcher.canonical(request(url=f"http://localhost:{port}/")).key for port in (1, 2)]
     assert keys[0] != keys[1]
+
+
+@pytest.mark.parametrize("host", ["localhost:8000", "llm.example", "0.0.0.0:11434", "[::1]:8001"])
+def test_a_host_of_no_provider_has_the_rules_of_the_dialect_it_is_asked_in(host: str) -> None:
+    def chat(call: str) -> str:
+        return json.dumps({"messages": [{"role": "tool", "tool_call_id": call}]})
+
+    def messages(use: str) -> str:
+        block = {"type": "tool_result", "tool_use_id": use}
+        return json.dumps({"messages": [{"role": "user", "content": [block]}]})
+
+    before, after = Providers(PROVIDERS.all), Providers(PROVIDERS.all)
+    after.add_host(host)
+    # Whether a host is known by name makes no other key.
+    keys = []
+    for providers in (before, after):
+        matcher = Matcher(providers, rules=tuple(rules(providers.all)))
+        for path, body in (("/v1/chat/completions", chat), ("/v1/messages", messages)):
+            url = f"http://{host}{path}"
+            one, two = (
+                matcher.canonical(request(body(an_id), url=url)).key
+                for an_id in ("call_Ab12Cd34Ef56Gh78", "call_Zz98Yy76Xx54Ww32")
+            )
+            assert one == two, path
+            keys.append(one)
+    assert keys[:2] == keys[2:]
 
 
 def test_a_canonical_form_says_what_is_compared() -> None:

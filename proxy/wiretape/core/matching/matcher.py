@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from wiretape.core.model import DEFAULT_PORTS, split_url
-from wiretape.core.providers.registry import Providers
+from wiretape.core.providers.registry import Providers, error_shape
 from wiretape.core.recording.document import Document
 from wiretape.core.text.jsonpath import Path
 
@@ -57,7 +57,7 @@ class Matcher:
         self._secret_query = frozenset(name.lower() for name in secret_query)
         self._distinct = frozenset(distinct)
         self._found: set[str] = set()
-        self._chosen: dict[tuple[str, str, str], tuple[Rule, ...]] = {}
+        self._chosen: dict[tuple[str, str, str, str], tuple[Rule, ...]] = {}
 
     def never_applied(self) -> tuple[str, ...]:
         """The user's own rules that found nothing in any request so far."""
@@ -132,8 +132,11 @@ class Matcher:
         if not self.rules:
             return []
         # A host that a pattern covers is a place of its own, but its provider's rules are its too.
+        # A host of no provider has the rules of the one whose dialect it is asked in.
         provider = self._providers.find(host, port)
-        who = (place, provider.name if provider else place, method)
+        is_named = provider is not None and provider.errors is not None
+        dialect = place if is_named else error_shape(None, path)
+        who = (place, provider.name if provider else place, dialect, method)
         rules = self._chosen.get(who)
         if rules is None:
             if len(self._chosen) >= _MOST:
@@ -141,7 +144,7 @@ class Matcher:
             rules = self._chosen[who] = tuple(
                 rule
                 for rule in self.rules
-                if rule.provider in (None, *who[:2]) and rule.method in (None, method)
+                if rule.provider in (None, *who[:3]) and rule.method in (None, method)
             )
         return [
             rule
