@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 from tests.support.commands import Wiretape, command
+from tests.support.limits import PATIENCE
 from tests.support.upstream import Upstream
 
 # How long an example takes says how busy the machine is; the whole test has a timeout.
@@ -51,7 +52,7 @@ def wiretape(clean_env: dict[str, str], tmp_path: Path) -> Wiretape:
         *args: str | Path,
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
-        timeout: float = 50,
+        timeout: float = PATIENCE,
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             command(*args),

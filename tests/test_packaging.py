@@ -16,6 +16,7 @@ import pytest
 from packaging.requirements import Requirement
 from pathspec import GitIgnoreSpec
 from tests.support import paths
+from tests.support.limits import PATIENCE
 
 ROOT = paths.ROOT
 
@@ -142,7 +143,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         env=clean_environment(),
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=PATIENCE,
         check=False,
     )
     assert built.returncode == 0, built.stdout + built.stderr
@@ -166,7 +167,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         env=clean_environment(),
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -183,7 +184,7 @@ def outside(
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=PATIENCE,
         check=False,
     )
 

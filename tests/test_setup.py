@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.support import paths
+from tests.support.limits import PATIENCE
 
 ROOT = paths.ROOT
 
@@ -88,7 +89,7 @@ class Checkout:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=PATIENCE,
             check=False,
         )
 
@@ -263,7 +264,7 @@ def make(*arguments: str) -> str:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE,
         check=True,
     ).stdout
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from tests.end_to_end.test_record import CHAT, EVENTS, HOST, STREAM, curl, documents
 from tests.support import paths
+from tests.support.limits import PATIENCE
 from tests.support.upstream import Answer, Upstream
 
 ADDONS = paths.ROOT / "addons"
@@ -47,12 +48,12 @@ def mitmdump(
         yield process, f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
-        process.communicate(timeout=20)
+        process.communicate(timeout=PATIENCE)
 
 
 def get(proxy: str, env: dict[str, str]) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
-        [*curl(), "-k", "-x", proxy], env=env, capture_output=True, timeout=20, check=False
+        [*curl(), "-k", "-x", proxy], env=env, capture_output=True, timeout=PATIENCE, check=False
     )
 
 
@@ -68,14 +69,14 @@ def test_record_and_replay_inside_mitmdump(
     with mitmdump("record.py", clean_env, tmp_path, *trust) as (_, proxy):
         live = subprocess.run(
             [*client, "-k", "-x", proxy, "--noproxy", ""],
-            env=clean_env, capture_output=True, timeout=20,
+            env=clean_env, capture_output=True, timeout=PATIENCE,
         )  # fmt: skip
     assert live.stdout == b"".join(EVENTS), live.stderr
     assert len(documents(tmp_path / "recordings")) == 1
     with mitmdump("replay.py", clean_env, tmp_path) as (_, proxy):
         again = subprocess.run(
             [*client, "-k", "-x", proxy, "--noproxy", ""],
-            env=clean_env, capture_output=True, timeout=20,
+            env=clean_env, capture_output=True, timeout=PATIENCE,
         )  # fmt: skip
     assert again.stdout == live.stdout
     assert len(upstream.requests) == 1
@@ -105,7 +106,7 @@ def test_an_exception_in_a_hook_lets_no_request_out(
     trust = ("--set", f"ssl_verify_upstream_trusted_ca={upstream.ca_file}")
     with mitmdump("replay.py", env, tmp_path, *trust) as (_, proxy):
         client = ["curl", "-sS", "-k", "-x", proxy, "--noproxy", "", f"https://localhost:{port}/"]
-        done = subprocess.run(client, env=clean_env, capture_output=True, timeout=20)
+        done = subprocess.run(client, env=clean_env, capture_output=True, timeout=PATIENCE)
     assert b"wiretape failed inside" in done.stdout
     assert upstream.connections == 0
 
@@ -118,7 +119,7 @@ def test_wrong_configuration_ends_mitmdump(clean_env: dict[str, str], tmp_path: 
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode != 0

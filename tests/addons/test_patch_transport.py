@@ -21,6 +21,8 @@ import pytest
 import trustme
 from mitmproxy import http, tls
 from mitmproxy.test import tflow, tutils
+from tests.support.limits import PATIENCE
+from tests.support.standstill import standstill
 
 from wiretape.tls.authority import Authority
 from wiretape_mitm import patch_http2, patch_transport
@@ -32,7 +34,6 @@ type Reader = asyncio.StreamReader
 type Writer = asyncio.StreamWriter
 type Script = Callable[[Reader, Writer], Awaitable[None]]
 
-SECONDS = 10
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
@@ -74,7 +75,7 @@ class Watch:
 
     async def end(self) -> tuple[str, http.HTTPFlow]:
         """The next exchange's end: the hook, and the flow."""
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(PATIENCE):
             return await self.ends.get()
 
 
@@ -90,22 +91,22 @@ class Client:
         await self.writer.drain()
 
     async def head(self) -> bytes:
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(PATIENCE):
             return await self.reader.readuntil(b"\r\n\r\n")
 
     async def exactly(self, size: int) -> bytes:
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(PATIENCE):
             return await self.reader.readexactly(size)
 
     async def rest(self) -> bytes:
         """All until the end; raises what the connection ends with."""
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(PATIENCE):
             return await self.reader.read()
 
     async def until_end(self) -> tuple[bytes, type[Exception] | None]:
         """All until the end, however it ends, and the error it ends with."""
         got = b""
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(PATIENCE):
             try:
                 while data := await self.reader.read(65536):
                     got += data
@@ -698,11 +699,7 @@ async def test_a_client_that_never_reads_slows_the_provider(proxy: Place) -> Non
         client = await proxy.client(limit=1024)
         await client.send(get(port))
         await client.head()
-        size = -1
-        while size != sent:  # until it stands still
-            size = sent
-            await asyncio.sleep(0.1)
-        assert 0 < sent < 30 * MB
+        assert 0 < await standstill(lambda: sent) < 30 * MB
 
 
 async def test_a_large_upload_goes_out_as_it_comes(proxy: Place) -> None:
@@ -728,7 +725,7 @@ async def test_a_large_upload_goes_out_as_it_comes(proxy: Place) -> None:
         await client.send(head.replace(b"GET", b"POST"))
         for _ in range(size // 2):
             await client.send(piece)
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(PATIENCE):
             await first.wait()
         for _ in range(size - size // 2):
             await client.send(piece)
@@ -839,7 +836,7 @@ async def over_http_2(
             http2=True,
             proxy=f"http://127.0.0.1:{proxy.port}",
             verify=proxy.trust(),
-            timeout=SECONDS,
+            timeout=PATIENCE,
         ) as client,
     ):
         yield proxy, client, f"https://localhost:{port}/"
@@ -860,7 +857,7 @@ async def test_twelve_streams_of_one_client_run_at_once(state: Path, tmp_path: P
 
     async with over_http_2(state, tmp_path, script) as (_, client, url):
         await client.get(f"{url}first")  # from here on httpx knows that one connection will do
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(PATIENCE):
             got = await asyncio.gather(*(client.get(url) for _ in range(12)))
     assert [answer.text for answer in got] == ["ok"] * 12
 
@@ -884,11 +881,8 @@ async def test_an_http_2_client_that_never_reads_slows_its_provider_only(
 
     async with over_http_2(state, tmp_path, script) as (_, client, url):
         async with client.stream("GET", url) as answer:
-            size = -1
-            while size != sent or not sent:  # until it stands still
-                size = sent
-                await asyncio.sleep(0.1)
-            assert sent < 60 * MB
+            size = await standstill(lambda: sent)
+            assert 0 < size < 60 * MB
             assert (await client.get(f"{url}small")).text == "ok"
             async for _ in answer.aiter_raw():
                 if sent > size:
@@ -971,7 +965,7 @@ async def test_a_stream_left_unread_ends_where_others_share_its_connection(
     monkeypatch.setattr(patch_http2, "HELD_MOST", MB)
     async with over_http_2(state, tmp_path, Http2Provider(8 * MB), "h2") as (proxy, _, url):
         client = await miser(proxy, url)
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(PATIENCE):
             await client.read()
         kind, flow = await proxy.watch.end()
     assert client.resets == [h2.errors.ErrorCodes.ENHANCE_YOUR_CALM]
@@ -997,11 +991,8 @@ async def test_a_closed_window_slows_the_provider_until_it_opens(
     async with over_http_2(state, tmp_path, script) as (proxy, _, url):
         client = await miser(proxy, url)
         reading = asyncio.create_task(client.read())
-        before = -1
-        while before != sent or not sent:  # until it stands still
-            before = sent
-            await asyncio.sleep(0.1)
-        assert (client.got, sent < 40 * MB) == (65_535, True)
+        before = await standstill(lambda: sent + client.got) - client.got
+        assert (client.got, 0 < before < 40 * MB) == (65_535, True)
         client.open(2 * size)
         kind, _ = await proxy.watch.end()
         assert (kind, sent) == ("response", size)

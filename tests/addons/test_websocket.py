@@ -14,6 +14,7 @@ import pytest
 import websockets
 from aiohttp import web
 from mitmproxy import http
+from tests.support.limits import PATIENCE
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection, serve
 
@@ -32,7 +33,6 @@ from wiretape_mitm import websocket
 from wiretape_mitm.addon import Addon
 from wiretape_mitm.embedded import EmbeddedProxy
 
-SECONDS = 20
 PATH = "/v1/realtime"
 BIG = 300_000
 
@@ -72,7 +72,7 @@ class Tap:
         self.ended.put_nowait(exchange.response)
 
     async def recorded(self) -> WebSocket:
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(PATIENCE):
             return await self.ended.get()
 
 

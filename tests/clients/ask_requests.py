@@ -11,7 +11,7 @@ from .say import Call, events
 def whole() -> Iterator[str]:
     call = "requests.whole"
     asked = body(call, stream=False)
-    answer = requests.post(url(call), headers=headers(), json=asked, timeout=30)
+    answer = requests.post(url(call), headers=headers(), json=asked)
     answer.raise_for_status()
     yield answer.content.decode()
 
@@ -19,7 +19,7 @@ def whole() -> Iterator[str]:
 def streamed() -> Iterator[str]:
     call = "requests.streamed"
     asked = body(call, stream=True)
-    with requests.post(url(call), headers=headers(), json=asked, timeout=30, stream=True) as answer:
+    with requests.post(url(call), headers=headers(), json=asked, stream=True) as answer:
         answer.raise_for_status()
         yield from events(answer.iter_content(chunk_size=None))
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.commands import command
+from tests.support.limits import PATIENCE
 from tests.support.upstream import Received, Upstream
 
 from .cases import Case
@@ -28,8 +29,6 @@ KEYS = {
     "TOGETHER_API_KEY": "tgp_v1_Zq8WmK3rT6yN1xC5vB9sD2fG7hJ4kL0pAeUiOoPqRs",
     "ANTHROPIC_API_KEY": "sk-ant-api03-Rt5Yh8Jk2Lp9Zx4Cv7Bn1Mq6Ws3Ed0",
 }
-STUCK_SECONDS = 15
-ROUND_SECONDS = 100
 
 
 @dataclass
@@ -148,7 +147,7 @@ class Clients:
             try:
                 if not self._open_gates(found, printed, gates):
                     process.terminate()
-                found.status = process.wait(timeout=STUCK_SECONDS)
+                found.status = process.wait(timeout=PATIENCE)
             finally:
                 process.kill()
                 reader.join()
@@ -165,7 +164,7 @@ class Clients:
         """
         while True:
             try:
-                text = printed.get(timeout=STUCK_SECONDS)
+                text = printed.get(timeout=PATIENCE)
             except queue.Empty:
                 stuck = next((n for n in self.cases if found.end(n).keys() <= {"got"}), None)
                 if stuck is None or stuck in found.late:
@@ -200,7 +199,7 @@ def _run(program: Sequence[str | Path], env: Mapping[str, str], cwd: Path | None
         capture_output=True,
         text=True,
         check=False,
-        timeout=ROUND_SECONDS,
+        timeout=PATIENCE,
         stdin=subprocess.DEVNULL,
     )
     found = Round(status=ran.returncode, errors=ran.stderr)

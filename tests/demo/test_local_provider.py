@@ -14,6 +14,7 @@ import pytest
 import together
 import trustme
 from tests.support import paths
+from tests.support.limits import PATIENCE
 
 from wiretape.demo.local_provider import LocalProvider
 
@@ -445,7 +446,7 @@ def test_provider_in_a_thread_speaks_https_and_stops_with_clients_connected(
     with LocalProvider.in_thread(context, token_delay=3600) as provider:
         assert provider.url == f"https://127.0.0.1:{provider.port}"
         idle, streaming = (
-            http.client.HTTPSConnection("127.0.0.1", provider.port, timeout=10, context=trust)
+            http.client.HTTPSConnection("127.0.0.1", provider.port, timeout=PATIENCE, context=trust)
             for _ in range(2)
         )
         idle.request("GET", "/v1/models", headers=KEY)
@@ -459,7 +460,7 @@ def test_provider_in_a_thread_speaks_https_and_stops_with_clients_connected(
     idle.close()
     streaming.close()
     with pytest.raises(ConnectionRefusedError):
-        http.client.HTTPConnection("127.0.0.1", provider.port, timeout=10).connect()
+        http.client.HTTPConnection("127.0.0.1", provider.port, timeout=PATIENCE).connect()
 
 
 async def test_provider_stops_while_a_request_is_under_way() -> None:

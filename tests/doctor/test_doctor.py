@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from tests.support import paths
 from tests.support.commands import Wiretape
+from tests.support.limits import PATIENCE
 
 pytestmark = pytest.mark.slow
 
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.slow
 def findings(
     wiretape: Wiretape, *words: str | Path, env: Mapping[str, str] | None = None
 ) -> tuple[int, dict[str, dict[str, Any]]]:
-    done = wiretape("doctor", "--json", *words, env=env, timeout=300)
+    done = wiretape("doctor", "--json", *words, env=env, timeout=PATIENCE)
     document = json.loads(done.stdout[done.stdout.index('{\n  "wiretape_doctor"') :])
     return done.returncode, {finding["name"]: finding for finding in document["findings"]}
 

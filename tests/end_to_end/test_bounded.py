@@ -6,7 +6,6 @@ import gzip
 import json
 import re
 import socket
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -17,7 +16,7 @@ from tests.support.rawclient import Connection, Reply
 from tests.support.rawprovider import Talk, providing
 from tests.support.soak import proxy, resident
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow]
 
 MEBI: Final = 1 << 20
 LARGE: Final = 300 * MEBI
@@ -218,31 +217,29 @@ def endlessly(start: bytes, part: bytes, most: int) -> Talk:
     return talk
 
 
-def asked(record: Record, talk: Talk, bound: int = BOUND) -> tuple[Reply, float]:
-    """A client's answer, and how many seconds its proxy then took to end."""
+def asked(record: Record, talk: Talk, bound: int = BOUND) -> Reply:
+    """A client's answer."""
     for place in record(talk):
         with place.connect() as connection:
             reply = connection.ask("GET", "/v1/models")
         with place.connect() as connection:
             assert connection.ask("GET", "/healthy").status in (200, 502), "it goes on"
-        began = time.monotonic()
         taken = place.taken
     assert taken < bound
-    return reply, time.monotonic() - began
+    return reply
 
 
 @pytest.mark.parametrize("part", [b"A: b\r\n", b"a"], ids=["lines", "a line"])
 def test_endless_headers_are_a_502(record: Record, part: bytes) -> None:
-    reply, _ = asked(record, endlessly(b"HTTP/1.1 200 OK\r\n", part, 50 * MEBI), 32 * MEBI)
+    reply = asked(record, endlessly(b"HTTP/1.1 200 OK\r\n", part, 50 * MEBI), 32 * MEBI)
     assert (reply.status, reply.header("x-wiretape")) == (502, "upstream-error")
     assert b"head" in reply.body
 
 
 def test_an_endless_line_is_passed_on_until_it_ends(record: Record, tmp_path: Path) -> None:
     block = b"10000\r\n" + b"a" * 65536 + b"\r\n"
-    reply, seconds = asked(record, endlessly(STREAM_HEAD, block, 20 * MEBI), 3 * BOUND)
+    reply = asked(record, endlessly(STREAM_HEAD, block, 20 * MEBI), 3 * BOUND)
     assert (reply.status, reply.end, len(reply.body) > 19 * MEBI) == (200, "cut", True)
-    assert seconds < 20
     assert told(tmp_path)[0][0] in ("recorded", "refused")
 
 
@@ -265,9 +262,8 @@ def test_a_bomb_is_passed_on_and_not_undone(record: Record, tmp_path: Path, codi
         b"Content-Length: %d\r\n\r\n" % (coding.encode(), len(body))
     )
     talk: Talk = lambda sock, _: sock.sendall(head + body)  # noqa: E731  # one line, used here
-    reply, seconds = asked(record, talk, 3 * BOUND)
+    reply = asked(record, talk, 3 * BOUND)
     assert (reply.status, reply.body) == (200, body)
-    assert seconds < 20
     assert told(tmp_path)[0] == (
         "refused",
         "not recorded: an answer of more than 64 MiB when decompressed",
@@ -278,7 +274,6 @@ def test_a_million_tiny_events_are_passed_on(record: Record, tmp_path: Path) -> 
     events = b"data:1\n\n" * 1000
     block = b"%x\r\n%b\r\n" % (len(events), events)
     talk: Talk = lambda sock, _: sock.sendall(STREAM_HEAD + block * 1000 + b"0\r\n\r\n")  # noqa: E731  # as above
-    reply, seconds = asked(record, talk, 3 * BOUND)
+    reply = asked(record, talk, 3 * BOUND)
     assert (reply.end, reply.body) == ("whole", events * 1000)
-    assert seconds < 20
     assert told(tmp_path)[0] == ("refused", "not recorded: an answer of more than 250,000 chunks")

@@ -37,11 +37,12 @@ from tests.clients.cases import (
 from tests.clients.rounds import KEYS, Clients, Rounds
 from tests.support import paths
 from tests.support.commands import Wiretape, serving
+from tests.support.limits import PATIENCE
 from tests.support.upstream import Received, Upstream
 
 from wiretape.core.wire.content_coding import codings, decoder
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow]
 
 
 # ------------------------------------------------------------------ who asks, and what
@@ -201,7 +202,7 @@ def port_of(ready: str) -> int:
 
 def tunnel(port: int, host: str, ca: Path, alpn: Sequence[str] = ("http/1.1",)) -> ssl.SSLSocket:
     """TLS with `host` through the proxy."""
-    sock = socket.create_connection(("127.0.0.1", port), timeout=20)
+    sock = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
     sock.sendall(f"CONNECT {host}:443 HTTP/1.1\r\nHost: {host}:443\r\n\r\n".encode())
     head = b""
     while not head.endswith(b"\r\n\r\n"):

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 from tests.support.commands import serving
+from tests.support.limits import PATIENCE
 
 
 def status(port: int, path: str, *headers: bytes) -> int:
     head = b"\r\n".join((f"GET {path} HTTP/1.1".encode(), b"Host: 127.0.0.1", *headers))
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as client:
         client.sendall(head + b"\r\n\r\n")
         return int(client.recv(4096).split()[1])
 
@@ -24,6 +25,6 @@ def test_odd_credentials_are_a_401(mode: str, clean_env: dict[str, str], tmp_pat
             assert status(port, path, b"Sec-Fetch-Site: cross-site") == 403
             assert status(port, path, b"sec-fetch-site:  Cross-Site ", b"Origin: null") == 403
         process.terminate()
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0, errors
         assert "hook failed" not in errors

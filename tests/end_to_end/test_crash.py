@@ -17,6 +17,7 @@ from typing import IO, Any
 
 import pytest
 from tests.support.commands import Wiretape, serving
+from tests.support.limits import PATIENCE
 from tests.support.sdk import documents, post, record_options
 from tests.support.upstream import Answer, Upstream
 
@@ -85,7 +86,7 @@ def kill_in_flight(home: dict[str, str], upstream: Upstream, tmp_path: Path, unt
     ):
         read_until(curl.stdout, until)
         process.kill()
-        process.wait(timeout=20)
+        process.wait(timeout=PATIENCE)
 
 
 def test_what_had_come_of_an_answer_is_recovered_after_a_kill(
@@ -211,7 +212,7 @@ LOAD = textwrap.dedent("""
 
     async def main():
         async with httpx.AsyncClient(
-            proxy=proxy, verify=False, timeout=30, trust_env=False,
+            proxy=proxy, verify=False, timeout=None, trust_env=False,
             limits=httpx.Limits(max_connections=8),
         ) as client:
             async def ask(number):
@@ -256,7 +257,7 @@ def test_a_kill_at_any_moment_leaves_whole_recordings_and_loses_no_answer(
                 for _ in range(chance.randrange(1, 60)):
                     answered += asked.stdout.readline() == b"200\n"
                 process.kill()
-                process.wait(timeout=20)
+                process.wait(timeout=PATIENCE)
                 answered += asked.stdout.read().count(b"200\n")
     wiretape("record", "-r", tmp_path / "r", "--", "true", env=home)
     found = documents(tmp_path / "r")
@@ -277,9 +278,9 @@ def test_sigterm_right_after_a_burst_loses_nothing(
     options = record_options(upstream, tmp_path / "r")
     with serving(["record", *options], home, tmp_path) as (process, ready):
         asking = [sys.executable, load, proxy_of(ready), "200", "one"]
-        done = subprocess.run(asking, env=home, capture_output=True, timeout=40)
+        done = subprocess.run(asking, env=home, capture_output=True, timeout=PATIENCE)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=20) == 0
+        assert process.wait(timeout=PATIENCE) == 0
     assert done.stdout.count(b"200\n") == 200
     assert len(documents(tmp_path / "r")) == 200
     assert list(Path(home["WIRETAPE_HOME"], "journal").iterdir()) == []
@@ -308,10 +309,10 @@ def test_two_proxies_on_one_folder_lose_nothing(
             )
             for name, line in (("one", ready), ("two", also_ready))
         ]
-        assert [process.wait(timeout=40) for process in asking] == [0, 0]
+        assert [process.wait(timeout=PATIENCE) for process in asking] == [0, 0]
         for process in (one, two):
             process.send_signal(signal.SIGTERM)
-        assert [process.wait(timeout=20) for process in (one, two)] == [0, 0]
+        assert [process.wait(timeout=PATIENCE) for process in (one, two)] == [0, 0]
     assert len(documents(tmp_path / "r")) == 400
     assert wiretape("verify", "-r", tmp_path / "r", env=home).returncode == 0
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.commands import command
+from tests.support.limits import PATIENCE
 
 HOST = "api.openai.com"
 CLIENTS = 120
@@ -22,7 +23,9 @@ def limited(soft: int, hard: int, *args: str | Path) -> list[str]:
 
 def statuses(port: int) -> Counter[bytes]:
     """What many clients at once get for a CONNECT; each leaves when it has its answer."""
-    clients = [socket.create_connection(("127.0.0.1", port), timeout=20) for _ in range(CLIENTS)]
+    clients = [
+        socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) for _ in range(CLIENTS)
+    ]
     for client in clients:
         client.sendall(f"CONNECT {HOST}:443 HTTP/1.1\r\nHost: {HOST}:443\r\n\r\n".encode())
     found: Counter[bytes] = Counter()
@@ -58,7 +61,7 @@ def test_every_client_is_told_and_the_run_fails(
         found = statuses(port)
     finally:
         process.terminate()
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=PATIENCE)
     if hard > soft:
         assert (process.returncode, found) == (0, {b"200": CLIENTS}), errors
         return

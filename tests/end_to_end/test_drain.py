@@ -10,6 +10,7 @@ import pytest
 from tests.addons.test_mitmdump import mitmdump
 from tests.end_to_end.test_record import CHAT, EVENTS, HOST, STREAM, curl, documents, options
 from tests.support.commands import serving
+from tests.support.limits import PATIENCE
 from tests.support.upstream import Answer, Upstream
 
 CONFIG = "record: {drain: true}\n"
@@ -46,7 +47,7 @@ def test_the_rest_of_an_answer_is_recorded_where_that_is_wanted(
             threading.Timer(0.3, gate.set).start()
             gate.wait()
         process.send_signal(signal.SIGTERM)
-        _, told = process.communicate(timeout=20)
+        _, told = process.communicate(timeout=PATIENCE)
     (document,) = documents(tmp_path / "r")
     response = document["response"]
     if drain:
@@ -70,7 +71,7 @@ def test_a_run_that_stops_cuts_what_is_read_on(
         leave(base_url_port(line))
         process.send_signal(signal.SIGTERM)
         process.send_signal(signal.SIGINT)  # in a hurry
-        process.communicate(timeout=20)
+        process.communicate(timeout=PATIENCE)
     (document,) = documents(tmp_path / "r")
     assert (document["response"]["end"], len(document["response"]["body"])) == ("cut", 1)
 

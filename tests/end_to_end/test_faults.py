@@ -27,10 +27,11 @@ ASKING = textwrap.dedent("""
     import json, sys, time
     import openai
 
-    client = openai.OpenAI(api_key="k", max_retries=0, timeout=1)
+    client = openai.OpenAI(api_key="k", max_retries=0)
     said = [{"role": "user", "content": "hi"}]
     for header in sys.argv[1:]:
         asked = {"model": "m", "messages": said, "stream": True}
+        asked["timeout"] = 4 if header.startswith("stall") else None
         if header != "-":
             asked["extra_headers"] = {"x-wiretape-fault": header}
         got, raised, cause, wait = [], None, None, None

@@ -10,10 +10,11 @@ import pytest
 from tests.end_to_end.test_node import NODE, packages
 from tests.support import paths
 from tests.support.commands import command
+from tests.support.limits import PATIENCE
 
 __all__ = ["packages"]  # the fixture that fetches the npm packages
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow]
 
 FIXTURES = paths.SHARED / "tools" / "aimock-fixtures.json"
 HOSTS = ("api.openai.com", "api.anthropic.com", "api-inference.together.ai")
@@ -91,7 +92,7 @@ def test_three_sdks_get_from_disk_what_they_got_from_aimock(
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=100,
+            timeout=PATIENCE,
             check=False,
         )
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from tests.support.commands import Wiretape
+from tests.support.limits import PATIENCE
 
 HOST = "api.openai.com"
 GOOD: dict[str, Any] = {
@@ -81,7 +82,7 @@ BAD: dict[str, str | bytes] = {
     "charset": changed("response.body", {"text": "a", "charset": "../x"}),
     "framing": changed("response.framing", "magic").replace("false", "true"),
 }
-CURL = ["curl", "-sS", "-m", "10", f"https://{HOST}/v1/models"]
+CURL = ["curl", "-sS", f"https://{HOST}/v1/models"]
 
 
 def placed(folder: Path, name: str) -> Path:
@@ -155,7 +156,7 @@ def test_what_is_no_file_stops_nothing(
     folder: Path, wiretape: Wiretape, make: Callable[[Path], None]
 ) -> None:
     make(folder / HOST / "v1-models" / "odd.json")
-    done = wiretape("replay", "-r", folder, "--", *CURL, timeout=20)
+    done = wiretape("replay", "-r", folder, "--", *CURL, timeout=PATIENCE)
     assert json.loads(done.stdout) == {"ok": True}, done.stderr
     assert "Traceback" not in done.stderr
     assert "root:" not in done.stderr

@@ -16,7 +16,7 @@ CLIENT = textwrap.dedent("""
     import json
     import httpx
 
-    with httpx.Client(base_url="https://api.openai.com/v1", timeout=20) as client:
+    with httpx.Client(base_url="https://api.openai.com/v1", timeout=None) as client:
         def post(path, body):
             got = client.post(path, json=body)
             return got.json() if got.is_success else {"id": "none", "error": got.text}

@@ -29,7 +29,7 @@ IN_SESSION = textwrap.dedent("""
 
     name, *texts = sys.argv[1:]
     proxy = os.environ["HTTPS_PROXY"].replace("http://", f"http://{name}:x@")
-    with httpx.Client(proxy=proxy, timeout=20) as client:
+    with httpx.Client(proxy=proxy, timeout=None) as client:
         for text in texts:
             body = {"model": "m", "messages": [{"role": "user", "content": text}]}
             got = client.post("https://api.openai.com/v1/chat/completions", json=body)
@@ -118,7 +118,7 @@ MANY = textwrap.dedent("""
 
     async def one(number):
         proxy = os.environ["HTTPS_PROXY"].replace("http://", f"http://s{number}:x@")
-        async with httpx.AsyncClient(proxy=proxy, timeout=60) as client:
+        async with httpx.AsyncClient(proxy=proxy, timeout=None) as client:
             said = []
             for _ in range(2):
                 body = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
@@ -167,8 +167,8 @@ CONTROL = textwrap.dedent("""
     import httpx
 
     base, token = os.environ["WIRETAPE_BASE_URL"], os.environ["WIRETAPE_TOKEN"]
-    here = httpx.Client(trust_env=False, headers={"authorization": f"Bearer {token}"}, timeout=20)
-    asks = httpx.Client(timeout=20, headers={"x-wiretape-session": "one"})
+    here = httpx.Client(trust_env=False, headers={"authorization": f"Bearer {token}"}, timeout=None)
+    asks = httpx.Client(timeout=None, headers={"x-wiretape-session": "one"})
 
     def act(action):
         return here.post(f"{base}/wiretape/sessions/one/{action}").json()

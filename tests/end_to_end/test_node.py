@@ -29,9 +29,10 @@ from tests.clients.cases import (
 from tests.clients.rounds import KEYS, Clients, Round, Rounds
 from tests.support import paths
 from tests.support.commands import serving
+from tests.support.limits import PATIENCE
 from tests.support.upstream import Received, Upstream
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow]
 
 PROJECT = paths.ROOT
 PROGRAMS = paths.ROOT / "tests" / "clients" / "node"
@@ -84,7 +85,7 @@ def install(cached: Path) -> None:
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=PATIENCE,
             stdin=subprocess.DEVNULL,
         )
         if ran.returncode:
@@ -199,7 +200,7 @@ def fetch_by_base_url(ready: str, env: Mapping[str, str], key: str) -> Round:
         capture_output=True,
         text=True,
         check=True,
-        timeout=30,
+        timeout=PATIENCE,
     )
     result = Round()
     for text in ran.stdout.splitlines():

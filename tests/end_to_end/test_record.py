@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import socket
 import ssl
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 from tests.support.commands import Wiretape, command, serving
+from tests.support.limits import PATIENCE
 from tests.support.upstream import Answer, Upstream
 
 HOST = "api.together.xyz"
@@ -100,7 +102,7 @@ def test_every_read_reaches_the_client_before_the_next_is_sent(
             assert os.read(process.stdout.fileno(), 65536) == event
             if number + 1 in gates:
                 gates[number + 1].set()
-        assert process.wait(timeout=20) == 0
+        assert process.wait(timeout=PATIENCE) == 0
     assert len(documents(tmp_path / "r")[0]["response"]["body"]) == len(EVENTS)
 
 
@@ -237,10 +239,15 @@ def test_a_client_that_gives_up_waiting_leaves_no_recording(
 ) -> None:
     never = threading.Event()
     upstream.script("/v1/models", Answer(gates={-1: never}))
-    client = curl("/v1/models", None, HOST, "-m", "0.5")
-    done = wiretape("record", *options(upstream, tmp_path / "r"), "--", *client)
+    came = tmp_path / "came"
+    os.mkfifo(came)
+    coming = threading.Thread(target=lambda: upstream.wait_for_request() and came.write_text("\n"))
+    coming.start()
+    script = f"{shlex.join(curl('/v1/models', None, HOST))} & read _ <came; kill $!; wait $!"
+    done = wiretape("record", *options(upstream, tmp_path / "r"), "--", "sh", "-c", script)
+    coming.join()
     never.set()
-    assert done.returncode == 28  # curl: operation timed out
+    assert done.returncode == 128 + signal.SIGTERM
     assert documents(tmp_path / "r") == []
     assert "(the client left before an answer came)" in done.stderr
 
@@ -256,7 +263,9 @@ def test_a_base_url_records_and_replays_the_same_files_as_the_proxy(
             "curl", "-sSN", f"{base}/{HOST}{CHAT}",
             "-H", "content-type: application/json", "--data-raw", BODY,
         ]  # fmt: skip
-        live = subprocess.run(client, capture_output=True, timeout=20, check=True, env=clean_env)
+        live = subprocess.run(
+            client, capture_output=True, timeout=PATIENCE, check=True, env=clean_env
+        )
     assert live.stdout == b"".join(EVENTS)
     assert dict(upstream.requests[0].headers)["Host"] == HOST
     assert len(documents(tmp_path / "r")) == 1
@@ -265,7 +274,9 @@ def test_a_base_url_records_and_replays_the_same_files_as_the_proxy(
     with serving(["replay", "-r", tmp_path / "r"], clean_env, tmp_path) as (_, ready):
         base = ready.split("base URLs ")[1].split("/HOST")[0]
         client[2] = f"{base}/{HOST}{CHAT}"
-        again = subprocess.run(client, capture_output=True, timeout=20, check=True, env=clean_env)
+        again = subprocess.run(
+            client, capture_output=True, timeout=PATIENCE, check=True, env=clean_env
+        )
     assert again.stdout == live.stdout
 
 
@@ -289,9 +300,9 @@ def test_a_stream_that_two_signals_end_is_kept_as_far_as_it_came(
         # After the second there is no more waiting for what is under way.
         process.send_signal(signal.SIGTERM)
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=20) == 130
+        assert process.wait(timeout=PATIENCE) == 130
         gate.set()
-        client.communicate(timeout=20)
+        client.communicate(timeout=PATIENCE)
     (document,) = documents(tmp_path / "r")
     assert document["response"]["end"] == "cut"
     assert len(document["response"]["body"]) == 2
@@ -314,9 +325,9 @@ def test_a_stream_under_way_is_finished_before_the_proxy_goes(
         first = os.read(client.stdout.fileno(), 65536)
         process.terminate()
         gate.set()
-        rest, _ = client.communicate(timeout=20)
+        rest, _ = client.communicate(timeout=PATIENCE)
         assert first + rest == b"".join(EVENTS)
-        assert process.wait(timeout=20) == 0
+        assert process.wait(timeout=PATIENCE) == 0
     assert "end" not in documents(tmp_path / "r")[0]["response"]
 
 
@@ -326,7 +337,7 @@ def test_the_proxy_offers_http_1_1(
     for mode in ("record", "replay"):
         with serving([mode, "-r", tmp_path / "r"], clean_env, tmp_path) as (_, ready):
             port = int(ready.split("HTTPS_PROXY=http://127.0.0.1:")[1].split(",")[0])
-            raw = socket.create_connection(("127.0.0.1", port), timeout=10)
+            raw = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
             raw.sendall(f"CONNECT {HOST}:443 HTTP/1.1\r\n\r\n".encode())
             assert raw.recv(4096).startswith(b"HTTP/1.1 200")
             context = ssl.create_default_context(cafile=str(state / "mitmproxy-ca-cert.pem"))

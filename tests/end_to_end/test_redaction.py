@@ -21,6 +21,7 @@ from tests.end_to_end.test_record import CHAT, HOST, documents, options
 from tests.support.commands import Wiretape, command
 from tests.support.corpus import FORMS
 from tests.support.corpus_stands import stands
+from tests.support.limits import PATIENCE
 from tests.support.upstream import Answer, Upstream
 
 # Keys of no shape, which only their places tell, and one whose shape tells.
@@ -177,12 +178,12 @@ def test_nothing_of_an_exchange_under_way_is_on_disk_or_on_the_terminal(
                     assert line, "the stream has ended early"
                 during = list(written(tmp_path / "r", temporary, state))
                 hold.set()
-                client.communicate(timeout=20)
+                client.communicate(timeout=PATIENCE)
         finally:
             hold.set()
             process.terminate()
-            process.wait(timeout=20)
-            reader.join(timeout=20)
+            process.wait(timeout=PATIENCE)
+            reader.join(timeout=PATIENCE)
             os.close(leader)
     assert leaked(during) == []
     shown = seen.decode(errors="replace")

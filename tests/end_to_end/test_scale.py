@@ -62,7 +62,6 @@ def answer(of: Library, prompt: str) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_as_many_recordings_are_found_and_changes_noticed(tmp_path: Path) -> None:
     folder, cache = tmp_path / "recordings", tmp_path / "index"
     fill(folder, COUNT)

@@ -19,6 +19,7 @@ import httpx
 import pytest
 from tests.support import paths
 from tests.support.commands import command, serving
+from tests.support.limits import PATIENCE
 
 from wiretape.core.errors import FormatError
 from wiretape.core.model import Request
@@ -70,7 +71,7 @@ def received(
         capture_output=True,
         text=True,
         check=False,
-        timeout=50,
+        timeout=PATIENCE,
         stdin=subprocess.DEVNULL,
     )
     assert (ran.returncode, ran.stderr) == (0, "")
@@ -263,7 +264,7 @@ def test_a_recording_without_an_http_form_is_named_and_skipped(
         capture_output=True,
         text=True,
         check=False,
-        timeout=50,
+        timeout=PATIENCE,
     )
     assert f"skipped {tmp_path / one}: has no HTTP form" in ran.stderr
     assert f"skipped {tmp_path / two}: has no HTTP form" in ran.stderr

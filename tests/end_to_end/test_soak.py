@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from tests.support.soak import Sample, growth, soak
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow]
 
 NUMBER = 1500
 

@@ -28,12 +28,12 @@ from tests.addons.test_patch_transport import (
     reset,
     tls_for,
 )
+from tests.support.limits import PATIENCE
 
 from wiretape_mitm import patch_transport
 
 HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 REST = b"4\r\nmore\r\n0\r\n\r\n"
-SECONDS = 10
 
 
 class Provider:
@@ -96,7 +96,7 @@ class Drained(Watch):
 
 
 async def until(event: asyncio.Event) -> None:
-    async with asyncio.timeout(SECONDS):
+    async with asyncio.timeout(PATIENCE):
         await event.wait()
 
 
@@ -324,7 +324,7 @@ class Http2Client:
 
     async def body(self, number: int) -> bytes:
         """The next data of a stream."""
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 for event in self._conn.receive_data(await self._client.reader.read(65536)):
                     if isinstance(event, h2.events.DataReceived) and event.stream_id == number:

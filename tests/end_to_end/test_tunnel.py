@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.commands import serving
+from tests.support.limits import PATIENCE
 
 
 @pytest.mark.parametrize("mode", ["record", "auto", "replay"])
@@ -17,15 +18,15 @@ def test_raw_bytes_pass_both_ways_whoever_speaks_first(
         socket.create_server(("127.0.0.1", 0)) as server,
         serving([mode, "-r", tmp_path / "r"], clean_env, tmp_path) as (_, line),
     ):
-        server.settimeout(10)
+        server.settimeout(PATIENCE)
         port = int(line.partition("HTTPS_PROXY=http://127.0.0.1:")[2].partition(",")[0])
-        with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as client:
             connect = b"CONNECT 127.0.0.1:%d HTTP/1.1\r\n\r\n" % server.getsockname()[1]
             early = b"\x00\xffEHLO\r\n" if first == "client at once" else b""
             client.sendall(connect + early)
             assert until(client, b"\r\n\r\n").startswith(b"HTTP/1.1 200 ")
             talk, _ = server.accept()
-            talk.settimeout(10)
+            talk.settimeout(PATIENCE)
             with talk:
                 if first == "client":
                     client.sendall(b"\x00\xffEHLO\r\n")

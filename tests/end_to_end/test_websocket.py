@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import trustme
 from tests.support.commands import Wiretape
+from tests.support.limits import PATIENCE
 from tests.support.sdk import documents
 from websockets.asyncio.server import ServerConnection, serve
 
@@ -51,12 +52,12 @@ class Provider:
 
     def __enter__(self) -> "Provider":
         self._thread.start()
-        assert self._up.wait(10)
+        assert self._up.wait(PATIENCE)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._loop.call_soon_threadsafe(self._down.set)
-        self._thread.join(10)
+        self._thread.join(PATIENCE)
         self._loop.close()
 
 

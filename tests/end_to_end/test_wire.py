@@ -17,6 +17,7 @@ import pytest
 from tests.end_to_end.test_node import NODE
 from tests.end_to_end.test_wire_round_trips import CODINGS, ENCODERS, coded, filed, frame, in_base64
 from tests.support.commands import Wiretape, serving
+from tests.support.limits import PATIENCE
 from tests.support.rawclient import SEES_RESETS, Connection, Pairs, Reply
 from tests.support.realwire import WIRE, Real, exchanges
 from tests.support.sdk import documents
@@ -61,7 +62,7 @@ def door(
 ) -> Iterator[Door]:
     arguments = [mode, "-q", "-r", folder, *more]
     with serving(arguments, env, cwd or folder.parent) as (process, ready):
-        assert "is ready" in ready, process.communicate(timeout=10)
+        assert "is ready" in ready, process.communicate(timeout=PATIENCE)
         port = int(ready.split("HTTPS_PROXY=http://127.0.0.1:")[1].split(",")[0])
         base = int(ready.split("base URLs http://127.0.0.1:")[1].split("/")[0])
         ca = Path(env["WIRETAPE_HOME"]) / "mitmproxy-ca-cert.pem"

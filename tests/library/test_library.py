@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from tests.support import paths
+from tests.support.limits import PATIENCE
 
 from wiretape.config.packs import built_in
 from wiretape.core.errors import FormatError, StoreError
@@ -172,7 +173,7 @@ def test_two_runs_at_once_lose_nothing_of_one_another(tmp_path: Path) -> None:
     assert first.stdout.readline() == b"written\n"
     second = subprocess.Popen([*arguments, "b"], stdin=pipe, stdout=pipe)
     for writer in (second, first):
-        writer.communicate(timeout=50)
+        writer.communicate(timeout=PATIENCE)
         assert writer.returncode == 0
     wanted = sorted(f"{name}-{n}" for name in ("a", "b") for n in range(25))
     assert sorted(answers(library(folder), exchange("Hi"))) == wanted
@@ -182,7 +183,7 @@ def test_two_runs_at_once_lose_nothing_of_one_another(tmp_path: Path) -> None:
 def test_what_a_dead_run_left_behind_does_not_count(tmp_path: Path) -> None:
     folder = tmp_path / "recordings"
     dead = subprocess.Popen([sys.executable, "-c", ""])
-    dead.wait(timeout=50)
+    dead.wait(timeout=PATIENCE)
     one = library(folder)
     one.join()
     (marker,) = tmp_path.glob("*.run")
@@ -430,7 +431,9 @@ def test_a_run_killed_while_it_replaces_takes_leaves_the_old_or_the_new(
     for answer in ("one", "two", "three"):
         write(into, exchange("Hi", answer))
     arguments = [str(paths.ROOT), str(folder), call, str(step)]
-    killed = subprocess.run([sys.executable, "-c", KILLED, *arguments], check=False, timeout=50)
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, *arguments], check=False, timeout=PATIENCE
+    )
     assert killed.returncode == 9
     later = library(folder)
     assert answers(later, exchange("Hi")) == left
@@ -445,7 +448,7 @@ def test_what_a_killed_run_left_is_finished_by_one_that_already_runs(tmp_path: P
         write(into, exchange("Hi", answer))
     running = library(folder)
     arguments = [str(paths.ROOT), str(folder), "unlink", "1"]
-    subprocess.run([sys.executable, "-c", KILLED, *arguments], check=False, timeout=50)
+    subprocess.run([sys.executable, "-c", KILLED, *arguments], check=False, timeout=PATIENCE)
     running.check()
     assert answers(running, exchange("Hi")) == ["new"]
     assert list(folder.rglob("*.void")) == []
@@ -459,7 +462,7 @@ def test_void_takes_that_cannot_be_removed_do_not_answer(
     for answer in ("one", "two"):
         write(into, exchange("Hi", answer))
     arguments = [str(paths.ROOT), str(folder), "unlink", "1"]
-    subprocess.run([sys.executable, "-c", KILLED, *arguments], check=False, timeout=50)
+    subprocess.run([sys.executable, "-c", KILLED, *arguments], check=False, timeout=PATIENCE)
 
     def denied(*_: object, **__: object) -> None:
         raise OSError(30, "Read-only file system")

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from tests.support import paths
+from tests.support.limits import PATIENCE
 
 from wiretape.config.packs import built_in
 from wiretape.core.matching.canonical import Canonical
@@ -358,7 +359,7 @@ def test_several_processes_fill_one_cache(tmp_path: Path, folder: Path, library:
     )
     arguments = [sys.executable, "-c", program, str(paths.ROOT), str(tmp_path)]
     runs = [subprocess.Popen(arguments, stdout=subprocess.PIPE) for _ in range(3)]
-    assert [run.communicate(timeout=50)[0] for run in runs] == [b"302 1 []\n"] * 3
+    assert [run.communicate(timeout=PATIENCE)[0] for run in runs] == [b"302 1 []\n"] * 3
     assert len(list((tmp_path / "index").glob("*.sqlite"))) == 1
     assert len(library(tmp_path / "index")) == 302
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.support.limits import PATIENCE
 
 from wiretape.library import replace_files
 
@@ -60,7 +61,9 @@ def test_a_crash_at_any_step_leaves_all_of_the_old_or_all_of_the_new(tmp_path: P
         root = tmp_path / str(step)
         old(root)
         command = [sys.executable, "-c", PROGRAM, str(root), str(step)]
-        ended = subprocess.run(command, capture_output=True, check=False, timeout=50).returncode
+        ended = subprocess.run(
+            command, capture_output=True, check=False, timeout=PATIENCE
+        ).returncode
         for listed in (root / "host").glob(f".*{replace_files.SUFFIX}"):
             replace_files.settle(root, listed)
         seen.append(contents(root))

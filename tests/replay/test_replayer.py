@@ -15,6 +15,7 @@ import pytest
 from tests.end_to_end.test_record import BODY, CHAT, EVENTS, HOST, STREAM, curl, documents, options
 from tests.support import paths
 from tests.support.commands import Wiretape, serving
+from tests.support.limits import PATIENCE
 from tests.support.upstream import Answer, Upstream
 
 SEEDS = paths.RECORDINGS
@@ -37,7 +38,7 @@ def recorded(wiretape: Wiretape, upstream: Upstream, tmp_path: Path) -> Path:
 
 def chunks_of(proxy_port: int, ca: Path, body: str = BODY, target: str = CHAT) -> list[bytes]:
     """The HTTP chunks (RFC 9112, section 7.1) a raw client gets through the proxy."""
-    raw = socket.create_connection(("127.0.0.1", proxy_port), timeout=20)
+    raw = socket.create_connection(("127.0.0.1", proxy_port), timeout=PATIENCE)
     raw.sendall(f"CONNECT {HOST}:443 HTTP/1.1\r\nHost: {HOST}:443\r\n\r\n".encode())
     assert raw.recv(4096).startswith(b"HTTP/1.1 200")
     context = ssl.create_default_context(cafile=str(ca))
@@ -91,7 +92,7 @@ def test_a_client_of_http_1_0_gets_the_stream_without_chunks(
     with serving(["replay", "-r", recorded], clean_env, tmp_path) as (_, ready):
         client = ["curl", "-sSN", "--http1.0", f"http://127.0.0.1:{port_of(ready)}/{HOST}{CHAT}"]
         client += ["-H", "content-type: application/json", "--data-raw", BODY, "-i"]
-        done = subprocess.run(client, env=clean_env, capture_output=True, timeout=20)
+        done = subprocess.run(client, env=clean_env, capture_output=True, timeout=PATIENCE)
     head, _, body = done.stdout.partition(b"\r\n\r\n")
     assert b"200 OK" in head
     assert b"transfer-encoding" not in head.lower()
@@ -145,7 +146,7 @@ def test_the_run_works_where_there_is_no_network_at_all(
         [unshare, "-rn", "sh", "-c", inside, "sh", *arguments],
         env=clean_env,
         capture_output=True,
-        timeout=50,
+        timeout=PATIENCE,
     )
     if b"Cannot assign" in done.stderr or b"not found" in done.stderr:
         pytest.skip("the loopback device of a namespace cannot be set up here")
@@ -392,7 +393,7 @@ def test_a_hundred_clients_at_once_each_get_their_own_answer(
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(timeout=40)
+            thread.join(timeout=PATIENCE)
     assert got == [EVENTS] * 100
 
 

@@ -1,5 +1,6 @@
 """Recorded answers as they leave on a raw connection, whatever the request and the client."""
 
+import asyncio
 import json
 import socket
 import sys
@@ -9,20 +10,28 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from types import SimpleNamespace
+from typing import Any, BinaryIO, cast
 
 import brotli  # type: ignore[import-untyped]  # it ships no types
 import pytest
 import zstandard
+from aiohttp import web
 from tests.replay.test_replayer import port_of
 from tests.support.commands import Wiretape, serving
+from tests.support.limits import PATIENCE
+from tests.support.virtual_time import VirtualTimeLoop
 
 from wiretape.config.packs import built_in
 from wiretape.core.matching.matcher import Matcher
 from wiretape.core.model import Chunk, Exchange, Request, Response
+from wiretape.core.playback.pace import Pace
 from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import from_exchange
 from wiretape.library.library import Library
+from wiretape.replay.replayer import Played
+from wiretape.replay.sender import Sender
+from wiretape.report.report import Report
 
 HOST = "api.openai.com"
 EVENTS = [b'data: {"n":%d}\n\n' % n for n in range(4)] + [b"data: [DONE]\n\n"]
@@ -92,7 +101,7 @@ class Client:
     """A raw connection."""
 
     def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=20)
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
         self.stream: BinaryIO = self.socket.makefile("rb")
 
     def __enter__(self) -> "Client":
@@ -296,71 +305,86 @@ def test_a_coded_stream_that_was_cut_lacks_the_codings_end(client: Client) -> No
 
 # ------------------------------------------------------------------ pace
 
-LONG_SECONDS = 60
+PACES = [
+    ("instant", 0.0),
+    ("recorded", 0.5),
+    ("2x", 0.25),
+    ("0.5x", 1.0),
+    ("ttft=0.2,tps=10", 0.6),
+    ("ttft=0.3", 0.8),
+]
 
 
-@pytest.fixture(scope="module")
-def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a stream of a minute: a chunk each 0.25 s."""
-    path = tmp_path_factory.mktemp("long") / "r"
-    library = Library(path, Matcher(built_in()), lambda document: document)
-    library.load()
-    chunks = tuple(Chunk(b"data: %d\n\n" % n, n / 4) for n in range(LONG_SECONDS * 4))
-    answer = replace(STREAM, chunks=chunks, end_at=float(LONG_SECONDS))
-    request = Request("GET", "https", HOST, 443, "/v1/long")
-    document = from_exchange(Exchange(request, answer, "2026-11-20T17:30:00Z"))
-    assert library.write(document, recording_format.dumps(document), {}) is not None
-    return path
-
-
-def took(folder: Path, env: dict[str, str], pace: str, name: str) -> tuple[list[bytes], float]:
-    """A stream's chunks at a pace, and the seconds from the request to its end."""
+@pytest.mark.parametrize(("pace", "least"), [*PACES, ("ttft=200ms,tps=10,jitter=0.5,seed=1", 0.4)])
+def test_chunks_are_the_same_at_every_pace_and_none_is_early(
+    folder: Path, clean_env: dict[str, str], pace: str, least: float
+) -> None:
     args: list[str | Path] = ["replay", "-r", folder, "--pace", pace]
-    with serving(args, env, folder.parent) as (_, ready), Client(port_of(ready)) as client:
+    with serving(args, clean_env, folder.parent) as (_, ready), Client(port_of(ready)) as client:
         began = time.monotonic()
-        client.send(head(name))
+        client.send(head("stream"))
         assert client.head()[0] == 200
-        chunks = client.chunks()
+        assert client.chunks() == EVENTS
         assert client.trailers() == []
-        return chunks, time.monotonic() - began
+        assert time.monotonic() - began > least - 0.001
 
 
-@pytest.mark.parametrize(
-    ("pace", "seconds"),
-    [
-        ("instant", 0.0),
-        ("recorded", 0.5),
-        ("2x", 0.25),
-        ("0.5x", 1.0),
-        ("ttft=0.2,tps=10", 0.6),
-        ("ttft=200ms,tps=10,jitter=0.5,seed=1", 0.6),
-        ("ttft=0.3", 0.8),
-    ],
-)
-def test_chunks_are_the_same_at_every_pace(
-    folder: Path, clean_env: dict[str, str], pace: str, seconds: float
-) -> None:
-    chunks, duration = took(folder, clean_env, pace, "stream")
-    assert chunks == EVENTS
-    # On a machine at work; with jitter four gaps of 0.1 s are longer or shorter by half at most.
-    assert seconds - (0.2 if "jitter" in pace else 0.001) <= duration < seconds + 0.4
+def arrivals(answer: Response, pace: str, late: float) -> list[float]:
+    """When each chunk of an answer comes, and its end, in seconds after the request, where each
+    sleep of the loop is `late` by so much.
+    """
+    entry = SimpleNamespace(name="x.json")
+    asked: Any = SimpleNamespace(
+        provider=HOST, request=Request("GET", "https", HOST, 443, "/v1/x"), path="/v1/x",
+        model=None, session=SimpleNamespace(name=None), shape=None,
+    )  # fmt: skip
+    sender = Sender(Pace.parse(pace), Report("replay"))
+
+    async def handle(http: web.BaseRequest) -> web.StreamResponse:
+        loop = asyncio.get_running_loop()
+        return await sender.send(http, asked, Played(cast(Any, entry), answer), loop.time())
+
+    async def ask() -> list[float]:
+        loop = asyncio.get_running_loop()
+        server = web.Server(handle)
+        async with await loop.create_server(server, "127.0.0.1", 0) as listening:
+            port = listening.sockets[0].getsockname()[1]
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            began = loop.time()
+            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            await reader.readuntil(b"\r\n\r\n")
+            times = []
+            for _ in range(len(answer.chunks) + 1):
+                size = int(await reader.readuntil(b"\r\n"), 16)
+                await reader.readexactly(size + 2)
+                times.append(loop.time() - began)
+            assert size == 0
+            writer.close()
+            await server.shutdown()
+        return times
+
+    with asyncio.Runner(loop_factory=lambda: VirtualTimeLoop(late)) as runner:
+        return runner.run(ask())
 
 
-def test_a_minute_at_twenty_times_its_speed_ends_on_time(
-    long: Path, clean_env: dict[str, str]
-) -> None:
-    chunks, duration = took(long, clean_env, "20x", "long")
-    assert len(chunks) == LONG_SECONDS * 4
-    # 240 sleeps that were late by a millisecond each would be late by 0.24 s together.
-    assert 0 <= duration - LONG_SECONDS / 20 < 0.15
+@pytest.mark.filterwarnings("ignore::aiohttp.web_exceptions.NotAppKeyWarning")
+@pytest.mark.parametrize(("pace", "seconds"), PACES)
+def test_a_stream_takes_as_long_as_its_pace_says(pace: str, seconds: float) -> None:
+    assert arrivals(STREAM, pace, 0.0)[-1] == pytest.approx(seconds)
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(120)
-def test_240_chunks_end_within_50_ms_of_their_time(long: Path, clean_env: dict[str, str]) -> None:
-    # At 1x it is a minute, and no more sleeps.
-    _, duration = took(long, clean_env, "5x", "long")
-    assert 0 <= duration - LONG_SECONDS / 5 < 0.05
+@pytest.mark.filterwarnings("ignore::aiohttp.web_exceptions.NotAppKeyWarning")
+@pytest.mark.parametrize(("pace", "factor"), [("recorded", 1), ("5x", 5), ("20x", 20)])
+def test_sleeps_that_end_late_do_not_add_up(pace: str, factor: int) -> None:
+    at = [number / 4 for number in range(240)]
+    chunks = tuple(Chunk(b"data: %d\n\n" % n, due) for n, due in enumerate(at))
+    minute = replace(STREAM, chunks=chunks, end_at=60.0)
+    late = [
+        came - due / factor
+        for came, due in zip(arrivals(minute, pace, 0.001), [*at, 60.0], strict=True)
+    ]
+    assert min(late) > -1e-6
+    assert max(late) < 0.0011
 
 
 # ------------------------------------------------------------------ large, and not read

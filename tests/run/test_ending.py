@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from tests.end_to_end.test_record import CHAT, HOST, curl, options
 from tests.support.commands import Wiretape, serving
+from tests.support.limits import PATIENCE
 from tests.support.upstream import Answer, Upstream
 
 NOTHING = "nothing reached the proxy"
@@ -50,7 +51,7 @@ def test_a_run_that_reached_nothing(
 def test_who_only_serves_need_not_be_asked(clean_env: dict[str, str], tmp_path: Path) -> None:
     with serving(["replay", "-r", tmp_path / "r"], clean_env, tmp_path) as (process, _):
         process.terminate()
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0, errors
 
 

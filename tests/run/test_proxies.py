@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.support.limits import PATIENCE
+
 # Says of a port that it is free, and it is not any more.
 LATE = """
 import sys
@@ -32,6 +34,6 @@ def test_a_port_that_was_taken_in_the_meantime_is_chosen_anew(
             capture_output=True,
             text=True,
             check=False,
-            timeout=50,
+            timeout=PATIENCE,
         )
     assert (ran.returncode, ran.stdout) == (0, "up\n"), ran.stderr

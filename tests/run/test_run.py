@@ -8,12 +8,12 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
 from tests.end_to_end.test_record import BODY, CHAT, EVENTS, HOST, STREAM, curl, documents, options
 from tests.support.commands import Wiretape, command, serving
+from tests.support.limits import PATIENCE, wait_until
 from tests.support.upstream import Answer, Upstream
 
 SECRET = "tgp_v1_" + "Xq7" * 14 + "z"
@@ -205,7 +205,7 @@ def test_env_prints_what_a_serving_proxy_needs(
     with serving(["replay", "-r", tmp_path / "r"], clean_env, tmp_path):
         lines = wiretape("env").stdout
         shell = ["sh", "-c", f'{lines}exec "$@"', "sh", *curl()]
-        done = subprocess.run(shell, env=clean_env, capture_output=True, timeout=20)
+        done = subprocess.run(shell, env=clean_env, capture_output=True, timeout=PATIENCE)
     assert done.stdout == b"".join(EVENTS), done.stderr
     assert "TOGETHER_API_KEY" in lines
 
@@ -218,7 +218,7 @@ def test_serving_ends_with_130_on_ctrl_c_and_0_on_sigterm(
         with serving([mode, "-r", tmp_path / "r"], clean_env, tmp_path) as (process, ready):
             assert ready.startswith(f"wiretape {mode} is ready: HTTPS_PROXY=http://127.0.0.1:")
             process.send_signal(number)
-            assert process.wait(timeout=20) == status
+            assert process.wait(timeout=PATIENCE) == status
 
 
 def test_signals_reach_cmd(clean_env: dict[str, str], tmp_path: Path) -> None:
@@ -235,7 +235,7 @@ def test_signals_reach_cmd(clean_env: dict[str, str], tmp_path: Path) -> None:
         assert process.stdout.readline() == "up\n"
         process.terminate()
         assert process.stdout.readline() == "got it\n"
-        assert process.wait(timeout=20) == 5
+        assert process.wait(timeout=PATIENCE) == 5
 
 
 def test_no_secret_of_the_request_or_the_environment_stands_anywhere(
@@ -295,12 +295,12 @@ def test_a_kill_in_the_middle_of_a_run_leaves_what_was_finished(
     arguments = ["record", *options(upstream, tmp_path / "r")]
     with serving(arguments, clean_env, tmp_path) as (process, ready):
         proxy = ready.split("HTTPS_PROXY=")[1].split(",")[0]
-        subprocess.run([*curl(), "-k", "-x", proxy], env=clean_env, capture_output=True, timeout=20)
-        deadline = time.monotonic() + 10
-        while not list((tmp_path / "r").rglob("*.json")) and time.monotonic() < deadline:
-            os.sched_yield()
+        subprocess.run(
+            [*curl(), "-k", "-x", proxy], env=clean_env, capture_output=True, timeout=PATIENCE
+        )
+        wait_until(lambda: any((tmp_path / "r").rglob("*.json")))
         process.kill()
-        process.wait(timeout=20)
+        process.wait(timeout=PATIENCE)
     (document,) = documents(tmp_path / "r")
     assert document["request"]["body"] == json.loads(BODY)
 
@@ -332,7 +332,7 @@ def test_a_terminal_shows_what_is_under_way_and_what_is_over(
             _until(ours, b"recorded  together  POST /v1/chat/completions")
         process.terminate()
         _until(ours, b"1 recorded")
-        assert process.wait(timeout=20) == 0
+        assert process.wait(timeout=PATIENCE) == 0
     os.close(ours)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from tests.support import paths
 from tests.support.commands import Wiretape
+from tests.support.limits import PATIENCE
 
 from wiretape.core.model import Chunk, Exchange, Request, Response
 from wiretape.core.recording.document import from_exchange
@@ -89,7 +90,7 @@ def recorded(tmp_path: Path) -> Path:
 def asked(
     wiretape: Wiretape, recorded: Path, *line: str, env: Mapping[str, str] | None = None
 ) -> str:
-    done = wiretape("replay", "-r", recorded, "--", *line, env=env, timeout=300)
+    done = wiretape("replay", "-r", recorded, "--", *line, env=env, timeout=PATIENCE)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -124,7 +125,7 @@ def test_a_python_client_goes_past_where_the_user_says_so(
 ) -> None:
     code = f"import sys; url = sys.argv[1]; {PYTHON['urllib3']}"
     line = [sys.executable, "-c", code, "https://api.openai.invalid/"]
-    done = wiretape("replay", "-r", recorded, "--", *line, env={OPT_OUT: "1"}, timeout=300)
+    done = wiretape("replay", "-r", recorded, "--", *line, env={OPT_OUT: "1"}, timeout=PATIENCE)
     assert "NameResolutionError" in done.stderr
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from tests.support.commands import Wiretape
+from tests.support.limits import PATIENCE
 from tests.support.upstream import Answer, Upstream
 
 from wiretape.config.load import load
@@ -84,7 +85,7 @@ def test_the_example_test_is_recorded_and_replays(
         "--map",
         f"api.openai.com={upstream.url}",
     ]
-    recorded = wiretape("record", *options, *pytest_line, env=key, timeout=300)
+    recorded = wiretape("record", *options, *pytest_line, env=key, timeout=PATIENCE)
     assert (recorded.returncode, "1 passed" in recorded.stdout) == (0, True), recorded.stdout
-    replayed = wiretape("replay", *pytest_line, timeout=300)
+    replayed = wiretape("replay", *pytest_line, timeout=PATIENCE)
     assert (replayed.returncode, "1 passed" in replayed.stdout) == (0, True), replayed.stdout

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
+from tests.support.limits import PATIENCE
+
 
 class Wiretape(Protocol):
     """Runs `wiretape ARGS` to its end."""
@@ -16,7 +18,7 @@ class Wiretape(Protocol):
         *args: str | Path,
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
-        timeout: float = 50,
+        timeout: float = PATIENCE,
     ) -> subprocess.CompletedProcess[str]: ...
 
 
@@ -45,4 +47,4 @@ def serving(
     finally:
         if process.poll() is None:
             process.terminate()
-        process.communicate(timeout=20)
+        process.communicate(timeout=PATIENCE)

@@ -20,10 +20,10 @@ from typing import Any, TypedDict
 import anthropic
 import httpx
 import openai
+from tests.support.limits import PATIENCE
 
 OPENAI = os.environ.get("ENDS_URL", "https://api.openai.com")
 ANTHROPIC = os.environ.get("ENDS_URL", "https://api.anthropic.com")
-PATIENCE = 20.0
 # Each client would make its own, and read all roots for it.
 TRUST = ssl.create_default_context(cafile=os.environ["SSL_CERT_FILE"])
 

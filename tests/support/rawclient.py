@@ -3,7 +3,7 @@
     with Connection(proxy_port, ca_file, "api.together.xyz") as connection:
         reply = connection.ask("POST", "/v1/chat/completions", {"accept": "*/*"}, b"{}")
 
-It never waits longer than `SECONDS` for a byte, so that what hangs is a failed test.
+It never waits longer than `PATIENCE` for a byte, so that what hangs is a failed test.
 """
 
 import socket
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal, Self
 
-SECONDS = 10.0
+from tests.support.limits import PATIENCE
 
 type Pairs = Mapping[str, str] | Iterable[tuple[str, str]]
 
@@ -53,7 +53,7 @@ class Connection:
     def __init__(self, port: int, ca: Path | None, host: str, *, base: bool = False) -> None:
         self._host, self._prefix = host, f"/{host}" if base else ""
         self._authority = f"127.0.0.1:{port}" if base else host
-        raw = socket.create_connection(("127.0.0.1", port), timeout=SECONDS)
+        raw = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
         self._sock: socket.socket = raw
         self._unread = bytearray()
         if not base:

@@ -10,10 +10,10 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+from tests.support.limits import PATIENCE
+
 type Talk = Callable[[socket.socket, bytes], None]
 """Answers a request; `head` is all that was read of it: its head, and perhaps more."""
-
-SECONDS = 30.0
 
 
 @contextmanager
@@ -25,7 +25,7 @@ def providing(talk: Talk) -> Iterator[str]:
 
     def serve(sock: socket.socket) -> None:
         with sock:
-            sock.settimeout(SECONDS)
+            sock.settimeout(PATIENCE)
             try:
                 head = b""
                 while b"\r\n\r\n" not in head:

@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import replace
 
 import pytest
+from tests.support.limits import PATIENCE
 from tests.support.upstream import Answer, Upstream, split
 
 GET = b"GET /x HTTP/1.1\r\nHost: api.together.xyz\r\n\r\n"
@@ -24,7 +25,7 @@ def trust(upstream: Upstream) -> ssl.SSLContext:
 
 
 def connect(upstream: Upstream) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", upstream.port), timeout=10)
+    return socket.create_connection(("127.0.0.1", upstream.port), timeout=PATIENCE)
 
 
 def ask(upstream: Upstream, *pieces: bytes) -> bytes:
@@ -207,7 +208,7 @@ def test_gate_holds_back_head_chunk_and_end(up: Upstream) -> None:
             sock.setblocking(False)
             with pytest.raises(BlockingIOError):
                 sock.recv(1)
-            sock.settimeout(10)
+            sock.settimeout(PATIENCE)
             gates[number].set()
             assert read_exactly(sock, len(expected)) == expected
         assert sock.recv(1) == b""
@@ -282,9 +283,11 @@ def test_reset_ends_a_stream_in_an_error(tls: bool) -> None:
 
 def client(upstream: Upstream) -> http.client.HTTPConnection:
     if not upstream.url.startswith("https"):
-        return http.client.HTTPConnection("127.0.0.1", upstream.port, timeout=10)
+        return http.client.HTTPConnection("127.0.0.1", upstream.port, timeout=PATIENCE)
     context = trust(upstream)
-    return http.client.HTTPSConnection("127.0.0.1", upstream.port, timeout=10, context=context)
+    return http.client.HTTPSConnection(
+        "127.0.0.1", upstream.port, timeout=PATIENCE, context=context
+    )
 
 
 @pytest.mark.parametrize("host", ["api.together.xyz", "localhost", "127.0.0.1"])

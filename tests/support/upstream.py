@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, Literal, Self, TypedDict, Unpack
 
 import trustme
+from tests.support.limits import PATIENCE
 from tests.support.wire import Wire
 
 HOSTS = (
@@ -210,7 +211,7 @@ class Upstream:
         """Queue answers for a path, or for a path with its query; the last one repeats."""
         self._scripts.setdefault(target, _Script()).answers.extend(answers)
 
-    def wait_for_request(self, number: int = 1, timeout: float = 10) -> Received:
+    def wait_for_request(self, number: int = 1, timeout: float = PATIENCE) -> Received:
         """Block until `number` requests have come; give the last of these. TimeoutError else."""
         with self._changed:
             if not self._changed.wait_for(lambda: len(self.requests) >= number, timeout):

@@ -223,8 +223,8 @@ def test_what_is_no_secret_stays(text: str) -> None:
 def test_time_is_in_proportion_to_the_text(unit: str) -> None:
     def seconds(length: int) -> float:
         text = unit * (length // len(unit))
-        began = time.perf_counter()
+        began = time.thread_time()
         search().text(text, ())
-        return time.perf_counter() - began
+        return time.thread_time() - began
 
     assert seconds(800_000) < 30 * max(min(seconds(100_000) for _ in range(3)), 0.001)
