@@ -499,3 +499,79 @@ def test_a_side_file_that_another_recording_needs_stays(tmp_path: Path) -> None:
     write(later, spoken(two))
     assert len(list(folder.rglob("*.bin"))) == 2
     assert library(folder).faults == []
+
+
+@pytest.mark.parametrize("linked", ["api.together.xyz", "api.together.xyz/v1-chat-completions"])
+def test_nothing_is_written_through_a_link_to_a_folder(tmp_path: Path, linked: str) -> None:
+    """Nobody would read it there."""
+    folder, elsewhere = tmp_path / "r", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (folder / linked).parent.mkdir(parents=True)
+    (folder / linked).symlink_to(elsewhere)
+    into = library(folder)
+    with pytest.raises(StoreError, match="a link to a folder, which is not followed"):
+        write(into, exchange("Hi"))
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_a_folder_that_became_a_link_is_read_no_more(tmp_path: Path) -> None:
+    folder = tmp_path / "r"
+    write(library(folder), exchange("Hi"))
+    opened = library(folder)
+    (folder / "api.together.xyz").rename(tmp_path / "moved")
+    (folder / "api.together.xyz").symlink_to(tmp_path / "moved")
+    opened.check()
+    assert (len(opened), answers(opened, exchange("Hi"))) == (0, [])
+
+
+@pytest.mark.parametrize("session", [None, "mine"])
+def test_git_is_told_to_leave_recordings_as_they_are(tmp_path: Path, session: str | None) -> None:
+    folder = tmp_path / "r"
+    write(library(folder, session), exchange("Hi"))
+    attributes = folder / ".gitattributes"
+    lines = attributes.read_text().splitlines()
+    assert lines[1:] == ["*.json text eol=lf linguist-generated", "*.bin -text"]
+    # What stands there stays, and what somebody removed is not put back by the same run.
+    attributes.write_text("mine\n")
+    write(library(folder, session), exchange("Ho"))
+    assert attributes.read_text() == "mine\n"
+
+
+def test_what_replaces_is_on_disk_before_what_it_replaces_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fault injection: each act on the disk is written down, and a crash may come after any."""
+    folder = tmp_path / "r"
+    first = library(folder)
+    names = [write(first, exchange("Hi", answer)) for answer in ("one", "two", "three")]
+    acts: list[str] = []
+    real = {name: getattr(os, name) for name in ("fsync", "replace", "unlink")}
+
+    def sync(handle: int) -> None:
+        path = os.readlink(f"/proc/self/fd/{handle}")
+        acts.append("sync folder" if os.path.isdir(path) else f"sync {Path(path).suffix}")
+        real["fsync"](handle)
+
+    def swap(source: Any, target: Any) -> None:
+        acts.append(f"rename to {Path(target).suffix}")
+        real["replace"](source, target)
+
+    def unlink(path: Any, **options: Any) -> None:
+        acts.append(f"remove {Path(path).suffix}")
+        real["unlink"](path, **options)
+
+    second = library(folder)
+    monkeypatch.setattr(os, "fsync", sync)
+    monkeypatch.setattr(os, "replace", swap)
+    monkeypatch.setattr(os, "unlink", unlink)
+    assert write(second, exchange("Hi", "new")) == names[0]
+    written = ["sync .tmp", "rename to .json", "sync folder"]
+    assert acts == [
+        "sync .tmp",
+        "rename to .void",
+        "sync folder",
+        *written,
+        "remove .json",
+        "remove .json",
+        "remove .void",
+    ]

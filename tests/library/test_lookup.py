@@ -472,4 +472,9 @@ def test_a_link_to_a_folder_is_not_followed(library: Open, folder: Path) -> None
     (folder / "link.example").symlink_to(place(folder))
     (folder / HOST / "link.json").symlink_to(place(folder))
     opened = library()
-    assert (len(opened), opened.faults) == (2, [])
+    assert len(opened) == 2
+    reason = "a link to a folder, which is not followed: put the folder itself here"
+    assert [(fault.name, fault.reason) for fault in opened.faults] == [
+        (f"{HOST}/link.json", reason),
+        ("link.example", reason),
+    ]

@@ -112,12 +112,6 @@ def test_another_layout_is_told_and_rewritten_as_the_same_document(tmp_path: Pat
     assert found.rewrites == {name: text}
 
 
-def test_line_ends_of_another_system_are_another_layout(tmp_path: Path) -> None:
-    path = put(tmp_path, document("Hi"))
-    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
-    assert [rule for rule, _ in rules(tmp_path)] == ["layout"]
-
-
 def test_a_member_named_twice_is_not_rewritten(tmp_path: Path) -> None:
     path = put(tmp_path, document("Hi"))
     path.write_text(path.read_text().replace('"model": "m"', '"model": "x", "model": "m"', 1))
@@ -190,3 +184,47 @@ def test_ids_that_are_no_texts_are_told(tmp_path: Path) -> None:
 def test_no_bytes_end_in_a_traceback(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "x.json").write_bytes(data)
     assert rules(tmp_path) == [("no-recording", "x.json")]
+
+
+@pytest.mark.parametrize("status", [100, 101, 103, 150, 199])
+def test_an_interim_answer_is_refused(tmp_path: Path, status: int) -> None:
+    stored = document("Hi")
+    stored["response"]["status"] = status
+    put(tmp_path, stored)
+    (found,) = look(tmp_path).findings
+    assert (found.rule, found.text) == (
+        "no-recording",
+        f"response.status: expected the status of a final answer (200 to 599), got {status}",
+    )
+
+
+def test_line_ends_that_a_checkout_changed_are_well(tmp_path: Path) -> None:
+    path = put(tmp_path, document("Hi"))
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert look(tmp_path).findings == ()
+
+
+def test_a_byte_order_mark_is_a_matter_of_layout(tmp_path: Path) -> None:
+    path = put(tmp_path, document("Hi"))
+    whole = path.read_text()
+    path.write_text("\ufeff" + whole)
+    found = look(tmp_path)
+    assert [(one.rule, one.fixable) for one in found.findings] == [("layout", True)]
+    assert list(found.rewrites.values()) == [whole]
+
+
+def test_a_git_conflict_is_named(tmp_path: Path) -> None:
+    path = put(tmp_path, document("Hi"))
+    path.write_text("<<<<<<< HEAD\n" + path.read_text())
+    (found,) = look(tmp_path).findings
+    assert found.text.startswith("a git conflict is not resolved (line 1): take one side whole")
+
+
+def test_a_link_to_a_folder_is_named(tmp_path: Path) -> None:
+    path = put(tmp_path / "real", document("Hi"))
+    host = path.parents[1]
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r" / host.name).symlink_to(host)
+    (found,) = look(tmp_path / "r").findings
+    assert (found.name, found.rule) == (host.name, "unreadable")
+    assert "a link to a folder, which is not followed" in found.text

@@ -19,8 +19,8 @@ _MOST: Final = 2_048
 _MOST_BYTES: Final = 16 * 1024 * 1024
 
 
-@dataclass(slots=True)
-class Kept:
+@dataclass(slots=True, kw_only=True)
+class CachedRecording:
     """A recording: its request as stored, its exchange; its canonical forms and the ids of its
     answer once they are known. `looked` is when its file was found as it was.
     """
@@ -34,42 +34,53 @@ class Kept:
     ids: tuple[AnswerId, ...] | None = None
 
 
-class Held:
+class RecordingCache:
     """The recordings below a folder, by name; the least lately used are let go of."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._held: OrderedDict[str, Kept] = OrderedDict()
+        self._recordings: OrderedDict[str, CachedRecording] = OrderedDict()
         self._bytes = 0
         self._guard = Lock()
         self.trusted = 0.0
         """Seconds for which a look at a file counts."""
 
-    def known(self, name: str) -> Kept | None:
+    def known(self, name: str) -> CachedRecording | None:
         """A recording as it was when it was read last, if it is still kept."""
-        return self._held.get(name)
+        return self._recordings.get(name)
 
-    def get(self, name: str) -> Kept:
+    def get(self, name: str) -> CachedRecording:
         """A recording as it is now; FormatError or StoreError if it went bad."""
         now = monotonic()
         with self._guard:
-            held = self._held.get(name)
-            if held is not None:
-                if now < held.looked + self.trusted:
-                    return held
+            cached = self._recordings.get(name)
+            if cached is not None:
+                if now < cached.looked + self.trusted:
+                    return cached
                 with suppress(OSError):
-                    if stat_of(held.path) == held.stat:
-                        held.looked = now
-                        self._held.move_to_end(name)
-                        return held
+                    if stat_of(cached.path) == cached.stat:
+                        cached.looked = now
+                        self._recordings.move_to_end(name)
+                        return cached
         path = self._folder / name
         recording = load(path)
         request = recording.document["request"]
-        held = Kept(str(path), recording.stat, request, recording.exchange, now)
+        cached = CachedRecording(
+            path=str(path),
+            stat=recording.stat,
+            request=request,
+            exchange=recording.exchange,
+            looked=now,
+        )
         with self._guard:
-            old = self._held.pop(name, None)
-            self._held[name] = held
-            self._bytes += held.stat[2] - (old.stat[2] if old else 0)
-            while len(self._held) > _MOST or (self._bytes > _MOST_BYTES and len(self._held) > 1):
-                self._bytes -= self._held.popitem(last=False)[1].stat[2]
-        return held
+            old = self._recordings.pop(name, None)
+            self._recordings[name] = cached
+            self._bytes += cached.stat[2] - (old.stat[2] if old else 0)
+            while self._is_full:
+                self._bytes -= self._recordings.popitem(last=False)[1].stat[2]
+        return cached
+
+    @property
+    def _is_full(self) -> bool:
+        count = len(self._recordings)
+        return count > _MOST or (self._bytes > _MOST_BYTES and count > 1)

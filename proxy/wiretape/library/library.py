@@ -29,6 +29,7 @@ from .index import Index, Row
 from .lookup import LARGE, SESSION_NAME, Entry, Fault, Lookup
 from .processes import is_alive
 from .recording_file import MAX_FILE_BYTES, OWN, Facts, stat_of
+from .scan_folder import LINKED, is_linked
 
 __all__ = [
     "LARGE",
@@ -41,6 +42,12 @@ __all__ = [
     "endpoint_slug",
     "host_folder",
 ]
+
+ATTRIBUTES: Final = """\
+# Written by wiretape: recordings are read byte for byte, and are long in a pull request.
+*.json text eol=lf linguist-generated
+*.bin -text
+"""
 
 type How = Literal["replace", "append", "missing-only"]
 """What becomes of the takes that stood there when a run records their key again: they are replaced,
@@ -72,6 +79,7 @@ class Library(Lookup):
         # The next take of a key to try: a million takes are not to be looked for one by one.
         self._takes: dict[str, int] = {}
         self._marker: Path | None = None
+        self._has_attributes = False
         # Files younger than this are the work of another run that is still recording.
         self._others_since_ns: float = math.inf
 
@@ -109,10 +117,14 @@ class Library(Lookup):
         StoreError names the file and the system's reason; nothing is left half written.
         """
         key = self._stored_keys(document["request"])[0].key
-        folder = self.folder / host_folder(document) / endpoint_slug(document)
+        below = f"{host_folder(document)}/{endpoint_slug(document)}"
+        folder = self.folder / below
         try:
+            if is_linked(self.folder, below):
+                raise StoreError(f"{folder}: {LINKED}")
             with self._lock:
                 folder.mkdir(parents=True, exist_ok=True)
+                self._write_attributes()
                 listed = replace_files.place(folder, key)
                 if listed.exists():
                     self._forget(*replace_files.settle(self.folder, listed))
@@ -125,6 +137,15 @@ class Library(Lookup):
             raise StoreError(
                 f"{error.filename or folder}: cannot be written: {error.strerror}"
             ) from error
+
+    def _write_attributes(self) -> None:
+        """Keep git from changing line ends, in a folder of recordings that does not say how."""
+        path = (self.folder.parent if self.session else self.folder) / ".gitattributes"
+        if not self._has_attributes and not os.path.lexists(path):
+            # A recording is not lost where this cannot be written.
+            with suppress(OSError):
+                write_whole(path, ATTRIBUTES.encode())
+        self._has_attributes = True
 
     def _write(
         self, folder: Path, key: str, document: Document, data: bytes, files: dict[str, bytes]

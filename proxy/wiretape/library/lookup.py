@@ -28,10 +28,10 @@ from wiretape.core.recording.document import Document
 from wiretape.core.recording.given_ids import AnswerId, IdSource
 
 from . import index_cache, replace_files
-from .file_cache import Held
+from .file_cache import RecordingCache
 from .index import Index, Rooted, Row
 from .recording_file import SETTLED_NS, Endpoint, Facts, Stat, answered
-from .scan_folder import Sweep, many
+from .scan_folder import LINKED, Sweep, many
 from .sequence import Roots, sequence
 
 SESSION_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
@@ -149,7 +149,7 @@ class Lookup:
         self._look_at = 0.0
         self._sweep_at = 0.0
         self._memo: dict[_Wanted, _Memo] = {}
-        self._held = Held(self.folder)
+        self._recordings = RecordingCache(self.folder)
         # Rows up to this number stood on disk when the run began.
         self._horizon = -1
         # Where the index is lost under way: what is older than this stood there.
@@ -271,7 +271,10 @@ class Lookup:
     @property
     def faults(self) -> list[Fault]:
         """Files that are no recordings just now, and folders that cannot be read."""
-        return [Fault(name, reason) for name, reason in self._ask(Index.faults)]
+        faults = self._ask(Index.faults)
+        with self._guard:
+            faults += [(name, LINKED) for name in self._sweep.links]
+        return [Fault(name, reason) for name, reason in sorted(faults)]
 
     def names(self) -> list[str]:
         """The names of all recordings, in order."""
@@ -304,7 +307,7 @@ class Lookup:
         """Let a look at a recording's file count for so long: where requests come by the thousand a
         second, asking the system each time costs as much as all the rest.
         """
-        self._held.trusted = seconds
+        self._recordings.trusted = seconds
 
     def _find_roots(self, index: Index) -> None:
         """Tell ids by where they came from in the end; earlier versions named each poll of an id
@@ -321,7 +324,7 @@ class Lookup:
             keys = None
             if now != links:
                 with suppress(FormatError, StoreError):
-                    request = self._held.get(name).request
+                    request = self._recordings.get(name).request
                     keys = answered(self._stored_keys(_with_links(request, now)))
                 if keys is None:
                     continue
@@ -356,7 +359,7 @@ class Lookup:
             if monotonic() >= self._look_at:
                 self._ask(lambda index: self._look(index, full=False))
             found = self._memo.get(wanted)
-            if found is not None and found.is_fresh(self._held.trusted):
+            if found is not None and found.is_fresh(self._recordings.trusted):
                 return found.entries
             return self._ask(lambda index: self._answering_anew(index, wanted, sent))
 
@@ -440,30 +443,30 @@ class Lookup:
 
     def read(self, name: str) -> Exchange:
         """The exchange of a recording, by its name; FormatError or StoreError if it went bad."""
-        return self._held.get(name).exchange
+        return self._recordings.get(name).exchange
 
     def request(self, name: str) -> Document:
         """The `request` part of a recording, as it is stored; errors as `read` has them."""
-        return self._held.get(name).request
+        return self._recordings.get(name).request
 
     def recorded(self, name: str) -> tuple[Canonical, ...]:
         """The canonical forms of a recording's request, its own first; errors as `read`."""
-        held = self._held.get(name)
-        if not held.forms:
-            request = held.request
+        cached = self._recordings.get(name)
+        if not cached.forms:
+            request = cached.request
             if "ids" in request:
                 request = _with_links(request, self._ask(lambda index: index.links(name)))
-            held.forms = self._stored_keys(request)
-        return held.forms
+            cached.forms = self._stored_keys(request)
+        return cached.forms
 
     def ids(self, name: str) -> tuple[AnswerId, ...]:
         """The ids in a recording's answer, in order."""
-        held = self._held.known(name)
-        if held is None:
+        cached = self._recordings.known(name)
+        if cached is None:
             return self._ask(lambda index: index.ids(name))
-        if held.ids is None:
-            held.ids = self._ask(lambda index: index.ids(name))
-        return held.ids
+        if cached.ids is None:
+            cached.ids = self._ask(lambda index: index.ids(name))
+        return cached.ids
 
     def _stood(self, number: int, name: str) -> bool:
         """Whether a row, or its name, was there when the run began."""

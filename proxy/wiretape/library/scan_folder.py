@@ -18,6 +18,7 @@ from .index import Index
 from .recording_file import Facts, Keys, Same, Stat, facts, is_settled
 from .replace_files import SUFFIX as VOID_SUFFIX
 
+LINKED: Final = "a link to a folder, which is not followed: put the folder itself here"
 _BATCH: Final = 500
 
 
@@ -32,6 +33,8 @@ class Sweep:
         self.folder: Final = folder
         self.voids: Final[set[Path]] = set()
         """The lists of replaced recordings that were met: see `replace_files.py`."""
+        self.links: list[str] = []
+        """Links to folders that were met, which nobody follows."""
         self._keys = keys
         self._faulty = faulty
         self._within = within
@@ -50,11 +53,8 @@ class Sweep:
             if path in seen:
                 continue
             seen.add(path)
-            try:
-                found = os.stat(self.folder / path, follow_symlinks=not path)
-            except OSError:
-                found = None
-            if found is None or not stat.S_ISDIR(found.st_mode):
+            found = _stat_of_folder(self.folder, path)
+            if found is None:
                 if path in known:
                     index.forget_folder(path)
                     changed = True
@@ -76,6 +76,7 @@ class Sweep:
         files: dict[str, Stat] = {}
         sides: set[str] = set()
         below: list[str] = []
+        links: list[str] = []
         try:
             with os.scandir(where) as entries:
                 for entry in entries:
@@ -83,8 +84,14 @@ class Sweep:
                     if name.startswith("."):
                         if name.endswith(VOID_SUFFIX):
                             self.voids.add(where / name)
-                    elif entry.is_dir(follow_symlinks=False):
-                        if path or self._within or "." in name[1:] or "+" in name:
+                    elif entry.is_dir(follow_symlinks=False) or (
+                        entry.is_symlink() and os.path.isdir(entry.path)
+                    ):
+                        if not (path or self._within or "." in name[1:] or "+" in name):
+                            continue
+                        if entry.is_symlink():
+                            links.append(f"{path}/{name}" if path else name)
+                        else:
                             below.append(f"{path}/{name}" if path else name)
                     elif name.endswith(".json"):
                         if (now := _stat(entry)) is not None:
@@ -98,6 +105,7 @@ class Sweep:
             index.put_folder(path, found.st_ino, 0, f"cannot be read: {error.strerror}")
             return False, []
         changed = self._compare(index, path, files, sides)
+        self.links = [*(link for link in self.links if link.rpartition("/")[0] != path), *links]
         when = found.st_mtime_ns if is_settled(found.st_mtime_ns, looked) else 0
         index.put_folder(path, found.st_ino, when)
         return changed, below
@@ -155,6 +163,21 @@ class Sweep:
             index.touch(same)
         batch.clear()
         same.clear()
+
+
+def is_linked(root: Path, path: str) -> bool:
+    """Whether a folder below `root`, or one on the way to it, is a link."""
+    parts = path.split("/") if path else []
+    return any((root / "/".join(parts[:depth])).is_symlink() for depth in range(1, len(parts) + 1))
+
+
+def _stat_of_folder(root: Path, path: str) -> os.stat_result | None:
+    """The stat of a folder that is read; None where there is none. The top one may be a link."""
+    try:
+        found = os.stat(root / path)
+    except OSError:
+        return None
+    return found if stat.S_ISDIR(found.st_mode) and not is_linked(root, path) else None
 
 
 def _stat(entry: os.DirEntry[str]) -> Stat | None:

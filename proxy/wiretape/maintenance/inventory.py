@@ -15,6 +15,7 @@ from wiretape.core.errors import ConfigError, FormatError, StoreError
 from wiretape.core.recording import text as recording_format
 from wiretape.library.library import SESSION_NAME
 from wiretape.library.recording_file import read_bytes
+from wiretape.library.scan_folder import LINKED
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ def _names(folder: Path) -> list[str]:
             return sorted(
                 entry.name
                 for entry in found
-                if SESSION_NAME.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False)
+                if SESSION_NAME.fullmatch(entry.name) and os.path.isdir(entry.path)
             )
     except OSError as error:
         raise StoreError(f"{folder}: cannot be read: {error.strerror}") from error
@@ -87,6 +88,8 @@ def _files(session: str | None, folder: Path) -> SessionFiles:
             # A host's folder has a dot or a plus in its name; others are sessions.
             folders[:] = [name for name in folders if "." in name[1:] or "+" in name]
         folders[:] = sorted(name for name in folders if not name.startswith("."))
+        links = [name for name in folders if os.path.islink(os.path.join(where, name))]
+        unreadable += [(Path(where) / name, LINKED) for name in links]
         below = Path(where).relative_to(folder)
         for name in sorted(files):
             if name.startswith("."):

@@ -15,7 +15,7 @@ from wiretape.core.errors import FormatError, StoreError
 from wiretape.core.matching.canonical import Canonical, Change, changed
 from wiretape.core.matching.matcher import Matcher
 from wiretape.core.matching.miss import Miss, explain
-from wiretape.core.model import Exchange, Headers, Request, Response, WebSocket
+from wiretape.core.model import Exchange, Headers, Request, Response
 from wiretape.core.playback.faults import Fault, Faults
 from wiretape.core.playback.policy import MISS_STATUS, Policy
 from wiretape.core.playback.websocket import Ended, LockStep, Sayings
@@ -223,7 +223,6 @@ class Replayer:
                 return None
             entry = takes[pick.take]
             exchange = read.get(pick.take) or library.read(entry.name)
-            _check_final(exchange.response)
         except (FormatError, StoreError) as error:
             if descriptors.is_exhaustion(error):
                 raise
@@ -345,15 +344,6 @@ class Replayer:
             if len(self._missed) > _COMPARED:
                 self._missed.popitem(last=False)
         return miss
-
-
-def _check_final(response: Response) -> None:
-    """Raise FormatError for an informational status: after it a client waits for the answer."""
-    if 100 <= response.status < 200 and not isinstance(response, WebSocket):
-        raise FormatError(
-            f"status {response.status} is no final answer (RFC 9110, section 15.2): it would leave"
-            " its client waiting; delete the recording or record it anew"
-        )
 
 
 MISS_HEADERS: Final = (

@@ -641,6 +641,9 @@ def changed(base: int, *steps: Any, to: Any) -> Document:
     return document
 
 
+NOT_FINAL = "response.status: expected the status of a final answer (200 to 599)"
+
+
 @pytest.mark.parametrize(
     ("document", "message"),
     [
@@ -657,6 +660,13 @@ def changed(base: int, *steps: Any, to: Any) -> Document:
         (
             changed(0, "response", "status", to=1000),
             "response.status: expected an HTTP status, got 1000",
+        ),
+        *(
+            (
+                changed(0, "response", "status", to=status),
+                f"{NOT_FINAL}, got {status}",
+            )
+            for status in (100, 102, 103, 199)
         ),
         (
             changed(0, "response", "status", to=True),

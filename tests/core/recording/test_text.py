@@ -197,9 +197,10 @@ def test_moving_bodies_out_leaves_the_document_alone() -> None:
         (b"{", "not JSON: Expecting property name enclosed in double quotes: line 1 column 2"),
         (
             b'{\n  "wiretape": 1,\n<<<<<<< HEAD\n',
-            "not JSON: Expecting property name enclosed in double quotes: line 3 column 1",
+            "a git conflict is not resolved (line 3): take one side whole with `git checkout --ours"
+            " FILE` or `git checkout --theirs FILE`, then `git add FILE`",
         ),
-        (b"\xef\xbb\xbf{}", "not JSON: Unexpected UTF-8 BOM (decode using utf-8-sig): line 1"),
+        (b"\xef\xbb\xbf{}", "has no request and response objects"),
         (b'{"a": NaN}', "not JSON: NaN is not JSON (RFC 8259, section 6)"),
         (b"[" * 100_000, "not JSON: JSON nested too deeply"),
         (b"[" * 300 + b"]" * 300, "not JSON: JSON nested deeper than 208 levels"),
@@ -399,3 +400,36 @@ def test_the_schema_refuses(part: str, change: Document) -> None:
     (made[part] if part else made).update(change)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.Draft202012Validator(SCHEMA).validate(made)
+
+
+def test_a_byte_order_mark_at_the_start_is_read() -> None:
+    text = '{"request": {}, "response": {}}'
+    assert loads("\ufeff" + text) == loads(text)
+    assert loads(b"\xef\xbb\xbf" + text.encode()) == loads(text)
+    with pytest.raises(FormatError, match="the file is empty"):
+        loads("\ufeff\n")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize(
+    "marks",
+    [
+        ["<<<<<<< HEAD", "=======", ">>>>>>> topic"],
+        ["<<<<<<< ours", "||||||| base", "=======", ">>>>>>> theirs"],
+        ["<<<<<<<", "=======", ">>>>>>>"],
+        [">>>>>>> a commit (its subject)"],
+    ],
+)
+def test_the_marks_of_a_git_conflict_are_named(marks: list[str], end: str) -> None:
+    text = end.join(['{"request": {},', *marks, '"response": {}}'])
+    with pytest.raises(
+        FormatError, match=r"\(line 2\): take one side .* `git checkout --ours FILE`"
+    ):
+        loads(text.encode())
+
+
+def test_text_that_resembles_a_mark_is_not_one() -> None:
+    text = '{"request": {"a": "<<<<<<< HEAD"}, "response": {}}'
+    assert loads(text)["request"] == {"a": "<<<<<<< HEAD"}
+    with pytest.raises(FormatError, match="not JSON"):
+        loads('{"a": "<<<<<<< HEAD",\n=======\n}')

@@ -247,11 +247,9 @@ def to_response(
 ) -> Response:
     """The answer of a document's `response` part; FormatError names the key that is wrong."""
     members = Members(document, "response")
-    status: int = members.get("status", int, "an HTTP status")
-    if not 100 <= status <= 599:
-        raise members.wrong("status", "an HTTP status")
-    headers = _to_headers(members)
     streaming: bool = members.get("is_streaming", bool, "true or false")
+    status = _to_status(members, streaming=streaming)
+    headers = _to_headers(members)
     end = document.get("end", "complete")
     if end not in ENDS:
         raise members.wrong("end", f"one of {', '.join(ENDS)}", show=True)
@@ -290,6 +288,16 @@ def to_response(
         until_close=document.get("until_close") is True,
         trailers=_to_headers(members, "trailers") if document.get("trailers") is not None else (),
     )
+
+
+def _to_status(members: Members, *, streaming: bool) -> int:
+    status: int = members.get("status", int, "an HTTP status")
+    if not 100 <= status <= 599:
+        raise members.wrong("status", "an HTTP status")
+    if status < 200 and not (status == SWITCHING and streaming):
+        # RFC 9110, section 15.2: after it a client waits for the answer.
+        raise members.wrong("status", "the status of a final answer (200 to 599)")
+    return status
 
 
 def _coding(members: Members) -> str | None:

@@ -24,6 +24,9 @@ SIDE_FILE_BYTES: Final = 16 * 1024
 # Around a body, which may be as deep as JSON may be, stand the document, the answer, the chunks.
 _MAX_DEPTH: Final = exact_json.MAX_DEPTH + 8
 
+_BOM: Final = b"\xef\xbb\xbf"
+_CONFLICT: Final = re.compile(rb"^(?:<{7}|\|{7}|>{7})(?: [^\r\n]*)?\r?$", re.MULTILINE)
+
 SIDE_FILE_NAME: Final = re.compile(r"[0-9a-f]{64}\.bin")
 
 
@@ -124,6 +127,8 @@ def loads(text: str | bytes) -> Document:
     The document is one of ours or llama-stack's (no `wiretape` key); whether its parts are whole is
     told by `document.to_exchange`.
     """
+    # Editors put a byte order mark at the start.
+    text = text.removeprefix("\ufeff") if isinstance(text, str) else text.removeprefix(_BOM)
     if not text.strip():
         raise FormatError("the file is empty, expected a recording")
     try:
@@ -131,7 +136,7 @@ def loads(text: str | bytes) -> Document:
     except UnicodeDecodeError as error:
         raise FormatError(f"not UTF-8 text (byte {error.start}), expected a recording") from None
     except ValueError as error:
-        raise FormatError(f"not JSON: {_parse_fault(error)}") from None
+        raise FormatError(_conflict(text) or f"not JSON: {_parse_fault(error)}") from None
     if not isinstance(document, dict):
         raise FormatError(f"holds a JSON {type(document).__name__}, expected a recording object")
     if not isinstance(document.get("request"), dict) or not isinstance(
@@ -147,6 +152,19 @@ def loads(text: str | bytes) -> Document:
             f" (it reads 1 to {VERSION}): update wiretape"
         )
     return document
+
+
+def _conflict(text: str | bytes) -> str | None:
+    """What to do about the marks that git leaves in a file that two sides have changed."""
+    data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+    mark = _CONFLICT.search(data)
+    if mark is None:
+        return None
+    line = data.count(b"\n", 0, mark.start()) + 1
+    return (
+        f"a git conflict is not resolved (line {line}): take one side whole with `git checkout"
+        " --ours FILE` or `git checkout --theirs FILE`, then `git add FILE`"
+    )
 
 
 def _parse_fault(error: ValueError) -> str:
