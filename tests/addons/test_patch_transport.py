@@ -24,6 +24,7 @@ from mitmproxy.test import tflow, tutils
 from tests.support.limits import PATIENCE
 from tests.support.standstill import standstill
 
+from wiretape.report.report import Report
 from wiretape.tls.authority import Authority
 from wiretape_mitm import patch_http2, patch_transport
 from wiretape_mitm.addon import Addon
@@ -43,6 +44,7 @@ class Watch:
     engine: int | None = None
 
     def __init__(self) -> None:
+        self.report = Report("record")
         self.requests: list[http.HTTPFlow] = []
         self.read: list[bytes] = []
         self.ends: asyncio.Queue[tuple[str, http.HTTPFlow]] = asyncio.Queue()

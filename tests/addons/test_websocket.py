@@ -28,6 +28,7 @@ from wiretape.core.recording.fields import Members
 from wiretape.core.recording.websocket import from_websocket, to_websocket
 from wiretape.core.redaction.redactor import RedactionRules, Redactor
 from wiretape.replay.websocket import play
+from wiretape.report.report import Report
 from wiretape.tls.authority import Authority
 from wiretape_mitm import websocket
 from wiretape_mitm.addon import Addon
@@ -45,6 +46,7 @@ class Tap:
     engine: int | None = None
 
     def __init__(self) -> None:
+        self.report = Report("record")
         self.ended: asyncio.Queue[WebSocket] = asyncio.Queue()
         self.held = 0
         self._started: dict[str, tuple[WebSocketRecorder, float]] = {}

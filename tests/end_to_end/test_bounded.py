@@ -16,8 +16,6 @@ from tests.support.rawclient import Connection, Reply
 from tests.support.rawprovider import Talk, providing
 from tests.support.soak import proxy, resident
 
-pytestmark = [pytest.mark.slow]
-
 MEBI: Final = 1 << 20
 LARGE: Final = 300 * MEBI
 BLOCK: Final = bytes(range(256)) * 4096

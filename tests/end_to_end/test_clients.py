@@ -42,9 +42,6 @@ from tests.support.upstream import Received, Upstream
 
 from wiretape.core.wire.content_coding import codings, decoder
 
-pytestmark = [pytest.mark.slow]
-
-
 # ------------------------------------------------------------------ who asks, and what
 
 

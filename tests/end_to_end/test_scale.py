@@ -4,8 +4,6 @@ import json
 import os
 from pathlib import Path
 
-import pytest
-
 from wiretape.config.packs import built_in
 from wiretape.core.matching.matcher import Matcher
 from wiretape.core.model import Chunk, Exchange, Request, Response
@@ -61,7 +59,6 @@ def answer(of: Library, prompt: str) -> list[str]:
     return [json.loads(body)["choices"][0]["message"]["content"] for body in bodies]
 
 
-@pytest.mark.slow
 def test_as_many_recordings_are_found_and_changes_noticed(tmp_path: Path) -> None:
     folder, cache = tmp_path / "recordings", tmp_path / "index"
     fill(folder, COUNT)

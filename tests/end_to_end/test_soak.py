@@ -5,8 +5,6 @@ from pathlib import Path
 import pytest
 from tests.support.soak import Sample, growth, soak
 
-pytestmark = [pytest.mark.slow]
-
 NUMBER = 1500
 
 

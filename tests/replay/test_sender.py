@@ -29,7 +29,7 @@ from wiretape.core.playback.pace import Pace
 from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import from_exchange
 from wiretape.library.library import Library
-from wiretape.replay.replayer import Played
+from wiretape.replay.replayer import ReplayAnswer
 from wiretape.replay.sender import Sender
 from wiretape.report.report import Report
 
@@ -342,7 +342,9 @@ def arrivals(answer: Response, pace: str, late: float) -> list[float]:
 
     async def handle(http: web.BaseRequest) -> web.StreamResponse:
         loop = asyncio.get_running_loop()
-        return await sender.send(http, asked, Played(cast(Any, entry), answer), loop.time())
+        return await sender.send(
+            http, asked, ReplayAnswer(entry=cast(Any, entry), response=answer), loop.time()
+        )
 
     async def ask() -> list[float]:
         loop = asyncio.get_running_loop()
