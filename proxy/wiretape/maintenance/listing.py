@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Final
 
-from wiretape.core.conversation.conversation import Glance, conversation, glance
+from wiretape.core.conversation.conversation import Summary, conversation, summary
 from wiretape.core.errors import FormatError, StoreError
 from wiretape.core.model import Request
 from wiretape.core.providers.registry import Providers
@@ -46,7 +46,7 @@ class Row:
     session: str | None
     provider: str
     request: Request
-    seen: Glance
+    seen: Summary
     recorded_at: datetime | None
     size: int
     foreign: bool
@@ -222,7 +222,7 @@ def _row(one: Named, session: str | None, providers: Providers) -> tuple[Row, Do
         session,
         _provider(request, providers),
         request,
-        glance(document),
+        summary(document),
         recorded_at(document),
         stat[2],
         foreign,

@@ -13,7 +13,6 @@ from wiretape.core.model import DEFAULT_PORTS
 from wiretape.core.text.exact_json import Json, dumps
 
 type ErrorShape = Literal["openai", "anthropic", "google", "ollama"]
-ERROR_SHAPES: Final[tuple[ErrorShape, ...]] = ("openai", "anthropic", "google", "ollama")
 
 
 @dataclass(frozen=True, slots=True)

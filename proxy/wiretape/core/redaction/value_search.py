@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 from urllib.parse import quote
 
+from wiretape.core.model import models_in_path
 from wiretape.core.recording.document import Document
 from wiretape.core.text import exact_json
 from wiretape.core.text.spans import Edit, Span, applied
@@ -36,7 +37,6 @@ from .rules import Finding, Where, finding
 _serialise: Final = json.JSONEncoder(ensure_ascii=False, check_circular=False).encode
 
 _HOST: Final = re.compile(r"(\[.*\]|.*?)((?::[0-9]*)?)", re.DOTALL)
-_MODEL_IN_PATH: Final = re.compile(r"/(?:models?|deployments|engines)/([^/:?#]+)")
 
 # Members that say how a document is to be read; what they hold is ours, not the provider's.
 _REQUEST_FRAME: Final = frozenset(("method", "body_json", "body_file"))
@@ -58,7 +58,7 @@ def public_values(request: Document) -> Iterator[str]:
     """
     _, _, _, host, path, _ = url_parts(request["url"])
     yield from (host, host.rpartition(":")[0])
-    for model in (request.get("model"), *_MODEL_IN_PATH.findall(path)):
+    for model in (request.get("model"), *models_in_path(path)):
         if isinstance(model, str) and not looks_random(model):
             yield model
 
