@@ -29,7 +29,6 @@ STILL_BROKEN: Final = {
         "wiretape_mitm.addon.Addon",
     },
     "positional fields": {
-        "wiretape.core.conversation.conversation.Glance",
         "wiretape.core.matching.miss.Miss",
         "wiretape.core.matching.rule.Rule",
         "wiretape.core.model.Request",
@@ -48,7 +47,6 @@ STILL_BROKEN: Final = {
         "wiretape.scanning.scan.Hit",
     },
     "shared class names": {
-        "Difference",
         "Ending",
         "Fault",
         "Finding",
@@ -60,8 +58,6 @@ STILL_BROKEN: Final = {
         "Splitter",
         "_Brotli",
         "_Lines",
-        "_Open",
-        "_Piece",
         "_Zstd",
     },
 }
