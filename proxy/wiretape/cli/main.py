@@ -190,6 +190,7 @@ def replay(**options: Any) -> None:
     *_REPLAYED,
     _RECORD_MODE,
     click.option("--live", is_flag=True, help="Go to the provider even where CI is set."),
+    click.option("--fill", is_flag=True, help="Record takes that are missing in the middle, too."),
 )
 def auto(live: bool, **options: Any) -> None:
     """Replay what is recorded, record the rest; where CI is set, replay only.

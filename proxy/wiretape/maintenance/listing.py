@@ -19,6 +19,7 @@ from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import Document, to_request, to_response
 from wiretape.core.text.printable import printable, size
 from wiretape.library.recording_file import read_bytes
+from wiretape.library.sequence import by_take
 
 from .inventory import SessionFiles, recorded_at, sessions
 from .names import Named, named
@@ -240,7 +241,7 @@ def _without_body(request: Document) -> Document:
 
 
 _KEYS: Final[dict[str, Callable[[Row], Any]]] = {
-    "name": lambda row: row.name,
+    "name": lambda row: by_take(row.name),
     "provider": lambda row: row.provider,
     "model": lambda row: (row.seen.model or "").lower(),
     "tokens": lambda row: sum(
@@ -257,6 +258,6 @@ _KEYS: Final[dict[str, Callable[[Row], Any]]] = {
 
 
 def ordered(rows: Iterable[Row], by: str, *, reverse: bool = False) -> list[Row]:
-    """The rows by a column, those that are equal there by name."""
-    named_first = sorted(rows, key=lambda row: row.name)
+    """The rows by a column, those that are equal there by name and take."""
+    named_first = sorted(rows, key=lambda row: by_take(row.name))
     return sorted(named_first, key=_KEYS[by], reverse=reverse)

@@ -97,7 +97,7 @@ class RecordProxy:
 
         config, redactor = settings.config, Redactor(settings.config.redaction)
         policy = settings.policy
-        how = settings.record_mode or config.record_mode
+        how = settings.writes
         recover_killed(config, settings.recordings, redactor, report, how)
         self._sessions = sessions = _sessions(settings, redactor, report)
         check_writable(sessions.own.library.folder)
@@ -202,7 +202,7 @@ def own_hosts(providers: Providers) -> tuple[str, ...]:
 
 def _sessions(settings: Settings, redactor: Redactor, report: Report) -> Sessions:
     config, folder, recording = settings.config, settings.recordings, settings.mode != "replay"
-    how = settings.record_mode or config.record_mode
+    how = settings.writes
 
     mark = index_mark(config)
 
