@@ -22,15 +22,15 @@ from mitmproxy.net.server_spec import ServerSpec
 
 from wiretape import descriptors
 from wiretape.core.errors import WiretapeError
-from wiretape.core.providers.registry import error_body
 from wiretape.report.report import Report
 from wiretape.tls.authority import Authority
 
-from . import patch_http1, patch_http2, patch_transport
+from . import patches
 from . import upstream_proxy as outer
-from .addon import BASE_URL_HOST, Addon
-from .admission import Admission
-from .messages import response_of
+from .connections import BASE_URL_HOST
+from .guard import Guarded
+from .hooks import Hooks
+from .patches import transport
 from .upload import Upload
 
 log = logging.getLogger(__name__)
@@ -66,26 +66,9 @@ class _Addons(addonmanager.AddonManager):
             except exceptions.AddonHalt:
                 return
             except Exception:
-                # As mitmproxy's own dispatcher does: a fault in one hook ends no connection.
+                # As mitmproxy's own dispatcher does: a fault in one hook ends no connection. Ours
+                # are guarded besides (`guard.py`).
                 log.exception("a hook failed on %s", event.name)
-                self._answer_failure(event)
-
-    def _answer_failure(self, event: hooks.Hook) -> None:
-        """A request whose hook failed goes nowhere: who knows what the hook had left to do."""
-        assert isinstance(self.master, _Master)
-        if event.name not in _REQUEST_HOOKS:
-            return
-        (flow,) = event.args()
-        if flow.response is None:
-            text = "wiretape failed inside, so nothing was sent"
-            body = error_body("openai", 500, text, "wiretape_error")
-            flow.response = response_of(500, (("content-type", "application/json"),), body)
-        if self.master.report is not None:
-            self.master.report.not_served(f"a hook failed on {event.name}; -v shows where")
-
-
-_REQUEST_HOOKS: Final = frozenset(("http_connect", "requestheaders", "request"))
-"""Those after which mitmproxy sends a request on."""
 
 
 class _Master(master.Master):
@@ -121,20 +104,20 @@ class _PreferHttp2:
 class WayOut:
     """Sends what an outer proxy stands before through it; last in the chain, after the routes."""
 
-    def __init__(self, ways: outer.Outer, addon: Addon) -> None:
+    def __init__(self, ways: outer.Outer, hooks: Hooks) -> None:
         self._ways = ways
-        self._addon = addon
+        self._exits = hooks.exits
         self.own: set[tuple[str, int]] = set()
         """Where we listen ourselves: an environment that was made for our clients names it."""
 
     def http_connect(self, flow: http.HTTPFlow) -> None:
         if flow.response is None:
             proxy = self._proxy("https", flow.request.data.host, flow.request.data.port)
-            flow.metadata[patch_transport.VIA] = _via(proxy)
+            flow.metadata[transport.VIA] = _via(proxy)
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         self.choose(flow)
-        upload: Upload | None = flow.metadata.get(patch_transport.UPLOAD)
+        upload: Upload | None = flow.metadata.get(transport.UPLOAD)
         if upload is not None:
             upload.leave = self.choose
 
@@ -147,7 +130,7 @@ class WayOut:
         proxy = self._proxy(request.scheme, request.data.host, request.data.port)
         # A tunnel is for TLS; a proxy is itself asked for plain HTTP: many tunnel to 443 alone.
         plain = request.scheme == "http"
-        flow.metadata[patch_transport.ASKED] = proxy if plain else None
+        flow.metadata[transport.ASKED] = proxy if plain else None
         via = _via(None if plain else proxy)
         if flow.server_conn.via != via:
             address = request.data.host, request.data.port
@@ -160,7 +143,7 @@ class WayOut:
                 flow.request.headers["Proxy-Authorization"] = proxy.authorization
 
     def _proxy(self, scheme: str, host: str, port: int) -> outer.Proxy | None:
-        if (host, port) == ("127.0.0.1", self._addon.engine):
+        if self._exits.is_engine((host, port)):
             return None
         proxy = self._ways.proxy(scheme, host, port)
         return None if proxy is None or proxy.address in self.own else proxy
@@ -180,7 +163,7 @@ class EmbeddedProxy:
 
     def __init__(
         self,
-        addon: Addon,
+        hooks: Hooks,
         authority: Authority,
         upstream_bundle: Path,
         *,
@@ -188,7 +171,7 @@ class EmbeddedProxy:
         upstream_proxy: str | None = None,
         environ: Mapping[str, str] = os.environ,
     ) -> None:
-        self._addon = addon
+        self._hooks = hooks
         self._authority = authority
         self._bundle = upstream_bundle
         self._http2 = http2
@@ -196,7 +179,7 @@ class EmbeddedProxy:
             ways = outer.given(upstream_proxy, outer.no_proxy(environ))
         else:
             ways = outer.of_environment(environ)
-        self.way_out = WayOut(ways, addon)
+        self.way_out = WayOut(ways, hooks)
         self._server = proxyserver.Proxyserver()
         self._master: master.Master | None = None
         self._task: asyncio.Task[None] | None = None
@@ -210,51 +193,57 @@ class EmbeddedProxy:
             (name, at) for name in (host, "localhost") for at in (port, base_url_port)
         }
         ready = _Ready()
-        for part in (patch_transport, patch_http1, patch_http2):
-            part.install()
-        opts = options.Options()
-        self._master = _Master(opts)
-        self._master.report = self._addon.report
-        self._master.addons = _Addons(self._master)
-        self._master.addons.add(
-            self._server,
-            next_layer.NextLayer(),
-            tlsconfig.TlsConfig(),
-            disable_h2c.DisableH2C(),
-            Admission(self._addon.report),
-            self._addon,
-            self.way_out,
-            _PreferHttp2(),
-            ready,
-        )
-        modes = [f"regular@{host}:{port}", f"{_NOWHERE}@{host}:{base_url_port}"]
-        opts.update(
-            mode=modes,
-            confdir=str(self._authority.directory),
-            # Nothing is dialled before a request has been looked at.
-            connection_strategy="lazy",
-            http2=self._http2,
-            tcp_timeout=_NO_TIMEOUT,
-            ssl_verify_upstream_trusted_ca=str(self._bundle),
-            showhost=True,
-            # The Host a client sent tells whether it meant this machine.
-            keep_host_header=True,
-        )
+        patches.install()
+        self._master = self._new_master(ready)
+        self._master.options.update(**self._options(port, base_url_port, host))
         # The intake's thread works while answers stream: they must not wait 5 ms for their turn.
         self._switch_interval = sys.getswitchinterval()
         sys.setswitchinterval(_SWITCH_SECONDS)
         self._task = asyncio.create_task(self._master.run())
         await ready.event.wait()
-        faults = [
+        faults = self._faults(host)
+        if faults:
+            await self.stop()
+            raise WiretapeError("\n".join(faults))
+        return port, base_url_port
+
+    def _new_master(self, ready: _Ready) -> master.Master:
+        made = _Master(options.Options())
+        made.report = self._hooks.report
+        made.addons = _Addons(made)
+        made.addons.add(
+            self._server,
+            next_layer.NextLayer(),
+            tlsconfig.TlsConfig(),
+            disable_h2c.DisableH2C(),
+            *self._hooks.chain,
+            Guarded(self.way_out, self._hooks.report),
+            _PreferHttp2(),
+            ready,
+        )
+        return made
+
+    def _options(self, port: int, base_url_port: int, host: str) -> dict[str, Any]:
+        return {
+            "mode": [f"regular@{host}:{port}", f"{_NOWHERE}@{host}:{base_url_port}"],
+            "confdir": str(self._authority.directory),
+            # Nothing is dialled before a request has been looked at.
+            "connection_strategy": "lazy",
+            "http2": self._http2,
+            "tcp_timeout": _NO_TIMEOUT,
+            "ssl_verify_upstream_trusted_ca": str(self._bundle),
+            "showhost": True,
+            # The Host a client sent tells whether it meant this machine.
+            "keep_host_header": True,
+        }
+
+    def _faults(self, host: str) -> list[str]:
+        return [
             f"port {mode.listen_port()} on {host} cannot be used ({instance.last_exception}):"
             " choose another, or 0 for any free one"
             for mode, instance in self._server.servers._instances.items()
             if instance.last_exception is not None
         ]
-        if faults:
-            await self.stop()
-            raise WiretapeError("\n".join(faults))
-        return port, base_url_port
 
     async def stop(self) -> None:
         """Close the listeners, then the connections: mitmproxy by itself would leave both open."""

@@ -6,6 +6,7 @@ from ipaddress import ip_address
 from mitmproxy import http
 
 from wiretape.core.model import Headers, Request
+from wiretape.sessions.own_port import JSON, Refusal
 
 
 def rejoined(sizes: list[int]) -> Callable[[bytes], list[bytes]]:
@@ -62,9 +63,14 @@ def fields_of(headers: http.Headers | None) -> Headers:
     )
 
 
-def refused(text: str) -> http.Response:
+def refused_tunnel(reason: str) -> http.Response:
     """A refusal of a tunnel, as text."""
-    return http.Response.make(403, text, {"content-type": "text/plain"})
+    return http.Response.make(403, f"wiretape: {reason}\n", {"content-type": "text/plain"})
+
+
+def answer_of(refusal: Refusal) -> http.Response:
+    """A refusal of a request, as an SDK reads it."""
+    return response_of(refusal.status, JSON, refusal.body())
 
 
 def response_of(status: int, headers: Headers, body: bytes) -> http.Response:

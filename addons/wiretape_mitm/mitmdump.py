@@ -6,8 +6,9 @@ mitmdump -s addons/replay.py --set wiretape_pace=recorded
 
 import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, Literal
 
 from mitmproxy import ctx, exceptions
 from mitmproxy.addonmanager import Loader
@@ -15,56 +16,52 @@ from mitmproxy.proxy import server_hooks
 
 from wiretape.config.load import load
 from wiretape.core.errors import ConfigError, WiretapeError
-from wiretape.core.playback.faults import Faults
 from wiretape.core.playback.pace import Pace
-from wiretape.core.redaction.redactor import Redactor
-from wiretape.library.library import Library
-from wiretape.record.intake import Intake
-from wiretape.record.journal import Journal
 from wiretape.replay.handler import Engine
-from wiretape.replay.replayer import Replayer, ReplayOptions, Tickets
 from wiretape.report.console import line, summary
 from wiretape.report.report import Report
-from wiretape.run.open_library import open_library, recover_killed
-from wiretape.sessions.sessions import Sessions, UnknownSession
-from wiretape.state_dir import state_dir
+from wiretape.run.compose import Parts, compose
+from wiretape.run.proxies import hooks_of, start_engine
+from wiretape.run.settings import Settings
 
-from . import patch_http1, patch_http2, patch_transport
-from .addon import Addon
+from . import patches
+from .hooks import Hooks
 
 log = logging.getLogger(__name__)
 
-_OPTIONS: Final = (
-    ("wiretape_config", "Configuration file; default config.yaml in the working directory."),
-    ("wiretape_recordings", "Folder of the recordings; default as the configuration says."),
-    ("wiretape_session", "Use the folder of this name below the recordings."),
-    ("wiretape_pace", "When replayed chunks leave: instant, recorded, or a factor such as 2x."),
+_OPTIONS: Final[tuple[tuple[str, Any, Any, str], ...]] = (
+    ("config", str, "", "Configuration file; default config.yaml in the working directory."),
+    ("recordings", str, "", "Folder of the recordings; default as the configuration says."),
+    ("session", str, "", "Use the folder of this name below the recordings."),
+    ("pace", str, "", "When replayed chunks leave: instant, recorded, or a factor such as 2x."),
+    ("record_mode", str, "", "Earlier takes of a request: replace, append or missing-only."),
+    ("map", Sequence[str], [], "HOST=URL: send what is meant for HOST to URL instead."),
 )
+TOKEN: Final = "WIRETAPE_TOKEN"
+"""The environment variable that the control endpoint's token is taken from."""
 
 
 class Script:
-    """Builds the addon from mitmproxy's options before anything is let through."""
+    """Builds the hooks from mitmproxy's options before anything is let through."""
 
-    def __init__(self, mode: str) -> None:
+    def __init__(self, mode: Literal["record", "replay"]) -> None:
         self._mode = mode
-        self._addon: Addon | None = None
+        self._parts: Parts | None = None
+        self._hooks: Hooks | None = None
         self._engine: Engine | None = None
-        self._intake: Intake | None = None
-        self._report: Report | None = None
-        self._sessions: Sessions | None = None
 
     def load(self, loader: Loader) -> None:
-        for part in (patch_transport, patch_http1, patch_http2):
-            part.install()
-        for name, text in _OPTIONS:
-            loader.add_option(name, str, "", text)
+        patches.install()
+        for name, kind, default, text in _OPTIONS:
+            loader.add_option(f"wiretape_{name}", kind, default, text)
+        # Eager would dial the provider before it is asked anything.
+        ctx.options.update(connection_strategy="lazy")
         if self._mode == "replay":
-            # Eager would dial the provider before it is asked anything.
-            ctx.options.update(connection_strategy="lazy", http2=False)
+            ctx.options.update(http2=False)
 
     def configure(self, updated: set[str]) -> None:
         """Options are set: once at the start. What is wrong with them ends mitmproxy."""
-        if self._addon is not None:
+        if self._hooks is not None:
             return
         try:
             self._build()
@@ -72,80 +69,51 @@ class Script:
             raise exceptions.OptionsError(f"wiretape: {error}") from error
 
     def _build(self) -> None:
-        chosen = ctx.options
-        config = load(Path(chosen.wiretape_config) if chosen.wiretape_config else None, os.environ)
-        redactor = Redactor(config.redaction)
-        report = self._report = Report(self._mode)
+        settings = _settings(self._mode)
+        report = Report(self._mode)
         report.listen = lambda row: log.info("wiretape: %s", line(row))
         report.notify = lambda text: log.warning("wiretape: %s", text)
-        for notice in config.notices:
+        for notice in settings.config.notices:
             report.notice(notice)
-        folder = Path(chosen.wiretape_recordings or config.recordings)
-        recording = self._mode == "record"
-
-        def opened(name: str | None) -> Library:
-            how = config.record_mode
-            return open_library(
-                config, folder, name, redactor, report, recording=recording, how=how
-            )
-
-        if recording:
-            recover_killed(config, folder, redactor, report, config.record_mode)
-        try:
-            sessions = Sessions(opened, config.repeat, chosen.wiretape_session or None)
-        except UnknownSession as error:
-            raise ConfigError(f"wiretape_session: {error}") from None
-        self._sessions = sessions
-        if self._mode == "record":
-            self._intake = Intake(
-                redactor,
-                config.providers,
-                report,
-                record_errors=config.record_errors,
-                journal=Journal(state_dir(), folder, config.redaction.values, report.notice),
-            )
-            self._addon = Addon(
-                config.providers, report, sessions, self._intake, drain=config.record_drain
-            )
-        else:
-            replayer = Replayer(
-                sessions,
-                config.matcher,
-                redactor,
-                config.providers,
-                report,
-                ReplayOptions(faults=Faults(config.faults), miss_status=config.miss_status),
-            )
-            tickets = Tickets()
-            pace = Pace.parse(chosen.wiretape_pace) if chosen.wiretape_pace else config.pace
-            self._engine = Engine(replayer, pace, tickets)
-            self._addon = Addon(
-                config.providers,
-                report,
-                sessions,
-                replayer=replayer,
-                tickets=tickets,
-                tunnel_others=config.other_hosts == "tunnel",
-            )
-        ctx.master.addons.add(self._addon)
+        self._parts = compose(settings, report, os.environ.get(TOKEN) or None)
+        self._hooks = hooks_of(self._parts)
+        ctx.master.addons.add(*self._hooks.chain)
 
     async def running(self) -> None:
-        if self._engine is not None and self._addon is not None:
-            self._addon.engine = await self._engine.start()
+        if self._parts is not None and self._hooks is not None:
+            self._engine = await start_engine(self._parts, self._hooks)
 
     def server_connect(self, data: server_hooks.ServerConnectionHookData) -> None:
-        """While there is no addon to decide, nothing goes out in replay."""
-        if self._mode == "replay" and self._addon is None:
+        """While there are no hooks to decide, nothing goes out in replay."""
+        if self._mode == "replay" and self._hooks is None:
             data.server.error = "wiretape replays, and could not be set up"
 
     async def done(self) -> None:
-        if self._addon is not None:
-            self._addon.abandon()
+        if self._hooks is not None:
+            self._hooks.abandon()
         if self._engine is not None:
             await self._engine.stop()
-        if self._intake is not None:
-            await self._intake.finish()
-        if self._sessions is not None:
-            self._sessions.leave()
-        if self._report is not None:
-            log.warning(summary(self._report))
+        if self._parts is not None:
+            await self._parts.finish()
+            log.warning(summary(self._parts.report))
+
+
+def _settings(mode: Literal["record", "replay"]) -> Settings:
+    """What mitmproxy's options say, over the configuration; ValueError names one that is wrong."""
+    chosen = {name: getattr(ctx.options, f"wiretape_{name}") for name, *_ in _OPTIONS}
+    config = load(Path(chosen["config"]) if chosen["config"] else None, os.environ)
+    record_mode = chosen["record_mode"] or None
+    if record_mode not in (None, "replace", "append", "missing-only"):
+        raise ConfigError("wiretape_record_mode: expected replace, append or missing-only")
+    routes = dict(text.partition("=")[::2] for text in chosen["map"])
+    if not all(routes.values()):
+        raise ConfigError("wiretape_map: expected HOST=URL")
+    return Settings(
+        mode=mode,
+        config=config,
+        recordings=Path(chosen["recordings"] or config.recordings),
+        pace=Pace.parse(chosen["pace"]) if chosen["pace"] else config.pace,
+        session=chosen["session"] or None,
+        record_mode=record_mode,
+        routes=routes,
+    )

@@ -2,18 +2,11 @@
 has been upgraded.
 """
 
-from typing import Final
-
 from mitmproxy import http
-from mitmproxy.proxy import commands
-from mitmproxy.proxy.layers import websocket as layer
-from wsproto.events import CloseConnection, Event
 
 from wiretape.core.capture.recorder import Recorder
 from wiretape.core.capture.websocket import WebSocketRecorder
 from wiretape.core.model import Outcome, Sender
-
-_ABNORMAL: Final = 1006
 
 
 def is_open(recorder: Recorder | None) -> bool:
@@ -34,7 +27,7 @@ def take_message(flow: http.HTTPFlow, recorder: Recorder | None, at: float) -> N
         recorder.message(sender, message.content, at, binary=not message.is_text)
 
 
-def ended(flow: http.HTTPFlow, recorder: Recorder) -> Outcome:
+def outcome_of(flow: http.HTTPFlow, recorder: Recorder) -> Outcome:
     """How a flow's connection has ended (the `websocket_end` hook)."""
     assert flow.websocket is not None
     found = flow.websocket
@@ -42,18 +35,3 @@ def ended(flow: http.HTTPFlow, recorder: Recorder) -> Outcome:
     if isinstance(recorder, WebSocketRecorder):
         return recorder.closed(sender, found.close_code, found.close_reason or "")
     return "ended"
-
-
-# mitmproxy makes a clean end, code 1000, of one that came without a closing frame: to the other
-# side a provider that broke down would seem to have finished.
-_send: Final = layer.WebsocketConnection.send2
-
-
-def _send_event(self: layer.WebsocketConnection, event: Event) -> commands.SendData:
-    sent = _send(self, event)
-    if isinstance(event, CloseConnection) and event.code == _ABNORMAL:
-        return commands.SendData(self.conn, b"")
-    return sent
-
-
-layer.WebsocketConnection.send2 = _send_event  # type: ignore[method-assign]  # no addon can say it

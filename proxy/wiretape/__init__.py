@@ -1,10 +1,7 @@
-"""Record what a program and an LLM provider send each other, and replay it byte for byte.
+"""wiretape records what a program and an LLM provider say to each other, and gives it back.
 
-What `__all__` names is public; so are the command line, the format of recordings and config.yaml,
-which docs/ describes. Every package below is private and may change with any release. `core` is
-pure, the others are the shells around it; docs/architecture.md says where to begin reading.
+The packages below are its parts: `core` is pure, all others are the shells around it. None is
+public yet; the command line and the recordings are what others rely on.
 """
-
-__all__ = ["__version__"]
 
 __version__ = "0.1.0"

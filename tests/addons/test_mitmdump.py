@@ -1,5 +1,6 @@
 """`mitmdump -s addons/record.py` and replay.py, for people who run mitmproxy already."""
 
+import json
 import shutil
 import socket
 import subprocess
@@ -132,3 +133,66 @@ def test_the_scripts_hold_no_class_and_no_name_of_another_module(name: str) -> N
     text = (ADDONS / f"{name}.py").read_text()
     assert "class " not in text
     assert sorted(path.name for path in ADDONS.glob("*.py")) == ["record.py", "replay.py"]
+
+
+def test_what_the_configuration_and_options_say_holds_inside_mitmdump(
+    clean_env: dict[str, str], tmp_path: Path, upstream: Upstream
+) -> None:
+    """Routes, the record mode, the most that is recorded, the control endpoint, base URLs."""
+    (tmp_path / "config.yaml").write_text("record: {mode: append, max_body: 1}\n")
+    port = upstream.url.rpartition(":")[2]
+    options = (
+        *("--set", f"ssl_verify_upstream_trusted_ca={upstream.ca_file}"),
+        *("--set", f"wiretape_map={HOST}={upstream.url}"),
+        *("--set", f"wiretape_map=localhost:{port}={upstream.url}"),
+    )
+    env = {**clean_env, "WIRETAPE_TOKEN": "a-token-of-mine"}
+
+    def ask(proxy: str, *more: str) -> str:
+        command = ["curl", "-sS", "-k", "--noproxy", "*", *more]
+        done = subprocess.run(command, env=env, capture_output=True, timeout=20, check=False)
+        return done.stdout.decode()
+
+    for text in ("one", "two"):
+        upstream.script(CHAT, Answer.json({"text": text}))
+        upstream.script("/v1/large", Answer.json({"text": "x" * (1 << 20)}))
+        with mitmdump("record.py", env, tmp_path, *options) as (_, proxy):
+            assert text in get(proxy, env).stdout.decode()
+            assert text in ask(proxy, f"{proxy}/{HOST}{CHAT}?by=base-url")
+            assert "xxx" in ask(proxy, f"{proxy}/{HOST}/v1/large")
+            bearer = ("-H", "Authorization: Bearer a-token-of-mine")
+            run = json.loads(ask(proxy, *bearer, f"{proxy}/wiretape"))
+            assert (run["wiretape_control"], run["mode"]) == (1, "record")
+            assert "expected `Authorization" in ask(proxy, f"{proxy}/wiretape")
+    recorded = [
+        document["response"]["body"]["__data__"]["text"] for document in documents(tmp_path)
+    ]
+    assert sorted(recorded) == ["one", "one", "two", "two"]
+    with mitmdump("replay.py", env, tmp_path) as (_, proxy):
+        for text in ("one", "two"):
+            assert text in get(proxy, env).stdout.decode()
+        assert "one" in ask(proxy, f"{proxy}/{HOST}{CHAT}?by=base-url")
+
+
+@pytest.mark.parametrize(
+    ("option", "says"),
+    [
+        ("wiretape_map=nowhere", "wiretape_map: expected HOST=URL"),
+        ("wiretape_record_mode=all", "wiretape_record_mode: expected replace, append or"),
+    ],
+)
+def test_a_wrong_option_ends_mitmdump(
+    clean_env: dict[str, str], tmp_path: Path, option: str, says: str
+) -> None:
+    command = [MITMDUMP, "-s", str(ADDONS / "record.py"), "-p", "0", "--set", option]
+    done = subprocess.run(
+        command,
+        env=clean_env,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert says in done.stdout + done.stderr

@@ -14,6 +14,7 @@ import pytest
 import websockets
 from aiohttp import web
 from mitmproxy import http
+from tests.support.hooks import hooks_with
 from tests.support.limits import PATIENCE
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection, serve
@@ -28,10 +29,8 @@ from wiretape.core.recording.fields import Members
 from wiretape.core.recording.websocket import from_websocket, to_websocket
 from wiretape.core.redaction.redactor import RedactionRules, Redactor
 from wiretape.replay.websocket import play
-from wiretape.report.report import Report
 from wiretape.tls.authority import Authority
 from wiretape_mitm import websocket
-from wiretape_mitm.addon import Addon
 from wiretape_mitm.embedded import EmbeddedProxy
 
 PATH = "/v1/realtime"
@@ -46,7 +45,6 @@ class Tap:
     engine: int | None = None
 
     def __init__(self) -> None:
-        self.report = Report("record")
         self.ended: asyncio.Queue[WebSocket] = asyncio.Queue()
         self.held = 0
         self._started: dict[str, tuple[WebSocketRecorder, float]] = {}
@@ -69,7 +67,7 @@ class Tap:
     def websocket_end(self, flow: http.HTTPFlow) -> None:
         recorder, started = self._started.pop(flow.id)
         assert websocket.is_open(recorder)
-        exchange = recorder.finish(websocket.ended(flow, recorder), perf_counter() - started)
+        exchange = recorder.finish(websocket.outcome_of(flow, recorder), perf_counter() - started)
         assert isinstance(exchange.response, WebSocket)
         self.ended.put_nowait(exchange.response)
 
@@ -99,7 +97,7 @@ async def way(state: Path, script: Script, **options: Any) -> AsyncIterator[Way]
     tap = Tap()
     authority = Authority.load_or_create(state)
     bundle = authority.upstream_bundle([], {})
-    proxy = EmbeddedProxy(cast(Addon, tap), authority, bundle, environ={})
+    proxy = EmbeddedProxy(hooks_with(tap), authority, bundle, environ={})
     async with serve(script, "127.0.0.1", 0, **options) as provider:
         port, _ = await proxy.start(0, 0)
         upstream = provider.sockets[0].getsockname()[1]

@@ -201,7 +201,7 @@ def test_other_hosts_pass_untouched_and_unrecorded(
     done = wiretape("record", "-r", tmp_path / "r", "--", *client)
     assert json.loads(done.stdout) == {"hello": 1}, done.stderr
     assert documents(tmp_path / "r") == []
-    assert "no request to a configured provider host (seen: localhost)" in done.stderr
+    assert f"no request to a configured provider host (seen: localhost:{port})" in done.stderr
 
 
 @pytest.mark.parametrize("where", ["down", "tls"])

@@ -13,7 +13,7 @@ import h2.events
 import httpx
 import pytest
 from mitmproxy import http
-from tests.addons.test_patch_transport import (
+from tests.addons.patches.test_transport import (
     HALF,
     Client,
     Place,
@@ -30,7 +30,7 @@ from tests.addons.test_patch_transport import (
 )
 from tests.support.limits import PATIENCE
 
-from wiretape_mitm import patch_transport
+from wiretape_mitm.patches import transport
 
 HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 REST = b"4\r\nmore\r\n0\r\n\r\n"
@@ -74,7 +74,7 @@ class Told(dict[str, Any]):
 
     def __setitem__(self, key: str, value: Any) -> None:
         super().__setitem__(key, value)
-        if key == patch_transport.LEFT:
+        if key == transport.LEFT:
             self.left.set()
 
 
@@ -89,7 +89,7 @@ class Drained(Watch):
     def request(self, flow: http.HTTPFlow) -> None:
         super().request(flow)
         flow.metadata = Told(flow.metadata)
-        flow.metadata[patch_transport.DRAIN] = lambda: sum(map(len, self.read)) < self.enough
+        flow.metadata[transport.DRAIN] = lambda: sum(map(len, self.read)) < self.enough
 
     def client_disconnected(self, client: object) -> None:
         self.gone.set()
@@ -139,8 +139,8 @@ async def test_the_rest_is_read_though_the_client_left(
         provider.go.set()
         hook, flow = await watch.end()
         await until(watch.gone)
-    at = patch_transport.left_at(flow)
-    assert (hook, b"".join(watch.read), patch_transport.ended(flow)) == (
+    at = transport.left_at(flow)
+    assert (hook, b"".join(watch.read), transport.ended(flow)) == (
         "response",
         b"okmore",
         None,
@@ -160,7 +160,7 @@ async def test_an_answer_whose_client_stayed_has_no_time_of_leaving(
         await client.send(get(port, "Connection: close"))
         assert await client.rest() == HALF + REST
         hook, flow = await watch.end()
-    assert (hook, patch_transport.left_at(flow)) == ("response", None)
+    assert (hook, transport.left_at(flow)) == ("response", None)
 
 
 async def test_without_the_key_the_provider_is_left_too(state: Path) -> None:
@@ -170,7 +170,7 @@ async def test_without_the_key_the_provider_is_left_too(state: Path) -> None:
         client.writer.close()
         await until(provider.left)
         hook, flow = await place.watch.end()
-    assert (hook, patch_transport.ended(flow), patch_transport.left_at(flow)) == (
+    assert (hook, transport.ended(flow), transport.left_at(flow)) == (
         "error",
         "client-closed",
         None,
@@ -216,7 +216,7 @@ async def test_the_rest_that_breaks_is_told_as_it_broke(
         provider.go.set()
         hook, flow = await watch.end()
         await until(watch.gone)
-    assert (hook, b"".join(watch.read), patch_transport.ended(flow)) == ("error", b"okmore", end)
+    assert (hook, b"".join(watch.read), transport.ended(flow)) == ("error", b"okmore", end)
 
 
 async def test_what_is_not_wanted_any_more_is_left(proxy: tuple[Place, Drained]) -> None:
@@ -230,7 +230,7 @@ async def test_what_is_not_wanted_any_more_is_left(proxy: tuple[Place, Drained])
         provider.go.set()
         hook, flow = await watch.end()
         await until(watch.gone)
-    assert (hook, b"".join(watch.read), patch_transport.ended(flow)) == (
+    assert (hook, b"".join(watch.read), transport.ended(flow)) == (
         "error",
         b"okmore",
         "client-closed",
@@ -240,15 +240,15 @@ async def test_what_is_not_wanted_any_more_is_left(proxy: tuple[Place, Drained])
 async def test_a_silent_provider_is_left_after_a_while(
     state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(patch_transport, "DRAIN_SECONDS", 0.05)
+    monkeypatch.setattr(transport, "DRAIN_SECONDS", 0.05)
     provider, watch = Provider(), Drained()
     async with proxying(state, watch=watch) as place, providing(provider) as port:
         client = await half_read(place, port)
         client.writer.close()
         await until(provider.left)
         hook, flow = await watch.end()
-    assert (hook, patch_transport.ended(flow)) == ("error", "client-closed")
-    assert patch_transport.left_at(flow) is not None
+    assert (hook, transport.ended(flow)) == ("error", "client-closed")
+    assert transport.left_at(flow) is not None
 
 
 async def test_a_proxy_that_stops_waits_for_no_drain(state: Path) -> None:
@@ -295,7 +295,7 @@ async def test_the_rest_is_read_behind_tls(state: Path, tmp_path: Path) -> None:
         provider.go.set()
         hook, flow = await watch.end()
         await until(watch.gone)
-    assert (hook, b"".join(watch.read), patch_transport.ended(flow)) == (
+    assert (hook, b"".join(watch.read), transport.ended(flow)) == (
         "response",
         b"okmore",
         None,
@@ -360,7 +360,7 @@ async def test_an_http_2_stream_that_is_reset_is_read_on_while_others_go_on(
         assert (await watch.end())[1].request.path == "/other"
         slow.go.set()
         hook, flow = await watch.end()
-        assert (hook, flow.request.path, patch_transport.ended(flow)) == ("response", "/slow", None)
+        assert (hook, flow.request.path, transport.ended(flow)) == ("response", "/slow", None)
         assert await client.body(client.ask("/another")) == b"hi"
     assert b"".join(watch.read) == b"okhimorehi"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from mitmproxy import http, tls
-from tests.addons.test_patch_transport import (
+from tests.addons.patches.test_transport import (
     OK,
     Outside,
     Place,
@@ -20,7 +20,7 @@ from tests.addons.test_patch_transport import (
     reset,
 )
 
-from wiretape_mitm import patch_transport
+from wiretape_mitm.patches import transport
 
 
 class Tunnels(Watch):
@@ -31,7 +31,7 @@ class Tunnels(Watch):
         self.hellos = 0
 
     def http_connect(self, flow: http.HTTPFlow) -> None:
-        flow.metadata[patch_transport.RAW] = True
+        flow.metadata[transport.RAW] = True
 
     def tls_clienthello(self, data: tls.ClientHelloData) -> None:
         self.hellos += 1

@@ -338,7 +338,7 @@ def arrivals(answer: Response, pace: str, late: float) -> list[float]:
         provider=HOST, request=Request("GET", "https", HOST, 443, "/v1/x"), path="/v1/x",
         model=None, session=SimpleNamespace(name=None), shape=None,
     )  # fmt: skip
-    sender = Sender(Pace.parse(pace), Report("replay"))
+    sender = Sender(Pace.parse(pace), Report("replay"), built_in())
 
     async def handle(http: web.BaseRequest) -> web.StreamResponse:
         loop = asyncio.get_running_loop()

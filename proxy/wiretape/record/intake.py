@@ -55,7 +55,7 @@ class Intake:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._redactor = redactor
-        self._providers = providers
+        self.providers: Final = providers
         self._report = report
         self._record_errors = record_errors
         self._journal = journal
@@ -139,7 +139,7 @@ class Intake:
     def row(self, request: Request, outcome: RowOutcome) -> Row:
         """A row that says what is asked, and no secret."""
         document = self._redactor.request(from_request(request), self._redactor.secrets(request))
-        return Row.of(request, self._providers, document, outcome=outcome)
+        return Row.of(request, self.providers, document, outcome=outcome)
 
     @property
     def is_busy(self) -> bool:
@@ -190,7 +190,7 @@ class Intake:
             log.debug("an exchange could not be kept", exc_info=True)
             self.forget(ending.recorder)
             host = ending.recorder.request.host
-            provider = self._providers.find(host, ending.recorder.request.port)
+            provider = self.providers.find(host, ending.recorder.request.port)
             note = f"not written: wiretape failed inside ({type(error).__name__}); -v shows where"
             return [
                 Row("refused", provider.name if provider else host, "an", "exchange", note=note)
@@ -226,7 +226,7 @@ class Intake:
         document, findings = self._redactor.document(from_exchange(exchange), secrets)
         row = Row.of(
             request,
-            self._providers,
+            self.providers,
             document["request"],
             outcome="skipped",
             status=response.status,

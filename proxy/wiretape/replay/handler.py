@@ -22,13 +22,14 @@ from wiretape.core.model import MAX_BODY, Headers, Request, WebSocket, split_url
 from wiretape.core.playback.faults import HEADER as FAULT_HEADER
 from wiretape.core.playback.faults import Fault
 from wiretape.core.playback.pace import Pace
-from wiretape.core.providers.base_url import destination_of
+from wiretape.core.providers.base_url import Destination
 from wiretape.core.providers.registry import error_body
 from wiretape.core.redaction.subprotocols import credentials_as_headers
 from wiretape.core.text.exact_json import dumps
 from wiretape.core.wire.content_coding import TooLarge
 from wiretape.report.report import Row
-from wiretape.sessions.control import Control, LocalNames, is_control, why_foreign
+from wiretape.sessions.control import Control, LocalNames
+from wiretape.sessions.own_port import JSON, ForControl, Refusal, purpose_of
 from wiretape.sessions.sessions import HEADER as SESSION_HEADER
 from wiretape.sessions.sessions import Session, UnknownSession, of_credentials, opened_by
 
@@ -40,7 +41,7 @@ from .replayer import (
     ReplayRequest,
     Tickets,
 )
-from .sender import UNTYPED, Sender, plain_headers, whole
+from .sender import DOOR, UNTYPED, RawHeaderWriter, Sender, plain_headers, whole
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +49,6 @@ _MEMO: Final = 1024
 _MEMO_BODY: Final = 64 * 1024
 _MEMO_BYTES: Final = 4 * 1024 * 1024
 _LOCAL_NAMES: Final = LocalNames()
-JSON: Final = (("content-type", "application/json"),)
 
 
 class _Request(web.BaseRequest):
@@ -93,7 +93,7 @@ class Handler:
         self._control = control
         self._replayer = replayer
         self._pace = pace
-        self._sender = Sender(pace, replayer.report)
+        self._sender = Sender(pace, replayer.report, replayer.providers)
         self._tickets = tickets
         self._asked: dict[object, tuple[ReplayRequest, int]] = {}
         self._asked_bytes = 0
@@ -110,8 +110,9 @@ class Handler:
         loop = asyncio.get_running_loop()
 
         def make_request(message, payload, protocol, writer, task):  # type: ignore[no-untyped-def]  # aiohttp's private signature
+            raw = RawHeaderWriter(protocol, loop)
             return _Request(
-                message, payload, protocol, writer, task, loop, client_max_size=self._max_body
+                message, payload, protocol, raw, task, loop, client_max_size=self._max_body
             )
 
         return web.Server(
@@ -160,23 +161,24 @@ class Handler:
                 if issued is not None:
                     return await self._play(http, *issued, started)
             tunnel = self.tunnels.get(http.transport) if http.transport is not None else None
-            if tunnel is None and http.raw_path.startswith("/"):
-                reply = await self._local(http)
-                if reply is not None:
-                    return reply
-            elif tunnel is None and (place := self._local_server(http)) is not None:
+            if tunnel is None and (place := self._local_server(http)) is not None:
                 self._replayer.report.bypassed(place[0], place[1], "unrecorded")
                 return await local_servers.pass_on(http, *place)
-            asked = await self._ask(http, tunnel)
+            purpose = self._purpose(http, tunnel)
+            if isinstance(purpose, Refusal):
+                return self._refused(purpose)
+            if isinstance(purpose, ForControl):
+                return await self._control_reply(http)
+            asked = await self._ask(http, tunnel, purpose)
             played = self._replayer.play(asked)
         except (BadTarget, UnknownSession) as error:
-            return _refused(str(error))
+            return self._refused(Refusal(str(error)))
         except TooLarge as error:
             return self._too_large(http, str(error))
         except StoreError as error:
             if descriptors.is_exhaustion(error):
                 return self._unavailable()
-            return _refused(opened_by(error))
+            return self._refused(Refusal(opened_by(error)))
         if played is None:
             status, headers, body = self._replayer.miss(asked)
             return whole(status, plain_headers(headers), body)
@@ -203,17 +205,29 @@ class Handler:
         body = error_body("openai", status, f"wiretape: {why}", "wiretape_miss")
         return whole(status, plain_headers(MISS_HEADERS), body)
 
-    async def _local(self, http: web.BaseRequest) -> web.StreamResponse | None:
-        """What is asked of this machine itself: the control endpoint. None for a base URL."""
-        headers = {name.lower(): value for name, value in http.headers.items()}
-        local_names = self._control.local_names if self._control else _LOCAL_NAMES
-        foreign = why_foreign(headers, local_names)
-        if foreign:
-            raise BadTarget(foreign)
-        if self._control is None or not is_control(http.raw_path):
-            return None
-        reply = await self._control.handle(http.method, http.raw_path, headers)
+    async def _control_reply(self, http: web.BaseRequest) -> web.StreamResponse:
+        assert self._control is not None
+        reply = await self._control.handle(http.method, http.raw_path, _by_name(http))
         return whole(reply.status, plain_headers(JSON), dumps(reply.document).encode())
+
+    def _refused(self, refusal: Refusal) -> web.StreamResponse:
+        if refusal.other_host is not None:
+            self._replayer.report.bypassed(*refusal.other_host, "refused")
+        return whole(refusal.status, plain_headers(JSON), refusal.body())
+
+    def _purpose(
+        self, http: web.BaseRequest, tunnel: Origin | None
+    ) -> ForControl | Destination | Refusal:
+        raw = http.raw_path
+        if tunnel is not None and raw.startswith("/"):
+            return Destination(tunnel.scheme, tunnel.host, tunnel.port, raw)
+        local_names = self._control.local_names if self._control else _LOCAL_NAMES
+        providers, has_control = self._replayer.providers, self._control is not None
+        found = purpose_of(raw, _by_name(http), local_names, providers, has_control=has_control)
+        if isinstance(found, Destination) and raw.startswith("/"):
+            # Where its client came in, links of the answer have to lead to.
+            http[DOOR] = f"http://{http.host}"
+        return found
 
     def _local_server(self, http: web.BaseRequest) -> tuple[str, int, str] | None:
         """The place that a request in absolute form names, where it may be passed on there."""
@@ -234,7 +248,9 @@ class Handler:
             name = of_credentials(http.headers.get("proxy-authorization"))
         return self._replayer.sessions.get(name)
 
-    async def _ask(self, http: web.BaseRequest, tunnel: Origin | None) -> ReplayRequest:
+    async def _ask(
+        self, http: web.BaseRequest, tunnel: Origin | None, destination: Destination
+    ) -> ReplayRequest:
         session = self._session(http, tunnel)
         body = b""
         if http.can_read_body:
@@ -246,7 +262,7 @@ class Handler:
         known = self._asked.get(spelled)
         if known is not None:
             return self._replayer.now(known[0], session)
-        asked = self._replayer.ask(self._request(http, tunnel, body), session)
+        asked = self._replayer.ask(_request_of(http, destination, body), session)
         if len(body) <= _MEMO_BODY:
             self._asked[spelled] = asked, len(body)
             self._asked_bytes += len(body)
@@ -271,32 +287,6 @@ class Handler:
             raise TooLarge(f"no recording has a request of more than {most} MiB (record.max_body)")
         return b"".join(pieces)
 
-    def _request(self, http: web.BaseRequest, tunnel: Origin | None, body: bytes) -> Request:
-        scheme, host, port, target = self._place(http.raw_path, tunnel)
-        headers: Headers = tuple(
-            (name.decode("latin-1"), value.decode("utf-8", "surrogateescape"))
-            for name, value in http.raw_headers
-        )
-        return credentials_as_headers(
-            Request(http.method, scheme, host, port, target, headers, body)
-        )
-
-    def _place(self, raw: str, tunnel: Origin | None) -> tuple[str, str, int, str]:
-        if tunnel is not None and raw.startswith("/"):
-            return tunnel.scheme, tunnel.host, tunnel.port, raw
-        providers = self._replayer.providers
-        try:
-            place = destination_of(raw) if raw.startswith("/") else split_url(raw)
-        except ValueError as error:
-            raise BadTarget(str(error)) from None
-        if providers.find(place[1], place[2]) is None:
-            self._replayer.report.bypassed(place[1], place[2], "refused")
-            raise BadTarget(
-                f"{place[1]} is not a configured provider host: add it under `providers` in"
-                " config.yaml"
-            )
-        return place
-
     async def _play(
         self, http: web.BaseRequest, played: ReplayAnswer, asked: ReplayRequest, started: float
     ) -> web.StreamResponse:
@@ -312,6 +302,19 @@ class Handler:
             )
         fault = self._replayer.fault(asked, _wanted_fault(http))
         return await self._sender.send(http, asked, played, started, fault)
+
+
+def _by_name(http: web.BaseRequest) -> dict[str, str]:
+    return {name.lower(): value for name, value in http.headers.items()}
+
+
+def _request_of(http: web.BaseRequest, destination: Destination, body: bytes) -> Request:
+    headers: Headers = tuple(
+        (name.decode("latin-1"), value.decode("utf-8", "surrogateescape"))
+        for name, value in http.raw_headers
+    )
+    request = Request(http.method, *destination, headers=headers, body=body)
+    return credentials_as_headers(request)
 
 
 def _wanted_fault(http: web.BaseRequest) -> Fault | None:
@@ -336,11 +339,6 @@ def _acknowledge(transport: asyncio.BaseTransport | None) -> None:
     sock = transport.get_extra_info("socket") if transport is not None else None
     if sock is not None and hasattr(socket, "TCP_QUICKACK"):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
-
-
-def _refused(reason: str) -> web.Response:
-    body = error_body("openai", 403, f"wiretape: {reason}", "wiretape_refused")
-    return whole(403, plain_headers(JSON), body)
 
 
 async def close(server: web.Server) -> None:

@@ -1,6 +1,7 @@
 """Sends a recorded answer: each chunk an HTTP chunk, at its time, and ended as it was."""
 
 import asyncio
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import lru_cache
@@ -13,9 +14,11 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http_writer import StreamWriter
 from multidict import CIMultiDict
 
-from wiretape.core.model import Headers, Response
+from wiretape.core.model import Headers, Response, header
 from wiretape.core.playback.faults import Fault
 from wiretape.core.playback.pace import Pace, Schedule
+from wiretape.core.providers.base_url import links_to_door
+from wiretape.core.providers.registry import Providers
 from wiretape.core.wire.recode import recoded
 from wiretape.report.report import Report
 
@@ -28,6 +31,8 @@ _PIECE: Final = 1 << 18
 """The most bytes of an answer that are written at once."""
 UNTYPED: Final = "wiretape.untyped"
 """A key of a request: its answer has no content type."""
+DOOR: Final = "wiretape.door"
+"""A key of a request: the URL of the base-URL port it came to."""
 _LONGEST_SILENCE: Final = 3600.0
 BODILESS: Final = frozenset((204, 304))
 # What wiretape writes itself, for this connection and this body.
@@ -39,9 +44,10 @@ _OWN_HEADERS: Final = frozenset(
 class Sender:
     """Sends answers at a pace and tells the report of each."""
 
-    def __init__(self, pace: Pace, report: Report) -> None:
+    def __init__(self, pace: Pace, report: Report, providers: Providers) -> None:
         self._pace = pace
         self._report = report
+        self._providers = providers
         self._recoded: dict[tuple[str, str | None], tuple[Response, Headers, Response]] = {}
         self._ready: dict[str, tuple[Response, bytes]] = {}
 
@@ -67,10 +73,17 @@ class Sender:
         if answer.coding is not None:
             accepted = http.headers.get("accept-encoding")
             headers, answer = self._coded(played.entry.name, answer, accepted)
+        if DOOR in http:
+            headers = links_to_door(headers, asked.request.url, http[DOOR], self._providers)
         told = played_headers(headers, played.entry.name).copy()
         if fault is not None:
             told["x-wiretape-fault"] = fault.name
-        if http.method == "HEAD" or answer.status in BODILESS:
+        if http.method == "HEAD":
+            answer = replace(answer, chunks=(), streaming=False)
+            length = header(headers, "content-length")
+            if length is not None and length.isdecimal():
+                told["content-length"] = length
+        elif answer.status in BODILESS:
             answer = replace(answer, chunks=())
         if due is None and not answer.streaming and _is_whole(answer):
             # What most requests of a test suite get, at half the cost of the long way.
@@ -330,6 +343,22 @@ def _streamed(
     return response
 
 
+class RawHeaderWriter(StreamWriter):
+    """Writes header values that are not UTF-8 (RFC 9110, section 5.5) as the bytes they were.
+
+    They stand as lone surrogates, which aiohttp's own writer leaves out.
+    """
+
+    async def write_headers(self, status_line: str, headers: CIMultiDict[str]) -> None:
+        await super().write_headers(status_line, headers)
+        if any(_ESCAPED.search(value) for value in headers.values()):
+            lines = (status_line, *(f"{name}: {value}" for name, value in headers.items()), "", "")
+            self._headers_buf = "\r\n".join(lines).encode("utf-8", "surrogateescape")
+
+
+_ESCAPED: Final = re.compile("[\udc80-\udcff]")
+
+
 @lru_cache(maxsize=1024)
 def played_headers(headers: Headers, name: str) -> CIMultiDict[str]:
     """A recorded answer's headers as they are sent."""
@@ -338,12 +367,7 @@ def played_headers(headers: Headers, name: str) -> CIMultiDict[str]:
 
 def plain_headers(headers: Headers) -> CIMultiDict[str]:
     """Headers in aiohttp's form, without those that belong to a connection."""
-    # aiohttp writes UTF-8; bytes that were none (RFC 9110, section 5.5) stand as lone surrogates.
-    kept = CIMultiDict(
-        (name, value.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
-        for name, value in headers
-        if name.lower() not in _OWN_HEADERS
-    )
+    kept = CIMultiDict((n, value) for n, value in headers if n.lower() not in _OWN_HEADERS)
     kept["Server"] = "wiretape"
     return kept
 

@@ -1,26 +1,22 @@
 """The proxy of a run: replay's own front, or mitmproxy where something may go out."""
 
-from dataclasses import replace
-from ipaddress import ip_address
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
-from wiretape.config.load import Config
-from wiretape.config.packs import built_in, dummy_keys
-from wiretape.core.errors import ConfigError, WiretapeError
-from wiretape.core.playback.faults import Faults
+from wiretape.config.packs import built_in
+from wiretape.core.errors import WiretapeError
 from wiretape.core.providers.registry import Providers
-from wiretape.core.redaction.redactor import Redactor
-from wiretape.library.library import Library
-from wiretape.replay.replayer import Replayer, ReplayOptions, Tickets
 from wiretape.report.report import Report
-from wiretape.sessions.control import Control, LocalNames
-from wiretape.sessions.sessions import Sessions, UnknownSession
-from wiretape.state_dir import state_dir
+from wiretape.sessions.control import Control
 from wiretape.tls.authority import Authority
 
 from .client_environment import local_names_among
-from .open_library import check_writable, index_mark, open_library, recover_killed
+from .compose import Parts, compose
 from .settings import Settings
+
+if TYPE_CHECKING:
+    from wiretape.replay.handler import Engine
+    from wiretape_mitm.embedded import EmbeddedProxy
+    from wiretape_mitm.hooks import Hooks
 
 
 class RunningProxy(Protocol):
@@ -40,27 +36,20 @@ class ReplayProxy:
         from wiretape.replay.front import Front
         from wiretape.replay.handler import Handler
 
-        config = settings.config
-        # CMD sends dummies where its keys were recorded: they are secret in the same places.
-        dummies = ((key.name, key.value) for key in dummy_keys(config.providers.key_names))
-        values = (*config.redaction.values, *dummies)
-        redactor = Redactor(replace(config.redaction, values=values))
-        sessions = _sessions(settings, redactor, report)
-        folder = sessions.own.library.folder
+        config, parts = settings.config, compose(settings, report)
+        folder = parts.sessions.own.library.folder
         if not folder.exists():
             report.notice(f"{folder}: no such folder, so every request will be a miss")
-        replayer = Replayer(
-            sessions,
-            config.matcher,
-            redactor,
-            config.providers,
-            report,
-            ReplayOptions(faults=Faults(config.faults), miss_status=config.miss_status),
-        )
-        self.control = Control(sessions, report, local_names=local_names_of(config))
+        assert parts.replayer is not None
+        self.control = parts.control
         self._host = config.host
         self._front = Front(
-            Handler(replayer, settings.pace, control=self.control, max_body=config.record_max_body),
+            Handler(
+                parts.replayer,
+                settings.pace,
+                control=parts.control,
+                max_body=config.record_max_body,
+            ),
             authority,
             config.providers,
             report,
@@ -89,108 +78,50 @@ class RecordProxy:
     """Through mitmproxy to the provider; in `auto` and `refresh` the recordings answer first."""
 
     def __init__(self, settings: Settings, report: Report, authority: Authority) -> None:
+        self._settings = settings
+        self._authority = authority
+        self._parts = compose(settings, report)
+        self.control = self._parts.control
+        self._hooks = hooks_of(self._parts)
+        self._proxy = self._new_proxy()
+        self._engine: Engine | None = None
+
+    def _new_proxy(self) -> "EmbeddedProxy":
         # mitmproxy takes half a second to import: only who records pays for it.
-        from wiretape.record.intake import Intake
-        from wiretape.record.journal import Journal
-        from wiretape_mitm.addon import Addon
         from wiretape_mitm.embedded import EmbeddedProxy
 
-        config, redactor = settings.config, Redactor(settings.config.redaction)
-        policy = settings.policy
-        how = settings.writes
-        recover_killed(config, settings.recordings, redactor, report, how)
-        self._sessions = sessions = _sessions(settings, redactor, report)
-        check_writable(sessions.own.library.folder)
-        self._intake = Intake(
-            redactor,
-            config.providers,
-            report,
-            record_errors=config.record_errors,
-            journal=Journal(
-                state_dir(), settings.recordings, config.redaction.values, report.notice
-            ),
+        settings = self._settings
+        return EmbeddedProxy(
+            self._hooks,
+            self._authority,
+            self._authority.upstream_bundle(settings.upstream_ca, settings.environ),
+            http2=settings.config.http2,
+            upstream_proxy=settings.config.upstream_proxy,
+            environ=settings.environ,
         )
-        self._replayer = None
-        self._tickets = None
-        if settings.mode != "record":
-            self._tickets = Tickets()
-            self._replayer = Replayer(
-                sessions,
-                config.matcher,
-                redactor,
-                config.providers,
-                report,
-                ReplayOptions(
-                    policy=policy,
-                    faults=Faults(config.faults),
-                    miss_status=config.miss_status,
-                ),
-            )
-        self._pace = settings.pace
-        self.control = Control(
-            sessions, report, self._intake.drain, local_names=local_names_of(config)
-        )
-        self._host = config.host
-        self._addon = Addon(
-            config.providers,
-            report,
-            sessions,
-            self._intake,
-            self._replayer,
-            self._tickets,
-            settings.routes,
-            tunnel_others=config.other_hosts != "refuse",
-            control=self.control,
-            max_body=config.record_max_body,
-            drain=config.record_drain,
-        )
-        roots = authority.upstream_bundle(settings.upstream_ca, settings.environ)
-
-        def made() -> EmbeddedProxy:
-            return EmbeddedProxy(
-                self._addon,
-                authority,
-                roots,
-                http2=config.http2,
-                upstream_proxy=config.upstream_proxy,
-                environ=settings.environ,
-            )
-
-        self._made = made
-        self._proxy = made()
-        self._engine: object = None
 
     async def start(self, port: int, base_url_port: int | None) -> tuple[int, int]:
-        if self._replayer is not None:
-            from wiretape.replay.handler import Engine
-
-            self._engine = engine = Engine(self._replayer, self._pace, self._tickets)
-            self._addon.engine = await engine.start()
+        self._engine = await start_engine(self._parts, self._hooks)
+        host = self._settings.config.host
         for _ in range(_TRIES):
             try:
-                return await self._proxy.start(port, base_url_port or 0, self._host)
+                return await self._proxy.start(port, base_url_port or 0, host)
             except WiretapeError:
                 if port and base_url_port:
                     raise
                 # Another process may have taken a port that was free a moment ago.
-                self._proxy = self._made()
-        return await self._proxy.start(port, base_url_port or 0, self._host)
+                self._proxy = self._new_proxy()
+        return await self._proxy.start(port, base_url_port or 0, host)
 
     async def idle(self) -> None:
-        await self._addon.idle()
+        await self._hooks.idle()
 
     async def stop(self) -> None:
-        self._addon.abandon()
+        self._hooks.abandon()
         await self._proxy.stop()
         if self._engine is not None:
-            await self._engine.stop()  # type: ignore[attr-defined]  # an Engine, imported late
-        await self._intake.finish()
-        self._sessions.leave()
-
-
-def local_names_of(config: Config) -> LocalNames:
-    """What this machine may be called in a request."""
-    return LocalNames(config.names, not ip_address(config.host).is_loopback)
+            await self._engine.stop()
+        await self._parts.finish()
 
 
 def own_hosts(providers: Providers) -> tuple[str, ...]:
@@ -200,18 +131,27 @@ def own_hosts(providers: Providers) -> tuple[str, ...]:
     return (*named, *providers.nameless_hosts)
 
 
-def _sessions(settings: Settings, redactor: Redactor, report: Report) -> Sessions:
-    config, folder, recording = settings.config, settings.recordings, settings.mode != "replay"
-    how = settings.writes
+def hooks_of(parts: Parts) -> "Hooks":
+    """The hooks that carry a run inside mitmproxy."""
+    from wiretape_mitm.hooks import HookRules, Hooks
 
-    mark = index_mark(config)
+    settings, config = parts.settings, parts.settings.config
+    tunnels = config.other_hosts != "refuse" if parts.intake else config.other_hosts == "tunnel"
+    rules = HookRules(
+        routes=settings.routes,
+        tunnel_others=tunnels,
+        max_body=config.record_max_body,
+        drain=config.record_drain,
+    )
+    return Hooks(parts.sessions, parts.report, parts.control, parts.intake, parts.replayer, rules)
 
-    def opened(name: str | None) -> Library:
-        return open_library(
-            config, folder, name, redactor, report, recording=recording, how=how, mark=mark
-        )
 
-    try:
-        return Sessions(opened, config.repeat, settings.session)
-    except UnknownSession as error:
-        raise ConfigError(f"session {settings.session!r}: {error}") from None
+async def start_engine(parts: Parts, hooks: "Hooks") -> "Engine | None":
+    """Start the replay engine that the hooks hand answers to; None where nothing is replayed."""
+    if parts.replayer is None:
+        return None
+    from wiretape.replay.handler import Engine
+
+    engine = Engine(parts.replayer, parts.settings.pace, hooks.tickets)
+    hooks.exits.engine = await engine.start()
+    return engine

@@ -51,6 +51,10 @@ class LocalNames:
     names: frozenset[str] = frozenset()
     open: bool = False
 
+    def has(self, host: str) -> bool:
+        """Whether a host as a URL spells it is this machine."""
+        return _is_local(f"//[{host}]" if ":" in host else f"//{host}", self)
+
 
 def why_foreign(headers: Mapping[str, str], local: LocalNames) -> str | None:
     """Say why a request in origin form comes from elsewhere, as by DNS rebinding; None if it does

@@ -167,10 +167,14 @@ class Recorder:
             trailers=self.trailers,
             until_close=end == "cut" and streaming and not self._is_delimited,
         )
-        request = self.request
-        if self._sent:
-            request = replace(request, body=request.body + b"".join(self._sent))
-        return Exchange(request, response, recorded_at)
+        return Exchange(self.whole_request, response, recorded_at)
+
+    @property
+    def whole_request(self) -> Request:
+        """The request with as much of its body as has come."""
+        if not self._sent:
+            return self.request
+        return replace(self.request, body=self.request.body + b"".join(self._sent))
 
     def _kind(self, headers: Headers, reads: list[tuple[bytes, float]]) -> Framing:
         told = framing(headers, self.request.path)

@@ -13,8 +13,8 @@ import h11
 from h11._readers import ChunkedReader
 from h11._receivebuffer import ReceiveBuffer
 from mitmproxy import http
+from mitmproxy.net.http.http1.read import expected_http_body_size
 from mitmproxy.proxy import commands, events, layer
-from mitmproxy.proxy.layers import http as http_layers
 from mitmproxy.proxy.layers.http import _http1
 from mitmproxy.proxy.layers.http._base import HttpEvent, ReceiveHttp
 from mitmproxy.proxy.layers.http._events import (
@@ -28,7 +28,7 @@ from mitmproxy.proxy.layers.http._events import (
     ResponseTrailers,
 )
 
-from .patch_transport import authorizations, to_reset
+from .transport import authorizations, to_reset
 
 HEAD_LIMIT: Final = 64 * 1024
 """Bytes of a provider's head, of all its interim heads, of a chunk's first line and of trailers."""
@@ -41,7 +41,6 @@ _STATUS_LINE: Final = re.compile(rb"HTTP/[0-9]\.[0-9] +([1-9][0-9]{2})(?: |\Z)")
 _FOLD: Final = re.compile(rb"[ \t]*\r?\n[ \t]+")
 _CONTROLS: Final = re.compile(rb"[\0\r]")
 _START: Final = b"HTTP/"
-_SHOWN: Final = 40
 
 
 class BadHead(ValueError):
@@ -53,7 +52,7 @@ def status_of(head: bytes) -> int:
     line = head.partition(b"\n")[0].rstrip(b"\r")
     found = _STATUS_LINE.match(line)
     if found is None:
-        raise BadHead(f"expected a status line, got {line[:_SHOWN]!r}")
+        raise BadHead("it begins with no status line")
     return int(found[1])
 
 
@@ -137,7 +136,7 @@ def _with_trailers(
         yield command
 
 
-class Server(_http1.Http1Server):
+class PatchedHttp1Server(_http1.Http1Server):
     """The side of the client."""
 
     _trailers: http.Headers | None = None
@@ -150,6 +149,8 @@ class Server(_http1.Http1Server):
             # The provider's reset before a head is one to the client, not an answer of ours.
             yield commands.CloseConnection(self.conn)
             return
+        if isinstance(event, ResponseHeaders):
+            event = self._framed(event)
         yield from _with_trailers(self, super().send(event), self._trailers)
         if isinstance(event, ResponseEndOfMessage):
             self._trailers = None
@@ -157,9 +158,24 @@ class Server(_http1.Http1Server):
             # Or a failure after `100 Continue` would find the client answered.
             self.response = None
 
+    def _framed(self, event: ResponseHeaders) -> ResponseHeaders:
+        """An answer that comes before its request has ended, with an end of its own: the connection
+        has to stay open for the rest of the request.
+        """
+        request, response = self.request, event.response
+        if self.request_done or request is None or request.http_version != "HTTP/1.1":
+            return event
+        if expected_http_body_size(request, response) != -1:
+            return event
+        response = response.copy()
+        response.headers["transfer-encoding"] = "chunked"
+        return ResponseHeaders(event.stream_id, response, event.end_stream)
+
     def read_headers(self, event: events.ConnectionEvent) -> layer.CommandGenerator[None]:
         if isinstance(event, events.DataReceived):
-            _drop_blank_lines(self.buf)
+            if len(self.buf) == len(event.data) or not event.data:
+                # Before the first byte of a head; later ones are not searched again.
+                _drop_blank_lines(self.buf)
             if len(self.buf) > REQUEST_HEAD_LIMIT and not _END.search(bytes(self.buf)):
                 message = f"the request's head is larger than {REQUEST_HEAD_LIMIT // 1024} KiB"
                 yield commands.SendData(self.conn, _http1.make_error_response(431, message))
@@ -184,7 +200,7 @@ class Server(_http1.Http1Server):
         return _trailers_of(self.body_reader, lower=False)
 
 
-class Client(_http1.Http1Client):
+class PatchedHttp1Client(_http1.Http1Client):
     """The side of the provider."""
 
     _trailers: http.Headers | None = None
@@ -245,7 +261,7 @@ class Client(_http1.Http1Client):
                 _drop_blank_lines(self.buf)
             data = bytes(self.buf)
             if not data.startswith(_START[: len(data)]):
-                raise BadHead(f"expected a status line, got {data[:_SHOWN]!r}")
+                raise BadHead("it begins with no status line")
             found = _END.search(data, max(0, self._searched - 2))
             size = found.end() if found else len(data)
             if self._interim_bytes + size > HEAD_LIMIT:
@@ -298,11 +314,3 @@ def _drop_blank_lines(buf: ReceiveBuffer) -> None:
     blank = len(data) - len(data.lstrip(b"\r\n"))
     if blank:
         buf.maybe_extract_at_most(blank)
-
-
-def install() -> None:
-    """Put these classes in the place of mitmproxy's."""
-    _http1.make_body_reader = body_reader
-    # Names that mypy takes for private to mitmproxy.
-    setattr(http_layers, "Http1Client", Client)  # noqa: B010
-    setattr(http_layers, "Http1Server", Server)  # noqa: B010

@@ -11,8 +11,8 @@ from mitmproxy.proxy import events, mode_servers, server
 from mitmproxy.proxy.layers import http as http_layers
 from mitmproxy.proxy.layers.http import _http1, _http2, _http_h2
 
-from wiretape_mitm import patch_http1, patch_http2, patch_transport
-from wiretape_mitm.patch_http1 import BadHead, Chunked, cleaned, status_of
+from wiretape_mitm.patches import transport
+from wiretape_mitm.patches.http1 import BadHead, Chunked, cleaned, status_of
 
 
 @pytest.mark.parametrize(
@@ -40,14 +40,14 @@ def test_a_status_is_read(head: bytes, status: int) -> None:
     ],
 )
 def test_what_is_no_status_line_is_told(head: bytes) -> None:
-    with pytest.raises(BadHead, match="expected a status line, got b'"):
+    with pytest.raises(BadHead, match="it begins with no status line"):
         status_of(head)
 
 
-def test_the_message_of_a_bad_head_is_short() -> None:
+def test_the_message_of_a_bad_head_quotes_nothing() -> None:
     with pytest.raises(BadHead) as caught:
-        status_of(b"x" * 60_000)
-    assert len(str(caught.value)) < 100
+        status_of(b"sk-secret" * 60_000)
+    assert "sk-secret" not in str(caught.value)
 
 
 START = b"HTTP/1.1 200 OK\r\n"
@@ -129,17 +129,7 @@ def test_a_large_chunk_is_no_line() -> None:
 # What the three modules change or lean on: a new mitmproxy that moves it fails here first.
 
 
-def test_our_classes_stand_where_mitmproxy_looks_for_them() -> None:
-    for part in (patch_transport, patch_http1, patch_http2):
-        part.install()
-    assert mode_servers.ProxyConnectionHandler is patch_transport.Handler
-    for name, ours in (
-        ("HttpStream", patch_transport.Stream),
-        ("Http1Client", patch_http1.Client),
-        ("Http1Server", patch_http1.Server),
-        ("Http2Server", patch_http2.Server),
-    ):
-        assert vars(http_layers)[name] is ours
+def test_mitmproxy_looks_for_our_classes_where_they_are_put() -> None:
     source = inspect.getsource(mode_servers.ServerInstance.handle_stream)
     assert "ProxyConnectionHandler(" in source
     source = inspect.getsource(http_layers.HttpLayer)
@@ -190,6 +180,6 @@ def test_mitmproxy_keeps_what_an_http_2_client_has_not_taken_in_stream_buffers()
 
 def test_connections_can_be_kept_weakly() -> None:
     conn = connection.Server(address=("h", 1))
-    patch_transport.broken[conn] = "reset"
-    assert patch_transport.broken.get(conn) == "reset"
+    transport.broken[conn] = "reset"
+    assert transport.broken.get(conn) == "reset"
     assert events.ConnectionClosed(conn).connection is conn

@@ -17,17 +17,17 @@ _WAITING: Final = 100
 _make_error_response: Final = _http1.make_error_response
 
 
-def answer_error(message: str, request: Request, providers: Providers) -> bytes:
-    """The body of the 502 that mitmproxy is about to give with this message."""
+def answer_error(message: str, reason: str, request: Request, providers: Providers) -> bytes:
+    """The body of the 502 that mitmproxy is about to give with this message; it tells `reason`."""
     provider = providers.find(request.host, request.port)
-    text = f"wiretape: {request.authority} could not be reached: {message}. Nothing was recorded."
+    text = f"wiretape: {request.authority} could not be reached: {reason}. Nothing was recorded."
     shape = error_shape(provider, request.path)
     body = error_body(shape, 502, text, "wiretape_upstream_error")
     _error_answers.setdefault(message, deque(maxlen=_WAITING)).append(body)
     return body
 
 
-def _error_response(status_code: int, message: str = "") -> bytes:
+def make_error_response(status_code: int, message: str = "") -> bytes:
     waiting = _error_answers.get(message)
     if waiting is None:
         return _make_error_response(status_code, message)
@@ -39,6 +39,3 @@ def _error_response(status_code: int, message: str = "") -> bytes:
         f"X-Wiretape: upstream-error\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
     )
     return head.encode() + body
-
-
-_http1.make_error_response = _error_response

@@ -1,17 +1,17 @@
 """What we change in mitmproxy's HTTP/2 towards a client: bounds, and errors worded as over HTTP/1.
 
 mitmproxy takes from the provider whatever comes and keeps it until the client opens its window.
-`patch_transport.py` asks here how much that is and lets the provider wait; where it cannot, because
+`transport.py` asks here how much that is and lets the provider wait; where it cannot, because
 other streams share the provider's connection, the stream ends at `HELD_MOST`.
 """
 
+from collections import defaultdict, deque
 from typing import Final
 
 import h2.errors
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
-from mitmproxy.proxy.layers import http as http_layers
-from mitmproxy.proxy.layers.http import _http1, _http2
+from mitmproxy.proxy.layers.http import _http1, _http2, _http_h2
 from mitmproxy.proxy.layers.http._base import ReceiveHttp
 from mitmproxy.proxy.layers.http._events import (
     ErrorCode,
@@ -20,24 +20,47 @@ from mitmproxy.proxy.layers.http._events import (
     ResponseProtocolError,
 )
 
-from .patch_transport import HELD_MOST, Held, held
+from .transport import HELD_MOST, UnreadStreams, held
 
 # RFC 9113 8.2.2: headers that speak of a connection have no place in HTTP/2.
 _CONNECTION: Final = (b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding")
 
 
-class Server(_http2.Http2Server, Held):
+class CountedBuffer(deque[_http_h2.SendH2Data]):
+    """What is kept for a stream, and how much that is: it is asked for with each frame."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.size = 0
+
+    def append(self, piece: _http_h2.SendH2Data) -> None:
+        self.size += len(piece.data)
+        super().append(piece)
+
+    def appendleft(self, piece: _http_h2.SendH2Data) -> None:
+        self.size += len(piece.data)
+        super().appendleft(piece)
+
+    def popleft(self) -> _http_h2.SendH2Data:
+        piece = super().popleft()
+        self.size -= len(piece.data)
+        return piece
+
+
+class PatchedHttp2Server(_http2.Http2Server, UnreadStreams):
     """The side of the client."""
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
+        self.h2_conn.stream_buffers = defaultdict(CountedBuffer)
         held[context.client] = self
 
     def sizes(self) -> dict[int, int]:
         return {number: self._size(number) for number in self.h2_conn.stream_buffers}
 
     def _size(self, stream_id: int) -> int:
-        return sum(len(kept.data) for kept in self.h2_conn.stream_buffers.get(stream_id, ()))
+        kept = self.h2_conn.stream_buffers.get(stream_id)
+        return kept.size if isinstance(kept, CountedBuffer) else 0
 
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
         if isinstance(event, ResponseProtocolError) and self._answerable(event):
@@ -77,8 +100,3 @@ class Server(_http2.Http2Server, Held):
         yield commands.SendData(self.conn, self.h2_conn.data_to_send())
         message = f"the client left more than {HELD_MOST // 1024 // 1024} MiB of it unread"
         yield ReceiveHttp(RequestProtocolError(stream_id, message, ErrorCode.CANCEL))
-
-
-def install() -> None:
-    """Put this class in the place of mitmproxy's."""
-    setattr(http_layers, "Http2Server", Server)  # noqa: B010  # a name mypy takes for private

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import h2.config
 import h2.connection
@@ -21,14 +21,13 @@ import pytest
 import trustme
 from mitmproxy import http, tls
 from mitmproxy.test import tflow, tutils
+from tests.support.hooks import hooks_with
 from tests.support.limits import PATIENCE
 from tests.support.standstill import standstill
 
-from wiretape.report.report import Report
 from wiretape.tls.authority import Authority
-from wiretape_mitm import patch_http2, patch_transport
-from wiretape_mitm.addon import Addon
 from wiretape_mitm.embedded import EmbeddedProxy
+from wiretape_mitm.patches import http2, transport
 from wiretape_mitm.upload import Upload
 
 type Reader = asyncio.StreamReader
@@ -44,7 +43,6 @@ class Watch:
     engine: int | None = None
 
     def __init__(self) -> None:
-        self.report = Report("record")
         self.requests: list[http.HTTPFlow] = []
         self.read: list[bytes] = []
         self.ends: asyncio.Queue[tuple[str, http.HTTPFlow]] = asyncio.Queue()
@@ -56,7 +54,7 @@ class Watch:
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         if self.upload is not None:
-            flow.metadata[patch_transport.UPLOAD] = self.upload
+            flow.metadata[transport.UPLOAD] = self.upload
 
     def request(self, flow: http.HTTPFlow) -> None:
         self.requests.append(flow)
@@ -154,7 +152,7 @@ async def proxying(
     options.setdefault("environ", {})
     authority, watch = Authority.load_or_create(state), watch or Watch()
     bundle = authority.upstream_bundle([roots] if roots else [], {})
-    proxy = EmbeddedProxy(cast(Addon, watch), authority, bundle, **options)
+    proxy = EmbeddedProxy(hooks_with(watch), authority, bundle, **options)
     place = Place(*await proxy.start(0, 0, host), watch, authority, host)
     try:
         yield place
@@ -366,7 +364,7 @@ async def test_less_than_the_length_says_is_a_cut(proxy: Place) -> None:
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok"
     assert await asked(proxy, answering(answer)) == answer
     kind, flow = await proxy.watch.end()
-    assert (kind, patch_transport.ended(flow)) == ("error", "cut")
+    assert (kind, transport.ended(flow)) == ("error", "cut")
 
 
 @pytest.mark.parametrize(
@@ -482,7 +480,7 @@ async def test_a_provider_s_break_is_told_and_done_as_it_was(
         read.set()
         rest, error = await client.until_end()
         hook, flow = await proxy.watch.end()
-    assert (rest, hook, patch_transport.ended(flow)) == (b"", "error", kind)
+    assert (rest, hook, transport.ended(flow)) == (b"", "error", kind)
     assert error is (ConnectionResetError if kind == "reset" else None)
 
 
@@ -510,7 +508,7 @@ async def test_a_reset_before_the_head_is_a_reset_to_the_client(
             await client.send(get(port))
         assert await client.until_end() == (b"", ConnectionResetError)
         _, flow = await proxy.watch.end()
-    assert (patch_transport.ended(flow), flow.response) == ("reset", None)
+    assert (transport.ended(flow), flow.response) == ("reset", None)
 
 
 async def test_a_close_before_the_head_is_a_502(proxy: Place) -> None:
@@ -518,7 +516,7 @@ async def test_a_close_before_the_head_is_a_502(proxy: Place) -> None:
         await request_of(reader)
 
     assert (await asked(proxy, script)).startswith(b"HTTP/1.1 502 ")
-    assert patch_transport.ended((await proxy.watch.end())[1]) == "cut"
+    assert transport.ended((await proxy.watch.end())[1]) == "cut"
 
 
 async def test_what_came_before_a_reset_is_not_lost(proxy: Place) -> None:
@@ -551,7 +549,7 @@ async def test_a_client_that_leaves_is_told_from_a_provider_that_does(proxy: Pla
         await client.exactly(len(HALF))
         client.writer.close()
         kind, flow = await proxy.watch.end()
-    assert (kind, patch_transport.ended(flow)) == ("error", "client-closed")
+    assert (kind, transport.ended(flow)) == ("error", "client-closed")
 
 
 async def test_a_connection_that_breaks_while_idle_is_made_anew(proxy: Place) -> None:
@@ -708,7 +706,7 @@ async def test_a_large_upload_goes_out_as_it_comes(proxy: Place) -> None:
     piece = os.urandom(MB)
     size, first = 30, asyncio.Event()
     begun: list[http.HTTPFlow] = []
-    upload = proxy.watch.upload = Upload(begun.append, limit=MB)
+    upload = proxy.watch.upload = Upload(begun.append, held=MB)
     digest = hashlib.sha256()
 
     async def script(reader: Reader, writer: Writer) -> None:
@@ -734,7 +732,7 @@ async def test_a_large_upload_goes_out_as_it_comes(proxy: Place) -> None:
         assert await client.rest() == OK
     _, flow = await proxy.watch.end()
     assert (begun, flow.request.content) == ([flow], None)
-    assert (upload.size, upload.sha256) == (size * MB, digest.hexdigest())
+    assert digest.digest() == hashlib.sha256(piece * size).digest()
     with upload.open() as file:
         assert file.read() == piece * size
 
@@ -748,7 +746,7 @@ async def test_a_large_upload_goes_where_its_beginning_sends_it(state: Path) -> 
     async with providing(outside) as outer_port, providing(answering(OK)) as port:
         environ = {"http_proxy": f"http://127.0.0.1:{outer_port}"}
         async with proxying(state, environ=environ) as proxy:
-            upload = proxy.watch.upload = Upload(to_provider, limit=1000)
+            upload = proxy.watch.upload = Upload(to_provider, held=1000)
             client = await proxy.client()
             head = get(80, "Content-Length: 5000", "Connection: close", host="api.test")
             await client.send(head.replace(b"GET", b"POST") + bytes(5000))
@@ -759,7 +757,7 @@ async def test_a_large_upload_goes_where_its_beginning_sends_it(state: Path) -> 
 
 async def test_an_answer_before_the_upload_s_end_is_the_answer(proxy: Place) -> None:
     refusal = b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno"
-    upload = proxy.watch.upload = Upload(lambda flow: None, limit=1000)
+    upload = proxy.watch.upload = Upload(lambda flow: None, held=1000)
 
     async def script(reader: Reader, writer: Writer) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -772,22 +770,21 @@ async def test_an_answer_before_the_upload_s_end_is_the_answer(proxy: Place) -> 
         head = get(port, f"Content-Length: {MB}").replace(b"GET", b"POST")
         await client.send(head + bytes(5000))
         assert await client.exactly(len(refusal)) == refusal
-        await client.until_end()
     kind, flow = await proxy.watch.end()
     upload.close()
-    assert (kind, patch_transport.ended(flow)) == ("response", None)
+    assert (kind, transport.ended(flow)) == ("response", None)
 
 
 async def test_a_small_upload_is_held_until_it_is_whole(proxy: Place) -> None:
     begun: list[http.HTTPFlow] = []
-    upload = proxy.watch.upload = Upload(begun.append)
+    upload = proxy.watch.upload = Upload(begun.append, held=MB)
     async with providing(answering(OK)) as port:
         client = await proxy.client()
         head = get(port, "Content-Length: 3", "Connection: close").replace(b"GET", b"POST")
         await client.send(head + b"abc")
         assert await client.rest() == OK
     (flow,) = proxy.watch.requests
-    assert (begun, upload.spilled, flow.request.content) == ([], False, b"abc")
+    assert (begun, upload.has_begun, flow.request.content) == ([], False, b"abc")
 
 
 # ------------------------------------------------------------------------- HTTP/2
@@ -964,14 +961,14 @@ async def miser(proxy: Place, url: str) -> Miser:
 async def test_a_stream_left_unread_ends_where_others_share_its_connection(
     state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(patch_http2, "HELD_MOST", MB)
+    monkeypatch.setattr(http2, "HELD_MOST", MB)
     async with over_http_2(state, tmp_path, Http2Provider(8 * MB), "h2") as (proxy, _, url):
         client = await miser(proxy, url)
         async with asyncio.timeout(PATIENCE):
             await client.read()
         kind, flow = await proxy.watch.end()
     assert client.resets == [h2.errors.ErrorCodes.ENHANCE_YOUR_CALM]
-    assert (kind, patch_transport.ended(flow)) == ("error", "client-closed")
+    assert (kind, transport.ended(flow)) == ("error", "client-closed")
     assert flow.error is not None
     assert flow.error.msg == "the client left more than 1 MiB of it unread"
 
@@ -1048,7 +1045,7 @@ async def test_a_provider_s_reset_resets_the_http_2_stream(
             await take(client, url)
         kind, flow = await proxy.watch.end()
     assert got == ([b"ok"] if first else [])
-    assert (kind, patch_transport.ended(flow)) == ("error", "reset")
+    assert (kind, transport.ended(flow)) == ("error", "reset")
 
 
 async def test_trailers_reach_an_http_2_client(state: Path, tmp_path: Path) -> None:
@@ -1195,11 +1192,11 @@ async def test_a_proxy_that_is_ourselves_is_none(state: Path) -> None:
     environ = {"HTTP_PROXY": f"http://127.0.0.1:{port}", "HTTPS_PROXY": f"http://localhost:{port}"}
     authority = Authority.load_or_create(state)
     bundle = authority.upstream_bundle([], {})
-    proxy = EmbeddedProxy(cast(Addon, Watch()), authority, bundle, environ=environ)
+    proxy = EmbeddedProxy(hooks_with(Watch()), authority, bundle, environ=environ)
     await proxy.start(port, 0)
     try:
         flow = tflow.tflow(req=tutils.treq(host="api.openai.com"))
         proxy.way_out.choose(flow)
-        assert (flow.server_conn.via, flow.metadata[patch_transport.ASKED]) == (None, None)
+        assert (flow.server_conn.via, flow.metadata[transport.ASKED]) == (None, None)
     finally:
         await proxy.stop()

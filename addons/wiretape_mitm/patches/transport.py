@@ -4,17 +4,19 @@ mitmproxy treats every end of a connection alike. Here a provider's reset stays 
 to the addon (`END`) and done to the client. A client that does not read slows the provider instead
 of filling memory, over HTTP/2 too, and no number of streams has to wait for a connection. An answer
 whose client has left can be read to its end (`DRAIN`), and a tunnel can carry bytes as they are
-(`RAW`). `install` puts these classes in the place of mitmproxy's; tests pin what they rely on.
+(`RAW`). Tests pin what these classes rely on.
 """
 
 import asyncio
+import logging
 import os
 import socket
 import struct
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Generator
 from contextlib import suppress
-from time import perf_counter
+from time import perf_counter, time
 from typing import Any, Final, Literal
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -32,11 +34,14 @@ from mitmproxy.proxy.layers.http._events import (
     RequestData,
     RequestEndOfMessage,
     RequestProtocolError,
+    ResponseEndOfMessage,
     ResponseProtocolError,
 )
+from mitmproxy.proxy.layers.http._hooks import HttpRequestHook
 
-from .upload import Upload
-from .upstream_proxy import Proxy
+from wiretape.core.text.wire_quotes import failure_text, without_quotes
+from wiretape_mitm.upload import Upload
+from wiretape_mitm.upstream_proxy import Proxy
 
 type Wanted = Callable[[], bool]
 """Whether more of an answer is of any use to the one who records it."""
@@ -69,6 +74,8 @@ RAW: Final = "wiretape.raw"
 that the server may speak first.
 """
 DRAIN_SECONDS: Final = 600.0
+UPLOAD_PAUSE: Final = 0.5
+"""Seconds without data after which a client is taken to wait for its answer."""
 
 HELD_LIMIT: Final = 4 * 1024 * 1024
 """Bytes of an HTTP/2 stream kept for a client that does not read; then the provider waits."""
@@ -84,13 +91,15 @@ to_reset: Final[WeakSet[connection.Connection]] = WeakSet()
 """Connections to clients that are to end with a reset."""
 authorizations: Final[WeakKeyDictionary[connection.Connection, str]] = WeakKeyDictionary()
 """What each request to an outer proxy carries as Proxy-Authorization, in no flow."""
-held: Final[WeakKeyDictionary[connection.Connection, "Held"]] = WeakKeyDictionary()
-"""What HTTP/2 keeps for each client (`patch_http2.py`)."""
-draining: Final[WeakKeyDictionary[connection.Connection, "set[Stream]"]] = WeakKeyDictionary()
+held: Final[WeakKeyDictionary[connection.Connection, "UnreadStreams"]] = WeakKeyDictionary()
+"""What HTTP/2 keeps for each client (`http2.py`)."""
+draining: Final[WeakKeyDictionary[connection.Connection, "set[PatchedHttpStream]"]] = (
+    WeakKeyDictionary()
+)
 """For a client, the answers that are still read though it has left them."""
 
 
-class Held:
+class UnreadStreams:
     """What is kept for an HTTP/2 client until it reads on."""
 
     def sizes(self) -> dict[int, int]:
@@ -121,7 +130,7 @@ class _Reader:
             raise
 
 
-class Handler(mode_servers.ProxyConnectionHandler):
+class PatchedConnectionHandler(mode_servers.ProxyConnectionHandler):
     """One client's connection and those to providers made for it."""
 
     def __init__(self, *args: Any) -> None:
@@ -141,6 +150,14 @@ class Handler(mode_servers.ProxyConnectionHandler):
             if isinstance(io.writer, asyncio.StreamWriter):
                 io.writer.close()
             self.transports.pop(connection, None)
+
+    def log(self, message: str, level: int = logging.INFO, exc_info: Any = None) -> None:
+        """Log without the bytes that mitmproxy quotes: any may be secret."""
+        error = sys.exception() if exc_info is True else exc_info and exc_info[1]
+        text = without_quotes(message)
+        if error is not None:
+            text = f"{text}\n{failure_text(error)}"
+        super().log(text, level)
 
     async def handle_hook(self, hook: commands.StartHook) -> None:
         if isinstance(hook, server_hooks.ClientDisconnectedHook):
@@ -176,7 +193,7 @@ class Handler(mode_servers.ProxyConnectionHandler):
             return False
         if not any(size > HELD_LIMIT for size in kept.sizes().values()):
             return False
-        # An HTTP/2 connection carries other streams too: `patch_http2.py` ends the one
+        # An HTTP/2 connection carries other streams too: `http2.py` ends the one
         # that is too much.
         task = asyncio.current_task()
         return any(
@@ -194,21 +211,33 @@ class Handler(mode_servers.ProxyConnectionHandler):
             self._read_on.set()
 
 
-class Stream(http_layers.HttpStream):
+class PatchedHttpStream(http_layers.HttpStream):
     """One exchange: how it ended, its way out, large uploads, answers whose client has left."""
 
     def __init__(self, context: Context, stream_id: int) -> None:
         super().__init__(context, stream_id)
         self.over: Final = asyncio.Event()
         """Set once a drained answer has ended."""
+        self._has_ended_early = False
+        self._failure: ResponseProtocolError | None = None
+        """What the client is to be told once its upload has come to an end."""
+        self._kept = self._kept_before = 0
 
     def handle_protocol_error(
         self, event: RequestProtocolError | ResponseProtocolError
     ) -> layer.CommandGenerator[None]:
+        if isinstance(event, ResponseProtocolError):
+            if self._has_ended_early:
+                return  # the answer is whole; a provider need not take the rest of the request
+            if self._is_upload_coming():
+                self._failure = event
+                self.client_state = self.state_keep_upload
+                yield commands.RequestWakeup(UPLOAD_PAUSE)
+                return
         if isinstance(event, RequestProtocolError) and self._is_wanted():
             self.flow.metadata[LEFT] = perf_counter()
             draining.setdefault(self.context.client, set()).add(self)
-            self._handle_event = self._drain
+            self._handle_event = self._drain  # type: ignore[method-assign]  # as mitmproxy does
             return
         if self.server_state in (self.state_done, self.state_errored):
             pass  # the answer is whole: what breaks now is none of its ends
@@ -224,6 +253,49 @@ class Stream(http_layers.HttpStream):
                 else:
                     to_reset.add(self.context.client)
         yield from super().handle_protocol_error(event)
+
+    def _is_upload_coming(self) -> bool:
+        """Whether a client is sending a request that will have no answer.
+
+        It is told when it is done: closing the connection on what it sends would reset it, and the
+        error be lost.
+        """
+        upload: Upload | None = self.flow.metadata.get(UPLOAD)
+        return (
+            upload is not None
+            and upload.has_begun
+            and self.flow.response is None
+            and self.flow.request.timestamp_end is None
+            and self._failure is None
+        )
+
+    def state_keep_upload(self, event: events.Event) -> layer.CommandGenerator[None]:
+        """Take the rest of an upload that nobody wants any more."""
+        if isinstance(event, RequestData):
+            self._kept += len(event.data)
+            self.flow.metadata[UPLOAD].tee(event.data)
+        elif isinstance(event, RequestEndOfMessage):
+            self.flow.request.timestamp_end = time()
+            yield HttpRequestHook(self.flow)
+            self.client_state = self.state_done
+            yield from self._tell_failure()
+
+    def _tell_failure(self) -> layer.CommandGenerator[None]:
+        failure = self._failure
+        if failure is not None and self.flow.error is None:
+            # From now on an upload is none that is coming.
+            yield from self.handle_protocol_error(failure)
+
+    def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+        if not isinstance(event, events.Wakeup):
+            yield from super()._handle_event(event)
+        elif self.client_state == self.state_keep_upload:
+            if self._kept == self._kept_before:
+                # It waits for an answer before it sends more.
+                yield from self._tell_failure()
+            else:
+                self._kept_before = self._kept
+                yield commands.RequestWakeup(UPLOAD_PAUSE)
 
     def _is_wanted(self) -> bool:
         """Whether an answer that is asked for and not whole yet is to be read without a client."""
@@ -337,7 +409,7 @@ class Stream(http_layers.HttpStream):
         if (
             upload is None
             or not isinstance(event, RequestData)
-            or len(self.request_body_buf) <= upload.limit
+            or len(self.request_body_buf) <= upload.held
             or self.client_state != self.state_consume_request_body
             or self.flow.response is not None
         ):
@@ -345,10 +417,35 @@ class Stream(http_layers.HttpStream):
         # As mitmproxy does it itself above `stream_large_bodies`, which has no say per flow.
         so_far = bytes(self.request_body_buf)
         self.request_body_buf.clear()  # type: ignore[no-untyped-call]  # mitmproxy's
-        upload.begin(self.flow)
         self.flow.request.stream = upload.tee
         yield from self.start_request_stream()
         yield from self.handle_event(RequestData(self.stream_id, so_far))
+
+    def start_request_stream(self) -> layer.CommandGenerator[None]:
+        upload: Upload | None = self.flow.metadata.get(UPLOAD)
+        if upload is not None and self.flow.response is None:
+            upload.begin(self.flow)
+        yield from super().start_request_stream()
+        if self._failure is not None:
+            self.client_state = self.state_keep_upload
+
+    def send_response(self, already_streamed: bool = False) -> layer.CommandGenerator[None]:
+        yield from super().send_response(already_streamed)
+        is_early = self.client_state == self.state_stream_request_body
+        if is_early and self.server_state == self.state_done and not self.flow.websocket:
+            # mitmproxy tells the client of an answer's end once its request has ended; the client
+            # may be waiting for that to send the rest.
+            self._has_ended_early = True
+            end = ResponseEndOfMessage(self.stream_id)
+            yield http_layers.SendHttp(end, self.context.client)
+
+    def flow_done(self) -> layer.CommandGenerator[None]:
+        for command in super().flow_done():
+            is_end = isinstance(command, http_layers.SendHttp) and isinstance(
+                command.event, ResponseEndOfMessage
+            )
+            if not (is_end and self._has_ended_early):
+                yield command
 
 
 def ended(flow: http.HTTPFlow) -> End | None:
@@ -361,9 +458,3 @@ def left_at(flow: http.HTTPFlow) -> float | None:
     """The `perf_counter()` at which the client left an answer that was read on; None for others."""
     at: float | None = flow.metadata.get(LEFT)
     return at
-
-
-def install() -> None:
-    """Put these classes in the place of mitmproxy's."""
-    mode_servers.ProxyConnectionHandler = Handler  # type: ignore[misc]  # its own is replaced
-    http_layers.HttpStream = Stream  # type: ignore[misc]  # its own is replaced

@@ -1,0 +1,122 @@
+"""What wiretape changes in mitmproxy, in one place.
+
+No hook or option of mitmproxy 12 can do what these do. `PATCHES` says of each what mitmproxy does
+by itself, which test fails without it, and what mitmproxy would have to offer to make it go.
+`install` puts all of them in place; installing twice is installing once.
+"""
+
+from types import ModuleType
+from typing import Any, Final, NamedTuple
+
+from mitmproxy.proxy import mode_servers
+from mitmproxy.proxy.layers import http as http_layers
+from mitmproxy.proxy.layers import websocket
+from mitmproxy.proxy.layers.http import _http1
+
+from . import error_answers, http1, http2, transport, websocket_close
+
+
+class Patch(NamedTuple):
+    """One name in mitmproxy that stands for something of ours."""
+
+    owner: ModuleType | type
+    name: str
+    ours: Any
+    changes: str
+    """What mitmproxy does without the patch."""
+    pinned_by: str
+    """A test below tests/ that fails without it: FILE::NAME."""
+    upstream: str
+    """What mitmproxy would have to offer."""
+
+    @property
+    def is_installed(self) -> bool:
+        return vars(self.owner)[self.name] is self.ours
+
+    def install(self) -> None:
+        setattr(self.owner, self.name, self.ours)
+
+
+_TESTS: Final = "addons/patches"
+
+PATCHES: Final = (
+    Patch(
+        mode_servers,
+        "ProxyConnectionHandler",
+        transport.PatchedConnectionHandler,
+        "A reset reads as any end of a connection, and what came before it is lost; five"
+        " connections to one address live at a time; an HTTP/2 client that does not read fills"
+        " memory; log lines quote what came on the wire.",
+        f"{_TESTS}/test_transport.py::test_a_provider_s_break_is_told_and_done_as_it_was",
+        "Tell hooks how a connection ended; an option for the limit (#8322); back-pressure.",
+    ),
+    Patch(
+        http_layers,
+        "HttpStream",
+        transport.PatchedHttpStream,
+        "An answer ends with its client; a request is held until it is whole, and an answer that"
+        " comes before is not ended until then; an outer proxy is chosen per mode, not per"
+        " request.",
+        f"{_TESTS}/test_transport.py::test_a_large_upload_goes_out_as_it_comes",
+        "Per-flow options for streaming, draining and the way out.",
+    ),
+    Patch(
+        _http1,
+        "make_body_reader",
+        http1.body_reader,
+        "Trailers of a chunked body end in NotImplementedError (#2474); a chunk's first line has no"
+        " bound.",
+        f"{_TESTS}/test_transport.py::test_a_provider_s_trailers_reach_the_client_and_the_hooks",
+        "Support trailers over HTTP/1.",
+    ),
+    Patch(
+        http_layers,
+        "Http1Client",
+        http1.PatchedHttp1Client,
+        "A 103 or any 1xx is the final answer (#2229); heads of answers have no bound; a folded"
+        " line or an equal second Content-Length is a 502.",
+        f"{_TESTS}/test_transport.py::test_interim_answers_are_passed_over",
+        "Pass over 1xx; bound heads.",
+    ),
+    Patch(
+        http_layers,
+        "Http1Server",
+        http1.PatchedHttp1Server,
+        "Heads of requests have no bound; an empty line before a request hangs; what came of a"
+        " request that was not ended is logged.",
+        f"{_TESTS}/test_transport.py::test_a_request_s_endless_head_is_a_431",
+        "Bound heads; log no bytes.",
+    ),
+    Patch(
+        http_layers,
+        "Http2Server",
+        http2.PatchedHttp2Server,
+        "All that an HTTP/2 client does not take is kept; an error before the head resets the"
+        " stream, so that the client learns nothing.",
+        f"{_TESTS}/test_transport.py::test_a_stream_left_unread_ends_where_others_share_its_connection",
+        "Back-pressure on HTTP/2 streams; answer errors over HTTP/2 as over HTTP/1.",
+    ),
+    Patch(
+        _http1,
+        "make_error_response",
+        error_answers.make_error_response,
+        "An error is a page of HTML, which no SDK can read.",
+        "end_to_end/test_record.py::test_a_provider_that_is_not_reached_is_a_clear_502_and_no_recording",
+        "Let the `error` hook set the answer.",
+    ),
+    Patch(
+        websocket.WebsocketConnection,
+        "send2",
+        websocket_close.send2,
+        "A connection that broke without a closing frame is closed with code 1000 towards the other"
+        " side: as if it had finished.",
+        "addons/test_websocket.py::test_a_provider_that_breaks_off_is_a_cut_for_the_client_too",
+        "Break the other side too.",
+    ),
+)
+
+
+def install() -> None:
+    """Put all patches in the place of what is mitmproxy's."""
+    for patch in PATCHES:
+        patch.install()

@@ -1,0 +1,102 @@
+"""Hooks of a replayed flow: looked up, and answered by a miss or by the replay engine."""
+
+from typing import Final
+
+from mitmproxy import connection, http
+
+from wiretape.core.errors import StoreError
+from wiretape.core.model import Request
+from wiretape.core.playback.faults import HEADER as FAULT_HEADER
+from wiretape.core.redaction.subprotocols import credentials_as_headers
+from wiretape.record.intake import Intake
+from wiretape.replay.replayer import Replayer, ReplayRequest, Tickets
+from wiretape.sessions.own_port import Refusal
+from wiretape.sessions.sessions import Session, UnknownSession, opened_by
+
+from .connections import Exits
+from .flow_sessions import FlowSessions
+from .messages import answer_of, rejoined, request_of, response_of
+
+PASS: Final = "wiretape.pass"
+"""A key of `flow.metadata`: the request goes to the provider and is not recorded."""
+ANSWERED: Final = "wiretape.answered"
+"""A key of `flow.metadata`: the replay engine answers."""
+_SIZES: Final = "wiretape.sizes"
+
+
+class ReplayFlow:
+    """Answers from disk; with an `intake` a miss may go on to the provider.
+
+    mitmproxy sends an addon's answer as one block, so the engine, a port on loopback, has to give
+    those that come in chunks or at a pace.
+    """
+
+    def __init__(
+        self,
+        replayer: Replayer,
+        tickets: Tickets,
+        sessions: FlowSessions,
+        exits: Exits,
+        intake: Intake | None = None,
+    ) -> None:
+        self._replayer = replayer
+        self._tickets = tickets
+        self._sessions = sessions
+        self._exits = exits
+        self._intake = intake
+
+    async def request(self, flow: http.HTTPFlow) -> None:
+        data = flow.request.data
+        is_ours = self._replayer.providers.find(data.host, data.port) is not None
+        if flow.response is not None or flow.request.stream or not is_ours:
+            return
+        try:
+            session = self._sessions.of(flow)
+        except (UnknownSession, StoreError) as error:
+            flow.response = answer_of(Refusal(opened_by(error)))
+            return
+        request = credentials_as_headers(request_of(flow))
+        asked = await self._look_up(request, session)
+        verdict = self._replayer.decide(asked) if self._intake is not None else "replay"
+        if verdict == "pass":
+            flow.metadata[PASS] = True
+        if verdict in ("pass", "record"):
+            return
+        self._answer(flow, asked)
+
+    async def _look_up(self, request: Request, session: Session) -> ReplayRequest:
+        asked = self._replayer.now(self._replayer.ask(request, session))
+        if self._intake is not None and asked.sent and self._intake.is_busy:
+            # What is sent back may have come with an answer that is being written just now.
+            await self._intake.drain()
+            asked = self._replayer.now(asked)
+        return asked
+
+    def _answer(self, flow: http.HTTPFlow, asked: ReplayRequest) -> None:
+        replayer = self._replayer
+        played = replayer.play(asked)
+        if played is None:
+            flow.response = response_of(*replayer.miss(asked))
+            return
+        has_fault = replayer.is_faulty or FAULT_HEADER in flow.request.headers
+        response = played.response
+        if response.streaming and response.coding is None and not has_fault:
+            flow.metadata[_SIZES] = [len(chunk.data) for chunk in response.chunks if chunk.data]
+        self._to_engine(flow, asked.request, self._tickets.issue(played, asked))
+
+    def _to_engine(self, flow: http.HTTPFlow, request: Request, ticket: str) -> None:
+        engine = self._exits.engine or 0
+        flow.metadata[ANSWERED] = True
+        data, headers = flow.request.data, flow.request.headers
+        data.scheme, data.host, data.port = b"http", "127.0.0.1", engine
+        data.path = f"/{request.authority}{request.target}".encode("utf-8", "surrogateescape")
+        data.content = b""
+        flow.server_conn = connection.Server(address=("127.0.0.1", engine))
+        for name in ("content-length", "transfer-encoding", "expect"):
+            headers.pop(name, None)
+        headers["x-wiretape-ticket"] = ticket
+
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        sizes = flow.metadata.pop(_SIZES, None)
+        if sizes is not None and flow.response is not None:
+            flow.response.stream = rejoined(sizes)
