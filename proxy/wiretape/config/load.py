@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from wiretape.core.errors import ConfigError
-from wiretape.core.matching.matcher import Matcher
+from wiretape.core.matching.matcher import COMPARED_HEADERS, Matcher
 from wiretape.core.matching.rule import Rule
 from wiretape.core.playback.faults import FaultRule
 from wiretape.core.playback.pace import Pace
@@ -345,4 +345,11 @@ def _matcher(
         *(rule.name for rule in redaction.json),
     ]
     distinct = {label(name) for name in own} - {label(pattern.name) for pattern in PATTERNS}
-    return Matcher(providers, file.match.headers, rules, redaction.secret_query, distinct)
+    return Matcher(
+        providers,
+        [*COMPARED_HEADERS, *file.match.headers],
+        rules,
+        redaction.secret_query,
+        distinct,
+        [*file.match.without_headers, *redaction.secret_headers],
+    )

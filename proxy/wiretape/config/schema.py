@@ -179,7 +179,8 @@ class RuleEntry(Section):
 
 
 class Match(Section):
-    headers: list[AnyHeader] = ["anthropic-version", "anthropic-beta", "openai-beta"]
+    headers: list[AnyHeader] = []
+    without_headers: list[AnyHeader] = []
     without: list[Named] = []
     rules: list[RuleEntry] = []
 

@@ -38,9 +38,9 @@ from .replayer import (
     MISS_HEADERS,
     ReplayAnswer,
     Replayer,
-    ReplayRequest,
     Tickets,
 )
+from .request import ReplayRequest
 from .sender import DOOR, UNTYPED, RawHeaderWriter, Sender, plain_headers, whole
 
 log = logging.getLogger(__name__)

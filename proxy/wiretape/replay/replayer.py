@@ -4,7 +4,7 @@
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from secrets import token_hex
@@ -19,9 +19,9 @@ from wiretape.core.model import Exchange, Headers, Request, Response
 from wiretape.core.playback.faults import Fault, Faults
 from wiretape.core.playback.policy import MISS_STATUS, Policy
 from wiretape.core.playback.websocket import Ended, LockStep, Sayings
-from wiretape.core.providers.registry import ErrorShape, Providers, error_body, error_shape
-from wiretape.core.recording.document import Document, from_request
-from wiretape.core.recording.given_ids import IdSource, sent_ids
+from wiretape.core.providers.registry import Providers, error_body, error_shape
+from wiretape.core.recording.document import from_request
+from wiretape.core.recording.given_ids import sent_ids
 from wiretape.core.recording.outage import is_outage
 from wiretape.core.redaction.redactor import Redactor
 from wiretape.core.wire.content_coding import plain_request
@@ -29,46 +29,12 @@ from wiretape.library.library import Entry
 from wiretape.report.report import Report, Row
 from wiretape.sessions.sessions import Session, Sessions
 
+from .request import ReplayRequest
+from .selecting import Selecting
+
 log = logging.getLogger(__name__)
 
 _COMPARED: Final = 1024
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReplayRequest:
-    """A live request in its session: its canonical forms, the likeliest first, and what may be told
-    of it: no secret stands in that.
-
-    `sent` is what it holds where ids stand, and `origins` where the session has those from.
-    """
-
-    request: Request
-    session: Session
-    document: Document
-    canonicals: tuple[Canonical, ...]
-    sent: tuple[str, ...]
-    url: str
-    path: str
-    model: str | None
-    provider: str
-    shape: ErrorShape
-    origins: Mapping[str, IdSource] = field(default_factory=dict)
-
-    @property
-    def canonical(self) -> Canonical:
-        return self.canonicals[0]
-
-    @property
-    def takes(self) -> tuple[Entry, ...]:
-        """The recordings that answer it, in the order they were made."""
-        keys = [canonical.key for canonical in self.canonicals]
-        return self.session.library.answering(keys, self.sent, self.origins)
-
-    @property
-    def place(self) -> Hashable:
-        """What tells it from other requests of its session."""
-        created = [(text, origin.token) for text, origin in self.origins.items() if origin.created]
-        return (self.canonicals[0].key, self.canonicals[-1].key, *sorted(created))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +90,8 @@ class Replayer:
         self._faults = options.faults
         self._clock = options.clock
         self._sayings = Sayings(matcher, redactor)
+        self._gaps: set[str] = set()
+        self._selection = Selecting(matcher)
         self._compared: OrderedDict[tuple[int, str], Canonical] = OrderedDict()
         self._missed: OrderedDict[tuple[object, ...], Miss] = OrderedDict()
 
@@ -205,10 +173,21 @@ class Replayer:
 
     def play(self, asked: ReplayRequest) -> ReplayAnswer | None:
         """The next take of the recording that answers, or None."""
-        takes = asked.takes
-        return self._next(asked, takes) if takes else None
+        try:
+            takes, place = self._selection.of(asked)
+        except (FormatError, StoreError) as error:
+            self._unusable(error)
+            return None
+        return self._next(asked, takes, place) if takes else None
 
-    def _next(self, asked: ReplayRequest, takes: Sequence[Entry]) -> ReplayAnswer | None:
+    def _unusable(self, error: FormatError | StoreError) -> None:
+        if descriptors.is_exhaustion(error):
+            raise error
+        self.report.notice(f"a recording cannot be used: {error}")
+
+    def _next(
+        self, asked: ReplayRequest, takes: Sequence[Entry], place: Hashable
+    ) -> ReplayAnswer | None:
         session = asked.session
         library = session.library
         read: dict[int, Exchange] = {}
@@ -218,15 +197,13 @@ class Replayer:
             return not is_outage(exchange.response.status)
 
         try:
-            pick = session.player.next(asked.place, takes, may_last)
+            pick = session.player.next(place, takes, may_last)
             if pick is None:
                 return None
             entry = takes[pick.take]
             exchange = read.get(pick.take) or library.read(entry.name)
         except (FormatError, StoreError) as error:
-            if descriptors.is_exhaustion(error):
-                raise
-            self.report.notice(f"a recording cannot be used: {error}")
+            self._unusable(error)
             return None
         session.known_ids.learn(library.ids(entry.name), entry.token)
         session.used.add(entry.name)

@@ -23,7 +23,8 @@ from wiretape.core.wire.recode import recoded
 from wiretape.report.report import Report
 
 from .abrupt_end import end, reset
-from .replayer import ReplayAnswer, ReplayRequest, played_row
+from .replayer import ReplayAnswer, played_row
+from .request import ReplayRequest
 
 _READY: Final = 256
 _READY_BYTES: Final = 1 << 20

@@ -13,10 +13,18 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from wiretape.core.model import DEFAULT_PORTS, split_url
+from wiretape.core.model import DEFAULT_PORTS, Exchange, Request, split_url
 from wiretape.core.providers.registry import Providers, error_shape
 from wiretape.core.recording.document import Document
 from wiretape.core.text.jsonpath import Path
+from wiretape.core.wire.selecting_headers import (
+    asks_for_stream,
+    by_header,
+    normal,
+    normal_list,
+    selects,
+    vary,
+)
 
 from . import normalise
 from .body import body_of, by_name
@@ -27,6 +35,9 @@ from .canonical import (
 )
 from .rule import Rule
 
+COMPARED_HEADERS: Final = ("anthropic-version", "anthropic-beta", "openai-beta")
+"""The headers that count by default, besides those that decide an answer."""
+
 NOT_COMPARED: Final = "*"
 """Stands for a method, provider or path that a rule leaves out."""
 
@@ -34,10 +45,11 @@ NOT_COMPARED: Final = "*"
 class Matcher:
     """Turns request documents into canonical forms.
 
-    `headers` are the header names that count, `secret_query` the query parameters that never do; a
-    name that ends in an asterisk is all that begin so. Of placeholders with a label in `distinct`
-    (the user's own patterns and places, which may find more than keys: an e-mail address) the
-    digest counts, as the values did.
+    `headers` are the header names that count besides those that decide an answer
+    (`wire/selecting_headers.py`), `without_headers` those that do not after all, `secret_query` the
+    query parameters that never do; a name that ends in an asterisk is all that begin so. Of
+    placeholders with a label in `distinct` (the user's own patterns and places, which may find more
+    than keys: an e-mail address) the digest counts, as the values did.
     """
 
     def __init__(
@@ -47,12 +59,15 @@ class Matcher:
         rules: Sequence[Rule] = (),
         secret_query: Iterable[str] = (),
         distinct: Iterable[str] = (),
+        without_headers: Iterable[str] = (),
     ) -> None:
         self.headers: Final = tuple(sorted({name.lower() for name in headers}))
         self.rules: Final = tuple(rules)
         """All rules in effect."""
         self._named = frozenset(name for name in self.headers if not name.endswith("*"))
         self._starts = tuple(name[:-1] for name in self.headers if name.endswith("*"))
+        self._without = _Names(without_headers)
+        self._ignored = _Names(name for rule in self.rules for name in rule.ignore_headers)
         self._providers = providers
         self._secret_query = frozenset(name.lower() for name in secret_query)
         self._distinct = frozenset(distinct)
@@ -93,7 +108,9 @@ class Matcher:
             "provider": place,
             "path": told,
             "query": work.query(by_name(query, self._secret_query), rules),
-            "headers": work.headers(self._counting(headers), self._named, rules),
+            "headers": work.headers(
+                self._counting(headers, body if kind == "json" else None), self._named, rules
+            ),
             "body": {kind: work.body(kind, body, rules)} if kind else None,
         }
         for rule in rules:
@@ -117,14 +134,52 @@ class Matcher:
     def _without_digest(self, found: re.Match[str]) -> str:
         return found[0] if found[1] in self._distinct else f"REDACTED-{found[1]}"
 
-    def _counting(self, headers: Mapping[str, Any]) -> dict[str, Any]:
-        if not self._starts:
-            return {name: headers[name] for name in self.headers if name in headers}
-        return {
-            name: headers[name]
-            for name in sorted(headers)
-            if name in self._named or name.startswith(self._starts)
-        }
+    def _counting(self, headers: Mapping[str, Any], body: Any) -> dict[str, Any]:
+        """The headers that count, each spelled one way; those that decide the answer unless they
+        say nothing.
+        """
+        counting = {}
+        for name in sorted(headers):
+            if name in self._without:
+                continue
+            if name in self._named:
+                counting[name] = normal_list(name, headers[name])
+            elif selects(name):
+                if value := normal(name, headers[name], asks_for_stream=asks_for_stream(body)):
+                    counting[name] = value
+            elif self._starts and name.startswith(self._starts):
+                counting[name] = normal_list(name, headers[name])
+        return counting
+
+    def selecting(self, request: Document) -> frozenset[str]:
+        """The names of the headers of a request that decide its answer and say something."""
+        body = request.get("body")
+        return frozenset(
+            lower
+            for name, value in request.get("headers", {}).items()
+            if (lower := name.lower()) not in self._without
+            and lower not in self._named
+            and selects(lower)
+            and normal(lower, value, asks_for_stream=asks_for_stream(body))
+        )
+
+    def vary(self, exchange: Exchange) -> tuple[str, ...]:
+        """The further request headers that count for an answer, since its Vary names them."""
+        named = vary(exchange.response.headers)
+        return tuple(
+            name for name in named if name not in self._without and name not in self._ignored
+        )
+
+    def varies(self, exchange: Exchange, live: Request) -> bool:
+        """Whether a recording says that it answers another request: a header that its Vary names
+        is another one.
+        """
+        names = self.vary(exchange)
+        recorded, asked = by_header(exchange.request.headers), by_header(live.headers)
+        return any(
+            normal_list(name, recorded.get(name, [])) != normal_list(name, asked.get(name, []))
+            for name in names
+        )
 
     def _rules_for(
         self, host: str, port: int, place: str, method: str, path: str, body: Any
@@ -153,6 +208,25 @@ class Matcher:
             and rule.fits_host(host, port)
             and (rule.body is None or (body is not _NONE and rule.body(body)))
         ]
+
+
+class _Names:
+    """Names of headers; one that ends in an asterisk is all that begin so."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        lower = [name.lower() for name in names]
+        self._names = frozenset(lower)
+        self._starts = tuple(name[:-1] for name in lower if name.endswith("*"))
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._names or (bool(self._starts) and name.startswith(self._starts))
+
+
+def without_selecting(request: Document) -> Document:
+    """A document's `request` part without the headers that decide an answer."""
+    headers = request.get("headers", {})
+    kept = {name: value for name, value in headers.items() if not selects(name.lower())}
+    return {**request, "headers": kept}
 
 
 _MOST: Final = 1000

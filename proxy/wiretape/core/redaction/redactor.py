@@ -17,12 +17,13 @@ and what frames it stay, so a document stays one. Redacting twice is redacting o
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import lru_cache
 from typing import Any, Final
 
 from wiretape.core.model import Request
 from wiretape.core.recording.document import Document
+from wiretape.core.wire.selecting_headers import vary
 
 from . import streams
 from .answer_headers import AnswerHeaders
@@ -125,7 +126,7 @@ class Redactor:
         known = self._known(secrets, request)
         search = Search(self._shapes, known, findings)
         redacted = {
-            "request": search.request(places.request(self._kept_request(request))),
+            "request": search.request(places.request(self._kept_request(request, _vary(response)))),
             "response": search.response(
                 # First what is cut up over the chunks: its pieces say nothing by themselves.
                 streams.redact(places.response(kept), search, findings)
@@ -177,21 +178,28 @@ class _Kept:
         self._starts = tuple(name[:-1] for name in names if name.endswith("*"))
         self._never = never
 
-    def __call__(self, part: Document) -> Document:
+    def __call__(self, part: Document, more: Collection[str] = ()) -> Document:
         changed = {
             key: kept
             for key in ("headers", "trailers")
-            if (kept := self._of(part.get(key, {}))) != part.get(key, {})
+            if (kept := self._of(part.get(key, {}), more)) != part.get(key, {})
         }
         return {**part, **changed} if changed else part
 
-    def _of(self, headers: Document) -> Document:
+    def _of(self, headers: Document, more: Collection[str]) -> Document:
         return {
             lower: value
             for name, value in headers.items()
             if (lower := name.lower()) in self._names
+            or (lower in more and lower not in self._never)
             or (self._starts and lower.startswith(self._starts) and lower not in self._never)
         }
+
+
+def _vary(response: Document) -> tuple[str, ...]:
+    """The request headers that an answer's Vary names."""
+    value = response.get("headers", {}).get("vary", [])
+    return vary(("vary", line) for line in (value if isinstance(value, list) else [value]))
 
 
 def _names_in_text(before: str, names: Iterable[str], after: str) -> re.Pattern[str]:

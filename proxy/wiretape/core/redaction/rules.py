@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from wiretape.core.text.jsonpath import Finder
+from wiretape.core.wire.selecting_headers import SELECTING
 
 from .answer_headers import DROP_RESPONSE_HEADERS
 from .key_patterns import PATTERNS, Pattern
@@ -72,8 +73,10 @@ KEEP_REQUEST_HEADERS: Final = frozenset(
     (
         *("accept", "anthropic-beta", "anthropic-version", "content-type", "openai-beta"),
         "sec-websocket-protocol",  # without the keys that some clients put there
+        *SELECTING,
     )
 )
+"""The headers of a request that are recorded; of others those that the answer's Vary names."""
 
 SECRET_ENV: Final = (
     "*_ACCESS_KEY",
