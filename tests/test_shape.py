@@ -24,7 +24,6 @@ STILL_BROKEN: Final[dict[str, set[str]]] = {
         "wiretape.replay.sender._Sending",
     },
     "positional fields": {
-        "wiretape.core.conversation.conversation.Glance",
         "wiretape.core.matching.miss.Miss",
         "wiretape.core.matching.rule.Rule",
         "wiretape.core.model.Request",
@@ -43,7 +42,6 @@ STILL_BROKEN: Final[dict[str, set[str]]] = {
         "wiretape.scanning.scan.Hit",
     },
     "shared class names": {
-        "Difference",
         "Ending",
         "Fault",
         "Finding",
@@ -53,8 +51,6 @@ STILL_BROKEN: Final[dict[str, set[str]]] = {
         "Splitter",
         "_Brotli",
         "_Lines",
-        "_Open",
-        "_Piece",
         "_Zstd",
     },
 }

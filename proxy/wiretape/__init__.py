@@ -1,7 +1,10 @@
-"""wiretape records what a program and an LLM provider say to each other, and gives it back.
+"""Record what a program and an LLM provider send each other, and replay it byte for byte.
 
-The packages below are its parts: `core` is pure, all others are the shells around it. None is
-public yet; the command line and the recordings are what others rely on.
+What `__all__` names is public; so are the command line, the format of recordings and config.yaml,
+which docs/ describes. Every package below is private and may change with any release. `core` is
+pure, the others are the shells around it; docs/architecture.md says where to begin reading.
 """
+
+__all__ = ["__version__"]
 
 __version__ = "0.1.0"

@@ -414,16 +414,6 @@ def test_a_rule_says_where_it_stands() -> None:
     assert [rule.origin for rule in config.matcher.rules[:2]] == ["c.yaml:3", "pack common"]
 
 
-def test_rules_that_found_nothing_are_told_and_only_ones_own() -> None:
-    matcher = read(
-        "match: {rules: [{name: a, ignore: [$.a]}, {name: b, normalise: [uuids]}]}"
-    ).matcher
-    matcher.canonical(request(body={"a": 1, "b": "no"}))
-    assert matcher.never_applied() == ("b",)
-    matcher.forget_applied()
-    assert matcher.never_applied() == ("a", "b")
-
-
 @pytest.mark.parametrize(
     ("text", "environ", "proxy"),
     [

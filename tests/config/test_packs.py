@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -10,7 +10,7 @@ import wiretape
 from wiretape.config.packs import NAMES, built_in, packs, providers, rules
 from wiretape.config.schema import RuleEntry
 from wiretape.core.matching.matcher import Matcher
-from wiretape.core.providers.registry import ERROR_SHAPES
+from wiretape.core.providers.registry import ErrorShape
 from wiretape.core.recording.document import Document
 from wiretape.core.text.located_yaml import parse
 
@@ -47,7 +47,7 @@ def test_a_pack_is_well_formed(file: Path) -> None:
     assert set(value) <= {
         *("name", "hosts", "key_env", "base_url_env", "errors", "like", "ids", "rules")
     }
-    assert value.get("errors", "openai") in ERROR_SHAPES
+    assert value.get("errors", "openai") in get_args(ErrorShape.__value__)
     assert set(value.get("like", ())) <= {one.stem for one in FILES} - {file.stem, "common"}
     for entry in value.get("rules", ()):
         RuleEntry.model_validate(entry)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wiretape.core.model import Chunk, Request, Response, header, split_url
+from wiretape.core.model import Chunk, Request, Response, header, models_in_path, split_url
 
 HEADERS = (("Content-Type", "text/plain"), ("X-A", "1"), ("x-a", "2"))
 
@@ -110,3 +110,18 @@ def test_the_url_of_a_request_splits_into_what_it_was_made_of(
 def test_the_body_of_an_answer_is_its_chunks_joined() -> None:
     assert Response(200, chunks=(Chunk(b"a"), Chunk(b""), Chunk(b"b"))).body == b"ab"
     assert Response(204).body == b""
+
+
+@pytest.mark.parametrize(
+    ("path", "models"),
+    [
+        ("/v1beta/models/gemini-2.0-flash:generateContent", ["gemini-2.0-flash"]),
+        ("/openai/deployments/mine/chat/completions?api-version=1", ["mine"]),
+        ("https://h/v1/engines/davinci", ["davinci"]),
+        ("/model/a.b-v1/converse#x", ["a.b-v1"]),
+        ("/v1/models?limit=1", []),
+        ("/v1/models/", []),
+    ],
+)
+def test_models_are_found_in_paths(path: str, models: list[str]) -> None:
+    assert models_in_path(path) == models

@@ -131,3 +131,28 @@ def test_a_host_that_is_none_is_wrong_use(wiretape: Wiretape, host: str) -> None
     assert done.returncode == 2
     assert "expected a" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "url", ["http://[::1]:8001", "https://[::1]:8443", "https://[2001:db8::1]"]
+)
+def test_an_ipv6_host_is_recorded_and_replayed_through_every_door(
+    wiretape: Wiretape, upstream: Upstream, tmp_path: Path, url: str
+) -> None:
+    upstream.script(CHAT, Answer.json({"n": 1}))
+    host = url.partition("://")[2]
+    to_host = options(upstream, tmp_path / "r", host)
+    proxied = curl(CHAT, CHAT_BODY, host)
+    proxied[2] = f"{url}{CHAT}"
+    data = f"-H 'content-type: application/json' --data-raw '{CHAT_BODY}'"
+    base = ["sh", "-c", f"curl -g -sS --noproxy '*' $WIRETAPE_BASE_URL/{host}{CHAT} {data}"]
+    # A base URL is plain HTTP on this machine alone.
+    doors = [proxied] if url.startswith("https://[::1]") else [proxied, base]
+    for number, door in enumerate(doors):
+        folder = tmp_path / f"r{number}"
+        to_host[1] = folder
+        done = wiretape("record", *to_host, "--host", host, "--", *door)
+        assert (done.returncode, done.stdout) == (0, '{"n": 1}'), done.stderr
+        for other in doors:
+            done = wiretape("replay", "-r", folder, "--", *other)
+            assert (done.returncode, done.stdout) == (0, '{"n": 1}'), done.stderr

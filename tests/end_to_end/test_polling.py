@@ -200,3 +200,35 @@ def test_rekey_makes_takes_of_the_polls_of_an_earlier_version(
     assert made.replay(*[OLD_POLL] * 7)[0] == [*OLD_STATES, *["completed"] * 2]
     assert wiretape("verify", "-r", made.folder).returncode == 0
     assert wiretape("rekey", "--dry-run", "-r", made.folder).returncode == 0
+
+
+def test_takes_missing_in_the_middle_are_told_and_can_be_filled(
+    polled: Folder, wiretape: Wiretape
+) -> None:
+    """The provider goes on to say completed: what is recorded now shows where it was put."""
+    names = sorted(path for path in polled.folder.rglob("v1-batches-*/*.json"))
+    stem = min(names, key=lambda path: len(path.name))
+    for take in (2, 5, 6):
+        stem.with_name(f"{stem.stem}.{take}.json").unlink()
+    left = ["validating", "queued", "queued", "in_progress", "completed"]
+    for mode in ("replay", "auto"):
+        options = record_options(polled.upstream, polled.folder)
+        done = wiretape(mode, *options, "--", *client(POST, *[POLL] * 4))
+        assert (done.returncode, json.loads(done.stdout)) == (0, left), done.stderr
+        assert "takes are missing before" in done.stderr
+        assert f"{stem.stem}.5.json, " in done.stderr
+    done = wiretape("verify", "-r", polled.folder)
+    assert done.returncode == 1
+    assert "take 2 of its request is missing" in done.stdout
+    assert "take 5, 6 of its request are missing" in done.stdout
+    came = len(polled.upstream.requests)
+    done = wiretape("auto", "--fill", *options, "--", *client(POST, *[POLL] * 7))
+    assert done.returncode == 0, done.stderr
+    filled = [*left[:2], "completed", *left[2:4], "completed", "completed", "completed"]
+    assert json.loads(done.stdout) == filled
+    assert len(polled.upstream.requests) == came + 3
+    assert polled.replay(POST, *[POLL] * 7)[0] == filled
+    assert wiretape("verify", "-r", polled.folder).returncode == 0
+    # There is nothing left to fill.
+    done = wiretape("auto", "--fill", *options, "--", *client(POST, *[POLL] * 7))
+    assert len(polled.upstream.requests) == came + 3

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,16 @@ def test_of_unknown_age_is_the_oldest() -> None:
 def test_equal_rows_are_in_the_order_of_their_names() -> None:
     rows = listed(SEEDS[0].parent)
     assert [row.name for row in ordered(reversed(rows), "provider")] == [row.name for row in rows]
+
+
+def test_takes_are_listed_by_their_numbers(tmp_path: Path) -> None:
+    takes = ["3f2a00112233", *(f"3f2a00112233.{take}" for take in (2, 9, 10, 11, 100))]
+    for name in [*reversed(takes), "3f2a00112234"]:
+        shutil.copy(SEEDS[0], tmp_path / f"{name}.json")
+    expected = [f"{name}.json" for name in [*takes, "3f2a00112234"]]
+    assert [row.name for row in listed(tmp_path)] == expected
+    for column in ("name", "provider"):
+        assert [row.name for row in ordered(listed(tmp_path), column)] == expected
 
 
 def test_cells_have_no_line_ends(tmp_path: Path) -> None:

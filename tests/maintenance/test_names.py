@@ -39,8 +39,8 @@ def test_a_start_that_several_have_names_them(folder: Path) -> None:
         find(folder, "3f")
     assert str(caught.value).split("\n") == [
         "'3f' names 3 recordings; say which:",
-        f"  {CHAT}/3f2a00112233.2.json",
         f"  {CHAT}/3f2a00112233.json",
+        f"  {CHAT}/3f2a00112233.2.json",
         f"  {CHAT}/3f9900112233.json",
     ]
 

@@ -30,6 +30,7 @@ KEYS = [
     ("openai-key", "sk-admin-" + made_up(58, URLSAFE)),
     ("openai-key", "sk-" + made_up(32, HEX)),
     ("openai-key", "sess-" + made_up(40)),
+    ("openai-client-secret", "ek_" + made_up(32, HEX)),
     ("openai-organization", "org-" + made_up(24)),
     ("openai-project", "proj_" + made_up(24)),
     ("anthropic-key", "sk-ant-api03-" + made_up(93, URLSAFE) + "AA"),

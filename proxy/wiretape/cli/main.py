@@ -49,6 +49,15 @@ def _routes(_c: click.Context, _p: click.Parameter, values: tuple[str, ...]) -> 
     return routes
 
 
+def _hosts(_c: click.Context, _p: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    from wiretape.config.value_types import as_host
+
+    try:
+        return tuple(as_host(value) for value in values)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
 def _pace(_c: click.Context, _p: click.Parameter, value: str | None) -> Any:
     from wiretape.core.playback.pace import Pace
 
@@ -65,6 +74,14 @@ _OPTIONS: Final[tuple[Callable[..., Any], ...]] = (
     click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="[-- CMD …]"),
     CONFIG,
     RECORDINGS,
+    click.option(
+        "--host",
+        "hosts",
+        multiple=True,
+        callback=_hosts,
+        metavar="HOST",
+        help="Another provider's host, such as localhost:8000; may be repeated.",
+    ),
     click.option("--port", type=_PORT, help="Port of the proxy; 0, the default, is any free one."),
     click.option("--base-url-port", type=_PORT, help="Port for http://127.0.0.1:PORT/HOST/…"),
     click.option(
@@ -173,6 +190,7 @@ def replay(**options: Any) -> None:
     *_REPLAYED,
     _RECORD_MODE,
     click.option("--live", is_flag=True, help="Go to the provider even where CI is set."),
+    click.option("--fill", is_flag=True, help="Record takes that are missing in the middle, too."),
 )
 def auto(live: bool, **options: Any) -> None:
     """Replay what is recorded, record the rest; where CI is set, replay only.
@@ -255,6 +273,7 @@ def env(port: int | None, shell: str, replay: bool | None) -> int:
         bundle=authority.bundle(proxy.upstream_ca),
         dummy_keys=dummy_keys(config.providers.key_names) if dummy else (),
         hosts=config.providers.hosts,
+        own_hosts=proxy.hosts,
     )
     if serving:
         environment["WIRETAPE_BASE_URL"] = f"http://127.0.0.1:{proxy.base_url_port}"
@@ -297,12 +316,15 @@ def _settings(
     port: int | None,
     base_url_port: int | None,
     pace: Any,
+    hosts: tuple[str, ...],
     **others: Any,
 ) -> "Settings":
     from wiretape.config.load import load
     from wiretape.run.settings import Settings
 
     config = load(config_file, os.environ)
+    for host in hosts:
+        config.providers.add_host(host)
     return Settings(
         mode=mode,
         config=config,

@@ -83,6 +83,18 @@ _URL: Final = re.compile(
 )
 
 
+_MODEL_IN_PATH: Final = re.compile(r"/(?:models?|deployments|engines)/([^/:?#]+)")
+
+
+def models_in_path(path: str) -> list[str]:
+    """The models that a path or URL names.
+
+    >>> models_in_path("/v1beta/models/gemini-2.0-flash:generateContent")
+    ['gemini-2.0-flash']
+    """
+    return _MODEL_IN_PATH.findall(path)
+
+
 def split_url(url: str) -> tuple[str, str, int, str]:
     """Split an absolute http(s) URL into scheme, host, port and target; ValueError for anything
     else.

@@ -6,13 +6,14 @@ created it until it is created again: that is one *life* of the id.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from wiretape.core.recording.given_ids import AnswerId
 
 _LATER: Final = 1_000_000
+_KEY: Final = re.compile(r"[0-9a-f]{12}")
 _TAKE: Final = re.compile(r"\.(\d{1,6})$")
 
 type Life = str | None
@@ -65,6 +66,27 @@ def take_of(name: str) -> int:
     """The number of a take, by the file's name: "3f2a00112233.2.json" is the second."""
     found = _TAKE.search(name.rpartition("/")[2].removesuffix(".json"))
     return int(found[1]) if found else 1
+
+
+def by_take(name: str) -> tuple[str, int]:
+    """What sorts names so that the tenth take comes after the second."""
+    return stem_of(name), take_of(name)
+
+
+def missing_before(names: Sequence[str], at: int) -> Iterator[str]:
+    """The takes that should stand before one in a sequence and do not, by name.
+
+    >>> list(missing_before(["h/e/3f2a00112233.json", "h/e/3f2a00112233.4.json"], 1))
+    ['h/e/3f2a00112233.2.json', 'h/e/3f2a00112233.3.json']
+    """
+    stem, take = by_take(names[at])
+    # What is named otherwise was named by a hand, which may count as it likes.
+    if not _KEY.fullmatch(stem.rpartition("/")[2]):
+        return
+    earlier = (by_take(name) for name in reversed(names[:at]))
+    before = next((number for other, number in earlier if other == stem), 0)
+    for number in range(before + 1, take):
+        yield f"{stem}.json" if number == 1 else f"{stem}.{number}.json"
 
 
 def stem_of(name: str) -> str:

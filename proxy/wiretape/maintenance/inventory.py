@@ -16,6 +16,7 @@ from wiretape.core.recording import text as recording_format
 from wiretape.library.library import SESSION_NAME
 from wiretape.library.recording_file import read_bytes
 from wiretape.library.scan_folder import LINKED
+from wiretape.library.sequence import by_take
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,11 @@ def _files(session: str | None, folder: Path) -> SessionFiles:
             elif recording_format.SIDE_FILE_NAME.fullmatch(name):
                 side_files.append((below / name).as_posix())
     return SessionFiles(
-        session, folder, tuple(sorted(recordings)), tuple(sorted(side_files)), tuple(unreadable)
+        session,
+        folder,
+        tuple(sorted(recordings, key=by_take)),
+        tuple(sorted(side_files)),
+        tuple(unreadable),
     )
 
 

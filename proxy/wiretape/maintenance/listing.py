@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Final
 
-from wiretape.core.conversation.conversation import Glance, conversation, glance
+from wiretape.core.conversation.conversation import Summary, conversation, summary
 from wiretape.core.errors import FormatError, StoreError
 from wiretape.core.model import Request
 from wiretape.core.providers.registry import Providers
@@ -19,6 +19,7 @@ from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import Document, to_request, to_response
 from wiretape.core.text.printable import printable, size
 from wiretape.library.recording_file import read_bytes
+from wiretape.library.sequence import by_take
 
 from .inventory import SessionFiles, recorded_at, sessions
 from .names import Named, named
@@ -46,7 +47,7 @@ class Row:
     session: str | None
     provider: str
     request: Request
-    seen: Glance
+    seen: Summary
     recorded_at: datetime | None
     size: int
     foreign: bool
@@ -222,7 +223,7 @@ def _row(one: Named, session: str | None, providers: Providers) -> tuple[Row, Do
         session,
         _provider(request, providers),
         request,
-        glance(document),
+        summary(document),
         recorded_at(document),
         stat[2],
         foreign,
@@ -240,7 +241,7 @@ def _without_body(request: Document) -> Document:
 
 
 _KEYS: Final[dict[str, Callable[[Row], Any]]] = {
-    "name": lambda row: row.name,
+    "name": lambda row: by_take(row.name),
     "provider": lambda row: row.provider,
     "model": lambda row: (row.seen.model or "").lower(),
     "tokens": lambda row: sum(
@@ -257,6 +258,6 @@ _KEYS: Final[dict[str, Callable[[Row], Any]]] = {
 
 
 def ordered(rows: Iterable[Row], by: str, *, reverse: bool = False) -> list[Row]:
-    """The rows by a column, those that are equal there by name."""
-    named_first = sorted(rows, key=lambda row: row.name)
+    """The rows by a column, those that are equal there by name and take."""
+    named_first = sorted(rows, key=lambda row: by_take(row.name))
     return sorted(named_first, key=_KEYS[by], reverse=reverse)

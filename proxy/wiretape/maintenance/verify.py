@@ -7,6 +7,7 @@ names, an id from nowhere) comes last.
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final
 
 from wiretape.core.errors import FormatError, StoreError, WiretapeError
@@ -17,7 +18,7 @@ from wiretape.core.recording.given_ids import answer_ids
 from wiretape.core.redaction.redactor import Redactor
 from wiretape.core.text import exact_json
 from wiretape.library.recording_file import Recording, load, recorded_us, token_of
-from wiretape.library.sequence import take_of
+from wiretape.library.sequence import by_take, missing_before, take_of
 from wiretape.scanning.scan import Hit, search
 
 from .inventory import SessionFiles, orphans
@@ -207,6 +208,7 @@ def _together(files: SessionFiles, standing: list[Standing]) -> Iterator[Finding
                 "`wiretape rekey` numbers them by the time they were recorded",
                 fixable=True,
             )
+    yield from _missing(standing)
     tokens = {one.token for one in standing}
     for one in standing:
         missing = {t.rpartition("#")[0] for t in one.ids.values()} - tokens
@@ -221,6 +223,21 @@ def _together(files: SessionFiles, standing: list[Standing]) -> Iterator[Finding
         yield Finding(
             name, "orphan", "no recording beside it names it", "`wiretape prune` deletes it"
         )
+
+
+def _missing(standing: list[Standing]) -> Iterator[Finding]:
+    names = sorted((one.name for one in standing), key=by_take)
+    for at, name in enumerate(names):
+        missing = list(islice(missing_before(names[max(at - 1, 0) : at + 1], min(at, 1)), 1000))
+        if missing:
+            told = ", ".join(str(take_of(other)) for other in missing[:10])
+            yield Finding(
+                name,
+                "missing-take",
+                f"take {told}{' and more' if len(missing) > 10 else ''} of its request"
+                f" {'is' if len(missing) == 1 else 'are'} missing; it is given in the place of one",
+                "`wiretape auto --fill -- CMD` records what is missing",
+            )
 
 
 def moves(files: SessionFiles, keys: Keys, standing: tuple[Standing, ...]) -> tuple[Move, ...]:

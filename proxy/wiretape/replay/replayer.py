@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from secrets import token_hex
 from typing import Final, Literal
 
@@ -26,6 +27,7 @@ from wiretape.core.recording.outage import is_outage
 from wiretape.core.redaction.redactor import Redactor
 from wiretape.core.wire.content_coding import plain_request
 from wiretape.library.library import Entry
+from wiretape.library.sequence import missing_before
 from wiretape.report.report import Report, Row
 from wiretape.sessions.sessions import Session, Sessions
 
@@ -35,6 +37,7 @@ from .selecting import Selecting
 log = logging.getLogger(__name__)
 
 _COMPARED: Final = 1024
+_MOST_MISSING: Final = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,6 +208,7 @@ class Replayer:
         except (FormatError, StoreError) as error:
             self._unusable(error)
             return None
+        self._tell_of_missing(session, takes, pick.take)
         session.known_ids.learn(library.ids(entry.name), entry.token)
         session.used.add(entry.name)
         session.counts["replayed"] += 1
@@ -268,10 +272,39 @@ class Replayer:
             fresh = policy.fresh is not None and policy.fresh(
                 asked.canonical, self._age(asked.session, takes) if policy.fresh.by_age else None
             )
-            return "record" if fresh else "replay"
+            return "record" if fresh or self._fills(asked, takes) else "replay"
         if policy.on_miss.passes(asked.request.host, asked.request.port):
             return "pass"
         return "record" if policy.on_miss.action == "record" else "miss"
+
+    def _fills(self, asked: ReplayRequest, takes: Sequence[Entry]) -> bool:
+        """Whether a request is to be recorded as a take that is missing; it is counted as given."""
+        player = asked.session.player
+        at = player.upcoming(asked.place, takes)
+        if not self.policy.fill or at == len(takes):
+            return False
+        missing = missing_before([take.name for take in takes], at)
+        name = next((name for name in missing if not player.was_given(name)), None)
+        # The recording is going to be named by its key: the gap has to be that key's.
+        if name is None or not name.rpartition("/")[2].startswith(asked.canonical.key[:12]):
+            return False
+        player.pass_over(name)
+        return True
+
+    def _tell_of_missing(self, session: Session, takes: Sequence[Entry], at: int) -> None:
+        if takes[at].take == 1 or (at and takes[at - 1].take == takes[at].take - 1):
+            return
+        missing = missing_before([take.name for take in takes], at)
+        names = [
+            name for name in islice(missing, _MOST_MISSING) if not session.player.was_given(name)
+        ]
+        if names and names[0] not in self._gaps:
+            self._gaps.add(names[0])
+            told = ", ".join(names[:3]) + (" and more" if len(names) > 3 else "")
+            self.report.notice(
+                f"takes are missing before {takes[at].name}: {told}; it was given in their place"
+                " (`wiretape auto --fill` records what is missing)"
+            )
 
     def _age(self, session: Session, takes: Sequence[Entry]) -> timedelta | None:
         """How old the oldest of some takes is; None where none says when it was recorded."""

@@ -51,7 +51,7 @@ def compose(settings: Settings, report: Report, token: str | None = None) -> Par
     redactor = Redactor(config.redaction) if records else _redactor_of_replay(config)
     policy = settings.policy
     if records:
-        how = settings.record_mode or config.record_mode
+        how = settings.writes
         recover_killed(config, settings.recordings, redactor, report, how)
     sessions = _sessions(settings, redactor, report)
     replayer = None
@@ -106,7 +106,7 @@ def local_names_of(config: Config) -> LocalNames:
 
 def _sessions(settings: Settings, redactor: Redactor, report: Report) -> Sessions:
     config, folder, recording = settings.config, settings.recordings, settings.mode != "replay"
-    how = settings.record_mode or config.record_mode
+    how = settings.writes
 
     mark = index_mark(config)
 

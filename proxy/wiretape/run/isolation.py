@@ -13,7 +13,7 @@ import sys
 from ipaddress import ip_address
 from typing import Final
 
-from wiretape.core.errors import ConfigError
+from wiretape.core.errors import ConfigError, reason_of
 
 from .settings import Settings, in_ci
 
@@ -37,9 +37,10 @@ def why_not() -> str | None:
     if child == 0:
         try:
             _enter()
-        except BaseException as error:
-            os.write(writing, str(error).encode() or b"?")
-        os._exit(0)
+        except Exception as error:
+            os.write(writing, reason_of(error).encode() or b"?")
+        finally:
+            os._exit(0)
     os.close(writing)
     with open(reading, "rb") as file:
         reason = file.read().decode()

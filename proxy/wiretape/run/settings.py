@@ -29,6 +29,8 @@ class Settings:
     session: str | None = None
     record_mode: RecordMode | None = None
     only: tuple[str, ...] = ()
+    fill: bool = False
+    """Whether takes that are missing in the middle are recorded."""
     report: Path | None = None
     upstream_ca: tuple[Path, ...] = ()
     routes: Mapping[str, str] = field(default_factory=dict)
@@ -55,7 +57,12 @@ class Settings:
                 fresh = Selection.parse(self.only, names)
             except ValueError as error:
                 raise ConfigError(f"--only {error}") from None
-        return Policy(self.config.on_miss or OnMiss("record"), fresh)
+        return Policy(self.config.on_miss or OnMiss("record"), fresh, self.fill)
+
+    @property
+    def writes(self) -> RecordMode:
+        """What becomes of takes that are recorded again; those beside a filled gap stay."""
+        return "append" if self.fill else self.record_mode or self.config.record_mode
 
     @property
     def client_host(self) -> str:

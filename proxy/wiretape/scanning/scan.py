@@ -18,7 +18,9 @@ from urllib.parse import unquote_plus
 
 import yaml
 
-from wiretape.core.redaction.gate import ENTROPY, Leak, inspect
+from wiretape.core.redaction.credential_names import CREDENTIAL_FIELD, STANDS_FOR_ONE
+from wiretape.core.redaction.encodings import packed
+from wiretape.core.redaction.gate import Leak, inspect
 from wiretape.core.redaction.known_values import Known, Secrets, of_header, of_query
 from wiretape.core.redaction.named_places import url_parts
 from wiretape.core.redaction.redactor import Redactor
@@ -94,7 +96,7 @@ def search(
                     told.setdefault(line, set()).add(leak.masked if first == last else _ANY)
             # A value of YAML is searched as what it says, then as it is spelled.
             elif (before := told.get(first)) and (
-                leak.masked in before or _ANY in before or leak.rule == ENTROPY
+                leak.masked in before or _ANY in before or leak.rule == CREDENTIAL_FIELD
             ):
                 continue
             hits.append(Hit(shown, first, leak.rule, leak.where, leak.masked, leak.remedy))
@@ -164,8 +166,6 @@ class _Reading:
 _MAGIC: Final = ((b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"))
 _BOM_16: Final = (b"\xff\xfe", b"\xfe\xff")
 _NOT_TEXT: Final = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\ue000-\uf8ff\ufffe\uffff]")
-# Texts of two bytes a character, in either order: the other order's begins a byte later.
-_WIDE: Final = re.compile(rb"(?:[\x20-\x7e]\x00){8,}")
 _CASSETTE: Final = re.compile(r"^(?:http_)?interactions:", re.MULTILINE)
 _HEAD: Final = 64 * 1024
 _STEP: Final = 64 * 1024
@@ -181,9 +181,8 @@ def _readings(data: bytes, *, is_yaml: bool) -> Iterator[_Reading]:
         yield from _of_text(text, is_yaml=is_yaml)
         return
     yield _Reading(data.decode("utf-8", "surrogateescape"))
-    wide = b"\n".join(found[0] for found in _WIDE.finditer(data))
-    if wide:
-        yield _Reading(wide.replace(b"\0", b"").decode())
+    for inner in packed(data):
+        yield from _readings(inner.plain, is_yaml=False)
 
 
 def _text(data: bytes) -> str | None:
@@ -331,13 +330,6 @@ def _binary(text: str) -> str:
 _ACCOUNT_HEADERS: Final = frozenset(("anthropic-organization-id", "x-groq-organization"))
 
 
-# What other tools put where a credential was: <TOKEN>, [FILTERED], {{key}}, ***, $KEY, API-KEY-XXX.
-_STANDS_FOR_ONE: Final = re.compile(
-    r"<[^<>]*>|\[[^\[\]]*\]|\{[^{}]*\}|\{\{[^{}]*\}\}|%[A-Za-z_]+%|\*+[^*]*\*+|\$\w+|\$\{\w+\}"
-    r"|(?:[A-Z]{1,14}[_-])*[A-Z]{1,14}"
-)
-
-
 def credentials(tree: Any, rules: RedactionRules) -> Iterator[Known]:
     """What the requests and answers in a JSON value carried as credentials.
 
@@ -347,16 +339,25 @@ def credentials(tree: Any, rules: RedactionRules) -> Iterator[Known]:
     """
     for name, value in _credentials(tree, rules):
         value = value.strip()
-        if value and not re.search(r"\s", value) and not _STANDS_FOR_ONE.fullmatch(value):
+        if value and not re.search(r"\s", value) and not STANDS_FOR_ONE.fullmatch(value):
             yield name, value
 
 
 def _credentials(tree: Any, rules: RedactionRules) -> Iterator[Known]:
+    if isinstance(tree, dict) and "wiretape" in tree:
+        # What the body of a recording of ours holds was no credential of its request.
+        tree = {
+            part: {key: value for key, value in tree[part].items() if key in ("headers", "url")}
+            for part in ("request", "response")
+            if isinstance(tree.get(part), dict)
+        }
     stack: list[tuple[str, Any]] = [("", tree)]
     while stack:
         parent, value = stack.pop()
         if isinstance(value, list):
             stack += [(parent, item) for item in value]
+            if len(value) == 2 and all(isinstance(item, str) for item in value):
+                yield from _named("headers", value[0].lower(), value[1], rules)
         if not isinstance(value, dict):
             continue
         name, text = value.get("name"), value.get("value")

@@ -5,7 +5,7 @@ from typing import Any
 from tests.core.conversation.test_conversation import document
 
 from wiretape.config.packs import built_in
-from wiretape.core.conversation.compare import Difference, Side, compare, lines
+from wiretape.core.conversation.compare import PairDifference, Side, compare, lines
 from wiretape.core.conversation.conversation import conversation
 from wiretape.core.matching.canonical import ABSENT
 from wiretape.core.matching.matcher import Matcher
@@ -25,7 +25,7 @@ def call(city: str, name: str = "weather", id: str = "call_1") -> dict[str, Any]
 def test_the_same_is_equal_whatever_the_chunks_and_the_calls_ids() -> None:
     a = side(tool_calls=[call("Rome", id="call_1")])
     b = side(tool_calls=[call("Rome", id="call_2")])
-    found = compare(a, Side(b.canonical, b.told, 200, "complete", {"chunks": 9}))
+    found = compare(a, Side(b.canonical, b.conversation, 200, "complete", {"chunks": 9}))
     assert found.equal
     assert found.facts == {"chunks": (1, 9)}
 
@@ -33,8 +33,8 @@ def test_the_same_is_equal_whatever_the_chunks_and_the_calls_ids() -> None:
 def test_requests_are_compared_by_path() -> None:
     found = compare(side({"model": "m", "temperature": 0.2}), side({"model": "m", "top_p": 1}))
     assert found.request == (
-        Difference("body.temperature", 0.2, ABSENT),
-        Difference("body.top_p", ABSENT, 1),
+        PairDifference("body.temperature", 0.2, ABSENT),
+        PairDifference("body.top_p", ABSENT, 1),
     )
     assert not found.answer
 
@@ -43,19 +43,21 @@ def test_answers_are_compared_by_text_and_by_call() -> None:
     a = side(text="Hello", tool_calls=[call("Rome")])
     b = side(text="Hullo", tool_calls=[call("Oslo"), call("Bonn")], status=201)
     assert compare(a, b).answer == (
-        Difference("answer.status", 200, 201),
-        Difference("answer.calls[0].arguments.city", "Rome", "Oslo"),
-        Difference("answer.calls[1]", ABSENT, {"name": "weather", "arguments": {"city": "Bonn"}}),
-        Difference("answer.text", "Hello", "Hullo"),
+        PairDifference("answer.status", 200, 201),
+        PairDifference("answer.calls[0].arguments.city", "Rome", "Oslo"),
+        PairDifference(
+            "answer.calls[1]", ABSENT, {"name": "weather", "arguments": {"city": "Bonn"}}
+        ),
+        PairDifference("answer.text", "Hello", "Hullo"),
     )
 
 
 def test_json_leaves_a_side_without_the_member_out() -> None:
-    assert Difference("body.top_p", ABSENT, 1).as_json() == {"path": "body.top_p", "b": 1}
+    assert PairDifference("body.top_p", ABSENT, 1).as_json() == {"path": "body.top_p", "b": 1}
 
 
 def test_a_long_line_is_told_by_its_words() -> None:
-    found = Difference("answer.text", "the quick brown fox jumps", "the quick red fox jumps")
+    found = PairDifference("answer.text", "the quick brown fox jumps", "the quick red fox jumps")
     assert list(lines(found)) == [
         ("=", "answer.text"),
         ("~", "the quick [-brown-]{+red+} fox jumps"),
@@ -63,7 +65,7 @@ def test_a_long_line_is_told_by_its_words() -> None:
 
 
 def test_a_text_of_lines_is_told_by_its_lines() -> None:
-    found = Difference(
+    found = PairDifference(
         "answer.text", "one\ntwo\nthree\nfour, the last", "one\ntwo\n3\nfour, the last"
     )
     assert list(lines(found)) == [
@@ -77,7 +79,7 @@ def test_a_text_of_lines_is_told_by_its_lines() -> None:
 
 
 def test_values_are_told_one_above_the_other() -> None:
-    assert list(lines(Difference("body.n", 1, None))) == [
+    assert list(lines(PairDifference("body.n", 1, None))) == [
         ("=", "body.n"),
         ("-", "1"),
         ("+", "null"),
@@ -86,4 +88,4 @@ def test_values_are_told_one_above_the_other() -> None:
 
 def test_huge_texts_are_compared_in_a_moment() -> None:
     a, b = ("word " * 400_000, "word " * 200_000 + "other " + "word " * 200_000)
-    assert len("".join(text for _, text in lines(Difference("answer.text", a, b)))) < 2_000
+    assert len("".join(text for _, text in lines(PairDifference("answer.text", a, b)))) < 2_000

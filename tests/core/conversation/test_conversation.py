@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support import paths
 
-from wiretape.core.conversation.conversation import Usage, conversation, glance, lines
+from wiretape.core.conversation.conversation import Usage, conversation, lines, summary
 from wiretape.core.conversation.turns import Part, Turn
 from wiretape.core.errors import WiretapeError
 from wiretape.library import recording_file
@@ -170,12 +170,12 @@ def test_anthropics_tokens_are_told_at_the_start_and_at_the_end() -> None:
     ],
 )
 def test_each_providers_tokens_are_found(value: Any) -> None:
-    assert glance(document({}, {"__data__": value})).usage == Usage(7, 3)
+    assert summary(document({}, {"__data__": value})).usage == Usage(7, 3)
 
 
 def test_tokens_that_are_no_numbers_are_unknown() -> None:
     value = {"usage": {"prompt_tokens": "7", "completion_tokens": True}}
-    assert glance(document({}, {"__data__": value})).usage == Usage(None, None)
+    assert summary(document({}, {"__data__": value})).usage == Usage(None, None)
 
 
 def test_the_model_stands_in_the_path_where_the_body_has_none() -> None:
@@ -264,7 +264,7 @@ def test_every_recording_of_llama_stack_has_an_answer() -> None:
             continue
         told = conversation(found)
         assert told.answered, path.name
-        assert glance(found).prompt == told.prompt
+        assert summary(found).prompt == told.prompt
         # No shape but those of lists of models and of reranking is unknown.
         if told.answered[0].role == "answer":
             assert "/chat/" not in found["request"]["url"]
@@ -373,4 +373,4 @@ def test_no_value_makes_a_traceback(data: st.DataObject) -> None:
     told = conversation(found)
     assert isinstance(text(told), str)
     json.dumps(told.as_json(), allow_nan=False)
-    assert glance(found).usage == told.usage
+    assert summary(found).usage == told.usage

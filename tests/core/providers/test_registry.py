@@ -6,7 +6,6 @@ import pytest
 
 from wiretape.config.packs import built_in, providers
 from wiretape.core.providers.registry import (
-    ERROR_SHAPES,
     ErrorShape,
     Provider,
     Providers,
@@ -149,7 +148,7 @@ ERRORS: dict[ErrorShape, object] = {
 }
 
 
-@pytest.mark.parametrize("shape", ERROR_SHAPES)
+@pytest.mark.parametrize("shape", ERRORS)
 def test_an_error_has_the_providers_shape(shape: ErrorShape) -> None:
     assert json.loads(error_body(shape, 404, "no “x”", "miss")) == ERRORS[shape]
 

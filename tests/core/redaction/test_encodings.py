@@ -3,6 +3,8 @@
 import base64
 import gzip
 import json
+import zlib
+from collections.abc import Callable
 from urllib.parse import quote
 
 import pytest
@@ -11,7 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wiretape.core.redaction import encodings
-from wiretape.core.redaction.encodings import Unescaped, readings, runs
+from wiretape.core.redaction.encodings import (
+    Unescaped,
+    may_be_packed,
+    packed,
+    readings,
+    runs,
+    wide_texts,
+)
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 
@@ -98,30 +107,54 @@ def test_lines_stay_lines() -> None:
     assert spelled == base64.encodebytes(b"\1" * 100).decode().strip()
 
 
-@pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress])
-def test_compressed_data_is_undone_and_done_again(pack: object) -> None:
-    assert callable(pack)
-    data = pack(b"hello" * 100)
-    assert encodings.is_compressed(data)
-    assert encodings.decompressed(data) == b"hello" * 100
-    again = encodings.compressed_like(data, b"bye")
-    assert encodings.decompressed(again) == b"bye"
-    assert again[:3] == data[:3]
-    assert again == encodings.compressed_like(data, b"bye")
+PACKERS: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress,
+    "zstd": zstandard.compress,
+    "zlib": zlib.compress,
+}
 
 
-def test_broken_compressed_data_is_none() -> None:
-    assert encodings.decompressed(b"\x1f\x8b\x08 no gzip") is None
-    assert encodings.decompressed(b"\x28\xb5\x2f\xfd no zstd") is None
+@pytest.mark.parametrize("name", PACKERS)
+@pytest.mark.parametrize("around", [(b"", b""), (b"a part\r\n\r\n", b"\r\n--b"), (b"x\n\n", b"")])
+def test_compressed_data_is_found_and_packed_again(name: str, around: tuple[bytes, bytes]) -> None:
+    before, after = around
+    data = PACKERS[name](b"hello" * 100)
+    (inner,) = packed(before + data + after)
+    assert inner == (len(before), len(before) + len(data), b"hello" * 100, name)
+    assert may_be_packed(before + data + after)
+    again = inner.packed_again(b"bye")
+    assert again == inner.packed_again(b"bye")
+    assert list(packed(again)) == [(0, len(again), b"bye", name)]
 
 
-@pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress])
-def test_compressed_data_has_a_limit(pack: object, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_of_several_is_found_and_a_cut_one_up_to_its_end() -> None:
+    whole, cut = gzip.compress(b"one"), gzip.compress(bytes(range(256)) * 9)[:-9]
+    first, second, third = packed(b"\0" + whole + zstandard.compress(b"two") + cut)
+    assert (first.plain, second.plain) == (b"one", b"two")
+    assert bytes(range(256)).startswith(third.plain[:100])
+
+
+@pytest.mark.parametrize("data", [b"\x1f\x8b\x08 no gzip", b"\x28\xb5\x2f\xfd no zstd", b"x\x9cno"])
+def test_what_only_begins_so_is_not_compressed(data: bytes) -> None:
+    assert list(packed(data)) == []
+
+
+@pytest.mark.parametrize("pack", PACKERS.values(), ids=PACKERS)
+def test_compressed_data_has_a_limit(
+    pack: Callable[[bytes], bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(encodings, "MAX_DECODED", 1000)
-    assert callable(pack)
-    assert encodings.decompressed(pack(bytes(1000))) == bytes(1000)
+    assert [inner.plain for inner in packed(pack(bytes(1000)))] == [bytes(1000)]
     with pytest.raises(OverflowError):
-        encodings.decompressed(pack(bytes(1001)))
+        list(packed(pack(bytes(1001))))
+
+
+@pytest.mark.parametrize("coding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_utf_16_is_found_in_a_text(coding: str) -> None:
+    text = f"ab{'Grüße, ihr dort'.encode(coding).decode('utf-8', 'surrogateescape')}"
+    ((start, _, plain),) = wide_texts(text)
+    assert "Grüße, ihr dor" in plain
+    assert text[start + 2 * plain.index("G")] == "G"
 
 
 def test_the_last_line_of_an_armour_is_no_base64() -> None:

@@ -10,11 +10,11 @@ from wiretape.core.model import Chunk, Exchange, Headers, Request, Response
 from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import from_exchange
 from wiretape.core.redaction import encodings
+from wiretape.core.redaction.credential_names import is_credential
 from wiretape.core.redaction.gate import (
     Leak,
     inspect,
     inspect_bytes,
-    is_credential,
     masked,
     unsearchable,
 )
@@ -189,6 +189,15 @@ def test_bytes_are_searched_with_their_compression_undone() -> None:
     for data in (KEY.encode(), b"\xff" + KEY.encode(), gzip.compress(KEY.encode())):
         assert [leak.rule for leak in inspect_bytes(data, redactor)] == ["together-key"]
     assert inspect_bytes(gzip.compress(b"nothing"), redactor) == ()
+
+
+def test_a_compressed_file_that_came_in_several_chunks_is_unpacked() -> None:
+    data = gzip.compress(f"my key is {KEY}".encode())
+    kind: Headers = (("content-type", "application/gzip"),)
+    parts = tuple(Chunk(data[at : at + 20]) for at in range(0, len(data), 20))
+    streamed = Response(200, kind, parts, streaming=True)
+    (leak,) = inspect(text_of(request({}), streamed), redactor)
+    assert (leak.rule, leak.where) == ("together-key", "response.body")
 
 
 def test_too_much_compressed_data_is_a_leak_unless_it_is_named(

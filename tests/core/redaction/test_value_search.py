@@ -119,9 +119,21 @@ def test_no_escape_beside_a_key_hides_it(before: str, spell: Callable[[str], str
     assert all(search().spans(f"my key is{before}{key}") for _, key in KEYS if before not in "é😀")
 
 
+PASSWORD = "kV8w2Qz/T5rXn1Lp"
+NAMED = [
+    "password: ",
+    "?sig=",
+    "&client%5Fsecret=",
+    '{"api_key": "',
+    "https://u:",
+    "@h",
+    "KEY='",
+    "x.",
+]
 TEXTS = st.lists(
     st.one_of(
         st.sampled_from([key for _, key in KEYS] + [KNOWN, b64(SHAPED), SHAPED.encode().hex()]),
+        st.sampled_from([*NAMED, PASSWORD, quote(PASSWORD, safe="")]),
         st.sampled_from([*AROUND, "\\n", "\\u0041", "%41", "%0a", "a"]),
         st.text(max_size=5),
     ),

@@ -19,7 +19,7 @@ type Value = dict[str, exact_json.Json]
 
 
 @dataclass(slots=True)
-class _Piece:
+class _DraftPart:
     kind: Kind
     texts: list[str]
     name: str = ""
@@ -27,9 +27,9 @@ class _Piece:
 
 
 @dataclass(slots=True)
-class _Open:
+class _DraftTurn:
     role: str
-    pieces: dict[Hashable, _Piece] = field(default_factory=dict)
+    pieces: dict[Hashable, _DraftPart] = field(default_factory=dict)
     finish: str | None = None
 
 
@@ -37,27 +37,27 @@ class Draft:
     """The turns of an answer as they grow: one of each choice, each with its pieces by slot."""
 
     def __init__(self) -> None:
-        self._turns: dict[Hashable, _Open] = {}
+        self._turns: dict[Hashable, _DraftTurn] = {}
 
-    def turn(self, index: exact_json.Json = 0, role: str = "assistant") -> _Open:
-        return self._turns.setdefault(index if isinstance(index, int) else 0, _Open(role))
+    def turn(self, index: exact_json.Json = 0, role: str = "assistant") -> _DraftTurn:
+        return self._turns.setdefault(index if isinstance(index, int) else 0, _DraftTurn(role))
 
     def add(self, index: exact_json.Json, slot: Hashable, part: Part) -> None:
         """Put a part at the end of what stands in its slot."""
         pieces = self.turn(index).pieces
         piece = pieces.get(slot)
         if piece is None:
-            pieces[slot] = _Piece(part.kind, [part.text], part.name, part.id)
+            pieces[slot] = _DraftPart(part.kind, [part.text], part.name, part.id)
         else:
             piece.texts.append(part.text)
             piece.name, piece.id = piece.name or part.name, piece.id or part.id
 
-    def say(self, index: exact_json.Json, found: Sequence[Part]) -> None:
+    def say(self, index: exact_json.Json, parts: Sequence[Part]) -> None:
         """Put parts after all that is there; words and thoughts go on where the last piece is of
         their kind.
         """
         pieces = self.turn(index).pieces
-        for part in found:
+        for part in parts:
             last = next(reversed(pieces), None)
             going_on = last is not None and part.kind in ("text", "reasoning", "refusal")
             if not going_on or pieces[last].kind != part.kind:
@@ -70,29 +70,29 @@ class Draft:
 
     def fail(self, error: exact_json.Json) -> None:
         """The answer says that something went wrong."""
-        said = first(error, "message", "detail", "error") or error
-        self._turns[("error", len(self._turns))] = _Open(
-            "error", {0: _Piece("text", [text_of(said)])}
+        text = first(error, "message", "detail", "error") or error
+        self._turns[("error", len(self._turns))] = _DraftTurn(
+            "error", {0: _DraftPart("text", [text_of(text)])}
         )
 
     def turns(self) -> tuple[Turn, ...]:
-        found = []
+        turns = []
         for turn in self._turns.values():
-            said = [
+            parts = [
                 Part(piece.kind, "".join(piece.texts), piece.name, piece.id)
                 for piece in turn.pieces.values()
             ]
-            kept = tuple(part for part in said if part.text or part.name)
-            if kept or turn.finish:
-                found.append(Turn(turn.role, kept, turn.finish))
-        return tuple(found)
+            spoken = tuple(part for part in parts if part.text or part.name)
+            if spoken or turn.finish:
+                turns.append(Turn(turn.role, spoken, turn.finish))
+        return tuple(turns)
 
 
 def answered(values: Sequence[exact_json.Json]) -> tuple[Turn, ...]:
     """The turns of an answer's JSON values: one of each choice, and one of an error."""
-    found = known(values)
-    if found or not values:
-        return found
+    turns = known(values)
+    if turns or not values:
+        return turns
     return (Turn("answer", tuple(Part("data", text_of(value)) for value in values)),)
 
 

@@ -1,6 +1,6 @@
 """Two recordings side by side: where their requests differ, and where their answers do.
 
-What differs is told by path: "body.temperature", "answer.text", "answer.calls[0].arguments.city".
+Differences have paths: "body.temperature", "answer.text", "answer.calls[0].arguments.city".
 The number of chunks, the times and the tokens are facts beside: an answer that says the same in
 other chunks says the same.
 """
@@ -29,7 +29,7 @@ class Side:
     """One of the two: its request in canonical form, what was said, and what is beside it."""
 
     canonical: Canonical
-    told: Conversation
+    conversation: Conversation
     status: int
     end: str
     facts: dict[str, float | int | None]
@@ -37,7 +37,7 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class PairDifference:
     """One place in which A and B differ; ABSENT where one has nothing there."""
 
     path: str
@@ -54,8 +54,8 @@ class Difference:
 class Comparison:
     """What differs between two recordings; `facts` are those of A and B, the same or not."""
 
-    request: tuple[Difference, ...]
-    answer: tuple[Difference, ...]
+    request: tuple[PairDifference, ...]
+    answer: tuple[PairDifference, ...]
     facts: dict[str, tuple[float | int | None, float | int | None]]
 
     @property
@@ -75,7 +75,7 @@ class Comparison:
 
 def compare(a: Side, b: Side) -> Comparison:
     """Where two recordings differ."""
-    request = [Difference(d.path, d.got, d.recorded) for d in _differing(a, b)]
+    request = [PairDifference(d.path, d.got, d.recorded) for d in _differing(a, b)]
     return Comparison(
         tuple(request),
         tuple(_answers(a, b)),
@@ -87,33 +87,33 @@ def _differing(a: Side, b: Side) -> Iterator[Any]:
     yield from differing(a.canonical.value, b.canonical.value)
 
 
-def _answers(a: Side, b: Side) -> Iterator[Difference]:
+def _answers(a: Side, b: Side) -> Iterator[PairDifference]:
     for name in ("status", "end"):
         if getattr(a, name) != getattr(b, name):
-            yield Difference(f"answer.{name}", getattr(a, name), getattr(b, name))
-    one, two = a.told.answered, b.told.answered
-    for number in range(max(len(one), len(two))):
-        path = "answer" if max(len(one), len(two)) == 1 else f"answer[{number}]"
-        if number >= len(one) or number >= len(two):
-            left = _plain(one[number]) if number < len(one) else ABSENT
-            right = _plain(two[number]) if number < len(two) else ABSENT
-            yield Difference(path, left, right)
+            yield PairDifference(f"answer.{name}", getattr(a, name), getattr(b, name))
+    first, second = a.conversation.answered, b.conversation.answered
+    for number in range(max(len(first), len(second))):
+        path = "answer" if max(len(first), len(second)) == 1 else f"answer[{number}]"
+        if number >= len(first) or number >= len(second):
+            left = _comparable(first[number]) if number < len(first) else ABSENT
+            right = _comparable(second[number]) if number < len(second) else ABSENT
+            yield PairDifference(path, left, right)
             continue
-        for d in differing(_plain(one[number]), _plain(two[number])):
-            yield Difference(f"{path}.{d.path}", d.got, d.recorded)
+        for d in differing(_comparable(first[number]), _comparable(second[number])):
+            yield PairDifference(f"{path}.{d.path}", d.got, d.recorded)
 
 
-def _plain(turn: Turn) -> dict[str, Any]:
+def _comparable(turn: Turn) -> dict[str, Any]:
     """A turn as a value to compare: its texts by kind and its calls, whose ids say nothing."""
-    found: dict[str, Any] = {"role": turn.role, "finish": turn.finish, "calls": []}
+    value: dict[str, Any] = {"role": turn.role, "finish": turn.finish, "calls": []}
     for part in turn.parts:
         if part.kind == "call":
-            found["calls"].append(
+            value["calls"].append(
                 {"name": part.name, "arguments": plain_numbers(arguments(part.text))}
             )
         else:
-            found[part.kind] = found.get(part.kind, "") + part.text
-    return found
+            value[part.kind] = value.get(part.kind, "") + part.text
+    return value
 
 
 # ------------------------------------------------------------------ as text
@@ -123,7 +123,7 @@ type Line = tuple[str, str]
 text with its changed words marked."""
 
 
-def lines(difference: Difference) -> Iterator[Line]:
+def lines(difference: PairDifference) -> Iterator[Line]:
     """A difference for a reader: a text by its lines or its words, anything else as both values."""
     a, b = difference.a, difference.b
     yield "=", difference.path
@@ -137,11 +137,11 @@ def lines(difference: Difference) -> Iterator[Line]:
 
 
 def _text(a: str, b: str) -> Iterator[Line]:
-    one, two = a.splitlines(), b.splitlines()
-    if min(len(one), len(two)) < 4 or max(len(one), len(two)) > _LINES or one == two:
+    left, right = a.splitlines(), b.splitlines()
+    if min(len(left), len(right)) < 4 or max(len(left), len(right)) > _LINES or left == right:
         yield "~", word_diff.plain(word_diff.shown(word_diff.runs(a, b)))
         return
-    for line in list(unified_diff(one, two, n=1, lineterm=""))[2:]:
+    for line in list(unified_diff(left, right, n=1, lineterm=""))[2:]:
         yield (" ", "…") if line.startswith("@@") else (line[:1], line[1:])
 
 

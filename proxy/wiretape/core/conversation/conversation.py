@@ -1,5 +1,5 @@
-"""A recording told as a conversation: what was asked, what was answered, by which model, for how
-many tokens.
+"""Show a recording as a conversation: what was asked and answered, by which model, for how many
+tokens.
 
 It is for readers and for comparing: any document that is a recording has one, whatever its bodies
 hold, and nothing is replayed or matched by it.
@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal
 
+from wiretape.core.model import models_in_path
 from wiretape.core.recording.document import Document
 from wiretape.core.text import exact_json
 from wiretape.core.text.printable import size
@@ -18,7 +19,7 @@ from wiretape.core.wire import sse
 
 from . import realtime
 from .answers import answered
-from .turns import Part, Turn, asked, first, spelled, text_of, tools
+from .turns import Part, Turn, asked, first, spaced, text_of, tools
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +65,9 @@ class Conversation:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Glance:
-    """What a list shows of a recording, which is read in a fraction of the time."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """What a list shows of a recording; reading it takes a fraction of a conversation's time."""
 
     model: str | None
     prompt: str
@@ -81,39 +82,39 @@ def conversation(document: Document) -> Conversation:
     """The conversation of a document of ours, or of one that `llamastack.convert` has made."""
     request, response = document["request"], document["response"]
     body = _request_body(request)
-    found = read(response)
+    answer = read(response)
     messages = list(_messages(response))
-    turns = realtime.turns(messages) if messages else answered(found.values)
-    if not messages and (found.text or found.weight):
-        said = [Part("text", found.text)] if found.text else []
-        if found.weight:
+    turns = realtime.turns(messages) if messages else answered(answer.values)
+    if not messages and (answer.text or answer.weight):
+        parts = [Part("text", answer.text)] if answer.text else []
+        if answer.weight:
             media = text_of(first(response.get("headers"), "content-type")).partition(";")[0]
-            said.append(Part("media", f"[{media or 'binary'} {size(found.weight)}]"))
-        turns = (*turns, Turn("answer", tuple(said)))
+            parts.append(Part("media", f"[{media or 'binary'} {size(answer.weight)}]"))
+        turns = (*turns, Turn("answer", tuple(parts)))
     return Conversation(
-        _model(request, body, found.values),
+        _model(request, body, answer.values),
         tuple(_asked(request, body)),
         turns,
         tools(body),
-        _usage(found.values),
+        _usage(answer.values),
     )
 
 
-def glance(document: Document) -> Glance:
+def summary(document: Document) -> Summary:
     """What a list shows of a document."""
     request, response = document["request"], document["response"]
     body = _request_body(request)
     values = read(response).values
     items = response.get("body")
     status = response.get("status")
-    return Glance(
-        _model(request, body, values),
-        _prompt(_asked(request, body)),
-        _usage(values),
-        len(items) if isinstance(items, list) else int(items is not None),
-        status if isinstance(status, int) else None,
-        response.get("is_streaming") is True,
-        text_of(response.get("end", "complete")),
+    return Summary(
+        model=_model(request, body, values),
+        prompt=_prompt(_asked(request, body)),
+        usage=_usage(values),
+        chunks=len(items) if isinstance(items, list) else int(items is not None),
+        status=status if isinstance(status, int) else None,
+        streamed=response.get("is_streaming") is True,
+        end=text_of(response.get("end", "complete")),
     )
 
 
@@ -123,8 +124,8 @@ def _asked(request: Mapping[str, Any], body: exact_json.Json) -> list[Turn]:
     for name, noun in (("body_base64", "binary"), ("body_file", "binary")):
         if isinstance(request.get(name), str):
             weight = len(request[name]) * 3 // 4 if name == "body_base64" else None
-            told = f"[{noun} {size(weight)}]" if weight is not None else f"[{noun}]"
-            return [Turn("request", (Part("media", told),))]
+            label = f"[{noun} {size(weight)}]" if weight is not None else f"[{noun}]"
+            return [Turn("request", (Part("media", label),))]
     text = request.get("body_text")
     return [Turn("request", (Part("text", text),))] if isinstance(text, str) and text else []
 
@@ -136,8 +137,8 @@ def _request_body(request: Mapping[str, Any]) -> exact_json.Json:
     if "body" in request:
         return request["body"]
     text = request.get("body_text")
-    found = _json(text) if isinstance(text, str) else None
-    return _NOTHING if found is None else found
+    value = _json(text) if isinstance(text, str) else None
+    return _NOTHING if value is None else value
 
 
 def _prompt(turns: Sequence[Turn]) -> str:
@@ -145,17 +146,17 @@ def _prompt(turns: Sequence[Turn]) -> str:
         (turn.role, " ".join(part.text for part in turn.parts if part.kind == "text"))
         for turn in turns
     ]
-    said = [(role, text) for role, text in texts if text]
+    spoken = [(role, text) for role, text in texts if text]
     # What the user said last; of several things in a row, as texts to embed, the first.
-    found = ""
-    for (role, text), (before, _) in zip(said, [("", ""), *said], strict=False):
+    prompt = ""
+    for (role, text), (before, _) in zip(spoken, [("", ""), *spoken], strict=False):
         if role == "user" and before != "user":
-            found = text
-    if not found and said:
-        found = said[-1][1]
-    if not found and turns:
-        found = " ".join(part.text for part in turns[-1].parts)
-    return found
+            prompt = text
+    if not prompt and spoken:
+        prompt = spoken[-1][1]
+    if not prompt and turns:
+        prompt = " ".join(part.text for part in turns[-1].parts)
+    return prompt
 
 
 def _words(part: Part) -> Iterator[str]:
@@ -169,9 +170,7 @@ def _words(part: Part) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """What an answer's chunks hold: JSON values, text that is no JSON, and bytes that are no text,
-    by their number.
-    """
+    """What an answer's chunks hold: JSON values, other text, and the number of other bytes."""
 
     values: list[exact_json.Json]
     text: str = ""
@@ -201,12 +200,12 @@ def read(response: Mapping[str, Any]) -> Body:
         elif isinstance(item.get("base64"), str):
             weight += len(item["base64"].rstrip("=")) * 3 // 4
     text = "".join(texts)
-    found = list(_sequence(text)) if not events else []
-    return Body(values + found, "" if found else text, weight)
+    in_text = list(_sequence(text)) if not events else []
+    return Body(values + in_text, "" if in_text else text, weight)
 
 
-def _messages(response: Mapping[str, Any]) -> Iterator[realtime.Said]:
-    """The messages of a WebSocket connection; none where the answer is no such."""
+def _messages(response: Mapping[str, Any]) -> Iterator[realtime.Message]:
+    """The messages of a WebSocket connection; none for any other answer."""
     items = response.get("body")
     for item in items if isinstance(items, list) else []:
         sender = item.get("from") if isinstance(item, dict) else None
@@ -221,9 +220,9 @@ def _messages(response: Mapping[str, Any]) -> Iterator[realtime.Said]:
 
 
 def _put(data: str, values: list[exact_json.Json], texts: list[str]) -> None:
-    found = _json(data)
-    if isinstance(found, (dict, list)):
-        values.append(found)
+    value = _json(data)
+    if isinstance(value, (dict, list)):
+        values.append(value)
     # OpenAI's end of a stream says nothing.
     elif data != "[DONE]":
         texts.append(data)
@@ -257,13 +256,11 @@ def _sequence(text: str) -> Iterator[exact_json.Json]:
 
 
 def _end(pattern: re.Pattern[str], text: str, at: int) -> int:
-    found = pattern.match(text, at)
-    return found.end() if found else at
+    match = pattern.match(text, at)
+    return match.end() if match else at
 
 
 # ------------------------------------------------------------------ model and tokens
-
-_IN_PATH: Final = re.compile(r"/(?:models?|deployments|engines)/([^/:?]+)")
 
 
 def _model(
@@ -273,14 +270,14 @@ def _model(
     named = first(request, "model") or first(body, "model", "modelId")
     if isinstance(named, str):
         return named
-    in_path = _IN_PATH.search(text_of(request.get("url")))
-    if in_path is not None and request.get("method") != "GET":
-        return in_path[1]
+    in_path = models_in_path(text_of(request.get("url")))
+    if in_path and request.get("method") != "GET":
+        return in_path[0]
     for value in values:
         for holder in (value, first(value, "response", "message", "interaction")):
-            said = first(holder, "model", "modelVersion")
-            if isinstance(said, str):
-                return said
+            name = first(holder, "model", "modelVersion")
+            if isinstance(name, str):
+                return name
     return None
 
 
@@ -319,8 +316,8 @@ _AROUND: Final = (
 
 
 def _usage(values: list[exact_json.Json]) -> Usage:
-    """Of numbers that grow over a stream the last, which is the largest: Anthropic tells the
-    request's at the start and the answer's at the end.
+    """The largest numbers of a stream: they grow, and Anthropic sends the request's at the start
+    and the answer's at the end.
     """
     counts: list[int | None] = [None, None]
 
@@ -347,14 +344,14 @@ def _usage(values: list[exact_json.Json]) -> Usage:
 type Style = Literal["role", "text", "faint", "call", "error"]
 
 
-def lines(told: Conversation) -> Iterator[tuple[Style, str]]:
+def lines(conversation: Conversation) -> Iterator[tuple[Style, str]]:
     """The conversation in lines, each with the style it is shown in."""
-    if told.tools:
-        yield "faint", f"tools: {', '.join(told.tools)}"
-    for turn in told.asked:
+    if conversation.tools:
+        yield "faint", f"tools: {', '.join(conversation.tools)}"
+    for turn in conversation.asked:
         yield from _turn(turn, turn.role)
-    several = sum(turn.role != "error" for turn in told.answered) > 1
-    for number, turn in enumerate(told.answered):
+    several = sum(turn.role != "error" for turn in conversation.answered) > 1
+    for number, turn in enumerate(conversation.answered):
         head = turn.role if turn.role in ("error", "answer") else "answer"
         yield from _turn(turn, f"{head} {number + 1}" if several and head != "error" else head)
 
@@ -371,7 +368,7 @@ def _turn(turn: Turn, head: str) -> Iterator[tuple[Style, str]]:
 def _part(part: Part) -> Iterator[tuple[Style, str]]:
     of = f"  {part.id}" if part.id else ""
     if part.kind == "call":
-        yield "call", f"  → {part.name}({_indented(spelled(part.text))}){of}"
+        yield "call", f"  → {part.name}({_indented(spaced(part.text))}){of}"
     elif part.kind == "result":
         name = f" {part.name}" if part.name else ""
         yield "call", f"  ←{name}{of}"

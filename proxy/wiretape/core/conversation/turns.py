@@ -1,4 +1,4 @@
-"""What is said in a conversation: turns and their parts, and how a request's body tells them.
+"""Turns of a conversation and their parts, read from a request's body.
 
 Providers name the same few things differently; `parts` reads any of their content values, whatever
 the provider, by `type` and by the names of members. Nothing that JSON may hold is an error here: a
@@ -13,8 +13,8 @@ from wiretape.core.text import exact_json
 from wiretape.core.text.printable import size
 
 type Kind = Literal["text", "reasoning", "refusal", "call", "result", "media", "data"]
-"""What a part is: words, thoughts, a refusal, a tool call, what a tool gave, something that is no
-text, or JSON that is none of these."""
+"""What a part is: words, thoughts, a refusal, a tool call, what a tool gave, something that is not
+text, or other JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What one side says at once; `finish` tells why an answer ended: "stop", "tool_calls"."""
+    """What one side says at once; `finish` says why an answer ended: "stop", "tool_calls"."""
 
     role: str
     parts: tuple[Part, ...]
@@ -61,7 +61,7 @@ def objects(value: exact_json.Json) -> Iterator[dict[str, exact_json.Json]]:
 
 
 def arguments(text: str) -> exact_json.Json:
-    """A call's arguments as JSON; the text itself where it is none."""
+    """A call's arguments as JSON; the text itself where it is not JSON."""
     try:
         return exact_json.parse(text)
     except ValueError:
@@ -113,11 +113,11 @@ def joined(content: exact_json.Json) -> str:
 
 
 def _reasoning(item: dict[str, exact_json.Json]) -> list[Part]:
-    said = first(item, "thinking", "text", "summary", "content", "reasoningText")
-    if said is None:
+    thoughts = first(item, "thinking", "text", "summary", "content", "reasoningText")
+    if thoughts is None:
         hidden = first(item, "data", "encrypted_content", "signature", "redactedContent")
         return [] if hidden is None else [Part("reasoning", "[not shown by the provider]")]
-    return [Part("reasoning", joined(said))]
+    return [Part("reasoning", joined(thoughts))]
 
 
 def _bedrock_reasoning(item: dict[str, exact_json.Json]) -> list[Part]:
@@ -166,28 +166,28 @@ def _media(noun: str) -> "_Reader":
 
 
 def media(noun: str, item: exact_json.Json) -> str:
-    """What stands for something that is no text: "[image 12 kB]", "[file report.pdf 1.2 MB]"."""
-    said: list[str] = []
+    """What stands for something that is not text: "[image 12 kB]", "[file report.pdf 1.2 MB]"."""
+    words: list[str] = []
     kind = None
     weight = 0
     for name, value in _strings(item):
         if name in ("mime_type", "mimeType", "media_type", "format"):
             kind = kind or value
         elif name in ("filename", "file_name", "file_id", "fileId"):
-            said.append(value)
+            words.append(value)
         elif value.startswith("data:"):
             head, _, data = value.partition(",")
             kind = kind or head[5:].partition(";")[0]
             weight += _decoded(data)
         elif value.startswith(("http://", "https://", "gs://", "s3://")):
-            said.append(value if len(value) <= 80 else value[:79] + "…")
+            words.append(value if len(value) <= 80 else value[:79] + "…")
         elif name in _DATA:
             weight += _decoded(value)
     if noun == "file" and kind and kind.partition("/")[0] in ("image", "audio", "video"):
         noun = kind.partition("/")[0]
     if weight:
-        said.append(size(weight))
-    return f"[{' '.join([noun, *said])}]"
+        words.append(size(weight))
+    return f"[{' '.join([noun, *words])}]"
 
 
 _DATA: Final = frozenset(("", "data", "bytes", "b64_json", "file_data", "body", "url", "image_url"))
@@ -252,30 +252,30 @@ def message(item: dict[str, exact_json.Json], role: str = "user") -> Turn:
     """One message of a request, or of an answer in one piece; `role` where it names none."""
     kind = item.get("type")
     if "role" not in item and kind != "message" and not {"content", "parts", "message"} & set(item):
-        said = _parts_of(item)
-        default = "tool" if said and said[0].kind == "result" else _ROLES.get(text_of(kind), role)
-        return Turn(default, tuple(said))
+        read = _parts_of(item)
+        default = "tool" if read and read[0].kind == "result" else _ROLES.get(text_of(kind), role)
+        return Turn(default, tuple(read))
     name = text_of(item.get("role")) or role
     thoughts = first(item, "reasoning_content", "reasoning", "tool_plan")
     if thoughts is None and isinstance(item.get("thinking"), str):
         thoughts = item["thinking"]
-    said = [Part("reasoning", joined(thoughts))] if thoughts is not None else []
+    read = [Part("reasoning", joined(thoughts))] if thoughts is not None else []
     if name.lower() in ("tool", "function") and "parts" not in item:
-        said += _result(item)
+        read += _result(item)
     else:
-        said += parts(first(item, "content", "parts", "message"))
+        read += parts(first(item, "content", "parts", "message"))
     if item.get("refusal") is not None:
-        said += _refusal(item)
+        read += _refusal(item)
     images = item.get("images")
     if isinstance(images, list):
-        said += [Part("media", media("image", image)) for image in images]
+        read += [Part("media", media("image", image)) for image in images]
     if isinstance(item.get("audio"), dict):
-        said.append(Part("media", media("audio", item["audio"])))
+        read.append(Part("media", media("audio", item["audio"])))
     calls = item.get("tool_calls")
-    said += [call(one) for one in calls] if isinstance(calls, list) else []
+    read += [call(item) for item in calls] if isinstance(calls, list) else []
     if item.get("function_call") is not None:
-        said.append(call(item["function_call"]))
-    return Turn(name, tuple(said))
+        read.append(call(item["function_call"]))
+    return Turn(name, tuple(read))
 
 
 # Who says what stands in the input of OpenAI's responses without a role.
@@ -303,8 +303,8 @@ def asked(body: exact_json.Json) -> list[Turn]:
         turns += _turns(body.get(name))
     for name in ("query", "inputs", "inputText", "texts", "documents", "content"):
         turns += _turns(body.get(name))
-    for one in objects(body.get("requests")):
-        turns += _turns(one.get("content"))
+    for request in objects(body.get("requests")):
+        turns += _turns(request.get("content"))
     if not turns and set(body) - {"model", "stream"}:
         return [Turn("request", (Part("data", text_of(body)),))]
     return turns
@@ -326,20 +326,20 @@ def _turns(value: exact_json.Json) -> list[Turn]:
 
 def tools(body: exact_json.Json) -> tuple[str, ...]:
     """The names of the tools that a request offers."""
-    found: list[str] = []
+    names: list[str] = []
     offered = first(body, "tools", "functions")
     if offered is None:
         offered = first(first(body, "toolConfig"), "tools")
     for tool in objects(offered):
         inner = first(tool, "function", "toolSpec")
-        several = first(tool, "functionDeclarations", "function_declarations")
-        for one in objects(several) if several is not None else [inner or tool]:
-            name = first(one, "name", "type")
-            found.append(text_of(name) if name is not None else next(iter(tool), "?"))
-    return tuple(found)
+        declarations = first(tool, "functionDeclarations", "function_declarations")
+        for function in objects(declarations) if declarations is not None else [inner or tool]:
+            name = first(function, "name", "type")
+            names.append(text_of(name) if name is not None else next(iter(tool), "?"))
+    return tuple(names)
 
 
-def spelled(text: str) -> str:
+def spaced(text: str) -> str:
     """A call's arguments for a reader: JSON without the spaces of whoever wrote it."""
     value = arguments(text)
     return text if isinstance(value, str) else exact_json.dumps(value, "spaced")

@@ -71,17 +71,7 @@ class Matcher:
         self._providers = providers
         self._secret_query = frozenset(name.lower() for name in secret_query)
         self._distinct = frozenset(distinct)
-        self._found: set[str] = set()
         self._chosen: dict[tuple[str, str, str, str], tuple[Rule, ...]] = {}
-
-    def never_applied(self) -> tuple[str, ...]:
-        """The user's own rules that found nothing in any request so far."""
-        own = (rule.name for rule in self.rules if rule.own)
-        return tuple(name for name in own if name not in self._found)
-
-    def forget_applied(self) -> None:
-        """Count from here, as after a library was loaded."""
-        self._found.clear()
 
     def canonical(self, request: Document) -> Canonical:
         """The canonical form of a document's `request` part, which has been redacted.
@@ -122,7 +112,6 @@ class Matcher:
             text = PLACEHOLDER_DIGEST.sub(self._without_digest, text)
             value = json.loads(text)
             starred = PLACEHOLDER_DIGEST.sub(self._without_digest, starred)
-        self._found.update(work.found)
         return Canonical(
             (value["provider"], value["method"], starred),
             value,

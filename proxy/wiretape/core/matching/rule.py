@@ -3,7 +3,7 @@
 import fnmatch
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from wiretape.core.text.exact_json import Json
 from wiretape.core.text.jsonpath import Finder
@@ -11,7 +11,6 @@ from wiretape.core.text.jsonpath import Finder
 from .normalise import Normaliser
 
 type Part = Literal["method", "provider", "host", "path", "query", "headers", "body"]
-PARTS: Final[tuple[Part, ...]] = ("method", "provider", "host", "path", "query", "headers", "body")
 """What of a request may count; the host itself does only where a rule says so."""
 
 type Condition = Callable[[Json], bool]

@@ -88,6 +88,14 @@ class Player:
         """How many of the takes are behind the session: the next is the first after them."""
         return self._cursor(key, takes).next if takes else 0
 
+    def pass_over(self, name: str) -> None:
+        """Count a take as given that is not there to be given."""
+        self._give(name)
+
+    def was_given(self, name: str) -> bool:
+        """Whether a take was given, or passed over."""
+        return name in self._given
+
     def _cursor(self, key: Hashable, takes: Sequence[Take]) -> _Cursor:
         cursor = self._cursors.get(key)
         if cursor is not None and cursor.takes is takes:
@@ -104,7 +112,7 @@ class Player:
 
     def _give(self, name: str) -> None:
         self._given.add(name)
-        for key, number in self._places[name].items():
+        for key, number in self._places.get(name, {}).items():
             cursor = self._cursors[key]
             if self._repeat == "cycle":
                 cursor.next = number + 1

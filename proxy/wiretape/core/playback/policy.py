@@ -40,7 +40,10 @@ _RECORD: Final = OnMiss("record")
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What a run that may contact the provider asks it for: what `fresh` selects, and misses."""
+    """What a run that may contact the provider asks it for: what `fresh` selects, misses, and with
+    `fill` the takes that are missing in the middle of a sequence.
+    """
 
     on_miss: OnMiss = _RECORD
     fresh: Selection | None = None
+    fill: bool = False

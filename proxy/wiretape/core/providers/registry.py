@@ -13,7 +13,6 @@ from wiretape.core.model import DEFAULT_PORTS
 from wiretape.core.text.exact_json import Json, dumps
 
 type ErrorShape = Literal["openai", "anthropic", "google", "ollama"]
-ERROR_SHAPES: Final[tuple[ErrorShape, ...]] = ("openai", "anthropic", "google", "ollama")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +65,8 @@ class Providers:
         names = {provider.name for provider in self.all}
         for place in {place for place in places if "*" not in place} - names:
             # A place without a port is at a usual one.
-            for host in (place,) if _HAS_PORT.search(place) else (f"{place}:80", f"{place}:443"):
+            usual = (_with_port(place, port) for port in DEFAULT_PORTS.values())
+            for host in (place,) if _HAS_PORT.search(place) else usual:
                 self._nameless.setdefault(host, self._provider_of(place))
 
     def _provider_of(self, host: str) -> Provider:
@@ -87,9 +87,8 @@ class Providers:
     def _without_name(self, host: str, port: int | None) -> Provider | None:
         if not self._nameless:
             return None
-        with_port = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        # An IPv6 address is spelled without brackets in a place.
-        for known in (with_port, host, f"{host}:{port}"):
+        with_port = _with_port(host, port)
+        for known in (with_port, host):
             if known in self._nameless:
                 return self._nameless[known]
         return next(
@@ -103,8 +102,7 @@ class Providers:
         )
 
     def _named(self, host: str, port: int | None) -> Provider | None:
-        with_port = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        return self._exact.get(with_port) or self._exact.get(host)
+        return self._exact.get(_with_port(host, port)) or self._exact.get(host)
 
     def place(self, host: str, port: int | None = None) -> str:
         """What a matcher compares for a host: the provider's name where hosts are aliases, else the
@@ -114,7 +112,7 @@ class Providers:
         provider = self._named(host, port)
         if provider is not None:
             return provider.name
-        return host if port in (None, *DEFAULT_PORTS.values()) else f"{host}:{port}"
+        return host if port in (None, *DEFAULT_PORTS.values()) else _with_port(host, port)
 
     def id_names(self, host: str, port: int | None = None) -> frozenset[str]:
         """The further members that hold ids at a host; of no provider's host any provider's."""
@@ -138,7 +136,11 @@ class Providers:
         return tuple(dict.fromkeys(name for provider in self.all for name in provider.key_env))
 
 
-_HAS_PORT: Final = re.compile(r":[0-9]+\Z")
+def _with_port(host: str, port: int | None) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+_HAS_PORT: Final = re.compile(r"(?:\A[^:]*|\]):[0-9]+\Z")
 _IPV6: Final = re.compile(r"\[?([0-9a-f:.]*:[0-9a-f:.]*:[0-9a-f:.]*)\]?(:[0-9]+)?")
 
 

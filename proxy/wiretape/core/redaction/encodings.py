@@ -1,5 +1,6 @@
 """The forms that a text may stand in within another, undone so that it can be looked for: the
-escapes of JSON and URLs, base64 and base64url (RFC 4648), hexadecimal digits, gzip and zstd.
+escapes of JSON and URLs, base64 and base64url (RFC 4648), hexadecimal digits, UTF-16, gzip, zlib
+and zstd.
 
 Nothing here knows what a secret is. Each form is undone where it could be one, at each alignment,
 and can be put back, so that what holds a placeholder in place of a secret still decodes.
@@ -10,7 +11,7 @@ import re
 import zlib
 from bisect import bisect_right
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 import zstandard
 
@@ -206,40 +207,106 @@ def readings(run: str) -> Iterator[Reading]:
         yield Reading(run, skip, len(run) - over, data, is_hex=False)
 
 
+# ------------------------------------------------------------------ UTF-16
+
+# At least eight letters with a zero beside each; a byte that is not UTF-8 is a lone surrogate.
+_WIDE: Final = re.compile("(?:[\t\n\r -~\x80-\xff\udc80-\udcff]\0){8,}+[^\0]?")
+_NARROW: Final = {0xDC00 + octet: octet for octet in range(0x80, 0x100)}
+
+
+def wide_texts(text: str) -> Iterator[tuple[int, int, str]]:
+    """Where a text holds another in UTF-16, and what that says.
+
+    Of the other byte order the text begins one later: "\\0s\\0k" says "sk" from 1 on. Each of its
+    characters takes two of the text's.
+    """
+    if "\0" not in text:
+        return
+    for found in _WIDE.finditer(text):
+        yield *found.span(), found[0].replace("\0", "").translate(_NARROW)
+
+
 # ------------------------------------------------------------------ compressed data
 
-_GZIP: Final = b"\x1f\x8b\x08"
-_ZSTD: Final = b"\x28\xb5\x2f\xfd"
+# Two bytes are met by chance: only where bytes begin, or a part of a multipart body.
+_BEGINNING: Final = re.compile(
+    rb"(?P<gzip>\x1f\x8b\x08)|(?P<zstd>\x28\xb5\x2f\xfd)"
+    rb"|(?P<zlib>(?:\A|(?<=\n\r\n)|(?<=\n\n))\x78[\x01\x5e\x9c\xda])"
+)
+_PROBE: Final = 1024
+_STEP: Final = 512  # of zstd, whose smallest block of four bytes may say 128 KiB
 
 
-def is_compressed(data: bytes) -> bool:
-    """Whether data begins as gzip (RFC 1952) or zstd (RFC 8878) does."""
-    return data.startswith((_GZIP, _ZSTD))
+class Packed(NamedTuple):
+    """Compressed data within bytes: where it stands, what it says, and in which format."""
+
+    start: int
+    end: int
+    plain: bytes
+    format: str
+
+    def packed_again(self, plain: bytes) -> bytes:
+        """Other bytes in the same format; equal bytes for equal bytes."""
+        if self.format == "zstd":
+            return zstandard.ZstdCompressor().compress(plain)
+        window = zlib.MAX_WBITS | (16 if self.format == "gzip" else 0)
+        deflate = zlib.compressobj(wbits=window)
+        return deflate.compress(plain) + deflate.flush()
 
 
-def decompressed(data: bytes) -> bytes | None:
-    """What compressed data says; None where it is broken. OverflowError where it is more than
-    `MAX_DECODED` bytes.
+def may_be_packed(data: bytes) -> bool:
+    """Whether something in `data` begins as gzip (RFC 1952), zstd (RFC 8878) or zlib (RFC 1950)
+    does.
     """
+    return _BEGINNING.search(data) is not None
+
+
+def packed(data: bytes) -> Iterator[Packed]:
+    """The compressed data in `data`, wherever it begins: a whole body, a part of a multipart one,
+    a member of an archive. OverflowError where it says more than `MAX_DECODED` bytes.
+    """
+    at = 0
+    while (found := _BEGINNING.search(data, at)) is not None:
+        start, name = found.start(), found.lastgroup or ""
+        unpacked = _unzstd(data, start) if name == "zstd" else _inflated(data, start)
+        if unpacked is None or not (plain := unpacked[0]):
+            at = start + 1
+            continue
+        at = unpacked[1]
+        yield Packed(start, at, plain, name)
+
+
+def _inflated(data: bytes, start: int) -> tuple[bytes, int] | None:
+    """What gzip or zlib from `start` on says, and where it ends."""
+    inflate = zlib.decompressobj(zlib.MAX_WBITS | 32)
+    end = min(start + _PROBE, len(data))
     try:
-        if data.startswith(_GZIP):
-            inflate = zlib.decompressobj(zlib.MAX_WBITS | 16)
-            plain = inflate.decompress(data, MAX_DECODED + 1)
-        else:
-            with zstandard.ZstdDecompressor().stream_reader(
-                data, read_across_frames=True
-            ) as reader:
-                plain = reader.read(MAX_DECODED + 1)
-    except (zlib.error, zstandard.ZstdError):
+        plain = inflate.decompress(data[start:end], MAX_DECODED + 1)
+        if not plain:
+            return None  # so that a text full of beginnings takes linear time
+        if not inflate.eof and len(plain) <= MAX_DECODED:
+            plain += inflate.decompress(memoryview(data)[end:], MAX_DECODED + 1 - len(plain))
+            end = len(data)
+    except zlib.error:
         return None
     if len(plain) > MAX_DECODED:
         raise OverflowError
-    return plain
+    return plain, end - len(inflate.unused_data)
 
 
-def compressed_like(data: bytes, plain: bytes) -> bytes:
-    """`plain` compressed as `data` is; equal bytes for equal bytes."""
-    if data.startswith(_GZIP):
-        deflate = zlib.compressobj(wbits=zlib.MAX_WBITS | 16)
-        return deflate.compress(plain) + deflate.flush()
-    return zstandard.ZstdCompressor().compress(plain)
+def _unzstd(data: bytes, start: int) -> tuple[bytes, int] | None:
+    machine = zstandard.ZstdDecompressor(max_window_size=1 << 27).decompressobj()
+    parts: list[bytes] = []
+    size = 0
+    for at in range(start, len(data), _STEP):
+        try:
+            parts.append(machine.decompress(data[at : at + _STEP]))
+        except zstandard.ZstdError:
+            return None
+        size += len(parts[-1])
+        if size > MAX_DECODED:
+            raise OverflowError
+        if machine.eof:
+            end = min(at + _STEP, len(data)) - len(machine.unused_data)
+            return b"".join(parts), end
+    return b"".join(parts), len(data)

@@ -6,10 +6,11 @@ asks what stands in members named as credentials are: a value there that cannot 
 leak whatever it looks like.
 """
 
+import base64
 import json
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from wiretape.core.model import Request, Response
@@ -17,14 +18,12 @@ from wiretape.core.text import exact_json
 from wiretape.core.wire.content_coding import codings, decoded
 
 from . import encodings
+from .credential_names import CREDENTIAL_FIELD, is_credential, leaves, secret_parts
 from .known_values import Secrets
-from .placeholder import PLACEHOLDER, label, looks_like_secret
+from .placeholder import label
 from .redactor import Redactor
 from .rules import LARGE, Finding, Where, finding
 from .value_search import Search
-
-ENTROPY: Final = "credential-field"
-"""The rule by which a value goes that stands under a credential's name."""
 
 _MAX_DEPTH: Final = exact_json.MAX_DEPTH + 8
 
@@ -62,14 +61,19 @@ def inspect_bytes(
     data: bytes, redactor: Redactor, secrets: Secrets | None = None
 ) -> tuple[Leak, ...]:
     """What is still secret in bytes, such as a side file's: the same, compressed data undone."""
-    if encodings.is_compressed(data):
-        try:
-            plain = encodings.decompressed(data)
-        except OverflowError:
-            return () if LARGE in redactor.rules.unsearched else (_unsearched(LARGE, ""),)
-        # What is broken is searched as it is.
-        data = data if plain is None else plain
-    return inspect(data.decode("utf-8", "surrogateescape"), redactor, secrets)
+    try:
+        packed = list(encodings.packed(data))
+    except OverflowError:
+        return () if LARGE in redactor.rules.unsearched else (_unsearched(LARGE, ""),)
+    leaks: tuple[Leak, ...] = ()
+    rest: list[bytes] = []
+    done = 0
+    for inner in packed:
+        leaks += inspect_bytes(inner.plain, redactor, secrets)
+        rest.append(data[done : inner.start])
+        done = inner.end
+    text = b"".join((*rest, data[done:])).decode("utf-8", "surrogateescape")
+    return inspect(text, redactor, secrets) + leaks
 
 
 def unsearchable(request: Request, response: Response, redactor: Redactor) -> tuple[Leak, ...]:
@@ -115,22 +119,24 @@ def _in_json(
     recorded = _in_recording(document, redactor, secrets)
     may_hold = bool(recorded) or search.may_hold(text)
     told: set[tuple[str, str]] = set()
-    if may_hold or _may_name(text):
+    if may_hold:
         lines = _Lines(text)
-        for where, name, value in _leaves(document):
+        for where, name, value in leaves(document):
             # Which strings of a recording the user's patterns are for, redaction knows.
-            spans = search.spans(value, own=recorded is None) if may_hold else []
+            spans = search.spans(value, own=recorded is None)
             found = [(label(span.rule), value[span.start : span.end]) for span in spans]
-            # A model's token is no credential, whatever it says.
-            named = is_credential(name) and "logprobs" not in where
-            if not found and named and is_secret(value):
-                found = [(ENTROPY, value)]
+            if not found and is_credential(name):
+                parts = secret_parts(name, value)
+                found = [(CREDENTIAL_FIELD, value[slice(*part)]) for part in parts]
             if found:
                 line, place = lines.at(value), _spelled(where, search)
                 told.update((rule, place) for rule, _ in found)
                 for rule, secret in found:
-                    remedy = _remedy(where, name if rule == ENTROPY else rule)
+                    remedy = _remedy(where, name if rule == CREDENTIAL_FIELD else rule)
                     yield Leak(rule, place, line, masked(secret), remedy)
+    for leak in _in_chunks(document, redactor, secrets) if recorded is not None else ():
+        told.add((leak.rule, leak.where))
+        yield leak
     left = {(one.where, one.rule) for one in recorded or () if (one.rule, one.where) not in told}
     if search.unsearched and LARGE not in redactor.rules.unsearched:
         told.add(("unsearched", ""))
@@ -141,43 +147,34 @@ def _in_json(
         yield from _at_spans(text, [(s.start, s.end, label(s.rule)) for s in search.as_it_is(text)])
 
 
+def _in_chunks(document: Any, redactor: Redactor, secrets: Secrets | None) -> Iterator[Leak]:
+    """The leaks of compressed data that an answer's chunks hold only together."""
+    body = document["response"].get("body")
+    chunks = body if isinstance(body, list) else []
+    encoded = [chunk.get("base64", "") for chunk in chunks if isinstance(chunk, dict)]
+    if len(encoded) < 2:
+        return
+    try:
+        data = b"".join(map(base64.b64decode, encoded))
+    except (ValueError, TypeError):
+        return  # written by hand
+    if data and encodings.may_be_packed(data):
+        for leak in inspect_bytes(data, redactor, secrets):
+            yield replace(leak, where="response.body", line=1)
+
+
 def _at_places(
     text: str, document: Any, search: Search, left: set[tuple[str, str]]
 ) -> Iterator[Leak]:
     """The leaks that findings tell by (place, rule)."""
     lines = _Lines(text)
-    for where, _, value in _leaves(document):
+    for where, _, value in leaves(document):
         place = _spelled(where, search)
         for rule in sorted(rule for at, rule in left if at == place):
             left.discard((place, rule))
             yield Leak(rule, place, lines.at(value), masked(value), _remedy(where, rule))
     for place, rule in sorted(left):
         yield Leak(rule, place, 1, "…", _remedy((), rule))
-
-
-def _may_name(text: str) -> bool:
-    """Whether a string of a JSON text could be the name of a credential; False is certain.
-
-    Nearly every recording speaks of tokens: each string that has such a word is looked at once.
-    """
-    # A quotation mark within a name is not its end.
-    plain = encodings.text_of_json(text.replace('\\"', "'"))
-    lower = "" if plain is None else plain.lower()
-    if plain is None or len(lower) != len(plain):
-        return True  # a few letters are two in lower case, and places are not the same then
-    seen = set()
-    for word in _NAMING:
-        at = lower.find(word)
-        while at >= 0:
-            # What is longer is prose.
-            start = plain.rfind('"', max(0, at - _LONGEST_NAME), at)
-            end = plain.find('"', at, at + _LONGEST_NAME)
-            if start >= 0 and end >= 0 and (name := plain[start + 1 : end]) not in seen:
-                seen.add(name)
-                if is_credential(name):
-                    return True
-            at = lower.find(word, at + len(word))
-    return False
 
 
 def _in_recording(
@@ -192,27 +189,6 @@ def _in_recording(
 def _spelled(where: Where, search: Search) -> str:
     # A place may lead through a member that is named as a secret.
     return search.text(finding("", where).where, ())
-
-
-def _leaves(document: Any) -> Iterator[tuple[Where, str, str]]:
-    """Each string with its place and the name it stands under; a member's name is a string too."""
-    stack: list[tuple[Any, Where, str]] = [(document, (), "")]
-    while stack:
-        value, where, name = stack.pop()
-        if isinstance(value, str):
-            yield where, name, value
-        elif isinstance(value, list):
-            stack += [(item, (*where, at), name) for at, item in reversed(list(enumerate(value)))]
-        elif isinstance(value, dict):
-            # HAR and others say {"name": "Authorization", "value": "Bearer …"}.
-            said = value.get("name")
-            for key, item in reversed(value.items()):
-                named = said if key == "value" and isinstance(said, str) else key
-                if named == "value":
-                    named = name
-                elif named == "token" and "logprob" in value:
-                    named = ""  # a model's
-                stack += [(item, (*where, key), named), (key, where, "")]
 
 
 class _Lines:
@@ -269,24 +245,12 @@ def _json_remedy(path: Iterable[str | int]) -> str:
 
 # ------------------------------------------------------------------ other texts
 
-_VALUE: Final = (
-    r"""["']?[ \t]*[:=][ \t]*(?:-[ \t]+|\n[ \t]*-[ \t]+)?["']?"""
-    r"""(?:(?:bearer|basic|token)[ \t]+)?([^\s"'<>,;&]{16,})"""
-)
-_NAME_AND_VALUE: Final = re.compile(rf"([A-Za-z][\w.-]{{2,60}}){_VALUE}", re.IGNORECASE)
-
 
 def _in_text(text: str, search: Search) -> Iterator[Leak]:
     found: list[tuple[int, int, str]] = []
     if search.text_may_hold(text):
         # The user's patterns are written for what strings say, and may well fit a file's own marks.
         found += [(s.start, s.end, label(s.rule)) for s in search.spans(text, own=False)]
-    if _NAMED.search(text):
-        found += [
-            (*match.span(2), ENTROPY)
-            for match in _NAME_AND_VALUE.finditer(text)
-            if is_credential(match[1]) and is_secret(match[2])
-        ]
     yield from _at_spans(text, found)
 
 
@@ -305,59 +269,3 @@ def _at_spans(text: str, found: Iterable[tuple[int, int, str]]) -> Iterator[Leak
             masked(text[start:end]),
             _pattern_remedy(rule),
         )
-
-
-# ------------------------------------------------------------------ names of credentials
-
-_NAMING: Final = (
-    "key",
-    "secret",
-    "token",
-    "passw",
-    "passphrase",
-    "authorization",
-    "credential",
-    "cookie",
-)
-_NAMED: Final = re.compile("|".join(_NAMING), re.IGNORECASE)
-_LONGEST_NAME: Final = 200
-_WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
-_LAST: Final = frozenset(
-    ("apikey", "authorization", "cookie", "credential", "credentials", "passphrase", "passwd")
-) | {"password", "secret", "token"}
-_BEFORE_KEY: Final = frozenset(
-    ("access", "account", "api", "auth", "encryption", "master", "private", "secret", "service")
-) | {"session", "shared", "signing", "subscription"}
-# Tokens that are no credentials: of a model, of a list's pages.
-_BEFORE_TOKEN: Final = frozenset(
-    ("bos", "continuation", "cursor", "eos", "first", "last", "mask", "next", "pad", "page")
-) | {"prev", "previous", "special", "stop", "sync", "unk"}
-
-
-_PLACEHOLDER_RUN: Final = 12
-"""As long is the start of every placeholder in base64."""
-
-
-def is_credential(name: str) -> bool:
-    """Whether a member, field or header is named as credentials are: "apiKey", "client_secret"."""
-    words = [word.lower() for word in _WORDS.findall(name)]
-    if not words:
-        return False
-    *before, last = words
-    if last == "token":
-        return not before or before[-1] not in _BEFORE_TOKEN
-    return last in _LAST or (last == "key" and bool(before) and before[-1] in _BEFORE_KEY)
-
-
-def is_secret(value: str) -> bool:
-    """Whether a value under a credential's name cannot be guessed, and stands for nothing else."""
-    _, _, rest = value.strip().rpartition(" ")
-    return (
-        looks_like_secret(rest)
-        and PLACEHOLDER.search(value) is None
-        and not any(
-            b"REDACTED-" in reading.data
-            for start, end in encodings.runs(rest, _PLACEHOLDER_RUN)
-            for reading in encodings.readings(rest[start:end])
-        )
-    )

@@ -31,6 +31,8 @@ _SHAPES: Final = (
     # OpenAI's first keys (T3BlbkFJ in the middle), DeepSeek, Moonshot, DashScope, LiteLLM
     ("openai-key", "sk-", rf"{_MIXED}[A-Za-z0-9]{{32,}}"),
     ("openai-key", "sess-", rf"{_MIXED}[A-Za-z0-9]{{40}}"),
+    # A client secret that lasts minutes: {"value": "ek_…"}
+    ("openai-client-secret", "ek_", rf"{_MIXED}[A-Za-z0-9]{{20,}}"),
     ("openai-organization", "org-", rf"{_MIXED}[A-Za-z0-9]{{24}}{_END}"),
     ("openai-project", "proj_", rf"{_MIXED}[A-Za-z0-9]{{24}}{_END}"),
     ("anthropic-key", "sk-ant-", r"[a-z]{2,8}[0-9]{2}-[A-Za-z0-9_-]{40,}"),
@@ -93,7 +95,7 @@ PATTERNS: Final = tuple(LITERALS)
 SIGNS: Final = re.compile(
     r"-(?:(?<=sk-)(?=[A-Za-z0-9_-]{24})(?<![A-Za-z0-9]sk-)|(?<=sess-)|(?<=org-)|(?<=xai-)|(?<=pplx-)"
     r"|(?<=csk-)|(?<=nvapi-)|(?<=bedrock-api-key-)|(?<=xox[a-z]-)|(?<=-----)BEGIN )"
-    r"|_(?:(?<=proj_)|(?<=tgp_v1_)|(?<=gsk_)|(?<=hf_)|(?<=r8_)|(?<=fw_)|(?<=lsv2_)|(?<=gh[pousr]_)"
+    r"|_(?:(?<=ek_)|(?<=proj_)|(?<=tgp_v1_)|(?<=gsk_)|(?<=hf_)|(?<=r8_)|(?<=fw_)|(?<=lsv2_)|(?<=gh[pousr]_)"
     r"|(?<=github_pat_))"
     r"|I(?:(?<=AI)za|(?<=ASI)A)|K(?:(?<=ABSK)|(?<=AK)IA)|J(?:(?<=eyJ)|(?<=IQoJ)b3JpZ2lu)"
     r"|9(?<=ya29)\.|Q(?<=JQ)QJ99|X(?<=FwoGZXIvYX)dz"

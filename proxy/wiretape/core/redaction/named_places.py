@@ -15,7 +15,7 @@ from wiretape.core.recording.document import Document
 from wiretape.core.text import exact_json
 
 from .placeholder import PLACEHOLDER, placeholder
-from .rules import Finding, RedactionRules, Where, finding
+from .rules import SECRET_FORM, Finding, RedactionRules, Where, finding
 
 # scheme, authority, path, the rest: RFC 3986, appendix B
 _URL: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*:)?(//[^/?#]*)?([^?#]*)(.*)", re.DOTALL)
@@ -108,13 +108,15 @@ class Places:
     # ------------------------------------------------------------------ parameters
 
     def _url(self, url: str, where: Where) -> str:
-        if "?" not in url and "@" not in url:
+        if not any(mark in url for mark in "?@#"):
             return url
         scheme, slashes, user, host, path, rest = url_parts(url)
         if user:
             user = self._value("userinfo", user[:-1], where) + "@"
         query, mark, fragment = rest.partition("#")
         query = query[:1] + self._pairs("query", query[1:], where)
+        # An OAuth server gives its tokens in the fragment (RFC 6749, section 4.2.2).
+        fragment = self._pairs("query", fragment, where)
         return "".join((scheme, slashes, user, host, path, query, mark, fragment))
 
     def _urls(self, value: Any, where: Where) -> Any:
@@ -146,7 +148,7 @@ class Places:
 
         def instead(found: re.Match[str]) -> str:
             head, name, value = found.groups()
-            if name.lower() not in self._query:
+            if name.lower() not in self._query | SECRET_FORM - {"code"}:
                 return found[0]
             return head + self._value(f"form-{name.lower()}", value, where)
 
@@ -157,10 +159,15 @@ class Places:
         as they were spelled.
         """
         pairs = text.split("&")
+        names = self._query
+        if kind == "form":
+            names |= SECRET_FORM
+            if not any(pair.startswith("grant_type=") for pair in pairs):
+                names -= {"code"}  # of a program, a country; what looks secret is found as such
         for at, pair in enumerate(pairs):
             name, _, value = pair.partition("=")
             plain = unquote_plus(name).lower()
-            if plain in self._query and value:
+            if plain in names and value:
                 instead = self._value(f"{kind}-{plain}", unquote_plus(value), where)
                 pairs[at] = f"{name}={instead}"
         return "&".join(pairs)

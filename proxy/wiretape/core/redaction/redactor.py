@@ -78,7 +78,7 @@ class Redactor:
         self.rules: Final = rules
         self.no_secrets: Final = Secrets(rules.values)
         """The configured values alone: for what belongs to no request."""
-        self._shapes = Shapes(rules.patterns)
+        self._shapes = Shapes(rules.patterns, rules.secret_query)
         self._kept_request = _Kept(rules.keep_request_headers, rules.secret_headers)
         self._answer_headers = AnswerHeaders(
             rules.drop_response_headers, rules.keep_response_headers, rules.secret_headers

@@ -69,6 +69,16 @@ SECRET_QUERY: Final = frozenset(
 )
 """Query parameters and form fields whose values are secret."""
 
+SECRET_FORM: Final = frozenset(
+    (
+        *("actor_token", "assertion", "auth_req_id", "client_assertion", "code", "code_verifier"),
+        *("device_code", "jwt", "hmac", "password", "samlresponse", "subject_token"),
+    )
+)
+"""Fields that are secret in forms besides (RFC 6749, 7521, 7523, 7636, 8628, 8693). `code` is so
+where there is a `grant_type`, or where it looks like a secret.
+"""
+
 KEEP_REQUEST_HEADERS: Final = frozenset(
     (
         *("accept", "anthropic-beta", "anthropic-version", "content-type", "openai-beta"),

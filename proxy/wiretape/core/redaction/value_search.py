@@ -15,11 +15,19 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 from urllib.parse import quote
 
+from wiretape.core.model import models_in_path
 from wiretape.core.recording.document import Document
 from wiretape.core.text import exact_json
-from wiretape.core.text.spans import Edit, Span
+from wiretape.core.text.spans import Edit, Span, applied
 
 from . import encodings
+from .credential_names import (
+    CREDENTIAL_FIELD,
+    CredentialNames,
+    is_credential,
+    members,
+    secret_parts,
+)
 from .key_patterns import LITERALS, SIGNS, Pattern
 from .known_values import Secrets
 from .named_places import each_chunk, url_parts
@@ -29,7 +37,6 @@ from .rules import Finding, Where, finding
 _serialise: Final = json.JSONEncoder(ensure_ascii=False, check_circular=False).encode
 
 _HOST: Final = re.compile(r"(\[.*\]|.*?)((?::[0-9]*)?)", re.DOTALL)
-_MODEL_IN_PATH: Final = re.compile(r"/(?:models?|deployments|engines)/([^/:?#]+)")
 
 # Members that say how a document is to be read; what they hold is ours, not the provider's.
 _REQUEST_FRAME: Final = frozenset(("method", "body_json", "body_file"))
@@ -51,7 +58,7 @@ def public_values(request: Document) -> Iterator[str]:
     """
     _, _, _, host, path, _ = url_parts(request["url"])
     yield from (host, host.rpartition(":")[0])
-    for model in (request.get("model"), *_MODEL_IN_PATH.findall(path)):
+    for model in (request.get("model"), *models_in_path(path)):
         if isinstance(model, str) and not looks_random(model):
             yield model
 
@@ -68,10 +75,15 @@ _OWN: Final = 12
 
 
 class Shapes:
-    """Patterns; those that wiretape comes with are set apart, as one look tells they are absent."""
+    """What is secret by its shape or by the name beside it, whoever carried it.
 
-    def __init__(self, patterns: Iterable[Pattern]) -> None:
+    The patterns that wiretape comes with are set apart, as one look tells they are absent.
+    `parameters` are names of query parameters and form fields beside wiretape's own.
+    """
+
+    def __init__(self, patterns: Iterable[Pattern], parameters: Iterable[str] = ()) -> None:
         patterns = tuple(patterns)
+        self.names: Final = CredentialNames(parameters)
         self._shipped = tuple((p, LITERALS[p]) for p in patterns if p in LITERALS)
         self.own: Final = tuple(p for p in patterns if p not in LITERALS)
         self.shortest: Final = _OWN if self.own else _SHAPE
@@ -116,6 +128,8 @@ class Search:
             or SIGNS.search(text) is not None
             or self._secrets.may_stand_in(text)
             or self._encoded_may_hold(text, 0)
+            or self._wide_may_hold(text, 0)
+            or self._shapes.names.may_stand_in(json_text)
         )
 
     def text_may_hold(self, text: str) -> bool:
@@ -127,7 +141,7 @@ class Search:
             if end - start >= 60 and text.startswith(("\n", "\r"), end):
                 return True  # lines of base64: each says little by itself
             decoded = [reading.data for reading in encodings.readings(text[start:end])]
-            if end - start < _SHORT_RUN and not any(map(encodings.is_compressed, decoded)):
+            if end - start < _SHORT_RUN and not any(map(encodings.may_be_packed, decoded)):
                 # Most runs are ids: one look at all that they could say.
                 plain = b"\n".join(decoded).decode("utf-8", "surrogateescape")
                 if not (
@@ -135,7 +149,8 @@ class Search:
                     or SIGNS.search(plain)
                     or "%" in plain
                     or "\\" in plain
-                    or self._secrets.may_stand_in(plain)
+                    or "\0" in plain
+                    or self._plain_may_hold(plain)
                     or self._encoded_may_hold(plain, depth + 1)
                 ):
                     continue
@@ -147,16 +162,22 @@ class Search:
         """Whether decoded bytes could hold what has to go; nearly all are no text, or no base64."""
         if depth > _DEPTH:
             return False
-        if encodings.is_compressed(data):
-            return True
-        text = data.decode("utf-8", "surrogateescape")
+        return encodings.may_be_packed(data) or self._decoded_may_hold(
+            data.decode("utf-8", "surrogateescape"), depth
+        )
+
+    def _decoded_may_hold(self, text: str, depth: int) -> bool:
         if _is_text(text) and (
             self._shapes.own or "\\" in text or _PERCENT.search(text) is not None
         ):
             return True
         # In an image there is a backslash, too: what it would be without is looked at.
         for _ in range(_DEPTH + 1):
-            if self._plain_may_hold(text) or self._encoded_may_hold(text, depth):
+            if (
+                self._plain_may_hold(text)
+                or self._encoded_may_hold(text, depth)
+                or self._wide_may_hold(text, depth)
+            ):
                 return True
             unescaped = encodings.Unescaped(text)
             if not unescaped:
@@ -164,11 +185,22 @@ class Search:
             text = unescaped.text
         return False
 
+    def _wide_may_hold(self, text: str, depth: int) -> bool:
+        return any(
+            self._decoded_may_hold(plain, depth + 1)
+            for _, _, plain in encodings.wide_texts(text)
+            if depth < _DEPTH
+        )
+
     def _plain_may_hold(self, text: str) -> bool:
-        return self._secrets.may_stand_in(text) or any(
-            True
-            for pattern in self._shapes.for_text(text, own=False)
-            for _ in pattern.regex.finditer(text)
+        return (
+            self._secrets.may_stand_in(text)
+            or any(
+                True
+                for pattern in self._shapes.for_text(text, own=False)
+                for _ in pattern.regex.finditer(text)
+            )
+            or any(True for _ in self._shapes.names.stand_in(text))
         )
 
     def request(self, part: Document) -> Document:
@@ -222,24 +254,35 @@ class Search:
 
     # ------------------------------------------------------------------ members
 
-    def values(self, value: exact_json.Json, where: Where) -> exact_json.Json:
-        """A JSON value with its strings and its members' names searched."""
+    def values(self, value: exact_json.Json, where: Where, name: str = "") -> exact_json.Json:
+        """A JSON value that stands under `name`; its strings and its members' names searched."""
         if isinstance(value, str):
-            return self.text(value, where)
+            return self._member(value, where, name)
         if isinstance(value, list):
-            return [self.values(item, (*where, at)) for at, item in enumerate(value)]
+            return [
+                self.values(item, (*where, at), named) for at, item, named in members(value, name)
+            ]
         if not isinstance(value, dict):
             return value
         result: dict[str, exact_json.Json] = {}
-        for key, item in value.items():
-            name = self.text(key, where)
-            if name != key:
+        for key, item, named in members(value, name):
+            shown = self.text(str(key), where)
+            if shown != key:
                 # Two names that became one would lose a member.
-                name = next(
-                    one for one in _numbered(name) if one not in result and one not in value
-                )
-            result[name] = self.values(item, (*where, name))
+                free = (other for other in _numbered(shown) if other not in {*result, *value})
+                shown = next(free)
+            result[shown] = self.values(item, (*where, shown), named)
         return result
+
+    def _member(self, text: str, where: Where, name: str) -> str:
+        shown = self.text(text, where)
+        if shown != text or not is_credential(name):
+            return shown
+        for start, end in reversed(secret_parts(name, text)):
+            self._findings.append(finding(CREDENTIAL_FIELD, where))
+            instead = placeholder(CREDENTIAL_FIELD, text[start:end])
+            shown = shown[:start] + instead + shown[end:]
+        return shown
 
     def _url(self, url: str, where: Where) -> str:
         scheme, slashes, user, authority, path, rest = url_parts(url)
@@ -284,13 +327,8 @@ class Search:
         spans = self.spans(text, own=own)
         if not spans:
             return text
-        parts: list[str] = []
-        done = 0
-        for start, end, instead, rule in spans:
-            self._findings.append(finding(rule, where))
-            parts += (text[done:start], instead)
-            done = end
-        return "".join(parts) + text[done:]
+        self._findings += [finding(span.rule, where) for span in spans]
+        return applied(text, spans)
 
     def spans(self, text: str, *, own: bool = True) -> list[Span]:
         """What has to go in a text, in order and without overlaps; `own` looks for the user's
@@ -300,9 +338,19 @@ class Search:
 
     def as_it_is(self, text: str) -> list[Span]:
         """The known values and shipped patterns that stand in a text in no other form."""
-        return self._plain(text, 0, own=False).spans
+        return self._shaped(text, 0, own=False).spans
 
     def _plain(self, text: str, depth: int, *, own: bool) -> Edit:
+        edit = self._shaped(text, depth, own=own)
+        edit.put(
+            [
+                Span(start, end, self._instead(rule, value, depth), rule)
+                for start, end, rule, value in self._shapes.names.stand_in(edit.text)
+            ]
+        )
+        return edit
+
+    def _shaped(self, text: str, depth: int, *, own: bool) -> Edit:
         edit = Edit(text)
         edit.put(
             [
@@ -343,7 +391,15 @@ class Search:
         # After the escapes: base64 in a URL has its marks escaped.
         if depth < _DEPTH:
             edit.put(list(self._encoded(edit.text, depth, own)))
+            edit.put(list(self._wide(edit.text, depth, own)))
         return edit.spans
+
+    def _wide(self, text: str, depth: int, own: bool) -> Iterator[Span]:
+        """What has to go in the parts of a text that are UTF-16, spelled as these are."""
+        for first, _, plain in encodings.wide_texts(text):
+            for start, end, instead, rule in self._spans(plain, 0, depth + 1, own):
+                # The last zero of the other byte order stands before the next letter.
+                yield Span(first + 2 * start, first + 2 * end - 1, "\0".join(instead), rule)
 
     def _instead(self, name: str, value: str, depth: int) -> str:
         return placeholder(name, value) if depth == 0 else f"REDACTED-{label(name)}"
@@ -397,27 +453,32 @@ class Search:
 
     def _bytes(self, data: bytes, depth: int, *, own: bool) -> tuple[bytes, list[str]] | None:
         """Bytes without their secrets, and the rules by which they went; None without any."""
-        if encodings.is_compressed(data) and depth < _DEPTH:
-            try:
-                plain = encodings.decompressed(data)
-            except OverflowError:
-                self.unsearched = True
-                return None
-            if plain is not None:
-                found = self._bytes(plain, depth + 1, own=own)
-                return found and (encodings.compressed_like(data, found[0]), found[1])
+        try:
+            packed = list(encodings.packed(data)) if depth < _DEPTH else []
+        except OverflowError:
+            self.unsearched = True
+            return None
+        parts: list[bytes] = []
+        rules: list[str] = []
+        done = 0
+        for inner in packed:
+            parts.append(self._text_bytes(data[done : inner.start], depth, rules, own=own))
+            found = self._bytes(inner.plain, depth + 1, own=own)
+            parts.append(inner.packed_again(found[0]) if found else data[inner.start : inner.end])
+            rules += found[1] if found else ()
+            done = inner.end
+        parts.append(self._text_bytes(data[done:], depth, rules, own=own))
+        return (b"".join(parts), rules) if rules else None
+
+    def _text_bytes(self, data: bytes, depth: int, rules: list[str], *, own: bool) -> bytes:
+        """Bytes that are not compressed without their secrets; by which rules is added."""
         # Bytes that are no UTF-8 come back as they were.
         text = data.decode("utf-8", "surrogateescape")
         spans = self._spans(text, 0, depth, own and _is_text(text))
         if not spans:
-            return None
-        parts: list[str] = []
-        done = 0
-        for span in spans:
-            parts += (text[done : span.start], span.placeholder)
-            done = span.end
-        parts.append(text[done:])
-        return "".join(parts).encode("utf-8", "surrogateescape"), [span.rule for span in spans]
+            return data
+        rules += [span.rule for span in spans]
+        return applied(text, spans).encode("utf-8", "surrogateescape")
 
 
 _MANY: Final = 1000

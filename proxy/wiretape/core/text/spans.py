@@ -1,5 +1,6 @@
 """A text being edited by spans: what has to go in it, and what stands there instead."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 
@@ -10,6 +11,16 @@ class Span(NamedTuple):
     end: int
     placeholder: str
     rule: str
+
+
+def applied(text: str, spans: Iterable[Span]) -> str:
+    """A text with spans of it replaced; they are in order and apart."""
+    parts: list[str] = []
+    done = 0
+    for span in spans:
+        parts += (text[done : span.start], span.placeholder)
+        done = span.end
+    return "".join(parts) + text[done:]
 
 
 class Edit:

@@ -1,0 +1,351 @@
+"""What is named as a credential, in a JSON value or within a text: one set of rules, by which
+redaction replaces, the gate refuses and `wiretape scan` reports.
+
+Two things have to come together: a name that credentials have ("api_key", "X-Amz-Signature",
+"AccountKey") and a value that cannot be guessed and refers to nothing. A name may be
+
+* a member of an object, or of an object around it: {"client_secret": {"value": "kV8w2Qz…"}};
+* said beside the value: {"name": "Authorization", "value": …}, ["authorization", "Bearer …"];
+* in a text: a URL's or form's parameter (?sig=…&), a part of a connection string (AccountKey=…;),
+  a line of a configuration (API_KEY=…, password: …), JSON in a string ("api_key": "…"). A URL's
+  user and password are named by where they stand.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, NamedTuple
+from urllib.parse import unquote_plus
+
+from wiretape.core.text import exact_json
+
+from . import encodings, nested_json
+from .placeholder import PLACEHOLDER, looks_like_secret
+from .rules import SECRET_FORM, SECRET_QUERY, Where
+
+CREDENTIAL_FIELD: Final = "credential-field"
+"""The rule by which a value goes that stands under a credential's name."""
+
+# ------------------------------------------------------------------ names
+
+_WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+_LAST: Final = frozenset(
+    ("apikey", "authorization", "cookie", "credential", "credentials", "passphrase", "passwd")
+) | {"password", "passwords", "secret", "secrets", "token"}
+_BEFORE_KEY: Final = frozenset(
+    ("access", "account", "api", "auth", "encryption", "function", "functions", "master", "private")
+) | {"secret", "service", "session", "shared", "signing", "storage", "subscription"}
+# Tokens that are no credentials: a model's, a place in a list or a stream, the name of an attempt.
+_TOKEN_TEXT: Final = """
+    after backward before begin bos change client concurrency consistency continuation continue
+    creation cursor dedup deduplication delta end eos first forward idempotency image input last
+    list lock mask next nonce offset operation output pad page pagination paging position prev
+    previous request resume retry scan scroll search seek skip special start starting stop stream
+    sync unk until upload version watermark
+"""
+_BEFORE_TOKEN: Final = frozenset(_TOKEN_TEXT.split())
+
+
+def is_credential(name: str) -> bool:
+    """Whether a member, field or header is named as credentials are.
+
+    "apiKey", "client_secret" and "GITHUB_TOKEN" are, "max_tokens", "nextPageToken" and "keyboard"
+    are not.
+    """
+    words = [word.lower() for word in _WORDS.findall(name)]
+    if not words:
+        return False
+    *before, last = words
+    if last == "token":
+        return not before or before[-1] not in _BEFORE_TOKEN
+    return last in _LAST or (last in ("key", "keys") and bool(before) and before[-1] in _BEFORE_KEY)
+
+
+# ------------------------------------------------------------------ values
+
+# Where the secret is: an ARN, a URI, a file, a vault's entry, a variable's name.
+_REFERENCE: Final = re.compile(
+    r"[a-z][a-z0-9+.-]*://.*"
+    r"|(?:arn|aws-sm|azurekv|doppler|env|file|gcp|k8s|keychain|keyring|md5|op|ref|resolve|sha\d+|sm"
+    r"|secret|secrets|secretsmanager|ssm|urn|vault):.*"
+    r"|(?:~|\.{1,2})?/[a-z][a-z0-9_.-]{2,}/.*"
+    r"|[A-Za-z]:[\\/].*"
+    r"|[a-z][a-z_-]{2,}/[^+=]*"
+    r"|@[A-Za-z.]+\(.*\)",
+    re.DOTALL,
+)
+STANDS_FOR_ONE: Final = re.compile(
+    r"<[^<>]*>|\[[^\[\]]*\]|\{[^{}]*\}|\$?\{\{[^{}]*\}\}|%[A-Za-z_]+%|\*+[^*]*\*+|\$\w+|\$\{[^{}]*\}"
+    r"|(?:[A-Z]{1,14}[_-])*[A-Z]{1,14}"
+)
+"""What other tools put where a credential was: <TOKEN>, [FILTERED], {{key}}, ***, $KEY."""
+_PLACEHOLDER_RUN: Final = 12
+"""As long is the start of every placeholder in base64."""
+_COOKIE: Final = re.compile(r"(?:^|;)[^=;]*=\s*\"?([^;\"\s]+)")
+# What stands for a password in examples, digits aside.
+_EXAMPLE_TEXT: Final = "admin guest pass passwd password postgres pwd root secret test token user"
+_EXAMPLES: Final = frozenset(_EXAMPLE_TEXT.split())
+
+
+def is_secret(value: str) -> bool:
+    """Whether a value under a credential's name is one: it cannot be guessed and is no reference.
+
+    "kV8w2Qz-T5rXn1Lp" is; "hunter2", "your-api-key-goes-here", "/run/secrets/db-7f3a",
+    "arn:aws:secretsmanager:…" and a placeholder are not.
+    """
+    return (
+        looks_like_secret(value)
+        and PLACEHOLDER.search(value) is None
+        and _REFERENCE.fullmatch(value) is None
+        and STANDS_FOR_ONE.fullmatch(value) is None
+        and not any(
+            b"REDACTED-" in reading.data
+            for start, end in encodings.runs(value, _PLACEHOLDER_RUN)
+            for reading in encodings.readings(value[start:end])
+        )
+    )
+
+
+def secret_parts(name: str, value: str) -> list[tuple[int, int]]:
+    """Where the secrets are in a value that stands under a credential's name.
+
+    All of it, what follows a scheme ("Bearer …"), or a cookie's values.
+    """
+    if name.lower() in ("cookie", "set-cookie"):
+        parts = [found.span(1) for found in _COOKIE.finditer(value)]
+    else:
+        end = len(value.rstrip())
+        parts = [(value.rfind(" ", 0, end) + 1, end)]
+    return [part for part in parts if is_secret(value[slice(*part)])]
+
+
+def _is_password(value: str) -> bool:
+    """Whether a URL's password is one, and no example's."""
+    if PLACEHOLDER.search(value) or STANDS_FOR_ONE.fullmatch(value) or value[:1] in "$<{[":
+        return False
+    if value.rstrip("0123456789").lower() in _EXAMPLES:
+        return False
+    return is_secret(value) or (
+        len(value) >= 6 and re.search("[0-9]", value) is not None and not value.isdecimal()
+    )
+
+
+# ------------------------------------------------------------------ in JSON
+
+_NAMES: Final = ("name", "key", "header", "field", "parameter", "Name", "Key")
+_VALUES: Final = ("value", "Value", "val")
+
+
+def members(value: Any, name: str) -> Iterator[tuple[str | int, Any, str]]:
+    """The members of an object or list that stands under `name`: place, value, and the name that
+    the value has.
+
+    {"name": "Authorization", "value": "Bearer …"} gives ("value", "Bearer …", "Authorization").
+    """
+    if isinstance(value, list):
+        before = ""
+        for at, item in enumerate(value):
+            # ["authorization", "Bearer …"], alone or in a list of such pairs, or one flat list.
+            yield at, item, before if is_credential(before) else name
+            before = item if isinstance(item, str) else ""
+        return
+    beside = next((value[key] for key in _NAMES if isinstance(value.get(key), str)), None)
+    for key, item in value.items():
+        if key == "logprobs" or (key == "token" and "logprob" in value):
+            yield key, item, ""  # a model's
+        elif key in _VALUES:
+            yield key, item, name if beside is None else beside
+        else:
+            yield key, item, key
+
+
+def leaves(document: Any) -> Iterator[tuple[Where, str, str]]:
+    """Each string of a JSON value with its place and the name it stands under; a member's name is
+    a string too.
+    """
+    stack: list[tuple[Any, Where, str]] = [(document, (), "")]
+    while stack:
+        value, where, name = stack.pop()
+        if isinstance(value, str):
+            yield where, name, value
+        elif isinstance(value, list | dict):
+            for key, item, named in reversed(list(members(value, name))):
+                stack.append((item, (*where, key), named))
+                if isinstance(key, str):
+                    stack.append((key, where, ""))
+
+
+# ------------------------------------------------------------------ in texts
+
+
+class NamedValue(NamedTuple):
+    """A value in a text that the text names as a credential, and the rule for its placeholder."""
+
+    start: int
+    end: int
+    rule: str
+    value: str
+
+
+_NAMING: Final = (
+    *("authorization", "cookie", "credential", "key", "passphrase", "passw", "secret", "signature"),
+    "token",
+)
+_LONGEST_NAME: Final = 60
+_LONGEST_QUOTED: Final = 200
+_NAME_BEFORE: Final = re.compile(r"[\w.$%-]*\Z")
+# What follows a naming word: the rest of the name, what parts it from the value, and the value.
+_ASSIGNED: Final = re.compile(
+    r"""([\w.$%-]{0,60})(["']?\]?[ \t]*(?:=>|[:=])(?:[ \t]*\n[ \t]*-)?[ \t]*(?:-[ \t]+)?b?["']?)"""
+    r"""(?:(?:bearer|basic|token)[ \t]+)?([^\s"'<>,;&#\\)}\]{|`(]{12,2048}+)""",
+    re.IGNORECASE,
+)
+_VALUE_GOES_ON: Final = re.compile(r"""[^\s"'<>,;&#\\)}\]{|`(]*+""")
+_USER: Final = re.compile(r"://([^\s/?#@\"'<>\\]{1,2048}+)@")
+_NAME_ENDS: Final = re.compile(r"(?:s|ords?|d)?[^A-Za-z0-9\"']*+[\"']", re.IGNORECASE)
+_QUOTES: Final = (re.compile('"'), re.compile("[\"']"))
+_DEEPEST: Final = 3
+"""So often JSON may stand in a string of JSON."""
+_IN_URL: Final = "?&#;"
+# Without quotes it may be code: "token = tokens.next_token2", "key = get_key(…". A key has digits.
+_EXPRESSION: Final = re.compile(
+    r"[A-Za-z_$][\w$]*(?:\.[A-Za-z_$][\w$]*)+|[^0-9]*|[^A-Za-z]*"
+    r"|(?:[A-Za-z]+|[0-9]+)(?:[-_.](?:[A-Za-z]+|[0-9]+))+"
+)
+
+
+class CredentialNames:
+    """Finds in texts what they name as credentials.
+
+    `parameters` are names (lower case) beside those that credentials have everywhere.
+    """
+
+    def __init__(self, parameters: Iterable[str] = ()) -> None:
+        self._parameters: Final = frozenset(parameters) | SECRET_QUERY | SECRET_FORM
+        rare = {f"{name}=" for name in self._parameters if not any(w in name for w in _NAMING)}
+        self._words: Final = (*_NAMING, *sorted(rare))
+
+    def stand_in(self, text: str) -> Iterator[NamedValue]:
+        """The values that a text names as credentials, in order and without overlaps.
+
+        "see https://a.example/?sig=kV8w2Qz… now" gives one: where its value stands, "query-sig".
+        """
+        last = 0
+        named = {*self._users(text), *self._assigned(text), *self._in_json(text)}
+        for found in sorted(named):
+            if found.start >= last:
+                last = found.end
+                yield found
+
+    def may_stand_in(self, json_text: str) -> bool:
+        """Whether a string of a JSON text could be named, or name, as a credential; False is
+        certain.
+        """
+        # A quotation mark within a name is not its end.
+        text = encodings.text_of_json(json_text.replace('\\"', "'"))
+        if text is None or any(True for _ in self._users(text)):
+            return True
+        seen = set[str]()
+        for at, end in self._naming(text):
+            # Nearly every recording speaks of tokens: each short string that does is looked at.
+            if _NAME_ENDS.match(text, end):
+                # The quotation marks of a string in a string end it, or are marks like any other.
+                for quotes in _QUOTES:
+                    name = quotes.split(text[max(0, at - _LONGEST_QUOTED) : at])[-1]
+                    name += quotes.split(text[at : at + _LONGEST_QUOTED], maxsplit=1)[0]
+                    if name not in seen:
+                        seen.add(name)
+                        if is_credential(name):
+                            return True
+            if self._named(text, at, end) is not None:
+                return True
+        return False
+
+    def _users(self, text: str) -> Iterator[NamedValue]:
+        """Users and passwords in URLs."""
+        if "://" not in text or "@" not in text:
+            return
+        for found in _USER.finditer(text):
+            user, colon, password = found[1].partition(":")
+            if _is_password(unquote_plus(password)) if colon else is_secret(user):
+                yield NamedValue(*found.span(1), "userinfo", found[1])
+
+    def _assigned(self, text: str) -> Iterator[NamedValue]:
+        if "=" not in text and ":" not in text:
+            return
+        for at, end in self._naming(text):
+            if (found := self._named(text, at, end)) is not None:
+                yield found
+
+    def _in_json(self, text: str) -> Iterator[NamedValue]:
+        """What is named by the objects and lists of a text that is JSON."""
+        if not nested_json.opens(text) or not any(True for _ in self._naming(text)):
+            return
+        for part in sorted(self._in_value(text), key=len, reverse=True):
+            at = text.find(part)
+            while at >= 0:
+                yield NamedValue(at, at + len(part), CREDENTIAL_FIELD, part)
+                at = text.find(part, at + len(part))
+
+    def _in_value(self, text: str, depth: int = 0) -> set[str]:
+        """The secrets that the members of a JSON text name, as it spells them."""
+        try:
+            value = exact_json.parse(text)
+        except ValueError:
+            return set()
+        found = set[str]()
+        for _, name, leaf in leaves(value):
+            if is_credential(name):
+                found.update(
+                    json.dumps(leaf[slice(*part)], ensure_ascii=False)[1:-1]
+                    for part in secret_parts(name, leaf)
+                )
+            if depth < _DEEPEST and nested_json.opens(leaf):
+                found |= self._in_value(leaf, depth + 1)
+        return found
+
+    def _naming(self, text: str) -> Iterator[tuple[int, int]]:
+        """Where the words stand that names of credentials have in them."""
+        lower = text.lower()
+        if len(lower) != len(text):  # a few letters are two in lower case
+            lower = "".join(low if len(low := char.lower()) == 1 else char for char in text)
+        for word in self._words:
+            at = lower.find(word)
+            while at >= 0:
+                yield at, at + len(word) - word.endswith("=")
+                at = lower.find(word, at + len(word))
+
+    def _named(self, text: str, at: int, end: int) -> NamedValue | None:
+        """The value that is named by a name with a naming word from `at` to `end`."""
+        found = _ASSIGNED.match(text, end)
+        if found is None:
+            return None
+        start, stop = found.span(3)
+        if stop - start == 2048:
+            stop = _VALUE_GOES_ON.match(text, stop).end()  # type: ignore[union-attr]  # it always matches
+        before = _NAME_BEFORE.search(text, max(0, at - _LONGEST_NAME), at)
+        first = before.start() if before else at
+        name, between, value = text[first:end] + found[1], found[2], text[start:stop]
+        if rule := self._parameter(name) if between == "=" else "":
+            value = unquote_plus(value)
+        elif is_credential(name):
+            rule = CREDENTIAL_FIELD
+        if not rule or not is_secret(value):
+            return None
+        is_url = between == "=" and (
+            text[stop : stop + 1] == "&" or (first > 0 and text[first - 1] in _IN_URL)
+        )
+        if (
+            not is_url
+            and between[-1] not in "\"'"
+            and (text[stop : stop + 1] in ("(", "[", "{") or _EXPRESSION.fullmatch(value))
+        ):
+            return None
+        return NamedValue(start, stop, rule, value)
+
+    def _parameter(self, name: str) -> str:
+        """The rule of a URL's or form's parameter; "" where its name is no credential's."""
+        plain = unquote_plus(name).lower()
+        if plain in self._parameters or plain.endswith(("-signature", "-credential")):
+            return f"query-{plain}"
+        return ""
