@@ -15,6 +15,11 @@ import multipart  # type: ignore[import-untyped]  # it ships no types
 from wiretape.core.recording.document import Document
 from wiretape.core.text import exact_json
 from wiretape.core.wire.content_coding import FORM, is_json
+from wiretape.core.wire.multipart_body import Part, boundary_of, parts_of
+
+FORM_DATA: Final = "multipart/form-data"
+_DEPTH: Final = 5
+"""How many multipart bodies may stand in one another."""
 
 
 def by_name(query: str, dropped: frozenset[str] = frozenset()) -> dict[str, list[Any]]:
@@ -58,15 +63,47 @@ def body_of(request: Document, headers: Mapping[str, Any]) -> tuple[str, Any]:
     else:
         return "", None
     if media.startswith("multipart/") and parameters.get("boundary"):
-        parts = _parts(data, parameters["boundary"])
+        parts = _form_parts(data, parameters["boundary"]) if media == FORM_DATA else None
+        parts = parts or _any_parts(data, parameters["boundary"])
         if parts is not None:
             return "multipart", parts
     return ("text", text) if text is not None else ("sha256", hashlib.sha256(data).hexdigest())
 
 
-def _parts(data: bytes, boundary: str) -> list[Any] | None:
-    """A multipart body by its parts (RFC 7578): name, file name, type, content or its digest; None
-    where it is not one.
+def _any_parts(data: bytes, boundary: str, depth: int = 0) -> list[Any] | None:
+    """A multipart body of any kind by its parts: headers without boundaries and lengths, content or
+    its digest, parts within a part as these; None where it is not one.
+    """
+    parts = parts_of(data, boundary)
+    if parts is None:
+        return None
+    return [_any_part(part, depth) for part in parts]
+
+
+def _any_part(part: Part, depth: int) -> dict[str, Any]:
+    kind = part.header("content-type")
+    inner = boundary_of(kind) if depth < _DEPTH else None
+    within = None if inner is None else _any_parts(part.content, inner, depth + 1)
+    headers = [
+        [name, value.partition(";")[0] if within is not None and name == "content-type" else value]
+        for name, value in part.headers
+        if name != "content-length"
+    ]
+    facts: dict[str, Any] = {"headers": sorted(headers)} if headers else {}
+    return {**facts, "parts": within} if within is not None else {**facts, **_content(part.content)}
+
+
+def _content(data: bytes) -> dict[str, str]:
+    """A part's content: its text, else its digest."""
+    try:
+        return {"text": data.decode("utf-8")}
+    except UnicodeDecodeError:
+        return {"sha256": hashlib.sha256(data).hexdigest()}
+
+
+def _form_parts(data: bytes, boundary: str) -> list[Any] | None:
+    """Form data by its parts (RFC 7578): name, file name, type, content or its digest; None where
+    it is not spelled as it should be.
     """
     try:
         with multipart.PushMultipartParser(boundary, content_length=len(data)) as parser:
@@ -79,10 +116,7 @@ def _parts(data: bytes, boundary: str) -> list[Any] | None:
                 elif event:
                     content += event
                 elif event is None:
-                    try:
-                        parts[-1]["text"] = content.decode("utf-8")
-                    except UnicodeDecodeError:
-                        parts[-1]["sha256"] = hashlib.sha256(content).hexdigest()
+                    parts[-1] |= _content(bytes(content))
             return parts
     except (multipart.MultipartError, ValueError):
         return None
