@@ -93,3 +93,27 @@ def test_values_are_redacted(name: str, value: str, expected: str) -> None:
     before, _, after = expected.partition("{}")
     assert got.startswith(f"{before}REDACTED-")
     assert got.endswith(after)
+
+
+def test_trailers_are_chosen_as_headers_are() -> None:
+    part = {"headers": {}, "trailers": {"Set-Cookie": "a=b", "X-Checksum": "abc", "Date": "now"}}
+    assert KEPT(part, "POST") == {"headers": {}, "trailers": {"x-checksum": "abc"}}
+
+
+def test_a_secret_trailer_is_left_out_and_told() -> None:
+    document = {
+        "request": {
+            "method": "POST",
+            "url": "https://api.together.xyz/v1/x",
+            "headers": {},
+            "trailers": {"authorization": "a", "x-made-up": "b"},
+        },
+        "response": {"status": 200, "headers": {}, "trailers": {"set-cookie": "a=b", "x-c": "d"}},
+    }
+    redacted, findings = Redactor(RedactionRules()).document(document)
+    assert redacted["request"]["trailers"] == {}
+    assert redacted["response"]["trailers"] == {"x-c": "d"}
+    assert [(found.rule, found.where) for found in findings] == [
+        ("authorization", "request.trailers.authorization"),
+        ("set-cookie", "response.trailers.set-cookie"),
+    ]

@@ -168,6 +168,12 @@ def test_what_redaction_leaves_alone_is_looked_at_too() -> None:
     assert leak.rule == "together-key"
 
 
+def test_a_number_that_is_a_known_value_is_a_leak_that_nothing_takes_out() -> None:
+    by = Redactor(RedactionRules(values=(("PIN", "271828182845904523536028"),)))
+    (leak,) = inspect(text_of(request({"pin": 271828182845904523536028})), by)
+    assert (leak.rule, leak.remedy.partition(" #")[0]) == ("pin", "redact: {gate: warn}")
+
+
 def test_a_broken_json_text_is_searched_as_it_is() -> None:
     (leak,) = inspect(f'{{"half": "a file:\n {KEY}', redactor)
     assert (leak.rule, leak.where, leak.line) == ("together-key", "", 2)

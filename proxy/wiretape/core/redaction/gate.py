@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from wiretape.core.model import Request, Response
 from wiretape.core.text import exact_json
+from wiretape.core.text.spans import Span
 from wiretape.core.wire.content_coding import codings, decoded
 
 from . import encodings
@@ -144,7 +145,9 @@ def _in_json(
     if left:
         yield from _at_places(text, document, search, left)
     elif not told:
-        yield from _at_spans(text, [(s.start, s.end, label(s.rule)) for s in search.as_it_is(text)])
+        # In no string, so a number.
+        for leak in _at_spans(text, search.as_it_is(text)):
+            yield replace(leak, remedy=_NUMBER_REMEDY)
 
 
 def _in_chunks(document: Any, redactor: Redactor, secrets: Secrets | None) -> Iterator[Leak]:
@@ -227,6 +230,9 @@ def _remedy(where: Where, rule: str) -> str:
     return _pattern_remedy(rule)
 
 
+_NUMBER_REMEDY: Final = "redact: {gate: warn} # redaction leaves numbers as they are"
+
+
 def _pattern_remedy(rule: str) -> str:
     return f'redact: {{patterns: [{{name: {rule}, regex: "…"}}]}} # what it looks like'
 
@@ -247,25 +253,15 @@ def _json_remedy(path: Iterable[str | int]) -> str:
 
 
 def _in_text(text: str, search: Search) -> Iterator[Leak]:
-    found: list[tuple[int, int, str]] = []
     if search.text_may_hold(text):
         # The user's patterns are written for what strings say, and may well fit a file's own marks.
-        found += [(s.start, s.end, label(s.rule)) for s in search.spans(text, own=False)]
-    yield from _at_spans(text, found)
+        yield from _at_spans(text, search.spans(text, own=False))
 
 
-def _at_spans(text: str, found: Iterable[tuple[int, int, str]]) -> Iterator[Leak]:
-    line, counted, last = 1, 0, -1
-    for start, end, rule in sorted(found):
-        if start < last:
-            continue  # one place, one leak
-        last = end
-        line += text.count("\n", counted, start)
-        counted = start
-        yield Leak(
-            rule,
-            "",
-            line,
-            masked(text[start:end]),
-            _pattern_remedy(rule),
-        )
+def _at_spans(text: str, spans: Iterable[Span]) -> Iterator[Leak]:
+    line, counted = 1, 0
+    for span in spans:
+        line += text.count("\n", counted, span.start)
+        counted = span.start
+        rule = label(span.rule)
+        yield Leak(rule, "", line, masked(text[span.start : span.end]), _pattern_remedy(rule))
