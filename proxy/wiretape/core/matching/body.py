@@ -15,7 +15,7 @@ import multipart  # type: ignore[import-untyped]  # it ships no types
 from wiretape.core.recording.document import Document
 from wiretape.core.text import exact_json
 from wiretape.core.wire.content_coding import FORM, is_json
-from wiretape.core.wire.multipart_body import Part, boundary_of, parts_of
+from wiretape.core.wire.multipart_body import BodyPart, boundary_of, parts_of
 
 FORM_DATA: Final = "multipart/form-data"
 _DEPTH: Final = 5
@@ -80,7 +80,7 @@ def _any_parts(data: bytes, boundary: str, depth: int = 0) -> list[Any] | None:
     return [_any_part(part, depth) for part in parts]
 
 
-def _any_part(part: Part, depth: int) -> dict[str, Any]:
+def _any_part(part: BodyPart, depth: int) -> dict[str, Any]:
     kind = part.header("content-type")
     inner = boundary_of(kind) if depth < _DEPTH else None
     within = None if inner is None else _any_parts(part.content, inner, depth + 1)

@@ -14,7 +14,7 @@ MOST_PARTS = 10_000
 """More parts than this are no body that is met; it is compared by its bytes then."""
 
 
-class Part(NamedTuple):
+class BodyPart(NamedTuple):
     """One part: its headers in order, names in lower case, and its content."""
 
     headers: tuple[tuple[str, str], ...]
@@ -36,7 +36,7 @@ def boundary_of(content_type: str) -> str | None:
     return str(boundary) if media.startswith("multipart/") and boundary else None
 
 
-def parts_of(body: bytes, boundary: str) -> list[Part] | None:
+def parts_of(body: bytes, boundary: str) -> list[BodyPart] | None:
     """The parts of a body in order; None where no boundary stands in it.
 
     >>> [part.content for part in parts_of(b"--b\\n\\nhi\\n--b--", "b")]
@@ -68,7 +68,7 @@ _HEADERS_END = re.compile(rb"\r?\n\r?\n")
 _FOLD = re.compile(r"\r?\n[ \t]+")
 
 
-def _part(data: bytes) -> Part:
+def _part(data: bytes) -> BodyPart:
     # `data` begins with the end of the delimiter's line.
     end = _HEADERS_END.search(data)
     head, content = (data[: end.start()], data[end.end() :]) if end else (data, b"")
@@ -78,4 +78,4 @@ def _part(data: bytes) -> Part:
         name, colon, value = row.partition(":")
         if colon:
             headers.append((name.strip().lower(), value.strip()))
-    return Part(tuple(headers), content)
+    return BodyPart(tuple(headers), content)
