@@ -302,3 +302,28 @@ def test_a_secret_that_is_cut_up_over_messages_is_found() -> None:
     texts = [message.data for message in back(redacted["response"])[0]]
     assert b"sk-proj-Xy12kd" not in texts[0]
     assert b"93mfAq77" not in texts[1]
+
+
+def test_the_commonest_style_is_found_in_one_pass_over_the_messages() -> None:
+    """Counted by comparisons: twice the messages, twice the work."""
+
+    class Style(str):
+        compared = 0
+        __slots__ = ()
+
+        def __eq__(self, other: object) -> bool:
+            Style.compared += 1
+            return str.__eq__(self, other)
+
+        __hash__ = str.__hash__
+
+    from wiretape.core.recording.websocket import _common
+
+    def work(number: int) -> int:
+        messages = [Message(b"{}", 0.0, "server", False)] * number
+        Style.compared = 0
+        styles: list[Any] = [({}, Style("pretty" if at % 3 else "compact")) for at in range(number)]
+        assert _common("server", messages, styles) == "pretty"
+        return Style.compared
+
+    assert work(400) < 3 * work(200) + 10

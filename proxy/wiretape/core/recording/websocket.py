@@ -6,6 +6,7 @@ JSON, so all that redaction does with a stream's chunks is done with them too.
 """
 
 import base64
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
@@ -59,12 +60,12 @@ def _common(
     sender: Sender, messages: Sequence[Message], read: Iterable[tuple[exact_json.Json, str] | None]
 ) -> str:
     """The style of most of a side's messages."""
-    styles = [
+    styles = Counter(
         found[1]
         for message, found in zip(messages, read, strict=True)
         if found is not None and message.sender == sender
-    ]
-    return max(styles, key=styles.count) if styles else "compact"
+    )
+    return max(styles, key=styles.__getitem__) if styles else "compact"
 
 
 def _from_close(close: Close) -> Item:
