@@ -154,7 +154,8 @@ def test_log_lines_and_tracebacks_hold_no_secret(
     told = capsys.readouterr().err
     assert key not in told
     assert "wiretape: failed on ?key=REDACTED-" in told
-    assert "ValueError: Authorization: Bearer REDACTED-" in told
+    # Of what failed the kind and the place are told, and no value.
+    assert told.endswith("ValueError\n")
 
 
 def test_the_summary_counts() -> None:

@@ -3,12 +3,13 @@
 import logging
 import sys
 from time import perf_counter
-from typing import TYPE_CHECKING, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from wiretape.core.matching.diff_text import sides, word_diff
 from wiretape.core.matching.miss import SHOWN, Miss
 from wiretape.core.redaction.redactor import RedactionRules, Redactor
 from wiretape.core.text.printable import count, printable
+from wiretape.core.text.wire_quotes import failure_text, without_quotes
 from wiretape.core.text.word_diff import plain
 
 from .report import Outcome, Report, Row, other_host_lines
@@ -85,14 +86,23 @@ def stale_lines(report: Report) -> list[str]:
 
 
 class _Redacted(logging.Formatter):
-    """Takes the secrets out of log lines and tracebacks: any of them may quote a request."""
+    """Takes the secrets out of log lines and tracebacks: any of them may quote a request.
+
+    Other libraries' lines lose all that they quote, tracebacks the values that failed.
+    """
 
     def __init__(self, redactor: Redactor) -> None:
         super().__init__("wiretape: %(message)s")
         self._redactor = redactor
 
     def format(self, record: logging.LogRecord) -> str:
-        return printable(self._redactor.text(super().format(record)))
+        text = super().format(record)
+        if not record.name.startswith("wiretape"):
+            text = without_quotes(text)
+        return printable(self._redactor.text(text))
+
+    def formatException(self, ei: Any) -> str:  # logging's name
+        return failure_text(ei[1]) if ei[1] is not None else ""
 
 
 def log_to_stderr(rules: RedactionRules, *, verbose: bool) -> None:
