@@ -38,7 +38,7 @@ bench: setup
 	$(PYTHON) -m benchmarks $(ARGS)
 
 lock:
-	@command -v uv >/dev/null || { echo 'make lock needs uv on PATH' >&2; exit 1; }
+	@uv --version >/dev/null 2>&1 || { echo 'make lock needs a uv that runs on PATH' >&2; exit 1; }
 	uv pip compile --quiet --universal --python-version 3.12 --generate-hashes --no-emit-index-url \
 		--no-header --no-annotate pyproject.toml --group dev -o requirements.lock $(ARGS)
 

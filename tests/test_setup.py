@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 from tests.support import paths
 from tests.support.limits import PATIENCE
+from tests.support.tools import working
 
 ROOT = paths.ROOT
 
 REAL = os.path.realpath(sys.executable)
 
 UV = """#!/bin/sh
+[ "$1" = --version ] && exit
 echo "uv $*" >>"$LOG"
 case $1 in
 python) [ -z "${UV_FINDS:-}" ] && exit 2; echo "$UV_FINDS" ;;
@@ -39,6 +41,16 @@ FITS = "sys.version_info = (3, 13, 0); sys.modules['ensurepip'] = sys"
 OLD = "sys.version_info = (3, 11, 9); sys.modules['ensurepip'] = sys"
 NO_ENSUREPIP = "sys.version_info = (3, 13, 0); sys.modules['ensurepip'] = None"
 SHIM = "#!/bin/sh\necho 'command not found' >&2; exit 127\n"
+
+BROKEN = {
+    "shim": SHIM,
+    "shim of another tool": "#!/bin/sh\nexec no-such-manager exec uv\n",
+    "no interpreter": "#!/nowhere/python\n",
+    "of another machine": "\x7fELF\0 nothing that runs here",
+    "killed": "#!/bin/sh\nkill -9 $$\n",
+    "asks": "#!/bin/sh\nread -r answer && exit 0\nexit 1\n",
+}
+"""What may be called like a tool, and is none."""
 
 UV_INSTALLS = [
     "uv pip install --quiet --python .venv/bin/python --require-hashes --compile-bytecode"
@@ -145,6 +157,40 @@ def test_setup_passes_over_a_failing_shim_an_old_python_and_one_without_ensurepi
     assert checkout.calls() == ["python -m venv .venv", *PIP_INSTALLS]
 
 
+@pytest.mark.parametrize("script", BROKEN.values(), ids=BROKEN)
+@pytest.mark.parametrize("arguments", [(), (".venv-3.13", "3.13")], ids=["any", "3.13"])
+def test_setup_goes_on_without_a_uv_that_does_not_run(
+    checkout: Checkout, script: str, arguments: tuple[str, ...]
+) -> None:
+    checkout.offer("uv", script)
+    checkout.python("python3.13")
+    done = checkout.setup(*arguments)
+    assert done.returncode == 0, done.stderr
+    venv = arguments[0] if arguments else ".venv"
+    assert checkout.calls() == [f"python3.13 -m venv {venv}", *PIP_INSTALLS]
+    assert "command not found" not in done.stderr
+
+
+def test_setup_installs_without_a_uv_that_no_longer_runs(checkout: Checkout) -> None:
+    checkout.offer("uv", UV)
+    checkout.variables["UV_FINDS"] = checkout.python("python3.13")
+    assert checkout.setup().returncode == 0
+    checkout.calls()
+    checkout.offer("uv", SHIM)
+    with (checkout.folder / "requirements.lock").open("a") as changed:
+        changed.write("# changed\n")
+    assert checkout.setup().returncode == 0
+    assert checkout.calls() == ["python -m pip --version", *PIP_INSTALLS]
+
+
+def test_setup_says_what_to_install_where_nothing_runs(checkout: Checkout) -> None:
+    for name in ("uv", "python3.13", "python3.12", "python3", "python"):
+        checkout.offer(name, SHIM)
+    done = checkout.setup()
+    assert done.returncode == 69
+    assert "neither a working uv nor" in done.stderr
+
+
 def test_setup_finds_what_pyenv_holds_behind_a_failing_shim(checkout: Checkout) -> None:
     checkout.offer("python3.13", SHIM)
     held = checkout.place / "py env" / "versions" / "3.13.0" / "bin" / "python"
@@ -161,8 +207,8 @@ def test_setup_says_what_to_install_where_nothing_fits(checkout: Checkout) -> No
     done = checkout.setup()
     assert done.returncode == 69
     assert done.stderr == (
-        ".ci/setup: neither uv nor a Python from 3.12 on with venv and ensurepip is on PATH;"
-        " install one of them (on Debian and Ubuntu the package python3-venv belongs to it)\n"
+        ".ci/setup: neither a working uv nor a Python from 3.12 on with venv and ensurepip is on"
+        " PATH; install one of them (on Debian and Ubuntu the package python3-venv belongs to it)\n"
     )
     assert not (checkout.folder / ".venv").exists()
 
@@ -250,7 +296,7 @@ def test_setup_compiles_the_package_though_bytecode_is_switched_off(checkout: Ch
 
 # Makefile and .ci/run
 
-needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="make is not on PATH")
+needs_make = pytest.mark.skipif(working("make") is None, reason="no make that runs is on PATH")
 
 
 def make(*arguments: str) -> str:
@@ -272,6 +318,40 @@ def make(*arguments: str) -> str:
 @needs_make
 def test_make_test_sets_up_and_hands_on_its_arguments() -> None:
     assert make("-n", "test", "ARGS=-k x") == ".ci/setup\n.venv/bin/python -m pytest -k x\n"
+
+
+def run_beside(folder: Path, command: list[str], tool: str, script: str) -> tuple[int, str]:
+    """A script of the project where PATH offers that for a tool first."""
+    (folder / tool).write_text(script)
+    (folder / tool).chmod(0o755)
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env={"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}", "HOME": str(folder)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    return done.returncode, done.stderr
+
+
+@needs_make
+@pytest.mark.parametrize("script", BROKEN.values(), ids=BROKEN)
+def test_make_lock_says_that_it_needs_a_uv_that_runs(tmp_path: Path, script: str) -> None:
+    before = (ROOT / "requirements.lock").read_bytes()
+    status, errors = run_beside(tmp_path, ["make", "lock"], "uv", script)
+    assert status == 2
+    assert "make lock needs a uv that runs on PATH\n" in errors
+    assert (ROOT / "requirements.lock").read_bytes() == before
+
+
+@pytest.mark.parametrize("script", BROKEN.values(), ids=BROKEN)
+def test_ci_says_that_it_needs_a_make_that_runs(tmp_path: Path, script: str) -> None:
+    status, errors = run_beside(tmp_path, [".ci/run"], "make", script)
+    assert status == 69
+    assert errors.endswith(".ci/run needs a make that runs on PATH\n")
 
 
 @needs_make

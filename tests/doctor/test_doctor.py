@@ -12,6 +12,7 @@ import pytest
 from tests.support import paths
 from tests.support.commands import Wiretape
 from tests.support.limits import PATIENCE
+from tests.support.tools import working
 
 pytestmark = pytest.mark.slow
 
@@ -42,7 +43,7 @@ def test_each_installed_client_is_driven_and_judged(
         assert found[f"client {name}"]["state"] == "ok", found[f"client {name}"]
     assert "REQUESTS_CA_BUNDLE" in found["client python requests"]["seen"]
     assert found["client python aiohttp with trust_env=True"]["state"] == "ok"
-    if shutil.which("curl"):
+    if working("curl"):
         assert found["client curl"]["state"] == "ok"
 
 

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import socket
 import ssl
 import subprocess
@@ -16,6 +15,7 @@ from tests.end_to_end.test_record import BODY, CHAT, EVENTS, HOST, STREAM, curl,
 from tests.support import paths
 from tests.support.commands import Wiretape, serving
 from tests.support.limits import PATIENCE
+from tests.support.tools import working
 from tests.support.upstream import Answer, Upstream
 
 SEEDS = paths.RECORDINGS
@@ -136,9 +136,8 @@ def test_the_run_needs_no_network_and_resolves_no_name(
 def test_the_run_works_where_there_is_no_network_at_all(
     recorded: Path, clean_env: dict[str, str]
 ) -> None:
-    unshare = shutil.which("unshare")
-    probe = [unshare or "unshare", "-rn", "true"]
-    if unshare is None or subprocess.run(probe, capture_output=True).returncode != 0:
+    unshare = working("unshare", "-rn", "true")
+    if unshare is None:
         pytest.skip("this machine lets no one make a network namespace (unshare -rn)")
     inside = 'ip link set lo up 2>/dev/null || ifconfig lo up; exec "$@"'
     arguments = [sys.executable, "-m", "wiretape", "replay", "-r", str(recorded), "--", *curl()]

@@ -1,7 +1,5 @@
 """Clients that ignore the proxy or the variables of trust are led in all the same."""
 
-import shutil
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +8,7 @@ import pytest
 from tests.support import paths
 from tests.support.commands import Wiretape
 from tests.support.limits import PATIENCE
+from tests.support.tools import working
 
 from wiretape.core.model import Chunk, Exchange, Request, Response
 from wiretape.core.recording.document import from_exchange
@@ -152,27 +151,26 @@ NODE = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NODE)
-@pytest.mark.skipif(shutil.which("node") is None, reason="there is no node on PATH")
+@pytest.mark.skipif(working("node") is None, reason="there is no node that runs on PATH")
 def test_a_node_client_reaches_the_proxy(wiretape: Wiretape, recorded: Path, name: str) -> None:
-    program = shutil.which("node")
+    program = working("node")
     assert program is not None
     assert asked(wiretape, recorded, program, "-e", NODE[name], URL).strip() == ANSWER
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(shutil.which("wget") is None, reason="there is no wget on PATH")
+@pytest.mark.skipif(working("wget") is None, reason="there is no wget that runs on PATH")
 def test_wget_trusts_the_proxy(wiretape: Wiretape, recorded: Path) -> None:
     assert asked(wiretape, recorded, "wget", "-nv", "--tries=1", "-O", "-", URL) == ANSWER
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(shutil.which("java") is None, reason="there is no java on PATH")
+@pytest.mark.skipif(
+    working("java", "-version") is None, reason="there is no java that runs on PATH"
+)
 def test_java_reaches_the_proxy_and_trusts_it(
     wiretape: Wiretape, recorded: Path, tmp_path: Path
 ) -> None:
-    version = subprocess.run(["java", "-version"], capture_output=True, text=True, check=False)
-    if version.returncode:
-        pytest.skip("the java on PATH does not run")
     from wiretape.doctor.probes import SOURCES
 
     source = tmp_path / "Probe.java"
