@@ -723,7 +723,10 @@ A_NAME = "expected a name of lower-case letters, digits and hyphens"
             "1: listen.host: expected an IP address of this machine: 127.0.0.1 or ::1 for itself"
             " alone, 0.0.0.0 for whoever reaches it",
         ),
-        ("record: {max_body: 0}", "1: record.max_body: expected a number of MiB from 1 to 1024"),
+        (
+            "record: {max_body: 0}",
+            "1: record.max_body: expected a number of MiB from 1 to 1024, got 0",
+        ),
         ("replay: {repeat: first}", "1: replay.repeat: expected last, cycle or miss, got 'first'"),
         ("providers: [a]", "1: providers: expected keys with values, got a list"),
         ("providers: {My House: {hosts: [a]}}", f'1: providers."My House": {A_NAME}'),

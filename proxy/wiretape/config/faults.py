@@ -1,4 +1,4 @@
-"""Faults as they are written in config.yaml, into faults that strike."""
+"""Turn the faults of config.yaml into rules that strike."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
@@ -13,8 +13,8 @@ _MEMBERS: Final = tuple(field.name for field in fields(Fault))
 
 
 def fault(entry: Mapping[str, Any]) -> Fault:
-    """The fault that an entry says, whose values have the right types; ValueError where it does
-    nothing, or two things that exclude each other.
+    """The fault of an entry, whose values have the right types. ValueError if it does nothing, or
+    two things that exclude each other.
     """
     return Fault(**{name: entry[name] for name in _MEMBERS if entry.get(name) is not None})
 
@@ -24,11 +24,11 @@ def faults(
     provider: Callable[[str, Location], str],
     wrong: list[tuple[Location, str]],
 ) -> tuple[FaultRule, ...]:
-    """The faults of a file's `faults`, which has been checked; what is wrong among them goes to
-    `wrong`. `provider` gives what matchers call the provider that `when` names, or says at that
-    location that there is none.
+    """The rules of a file's `faults`, whose entries have been checked; problems between them are
+    added to `wrong`. `provider` gives the key that matchers have for the provider of `when`, or
+    reports at that location that it is unknown.
     """
-    found = []
+    made = []
     named: set[str] = set()
     for index, entry in enumerate(entries):
         location: Location = ("faults", index)
@@ -41,5 +41,5 @@ def faults(
         wanted = when.get("provider")
         called = wanted and provider(wanted, (*location, "when", "provider"))
         conditions = rule({"name": name, "when": when}, provider=called)
-        found.append(FaultRule(fault(entry), conditions))
-    return tuple(found)
+        made.append(FaultRule(fault(entry), conditions))
+    return tuple(made)

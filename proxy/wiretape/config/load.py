@@ -1,4 +1,4 @@
-"""What a run goes by: config.yaml, read and turned into what the other modules take."""
+"""Read config.yaml and turn it into the values that the other modules take."""
 
 import fnmatch
 import re
@@ -218,10 +218,10 @@ def _joined(known: Sequence[str], more: Sequence[str]) -> tuple[str, ...]:
 
 
 def _dotenv(file: File, wrong: list[Wrong]) -> dict[str, str]:
-    """The variables of the files that hold them; of two files' the first's. One that is not there
+    """The variables of `redact.dotenv`; where two files have one, the first counts. A missing file
     is fine: not everybody has it.
     """
-    found: dict[str, str] = {}
+    variables: dict[str, str] = {}
     for index, name in enumerate(file.redact.dotenv):
         # Imported late: only who has such files needs it.
         from dotenv.parser import parse_stream
@@ -233,13 +233,13 @@ def _dotenv(file: File, wrong: list[Wrong]) -> dict[str, str]:
                         text = f"{name}:{binding.original.line}: expected NAME=value"
                         wrong.append((("redact", "dotenv", index), text))
                     elif binding.key is not None and binding.value is not None:
-                        found.setdefault(binding.key, binding.value)
+                        variables.setdefault(binding.key, binding.value)
         except FileNotFoundError:
             continue
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
             wrong.append((("redact", "dotenv", index), f"{name}: cannot be read: {reason}"))
-    return found
+    return variables
 
 
 def _secret_names(file: File, providers: Providers, environ: Mapping[str, str]) -> list[str]:

@@ -117,7 +117,7 @@ def providers() -> tuple[Provider, ...]:
             provider.errors,
             tuple(
                 dict.fromkeys(
-                    (*provider.ids, *(name for one in pack.like for name in _ids(known[one])))
+                    (*provider.ids, *(name for like in pack.like for name in _ids(known[like])))
                 )
             ),
         )
@@ -154,7 +154,7 @@ def _ids(pack: Pack) -> tuple[str, ...]:
 
 def id_names(errors: ErrorShape) -> tuple[str, ...]:
     """The members that hold ids at a provider of the user's own that speaks as this one does."""
-    return next((one.ids for one in providers() if one.name == errors), ())
+    return next((known.ids for known in providers() if known.name == errors), ())
 
 
 def rules(of: Iterable[Provider]) -> Iterator[Rule]:
@@ -165,8 +165,8 @@ def rules(of: Iterable[Provider]) -> Iterator[Rule]:
     yield from _rules(known[_COMMON], None, _COMMON)
     for provider in of:
         pack = known.get(provider.name) or known[provider.errors or "openai"]
-        for one in (pack, *(known[name] for name in pack.like)):
-            yield from _rules(one, provider.name, provider.name)
+        for source in (pack, *(known[name] for name in pack.like)):
+            yield from _rules(source, provider.name, provider.name)
 
 
 def _rules(pack: Pack, provider: str | None, prefix: str) -> Iterator[Rule]:

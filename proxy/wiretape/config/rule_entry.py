@@ -74,21 +74,21 @@ def normaliser(entry: str | Mapping[str, Any]) -> Normaliser:
     return Normaliser("sorted", _finders(entry["sorted"]))
 
 
-def condition(said: str | Mapping[str, Any]) -> Condition:
+def condition(wanted: str | Mapping[str, Any]) -> Condition:
     """What `when.body` says: a JSONPath that must find something, or JSONPaths each of which must
     find one of its values (texts may be globs).
     """
-    if isinstance(said, str):
-        found = finder(said)
-        return lambda body: any(True for _ in found(body))
+    if isinstance(wanted, str):
+        find = finder(wanted)
+        return lambda body: any(True for _ in find(body))
     tests = [
-        (finder(path), [_equal(one) for one in (value if isinstance(value, list) else [value])])
-        for path, value in said.items()
+        (finder(path), [_equal(item) for item in (value if isinstance(value, list) else [value])])
+        for path, value in wanted.items()
     ]
 
     def holds(body: Json) -> bool:
         return all(
-            any(test(at(body, tuple(place))) for place in find(body) for test in values)
+            any(test(at(body, tuple(path))) for path in find(body) for test in values)
             for find, values in tests
         )
 

@@ -1,4 +1,4 @@
-"""All rules of matching that a run goes by: those of config.yaml, then those of the packs."""
+"""Collect the matching rules of a run: those of config.yaml, then those of the packs."""
 
 from collections.abc import Iterable, Sequence
 
@@ -21,7 +21,7 @@ def rules(
     `wrong`.
     """
     built_in = tuple(pack_rules(providers.all))
-    names = [one.name for one in built_in]
+    names = [rule.name for rule in built_in]
     for index, name in enumerate(file.match.without):
         if name not in names:
             text = (
@@ -29,13 +29,13 @@ def rules(
             )
             wrong.append((("match", "without", index), text))
     without = set(file.match.without)
-    kept = [one for one in built_in if one.name not in without]
-    _conflicts(file.match.rules, tree, [one.name for one in kept], wrong)
+    kept = [known for known in built_in if known.name not in without]
+    _conflicts(file.match.rules, tree, [known.name for known in kept], wrong)
     own = [
         _own(entry, ("match", "rules", index), tree, source, providers, wrong)
         for index, entry in enumerate(file.match.rules)
     ]
-    return (*own, *kept), tuple(one for one in built_in if one.name in without)
+    return (*own, *kept), tuple(known for known in built_in if known.name in without)
 
 
 def _own(
@@ -53,7 +53,7 @@ def _own(
 
 
 def host_key(name: str, providers: Providers, location: Location, wrong: list[Wrong]) -> str:
-    """What a matcher calls a provider that a rule names, by itself or by a host."""
+    """The key that a matcher has for a provider, which a rule names by its name or a host."""
     if any(provider.name == name for provider in providers.all):
         return name
     host, _, port = name.partition(":")
@@ -68,7 +68,7 @@ def host_key(name: str, providers: Providers, location: Location, wrong: list[Wr
 def _conflicts(
     entries: Sequence[RuleEntry], tree: Tree, built_in: Iterable[str], wrong: list[Wrong]
 ) -> None:
-    """Rules that cannot stand beside one another."""
+    """Report rules that contradict one another."""
     named: dict[str, str] = dict.fromkeys(built_in, "")
     for index, entry in enumerate(entries):
         location: Location = ("match", "rules", index)
@@ -82,15 +82,15 @@ def _conflicts(
             )
             wrong.append(((*location, "name"), text))
         named.setdefault(entry.name, line)
-        for earlier, one in enumerate(entries[:index]):
-            first = f"{one.name} (line {tree.line(('match', 'rules', earlier))})"
-            wrong += [((*location, key), text) for key, text in _between(entry, one, first)]
+        for at, earlier in enumerate(entries[:index]):
+            first = f"{earlier.name} (line {tree.line(('match', 'rules', at))})"
+            wrong += [((*location, key), text) for key, text in _between(entry, earlier, first)]
 
 
 def _between(entry: RuleEntry, earlier: RuleEntry, first: str) -> list[tuple[str, str]]:
     if entry.when != earlier.when:
         return []
-    found = [
+    conflicts = [
         (key, f"{first} says {key} for the same requests; put both into one rule")
         for key in ("on", "only")
         if getattr(entry, key) and getattr(earlier, key)
@@ -99,5 +99,5 @@ def _between(entry: RuleEntry, earlier: RuleEntry, first: str) -> list[tuple[str
         both = [path for path in getattr(entry, key) if path in getattr(earlier, other)]
         if both:
             text = f"{first} has {both[0]} in {other} for the same requests; keep one"
-            found.append((key, text))
-    return found
+            conflicts.append((key, text))
+    return conflicts

@@ -1,6 +1,6 @@
 """config.yaml as it is written: every key with its default, and what is wrong with a file.
 
-All faults of a file are told at once, a line each:
+All problems of a file are reported at once, a line each:
 
     config.yaml:12: redact.patterns[0].regex: not a regular expression: missing ) at position 3
     config.yaml:3: matching: unknown key, expected one of: listen, match, … (did you mean "match"?)
@@ -11,6 +11,7 @@ A message shows a value only where it could be no secret. Only this module and
 
 import difflib
 from collections.abc import Iterable
+from dataclasses import fields
 from typing import Annotated, Any, Final, Literal, Self, get_args
 
 from pydantic import (
@@ -20,10 +21,12 @@ from pydantic import (
     Field,
     PlainValidator,
     ValidationError,
+    create_model,
     model_validator,
 )
 
 from wiretape.core.matching.rule import Part
+from wiretape.core.playback.faults import Fault
 from wiretape.core.playback.pace import Pace
 from wiretape.core.playback.player import Repeat
 from wiretape.core.playback.policy import MISS_STATUS, OnMiss, RecordMode
@@ -75,28 +78,28 @@ VERSION: Final = 1
 
 
 def check(tree: Tree) -> tuple["File", list[Problem]]:
-    """The file that a document is, and what is wrong with it; with faults the defaults."""
-    value, faults = tree.value, list(tree.problems)
+    """The file that a document is, and its problems; where there are any, the defaults."""
+    value, problems = tree.value, list(tree.problems)
     version = value.get("version", VERSION) if isinstance(value, dict) else VERSION
     if type(version) is int and version != VERSION:
         # Nothing else can be judged: what a key means may have changed.
         text = f"unknown version {version}, this wiretape knows {VERSION}"
         return File(), [Problem(tree.line(("version",)), ("version",), text)]
-    told = {(fault.line, fault.location) for fault in faults}
+    reported = {(problem.line, problem.location) for problem in problems}
     try:
         file = File.model_validate(value)
     except ValidationError as error:
-        found = [_fault(tree, detail) for detail in error.errors(include_url=False)]
-        return File(), faults + [
-            fault for fault in found if (fault.line, fault.location) not in told
+        more = [_problem(tree, detail) for detail in error.errors(include_url=False)]
+        return File(), problems + [
+            problem for problem in more if (problem.line, problem.location) not in reported
         ]
-    return file, faults
+    return file, problems
 
 
 def near(text: str, names: Iterable[str]) -> str:
     """A hint at the name that was probably meant: ' (did you mean "match"?)', or nothing."""
-    found = difflib.get_close_matches(text.lower(), list(names), 1)
-    return f' (did you mean "{found[0]}"?)' if found else ""
+    matches = difflib.get_close_matches(text.lower(), list(names), 1)
+    return f' (did you mean "{matches[0]}"?)' if matches else ""
 
 
 # ------------------------------------------------------------------ the keys
@@ -178,26 +181,27 @@ class RuleEntry(Section):
         return self
 
 
-class Match(Section):
+class Matching(Section):
     headers: list[AnyHeader] = []
     without_headers: list[AnyHeader] = []
     without: list[Named] = []
     rules: list[RuleEntry] = []
 
 
-class FaultEntry(Section):
-    name: Named
-    when: When = When.model_construct()
-    status: int | None = None
-    delay: float | None = None
-    cut: int | None = None
-    reset: int | None = None
-    stall: int | None = None
-    malformed: int | None = None
-    rate_limit: float | None = None
-    probability: float = 1.0
-    seed: int = 0
+# An entry has the fields of a fault, each with its default.
+_FAULT: Final[dict[str, Any]] = {
+    field.name: (field.type, field.default) for field in fields(Fault) if field.name != "name"
+}
+_FaultFields: Any = create_model(
+    "_FaultFields",
+    __base__=Section,
+    name=(Named, ...),
+    when=(When, When.model_construct()),
+    **_FAULT,
+)
 
+
+class FaultEntry(_FaultFields):  # type: ignore[misc]  # its base is made at run time
     @model_validator(mode="after")
     def _goes_wrong_somehow(self) -> Self:
         on_demand(self.model_dump())
@@ -251,7 +255,7 @@ class File(Section):
     record: Record = Record.model_construct()
     replay: Replay = Replay.model_construct()
     providers: dict[Label, ProviderEntry] = {}
-    match: Match = Match.model_construct()
+    match: Matching = Matching.model_construct()
     redact: Redact = Redact.model_construct()
     faults: list[FaultEntry] = []
 
@@ -259,7 +263,7 @@ class File(Section):
 # ------------------------------------------------------------------ what is wrong
 
 
-def _fault(tree: Tree, detail: Any) -> Problem:
+def _problem(tree: Tree, detail: Any) -> Problem:
     """What pydantic found wrong, in our words."""
     kind, value = detail["type"], detail["input"]
     location: Location = tuple(step for step in detail["loc"] if step != "[key]")

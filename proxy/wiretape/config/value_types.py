@@ -38,23 +38,23 @@ def as_host(text: str) -> str:
     brackets.
     """
     host = text.lower()
-    found = _HOST.fullmatch(host) or _ipv6(host)
-    if not found or len(found["name"]) > 253:
+    match = _HOST.fullmatch(host) or _ipv6(host)
+    if not match or len(match["name"]) > 253:
         raise ValueError(
             "expected a host such as api.example.com, localhost:8443, [::1]:8443 or *.example.com,"
             " without scheme and path"
         )
-    if found["port"] and not 1 <= int(found["port"]) <= 65535:
+    if match["port"] and not 1 <= int(match["port"]) <= 65535:
         raise ValueError("expected a port from 1 to 65535 after the host's colon")
     return host
 
 
 def _ipv6(host: str) -> re.Match[str] | None:
-    found = re.fullmatch(r"\[(?P<name>[0-9a-f:.]+)\](?::(?P<port>[0-9]{1,9}))?", host)
-    if found is not None:
+    match = re.fullmatch(r"\[(?P<name>[0-9a-f:.]+)\](?::(?P<port>[0-9]{1,9}))?", host)
+    if match is not None:
         with suppress(ValueError):
-            IPv6Address(found["name"])
-            return found
+            IPv6Address(match["name"])
+            return match
     return None
 
 
@@ -75,22 +75,14 @@ def _address(text: str) -> str:
         ) from None
 
 
-def _mebibytes(number: int) -> int:
-    if not 1 <= number <= 1024:
-        raise ValueError("expected a number of MiB from 1 to 1024")
-    return number
+def _between(least: int, most: int, expected: str) -> AfterValidator:
+    # pydantic's own Field(ge, le) has one text for all numbers.
+    def check(number: int) -> int:
+        if not least <= number <= most:
+            raise ValueError(f"expected {expected}, got {number}")
+        return number
 
-
-def _miss_status(status: int) -> int:
-    if not 400 <= status <= 599:
-        raise ValueError("expected a status of an error, from 400 to 599")
-    return status
-
-
-def _port(port: int) -> int:
-    if not 0 <= port <= 65535:
-        raise ValueError(f"expected a port from 1 to 65535, or 0 for any free one, got {port}")
-    return port
+    return AfterValidator(check)
 
 
 def as_flag(value: Any) -> Any:
@@ -133,7 +125,7 @@ def as_on_miss(value: Any) -> OnMiss:
     if not isinstance(value, dict) or value.keys() != {"passthrough"}:
         raise ValueError(f"{expected}, got {got(value)}")
     hosts = value["passthrough"]
-    if not isinstance(hosts, list) or not hosts or not all(isinstance(one, str) for one in hosts):
+    if not isinstance(hosts, list) or not hosts or not all(isinstance(host, str) for host in hosts):
         raise ValueError("passthrough: expected a list of hosts, such as [api.example.com]")
     return OnMiss("passthrough", tuple(dict.fromkeys(as_host(host) for host in hosts)))
 
@@ -150,9 +142,9 @@ _PROXY_URL: Final = re.compile(r"http://(?:[^\s/@]+@)?(?P<host>[^\s/@]+:[0-9]{1,
 
 def is_proxy_url(text: str) -> bool:
     """Whether a text is http://[user:password@]host:port."""
-    found = _PROXY_URL.fullmatch(text)
+    match = _PROXY_URL.fullmatch(text)
     try:
-        return found is not None and bool(as_host(found["host"]))
+        return match is not None and bool(as_host(match["host"]))
     except ValueError:
         return False
 
@@ -194,11 +186,11 @@ def as_regex(text: str) -> str:
 
 
 def _secret_regex(text: str) -> str:
-    as_regex(text)
-    standing = next((one for one in _PLACEHOLDERS if re.search(text, one)), None)
-    if standing:
+    regex = re.compile(as_regex(text))
+    matched = next((text for text in _PLACEHOLDERS if regex.search(text)), None)
+    if matched:
         raise ValueError(
-            f"matches wiretape's own placeholders, such as {standing}: ask for more of what the"
+            f"matches wiretape's own placeholders, such as {matched}: ask for more of what the"
             " secret looks like"
         )
     return text
@@ -226,7 +218,7 @@ def as_body(value: Any) -> str | dict[str, Any]:
         )
     for path, wanted in value.items():
         as_json_path(path)
-        if any(isinstance(one, dict | list) for one in _listed(wanted)) or wanted == []:
+        if any(isinstance(item, dict | list) for item in _listed(wanted)) or wanted == []:
             raise ValueError("expected a value, a text with * for any text, or a list of them")
     return value
 
@@ -271,7 +263,7 @@ def as_places(value: Any) -> bool | list[str]:
 
 def _paths(key: str, value: Any) -> list[str]:
     start = f"{key}: " if key else ""
-    if not isinstance(value, list) or not value or not all(isinstance(one, str) for one in value):
+    if not isinstance(value, list) or not value or not all(isinstance(path, str) for path in value):
         expected = (
             "expected a list of JSONPaths" if key else "expected true, or JSONPaths in a list"
         )
@@ -318,11 +310,11 @@ Label = Annotated[
 ]
 Named = Annotated[str, text_like(r"\S.*", "a name")]
 Host = Annotated[str, AfterValidator(as_host)]
-Port = Annotated[int, AfterValidator(_port)]
+Port = Annotated[int, _between(0, 65535, "a port from 1 to 65535, or 0 for any free one")]
 Address = Annotated[str, AfterValidator(_address)]
 Flag = Annotated[bool, BeforeValidator(as_flag)]
-MissStatus = Annotated[int, AfterValidator(_miss_status)]
-MiB = Annotated[int, AfterValidator(_mebibytes)]
+MissStatus = Annotated[int, _between(400, 599, "a status of an error, from 400 to 599")]
+MiB = Annotated[int, _between(1, 1024, "a number of MiB from 1 to 1024")]
 JsonPath = Annotated[str, AfterValidator(as_json_path)]
 Regex = Annotated[str, AfterValidator(_secret_regex)]
 Method = Annotated[str, text_like("[A-Za-z]+", "a method such as POST", str.upper)]
@@ -332,7 +324,7 @@ HostGlob = Annotated[
 ]
 
 
-# ------------------------------------------------------------------ how a value is told
+# ------------------------------------------------------------------ how a value is shown
 
 
 def kind_of(value: Any) -> str:
