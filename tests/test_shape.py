@@ -46,7 +46,6 @@ STILL_BROKEN: Final[dict[str, set[str]]] = {
         "Fault",
         "Finding",
         "Found",
-        "Match",
         "Row",
         "Splitter",
         "_Brotli",
