@@ -1,0 +1,49 @@
+"""The recordings of a run: what is not one is reported, and theirs are the hosts that answer."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from wiretape.config.load import load
+from wiretape.core.errors import StoreError
+from wiretape.core.redaction.redactor import Redactor
+from wiretape.report.report import Report
+from wiretape.run.open_library import check_writable, open_library
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WIRETAPE_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+
+
+def put(folder: Path, name: str, url: str) -> None:
+    folder.mkdir(exist_ok=True)
+    request = {"method": "GET", "url": url, "endpoint": "/v1/models", "headers": {}}
+    response = {"status": 200, "headers": {}, "is_streaming": False}
+    document = {"wiretape": 1, "request": request, "response": response}
+    (folder / name).write_text(json.dumps(document))
+
+
+def test_recordings_say_which_hosts_are_answered_for(tmp_path: Path) -> None:
+    put(tmp_path / "r", "a.json", "http://localhost:8000/v1/models")
+    put(tmp_path / "r", "b.json", "https://api.openai.com/v1/models")
+    (tmp_path / "r" / "note.json").write_text("{}")
+    config, report = load(None, {}), Report("replay")
+    redactor = Redactor(config.redaction)
+    library = open_library(config, tmp_path / "r", None, redactor, report, recording=False)
+    assert len(library) == 2, report.notices
+    assert config.providers.nameless_hosts == ("localhost:8000",)
+    assert config.providers.find("localhost", 8000) is not None
+    assert config.providers.find("localhost", 8001) is None
+    (notice,) = report.notices
+    assert notice.startswith(f"skipped {tmp_path}/r/note.json: ")
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match=f"{tmp_path}/file: cannot be written: File exists"):
+        check_writable(tmp_path / "file")
+    check_writable(tmp_path / "new" / "folder")
+    assert list((tmp_path / "new" / "folder").iterdir()) == []
