@@ -12,6 +12,8 @@ from tests.support.commands import Wiretape
 from tests.support.sdk import documents, record_options
 from tests.support.upstream import Answer, Upstream
 
+from wiretape.core.playback.policy import MISS_STATUS
+
 STATES = ["queued"] * 3 + ["in_progress"] * 3 + ["completed"]
 OLD = paths.ROOT / "tests" / "data" / "kept_df62e2d" / "recordings"
 CLIENT = """
@@ -105,7 +107,7 @@ def test_polls_without_what_gave_the_id_begin_at_the_start(polled: Folder) -> No
 
 def test_where_repeat_is_miss_the_poll_after_the_last_misses(polled: Folder) -> None:
     got, _ = polled.replay(POST, *[POLL] * 8, config="replay: {repeat: miss}\n", status=3)
-    assert got == ["validating", *STATES, 404]
+    assert got == ["validating", *STATES, MISS_STATUS]
 
 
 def test_the_polls_of_an_id_are_takes_of_one_key(polled: Folder) -> None:
@@ -180,7 +182,7 @@ def test_recordings_of_an_earlier_version_are_read_right(made: Folder) -> None:
     assert made.replay(*[OLD_POLL] * 7)[0] == [*OLD_STATES, *["completed"] * 2]
     assert made.replay(*[OLD_POLL] * 6, config="replay: {repeat: miss}\n", status=3)[0] == [
         *OLD_STATES,
-        404,
+        MISS_STATUS,
     ]
 
 

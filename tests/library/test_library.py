@@ -15,9 +15,10 @@ from wiretape.config.packs import built_in
 from wiretape.core.errors import FormatError, StoreError
 from wiretape.core.matching.matcher import Matcher
 from wiretape.core.model import Chunk, Exchange, Request, Response
+from wiretape.core.playback.policy import RecordMode
 from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import from_exchange, from_request
-from wiretape.library.library import How, Library, endpoint_slug, host_folder
+from wiretape.library.library import Library, endpoint_slug, host_folder
 
 SEEDS = paths.RECORDINGS
 JSON = (("content-type", "application/json"),)
@@ -30,8 +31,16 @@ def exchange(prompt: str, answer: str = "hello") -> Exchange:
     return Exchange(request, Response(200, JSON, (Chunk(reply, 0.1),)), "2026-11-20T17:30:00Z")
 
 
-def library(folder: Path, session: str | None = None, how: How = "replace") -> Library:
-    made = Library(folder, Matcher(built_in()), session=session, locks=folder.parent, how=how)
+def library(
+    folder: Path, session: str | None = None, record_mode: RecordMode = "replace"
+) -> Library:
+    made = Library(
+        folder,
+        Matcher(built_in()),
+        session=session,
+        locks=folder.parent,
+        record_mode=record_mode,
+    )
     made.load()
     return made
 
@@ -325,7 +334,7 @@ def test_recording_the_same_answer_twice_gives_the_same_file(tmp_path: Path) -> 
 def test_append_adds_to_the_takes_that_were_there(tmp_path: Path) -> None:
     folder = tmp_path / "recordings"
     write(library(folder), exchange("Hi", "old"))
-    later = library(folder, how="append")
+    later = library(folder, record_mode="append")
     write(later, exchange("Hi", "new"))
     write(later, exchange("Hi", "newer"))
     assert answers(later, exchange("Hi")) == ["old", "new", "newer"]
@@ -335,7 +344,7 @@ def test_append_adds_to_the_takes_that_were_there(tmp_path: Path) -> None:
 def test_missing_only_keeps_what_was_there_and_adds_what_was_not(tmp_path: Path) -> None:
     folder = tmp_path / "recordings"
     write(library(folder), exchange("Hi", "old"))
-    later = library(folder, how="missing-only")
+    later = library(folder, record_mode="missing-only")
     assert write(later, exchange("Hi", "new")) == "not written"
     write(later, exchange("Ho", "one"))
     write(later, exchange("Ho", "two"))

@@ -50,9 +50,13 @@ class Case:
     def library(
         self, name: str | None = None, replaces: bool = True, since_ns: float = float("inf")
     ) -> Library:
-        how: Any = "replace" if replaces else "append"
+        record_mode: Any = "replace" if replaces else "append"
         library = Library(
-            self.recordings, Matcher(PROVIDERS), session=name, locks=self.home, how=how
+            self.recordings,
+            Matcher(PROVIDERS),
+            session=name,
+            locks=self.home,
+            record_mode=record_mode,
         )
         library.join(since_ns)
         library.load()

@@ -62,7 +62,8 @@ class Recorded:
         self.names: list[str] = []
         self.legacy = legacy
         self.known = KnownIds()
-        self.library = Library(folder / "r", Matcher(built_in()), locks=folder, how="append")
+        matcher = Matcher(built_in())
+        self.library = Library(folder / "r", matcher, locks=folder, record_mode="append")
         self.library.join()
         self.library.load()
 

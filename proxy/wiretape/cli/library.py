@@ -43,7 +43,7 @@ def _complete(context: click.Context, _p: click.Parameter, start: str) -> list[s
 def _since(_c: click.Context, _p: click.Parameter, value: str | None) -> "datetime | None":
     from datetime import UTC, datetime
 
-    from wiretape.core.playback.selection import parse_age
+    from wiretape.core.text.age import parse_age
 
     if value is None:
         return None

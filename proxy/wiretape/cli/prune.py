@@ -244,7 +244,7 @@ def stale(older_than: str, as_json: bool, fail: bool, **scope: Any) -> int:
     """
     from datetime import UTC, datetime
 
-    from wiretape.core.playback.selection import parse_age
+    from wiretape.core.text.age import parse_age
     from wiretape.maintenance.inventory import document_of, recorded_at
 
     try:

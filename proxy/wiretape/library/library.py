@@ -3,8 +3,8 @@
     recordings/[SESSION/]HOST/ENDPOINT-SLUG/KEY12[.TAKE].json
 
 Files are named for people; what a file answers is computed from its content, so a moved or
-hand-edited file still works. llama-stack's own files are read wherever they lie. How they are found
-is `lookup.py`'s; how they are written is told here.
+hand-edited file still works. llama-stack's own files are read wherever they lie. `lookup.py`
+finds them; this module writes them.
 """
 
 import math
@@ -14,13 +14,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
-from typing import Final, Literal
+from typing import Final
 
 from filelock import Timeout
 
 from wiretape.core.errors import StoreError
 from wiretape.core.matching.matcher import Matcher
 from wiretape.core.model import split_url
+from wiretape.core.playback.policy import RecordMode
 from wiretape.core.recording.document import Document
 from wiretape.files import write_whole
 
@@ -37,7 +38,6 @@ __all__ = [
     "SESSION_NAME",
     "Entry",
     "Fault",
-    "How",
     "Library",
     "endpoint_slug",
     "host_folder",
@@ -49,16 +49,11 @@ ATTRIBUTES: Final = """\
 *.bin -text
 """
 
-type How = Literal["replace", "append", "missing-only"]
-"""What becomes of the takes that stood there when a run records their key again: they are replaced,
-added to, or kept as they are.
-"""
-
 
 class Library(Lookup):
     """The recordings of one folder (or of one session in it); arguments as `Lookup` has them.
 
-    `how` says what a run that records does with takes that were there before it.
+    `record_mode`: replace, add to or keep the takes of a key that were there before this run.
     """
 
     def __init__(
@@ -69,11 +64,11 @@ class Library(Lookup):
         session: str | None = None,
         locks: Path | None = None,
         cache: Path | None = None,
-        how: How = "replace",
+        record_mode: RecordMode = "replace",
         fingerprint: str = "",
     ) -> None:
         super().__init__(folder, matcher, prepare, session, locks, cache, fingerprint)
-        self.how: Final = how
+        self.record_mode: Final = record_mode
         # Of these nothing is left that is to be replaced: it need not be looked for.
         self._rewritten: set[str] = set()
         # The next take of a key to try: a million takes are not to be looked for one by one.
@@ -128,7 +123,7 @@ class Library(Lookup):
                 listed = replace_files.place(folder, key)
                 if listed.exists():
                     self._forget(*replace_files.settle(self.folder, listed))
-                if self.how == "missing-only" and self._has_others(key):
+                if self.record_mode == "missing-only" and self._has_others(key):
                     return None
                 return self._write(folder, key, document, text.encode("utf-8"), files)
         except Timeout as error:
@@ -196,7 +191,7 @@ class Library(Lookup):
         writer's are not. One of them may be the place itself, to be written over.
         """
         void: list[str] = []
-        if self.how == "replace" and key not in self._rewritten:
+        if self.record_mode == "replace" and key not in self._rewritten:
             rows = self._ask(lambda index: index.takes(key))
             void = [row.name for row in rows if row.tier == OWN and self._is_as_it_stood(row)]
         for take in range(self._takes.get(key, 1), 1_000_000):

@@ -73,6 +73,11 @@ def by_take(name: str) -> tuple[str, int]:
     return stem_of(name), take_of(name)
 
 
+def name_of_take(stem: str, number: int) -> str:
+    """The name of a take."""
+    return f"{stem}.json" if number == 1 else f"{stem}.{number}.json"
+
+
 def missing_before(names: Sequence[str], at: int) -> Iterator[str]:
     """The takes that should stand before one in a sequence and do not, by name.
 
@@ -86,7 +91,7 @@ def missing_before(names: Sequence[str], at: int) -> Iterator[str]:
     earlier = (by_take(name) for name in reversed(names[:at]))
     before = next((number for other, number in earlier if other == stem), 0)
     for number in range(before + 1, take):
-        yield f"{stem}.json" if number == 1 else f"{stem}.{number}.json"
+        yield name_of_take(stem, number)
 
 
 def stem_of(name: str) -> str:

@@ -27,7 +27,7 @@ from wiretape.core.recording.outage import is_outage
 from wiretape.core.redaction.redactor import Redactor
 from wiretape.core.wire.content_coding import plain_request
 from wiretape.library.library import Entry
-from wiretape.library.sequence import missing_before
+from wiretape.library.sequence import missing_before, name_of_take, stem_of
 from wiretape.report.report import Report, Row
 from wiretape.sessions.sessions import Session, Sessions
 
@@ -139,7 +139,7 @@ class Replayer:
         """The conversation of a WebSocket whose opening was answered."""
         library = asked.session.library
         names = [take.name for take in played.takes]
-        names = asked.session.dealt.order(names, played.take - 1)
+        names = asked.session.take_order.order(names, played.take - 1)
         secrets = self._redactor.secrets(asked.request)
         return LockStep(
             names,
@@ -149,7 +149,7 @@ class Replayer:
 
     def conversed(self, asked: ReplayRequest, played: ReplayAnswer, ended: Ended) -> Row:
         """The row of a WebSocket that has been replayed, or of its miss."""
-        asked.session.dealt.used(ended.recording)
+        asked.session.take_order.used(ended.recording)
         asked.session.used.add(ended.recording)
         row = replace(
             played_row(asked, played, ended.first, ended.duration, ended.note),
@@ -208,7 +208,7 @@ class Replayer:
         except (FormatError, StoreError) as error:
             self._unusable(error)
             return None
-        self._tell_of_missing(session, takes, pick.take)
+        self._tell_of_missing(asked, entry)
         session.known_ids.learn(library.ids(entry.name), entry.token)
         session.used.add(entry.name)
         session.counts["replayed"] += 1
@@ -291,18 +291,19 @@ class Replayer:
         player.pass_over(name)
         return True
 
-    def _tell_of_missing(self, session: Session, takes: Sequence[Entry], at: int) -> None:
-        if takes[at].take == 1 or (at and takes[at - 1].take == takes[at].take - 1):
+    def _tell_of_missing(self, asked: ReplayRequest, entry: Entry) -> None:
+        """Report takes that should have been given before one; not those of other headers."""
+        was_given = asked.session.player.was_given
+        if entry.take == 1 or was_given(name_of_take(stem_of(entry.name), entry.take - 1)):
             return
-        missing = missing_before([take.name for take in takes], at)
-        names = [
-            name for name in islice(missing, _MOST_MISSING) if not session.player.was_given(name)
-        ]
+        there = [take.name for take in asked.takes]
+        missing = missing_before(there, there.index(entry.name)) if entry.name in there else ()
+        names = [name for name in islice(missing, _MOST_MISSING) if not was_given(name)]
         if names and names[0] not in self._gaps:
             self._gaps.add(names[0])
             told = ", ".join(names[:3]) + (" and more" if len(names) > 3 else "")
             self.report.notice(
-                f"takes are missing before {takes[at].name}: {told}; it was given in their place"
+                f"takes are missing before {entry.name}: {told}; it was given in their place"
                 " (`wiretape auto --fill` records what is missing)"
             )
 

@@ -51,8 +51,8 @@ def compose(settings: Settings, report: Report, token: str | None = None) -> Par
     redactor = Redactor(config.redaction) if records else _redactor_of_replay(config)
     policy = settings.policy
     if records:
-        how = settings.writes
-        recover_killed(config, settings.recordings, redactor, report, how)
+        record_mode = settings.writes
+        recover_killed(config, settings.recordings, redactor, report, record_mode)
     sessions = _sessions(settings, redactor, report)
     replayer = None
     if settings.mode != "record":
@@ -106,13 +106,20 @@ def local_names_of(config: Config) -> LocalNames:
 
 def _sessions(settings: Settings, redactor: Redactor, report: Report) -> Sessions:
     config, folder, recording = settings.config, settings.recordings, settings.mode != "replay"
-    how = settings.writes
+    record_mode = settings.writes
 
     mark = index_mark(config)
 
     def opened(name: str | None) -> Library:
         return open_library(
-            config, folder, name, redactor, report, recording=recording, how=how, mark=mark
+            config,
+            folder,
+            name,
+            redactor,
+            report,
+            recording=recording,
+            record_mode=record_mode,
+            mark=mark,
         )
 
     try:

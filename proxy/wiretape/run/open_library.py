@@ -26,7 +26,7 @@ def open_library(
     report: Report,
     *,
     recording: bool,
-    how: RecordMode = "replace",
+    record_mode: RecordMode = "replace",
     mark: str | None = None,
     since_ns: float = math.inf,
 ) -> Library:
@@ -42,7 +42,7 @@ def open_library(
         session,
         locks=state_dir(),
         cache=state_dir() / "index",
-        how=how,
+        record_mode=record_mode,
         fingerprint=mark or index_mark(config),
     )
     if recording:
@@ -59,15 +59,22 @@ def open_library(
 
 
 def recover_killed(
-    config: Config, folder: Path, redactor: Redactor, report: Report, how: RecordMode
+    config: Config, folder: Path, redactor: Redactor, report: Report, record_mode: RecordMode
 ) -> None:
     """Record what runs into this folder that were killed had not recorded yet."""
     from wiretape.record.recovery import recover
 
     def opened(name: str | None, replaces: bool, since_ns: int) -> Library:
-        kind = "append" if how == "replace" and not replaces else how
+        kind = "append" if record_mode == "replace" and not replaces else record_mode
         return open_library(
-            config, folder, name, redactor, report, recording=True, how=kind, since_ns=since_ns
+            config,
+            folder,
+            name,
+            redactor,
+            report,
+            recording=True,
+            record_mode=kind,
+            since_ns=since_ns,
         )
 
     recover(

@@ -10,8 +10,7 @@ from typing import Literal
 from wiretape.config.load import Config
 from wiretape.core.errors import ConfigError
 from wiretape.core.playback.pace import Pace
-from wiretape.core.playback.policy import OnMiss, Policy, RecordMode
-from wiretape.core.playback.selection import Selection
+from wiretape.core.playback.policy import OnMiss, Policy, RecordMode, Selection
 
 type Mode = Literal["record", "replay", "auto", "refresh"]
 

@@ -13,8 +13,7 @@ from typing import Final
 from urllib.parse import unquote
 
 from wiretape.core.errors import StoreError
-from wiretape.core.playback.player import Player, Repeat
-from wiretape.core.playback.websocket import Dealt
+from wiretape.core.playback.player import Player, Repeat, TakeOrder
 from wiretape.core.recording.given_ids import KnownIds
 from wiretape.library.library import SESSION_NAME, Library
 from wiretape.report.report import Outcome
@@ -37,7 +36,7 @@ class Session:
     library: Library
     player: Player
     known_ids: KnownIds = field(default_factory=KnownIds)
-    dealt: Dealt = field(default_factory=Dealt)
+    take_order: TakeOrder = field(default_factory=TakeOrder)
     counts: Counter[Outcome] = field(default_factory=Counter)
     used: set[str] = field(default_factory=set)
     """The recordings it was answered from, by name."""
@@ -46,7 +45,7 @@ class Session:
         """Start over: every key at its first take, no id known."""
         self.player.reset()
         self.known_ids.clear()
-        self.dealt.reset()
+        self.take_order.reset()
         self.counts.clear()
         self.used.clear()
 

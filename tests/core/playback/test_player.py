@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from wiretape.core.playback.player import Pick, Player, Repeat
+from wiretape.core.playback.player import Pick, Player, Repeat, TakeOrder
 
 
 @dataclass(frozen=True)
@@ -106,3 +106,12 @@ def test_many_takes_are_given_in_linear_time() -> None:
         player.next("all", many)
         player.next("odd", odd)
     assert looked < 20 * len(many)
+
+
+def test_the_takes_that_answered_least_often_come_first() -> None:
+    order = TakeOrder()
+    assert order.order(["a", "b", "c"], 1) == ["b", "c", "a"]
+    order.used("b")
+    assert order.order(["a", "b", "c"], 1) == ["c", "a", "b"]
+    order.reset()
+    assert order.order(["a", "b", "c"]) == ["a", "b", "c"]

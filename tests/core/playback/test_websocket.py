@@ -11,7 +11,7 @@ from wiretape.core.errors import FormatError
 from wiretape.core.matching.matcher import Matcher
 from wiretape.core.matching.rule import Rule
 from wiretape.core.model import Close, End, Message, Response, Sender, WebSocket
-from wiretape.core.playback.websocket import Dealt, Due, Ending, LockStep, Mismatch, Sayings, Step
+from wiretape.core.playback.websocket import Due, Ending, LockStep, Mismatch, Sayings, Step
 from wiretape.core.redaction.redactor import RedactionRules, Redactor
 
 URL = "https://api.openai.com/v1/realtime?model=gpt-realtime"
@@ -202,12 +202,3 @@ def test_a_take_that_is_no_websocket_is_passed_over() -> None:
 def test_the_first_take_has_to_be_a_websocket() -> None:
     with pytest.raises(FormatError, match="expected the recording of a WebSocket"):
         lock({"b": Response(200)})
-
-
-def test_the_takes_that_answered_least_often_come_first() -> None:
-    dealt = Dealt()
-    assert dealt.order(["a", "b", "c"], 1) == ["b", "c", "a"]
-    dealt.used("b")
-    assert dealt.order(["a", "b", "c"], 1) == ["c", "a", "b"]
-    dealt.reset()
-    assert dealt.order(["a", "b", "c"]) == ["a", "b", "c"]

@@ -124,3 +124,23 @@ class Player:
         self._given.clear()
         self._cursors.clear()
         self._places.clear()
+
+
+class TakeOrder:
+    """In which order the takes of a WebSocket's opening are offered: each is to have its turn."""
+
+    def __init__(self) -> None:
+        self._times: dict[str, int] = {}
+
+    def order(self, names: Sequence[str], first: int = 0) -> list[str]:
+        """The names, those that have answered least often first, else from `first` on."""
+        turned = [*names[first:], *names[:first]]
+        return sorted(turned, key=lambda name: self._times.get(name, 0))
+
+    def used(self, name: str) -> None:
+        """A recording has answered."""
+        self._times[name] = self._times.get(name, 0) + 1
+
+    def reset(self) -> None:
+        """Start over."""
+        self._times.clear()

@@ -342,23 +342,3 @@ class LockStep:
 
 def _kinds(turn: _Turn) -> list[str | None]:
     return [kind_of(message.data) for message in turn.answers]
-
-
-class Dealt:
-    """Which recordings of an opening have answered how often: each is to have its turn."""
-
-    def __init__(self) -> None:
-        self._times: dict[str, int] = {}
-
-    def order(self, names: Sequence[str], first: int = 0) -> list[str]:
-        """The names, those that have answered least often first, else from `first` on."""
-        turned = [*names[first:], *names[:first]]
-        return sorted(turned, key=lambda name: self._times.get(name, 0))
-
-    def used(self, name: str) -> None:
-        """A recording has answered."""
-        self._times[name] = self._times.get(name, 0) + 1
-
-    def reset(self) -> None:
-        """Start over."""
-        self._times.clear()
