@@ -30,7 +30,6 @@ STILL_BROKEN: Final[dict[str, set[str]]] = {
         "wiretape.core.model.Response",
         "wiretape.core.playback.faults.Fault",
         "wiretape.core.playback.websocket.Ended",
-        "wiretape.core.redaction.rules.RedactionRules",
         "wiretape.library.index.Row",
         "wiretape.library.lookup.Entry",
         "wiretape.library.recording_file.Facts",
@@ -38,8 +37,6 @@ STILL_BROKEN: Final[dict[str, set[str]]] = {
         "wiretape.maintenance.listing.Row",
         "wiretape.record.intake._Made",
         "wiretape.record.journal_reader.Found",
-        "wiretape.scanning.baseline.Allowed",
-        "wiretape.scanning.scan.Hit",
     },
     "shared class names": {
         "Ending",

@@ -4,13 +4,13 @@ import re
 
 import pytest
 from tests.support import paths
+from tests.support.findings import allowed, hit
 
 from wiretape.core.errors import ConfigError
 from wiretape.scanning.baseline import Allowed, dumps, read, sort
-from wiretape.scanning.scan import Hit
 
-HIT = Hit("recordings/a.json", 12, "openai-key", "request.body.k", "sk-Ab…(51 characters)")
-ENTRY = Allowed("recordings/*", "openai-key", None, None, "revoked", 3)
+HIT = hit("recordings/a.json", 12, "openai-key", "request.body.k", "sk-Ab…(51 characters)")
+ENTRY = allowed("recordings/*", "openai-key", None, None, "revoked", 3)
 
 
 def faults(text: str) -> list[str]:
@@ -74,8 +74,8 @@ def test_text_that_is_no_yaml_is_a_fault() -> None:
     "entry",
     [
         ENTRY,
-        Allowed("recordings/a.json", "openai-key", None, None, "x", 1),
-        Allowed("*.json", "openai-key", "request.body.k", "sk-Ab…(51 characters)", "x", 1),
+        allowed("recordings/a.json", "openai-key", None, None, "x", 1),
+        allowed("*.json", "openai-key", "request.body.k", "sk-Ab…(51 characters)", "x", 1),
     ],
 )
 def test_an_entry_covers_a_hit_that_is_as_it_says(entry: Allowed) -> None:
@@ -85,10 +85,10 @@ def test_an_entry_covers_a_hit_that_is_as_it_says(entry: Allowed) -> None:
 @pytest.mark.parametrize(
     "entry",
     [
-        Allowed("other/*", "openai-key", None, None, "x", 1),
-        Allowed("*", "together-key", None, None, "x", 1),
-        Allowed("*", "openai-key", "request.body.other", None, "x", 1),
-        Allowed("*", "openai-key", None, "sk-Ab…(52 characters)", "x", 1),
+        allowed("other/*", "openai-key", None, None, "x", 1),
+        allowed("*", "together-key", None, None, "x", 1),
+        allowed("*", "openai-key", "request.body.other", None, "x", 1),
+        allowed("*", "openai-key", None, "sk-Ab…(52 characters)", "x", 1),
     ],
 )
 def test_an_entry_does_not_cover_another_hit(entry: Allowed) -> None:
@@ -96,7 +96,7 @@ def test_an_entry_does_not_cover_another_hit(entry: Allowed) -> None:
 
 
 def test_hits_are_sorted_into_left_and_passed() -> None:
-    other = Hit("recordings/a.json", 1, "jwt", "", "eyJ…")
+    other = hit("recordings/a.json", 1, "jwt", "", "eyJ…")
     result = sort([other, HIT], [ENTRY], ["recordings/a.json"])
     assert result.left == (other,)
     assert result.passed == ((HIT, "revoked"),)
@@ -112,25 +112,25 @@ def test_an_entry_of_files_that_were_not_scanned_is_not_unused() -> None:
 
 
 def test_a_written_baseline_covers_the_hits_once_reasons_are_given() -> None:
-    odd = Hit("recordings/[a]*?.json", 1, "openai-key", "x: 'y'", "…")
+    odd = hit("recordings/[a]*?.json", 1, "openai-key", "x: 'y'", "…")
     text = dumps([HIT, odd, HIT], [])
     assert len(faults(text)) == 2
     entries = read("b.yaml", text.replace("reason: ''", "reason: because").encode())
     assert sort([HIT, odd], entries, []).left == ()
-    assert not entries[1].covers(Hit("recordings/ab.json", 1, "openai-key", "x: 'y'", "…"))
+    assert not entries[1].covers(hit("recordings/ab.json", 1, "openai-key", "x: 'y'", "…"))
 
 
 @pytest.mark.parametrize(
     "text", ["1e3", "0o17", "08", "12:30", "on", "2026-11-20", ".5", "~", "é: x", "!x"]
 )
 def test_a_text_that_yaml_takes_for_something_else_is_written_in_quotes(text: str) -> None:
-    hit = Hit(text, 1, text, text, text)
-    (entry,) = read("b.yaml", dumps([hit], []).replace("reason: ''", "reason: because").encode())
-    assert entry.covers(hit)
+    odd = hit(text, 1, text, text, text)
+    (entry,) = read("b.yaml", dumps([odd], []).replace("reason: ''", "reason: because").encode())
+    assert entry.covers(odd)
 
 
 def test_names_and_places_that_are_not_unicode_are_written_so_that_they_are_covered() -> None:
-    odd = Hit("a\udcff.json", 1, "jwt", "b\udcff", "eyJ…")
+    odd = hit("a\udcff.json", 1, "jwt", "b\udcff", "eyJ…")
     text = dumps([odd], []).replace("reason: ''", "reason: because")
     (entry,) = read("b.yaml", text.encode())
     assert (entry.file, entry.where) == ("a?.json", None)
@@ -138,10 +138,10 @@ def test_names_and_places_that_are_not_unicode_are_written_so_that_they_are_cove
 
 
 def test_a_baseline_written_anew_keeps_the_reasons_and_drops_what_is_not_needed() -> None:
-    unneeded = Allowed("gone/*", "jwt", None, None, "x", 9)
+    unneeded = allowed("gone/*", "jwt", None, None, "x", 9)
     text = dumps([HIT], [ENTRY, unneeded])
     assert read("b.yaml", text.encode()) == (
-        Allowed("recordings/*", "openai-key", None, None, "revoked", 5),
+        allowed("recordings/*", "openai-key", None, None, "revoked", 5),
     )
 
 

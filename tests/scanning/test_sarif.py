@@ -3,13 +3,15 @@
 import re
 from typing import Any
 
-from wiretape.scanning.sarif import log
-from wiretape.scanning.scan import Hit, unsearched
+from tests.support.findings import hit
 
-HIT = Hit(
+from wiretape.scanning.sarif import log
+from wiretape.scanning.scan import unsearched
+
+HIT = hit(
     "recordings/a b.json", 12, "together-key", "request.body.k", "tgp_v1_Ab…(51 characters)", "R"
 )
-OTHER = Hit("recordings/é.json", 1, "openai-key", "file", "sk-proj-Ab…(164 characters)")
+OTHER = hit("recordings/é.json", 1, "openai-key", "file", "sk-proj-Ab…(164 characters)")
 
 
 def check(document: dict[str, Any]) -> list[dict[str, Any]]:
@@ -74,7 +76,7 @@ def test_a_result_tells_file_line_rule_place_and_what_to_do() -> None:
 
 
 def test_two_hits_of_one_rule_share_it() -> None:
-    document = log([HIT, Hit("b.json", 1, "together-key", "x", "y")], [], "1.0.0")
+    document = log([HIT, hit("b.json", 1, "together-key", "x", "y")], [], "1.0.0")
     check(document)
     assert len(document["runs"][0]["tool"]["driver"]["rules"]) == 1
 
@@ -86,6 +88,6 @@ def test_what_a_baseline_lets_pass_is_a_suppressed_result_with_its_reason() -> N
 
 
 def test_a_path_outside_of_the_working_directory_is_a_file_uri() -> None:
-    (result,) = check(log([Hit("/tmp/a.json", 1, "r", "w", "m")], [], "1.0.0"))
+    (result,) = check(log([hit("/tmp/a.json", 1, "r", "w", "m")], [], "1.0.0"))
     location = result["locations"][0]["physicalLocation"]
     assert location["artifactLocation"] == {"uri": "file:///tmp/a.json"}

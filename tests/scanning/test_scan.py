@@ -15,12 +15,13 @@ import yaml
 import zstandard
 from click.testing import CliRunner, Result
 from tests.support import paths
+from tests.support.findings import hit
 
 from wiretape.cli.main import main
 from wiretape.core.recording import text as recording_format
 from wiretape.core.redaction.redactor import RedactionRules, Redactor
 from wiretape.scanning import scan
-from wiretape.scanning.scan import Hit, credentials, search
+from wiretape.scanning.scan import credentials, search
 
 # Put together here, so that no file of this project holds what looks like a key.
 KEY = "tgp_v1_" + "Ab3dE6gH9k" * 4 + "xYz"
@@ -326,13 +327,13 @@ def test_basic_credentials_are_taken_apart() -> None:
 
 
 def test_a_fingerprint_tells_nothing_of_the_secret() -> None:
-    one, two = (Hit("a.json", line, "r", "w", masked) for line, masked in ((1, "a"), (9, "b")))
+    one, two = (hit("a.json", line, "r", "w", masked) for line, masked in ((1, "a"), (9, "b")))
     assert one.fingerprint == two.fingerprint
 
 
 def test_a_fingerprint_tells_file_rule_and_place_apart() -> None:
-    hits = [Hit("a", 1, "r", "w", ""), Hit("b", 1, "r", "w", ""), Hit("a", 1, "s", "w", "")]
-    hits.append(Hit("a", 1, "r", "x", ""))
+    hits = [hit("a", 1, "r", "w", ""), hit("b", 1, "r", "w", ""), hit("a", 1, "s", "w", "")]
+    hits.append(hit("a", 1, "r", "x", ""))
     assert len({hit.fingerprint for hit in hits}) == 4
 
 
@@ -498,7 +499,7 @@ def test_scans_json_tells_each_finding_whole(shell: Shell) -> None:
         "rule": "together-key",
         "where": "a",
         "masked": MASKED,
-        "fingerprint": Hit("a.json", 1, "together-key", "a", "").fingerprint,
+        "fingerprint": hit("a.json", 1, "together-key", "a", "").fingerprint,
     }
 
 

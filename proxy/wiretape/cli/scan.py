@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from wiretape.config.load import Config
     from wiretape.core.redaction.redactor import Redactor
     from wiretape.core.redaction.rules import Finding
-    from wiretape.scanning.baseline import Allowed, Sorted
+    from wiretape.scanning.baseline import Allowed, SortedHits
     from wiretape.scanning.scan import Hit
 
 _PATHS: Final = click.argument(
@@ -105,7 +105,7 @@ def _write_baseline(path: Path, hits: "list[Hit]", entries: "tuple[Allowed, ...]
     return 0
 
 
-def _write_sarif(path: Path, result: "Sorted") -> None:
+def _write_sarif(path: Path, result: "SortedHits") -> None:
     from wiretape.scanning.sarif import log
 
     text = json.dumps(log(result.left, result.passed, __version__), indent=2) + "\n"
@@ -170,7 +170,7 @@ def _hits(
         yield shown, [unsearched(shown, f"cannot be read: {reason}")]
 
 
-def _as_json(result: "Sorted", files: int) -> dict[str, Any]:
+def _as_json(result: "SortedHits", files: int) -> dict[str, Any]:
     def row(hit: "Hit") -> dict[str, Any]:
         names = ("file", "line", "rule", "where", "masked", "remedy", "fingerprint")
         return {name: getattr(hit, name) for name in names}
@@ -186,7 +186,7 @@ def _as_json(result: "Sorted", files: int) -> dict[str, Any]:
     }
 
 
-def _summary(result: "Sorted", files: int) -> None:
+def _summary(result: "SortedHits", files: int) -> None:
     passed = f" ({len(result.passed)} let pass by the baseline)" if result.passed else ""
     if not result.left:
         say(f"{count(files, 'file')}, no secret found{passed}")

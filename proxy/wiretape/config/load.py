@@ -310,18 +310,22 @@ def _redaction(file: File, values: Mapping[str, str], wrong: list[Wrong]) -> Red
         ]
     return RedactionRules(
         # A header that is compared has to be in the recording.
-        KEEP_REQUEST_HEADERS.union(redact.keep_request_headers, file.match.headers) - secret,
-        frozenset(redact.keep_response_headers) - secret,
-        DROP_RESPONSE_HEADERS.union(redact.drop_response_headers),
-        secret,
-        SECRET_QUERY.union(redact.query),
-        tuple(
+        keep_request_headers=(
+            KEEP_REQUEST_HEADERS.union(redact.keep_request_headers, file.match.headers) - secret
+        ),
+        keep_response_headers=frozenset(redact.keep_response_headers) - secret,
+        drop_response_headers=DROP_RESPONSE_HEADERS.union(redact.drop_response_headers),
+        secret_headers=secret,
+        secret_query=SECRET_QUERY.union(redact.query),
+        json=tuple(
             JsonRule(entry.name or _label(entry.path), finder(entry.path)) for entry in redact.json_
         ),
-        PATTERNS + tuple(Pattern(entry.name, linear(entry.regex)) for entry in redact.patterns),
-        tuple((name, value.strip()) for name, value in values.items()),
-        redact.gate,
-        frozenset(redact.unsearched),
+        patterns=(
+            PATTERNS + tuple(Pattern(entry.name, linear(entry.regex)) for entry in redact.patterns)
+        ),
+        values=tuple((name, value.strip()) for name, value in values.items()),
+        gate=redact.gate,
+        unsearched=frozenset(redact.unsearched),
     )
 
 

@@ -8,8 +8,8 @@
         masked: sk-proj-Ab…(164 characters)         # optional
         reason: revoked on 2026-03-01, the test is of the error that says so
 
-A secret is told by its file, its rule, its place and its first characters, never by a digest, which
-would let guesses at it be tried out.
+An entry names a secret by file, rule, place and first characters, never by a digest: a digest would
+let guesses at it be tried out.
 """
 
 import fnmatch
@@ -31,7 +31,7 @@ _MEMBERS: Final = ("file", "rule", "where", "masked", "reason")
 _NEEDED: Final = ("file", "rule", "reason")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Allowed:
     """An entry: `file` is a glob whose * also stands for "/"; None where anything will do."""
 
@@ -57,7 +57,7 @@ class Allowed:
 
 
 @dataclass(frozen=True, slots=True)
-class Sorted:
+class SortedHits:
     """Hits apart: those left, those let pass with their reasons, and entries that no hit needed."""
 
     left: tuple[Hit, ...]
@@ -125,16 +125,16 @@ def _fault(item: Any, *, reasons: bool) -> str | None:
 
 def _entry(item: dict[str, Any], line: int) -> Allowed:
     return Allowed(
-        item["file"],
-        item["rule"],
-        item.get("where"),
-        item.get("masked"),
-        (item.get("reason") or "").strip(),
-        line,
+        file=item["file"],
+        rule=item["rule"],
+        where=item.get("where"),
+        masked=item.get("masked"),
+        reason=(item.get("reason") or "").strip(),
+        line=line,
     )
 
 
-def sort(hits: Iterable[Hit], entries: Iterable[Allowed], files: Iterable[str]) -> Sorted:
+def sort(hits: Iterable[Hit], entries: Iterable[Allowed], files: Iterable[str]) -> SortedHits:
     """Sort hits by whether an entry covers them. An entry is unused only where one of the `files`
     scanned is its own: a run over some files says nothing of the others.
     """
@@ -152,7 +152,7 @@ def sort(hits: Iterable[Hit], entries: Iterable[Allowed], files: Iterable[str]) 
     idle = [entry for at, entry in enumerate(entries) if at not in used]
     names = tuple(files) if idle else ()
     unused = tuple(entry for entry in idle if any(map(entry.is_of, names)))
-    return Sorted(tuple(left), tuple(passed), unused)
+    return SortedHits(tuple(left), tuple(passed), unused)
 
 
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")

@@ -98,12 +98,12 @@ def _in_order(changes: tuple[Finding, ...]) -> tuple[Finding, ...]:
 def _headers_left_out(
     before: Document, after: Document, found: tuple[Finding, ...]
 ) -> Iterator[Finding]:
-    told = {change.where for change in found}
+    known = {change.where for change in found}
     for part in _PARTS:
         headers = before[part].get("headers", {})
         for name in headers.keys() - after[part].get("headers", {}).keys():
             change = finding("header-not-kept", (part, "headers", name))
-            if change.where not in told:
+            if change.where not in known:
                 yield change
 
 
@@ -239,8 +239,8 @@ def _check_same(
         raise _differs("the requests it answers")
     if _frame(old[1]) != _frame(new[1]):
         raise _differs("the status, chunks or times of its answer")
-    for one, two in zip(old[1].chunks, new[1].chunks, strict=True):
-        if _event(one) != _event(two):
+    for was, now in zip(old[1].chunks, new[1].chunks, strict=True):
+        if _event(was) != _event(now):
             raise _differs("the events of its answer")
 
 

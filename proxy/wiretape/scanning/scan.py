@@ -12,7 +12,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from urllib.parse import unquote_plus
 
@@ -37,7 +37,7 @@ UNSEARCHED: Final = "unsearched"
 type Inspect = Callable[[str, Redactor, Secrets | None], tuple[Leak, ...]]
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True, order=True, kw_only=True)
 class Hit:
     """A secret in a file: its line, the rule, its place in the document, and its first characters;
     `remedy` is what would take it out.
@@ -62,7 +62,7 @@ class Hit:
 
 def unsearched(file: str, reason: str, remedy: str = "") -> Hit:
     """The hit of a file that could not be searched."""
-    return Hit(file, 1, UNSEARCHED, "file", reason, remedy)
+    return Hit(file=file, line=1, rule=UNSEARCHED, where="file", masked=reason, remedy=remedy)
 
 
 def search(
@@ -80,27 +80,38 @@ def search(
     known = [pair for reading in readings for pair in credentials(reading.tree, redactor.rules)]
     secrets = Secrets((*known, *redactor.rules.values))
     hits = [
-        Hit(shown, 1, leak.rule, "file name", leak.masked, "rename the file")
+        _hit(shown, 1, replace(leak, where="file name", remedy="rename the file"))
         for leak in inspect(name, redactor, secrets)
     ]
     hits += [
         _coded(shown, name) for reading in readings for name in _codings(reading.tree, redactor)
     ]
-    told: dict[int, set[str]] = {}
+    reported: dict[int, set[str]] = {}
     for reading in readings:
         lines_of = reading.line_finder()
         for leak in inspect(reading.text, redactor, secrets):
             first, last = lines_of(leak)
             if reading.lines is not None:
                 for line in range(first, last + 1):
-                    told.setdefault(line, set()).add(leak.masked if first == last else _ANY)
+                    reported.setdefault(line, set()).add(leak.masked if first == last else _ANY)
             # A value of YAML is searched as what it says, then as it is spelled.
-            elif (before := told.get(first)) and (
+            elif (before := reported.get(first)) and (
                 leak.masked in before or _ANY in before or leak.rule == CREDENTIAL_FIELD
             ):
                 continue
-            hits.append(Hit(shown, first, leak.rule, leak.where, leak.masked, leak.remedy))
+            hits.append(_hit(shown, first, leak))
     return tuple(sorted(set(hits)))
+
+
+def _hit(file: str, line: int, leak: Leak) -> Hit:
+    return Hit(
+        file=file,
+        line=line,
+        rule=leak.rule,
+        where=leak.where,
+        masked=leak.masked,
+        remedy=leak.remedy,
+    )
 
 
 def _codings(tree: Any, redactor: Redactor) -> Iterator[str]:
@@ -112,16 +123,16 @@ def _codings(tree: Any, redactor: Redactor) -> Iterator[str]:
     response = tree.get("response")
     headers = response.get("headers") if isinstance(response, dict) else None
     value = headers.get("content-encoding") if isinstance(headers, dict) else None
-    for one in value if isinstance(value, list) else [value]:
-        for name in codings((("content-encoding", one),)) if isinstance(one, str) else ():
+    for coding in value if isinstance(value, list) else [value]:
+        for name in codings((("content-encoding", coding),)) if isinstance(coding, str) else ():
             if name not in redactor.rules.unsearched:
                 yield name
 
 
 def _coded(file: str, name: str) -> Hit:
     reason = f"content coding {name[:20]} not undone"
-    return Hit(
-        file, 1, UNSEARCHED, "response.body", reason, f"redact: {{unsearched: [{name[:20]}]}}"
+    return replace(
+        unsearched(file, reason, f"redact: {{unsearched: [{name[:20]}]}}"), where="response.body"
     )
 
 
@@ -334,8 +345,8 @@ def credentials(tree: Any, rules: RedactionRules) -> Iterator[Known]:
     """What the requests and answers in a JSON value carried as credentials.
 
     Wherever they stand: under "headers" as a mapping or, as in HAR, as objects with a name and a
-    value; in cookies, query parameters, form fields and URLs. A value with a space in it is prose,
-    and what another tool put for one is none.
+    value; in cookies, query parameters, form fields and URLs. A value with a space in it is prose;
+    what another tool put in place of a credential is skipped.
     """
     for name, value in _credentials(tree, rules):
         value = value.strip()
@@ -366,9 +377,9 @@ def _credentials(tree: Any, rules: RedactionRules) -> Iterator[Known]:
         for key, item in value.items():
             lower = key.lower()
             if parent.endswith("headers"):
-                for one in item if isinstance(item, list) else [item]:
-                    if isinstance(one, str):
-                        yield from _named(parent, lower, one, rules)
+                for header in item if isinstance(item, list) else [item]:
+                    if isinstance(header, str):
+                        yield from _named(parent, lower, header, rules)
             if lower in ("url", "uri") and isinstance(item, str):
                 yield from _of_url(item, rules)
             stack.append((lower, item))

@@ -78,10 +78,11 @@ def inspect_bytes(
 
 
 def unsearchable(request: Request, response: Response, redactor: Redactor) -> tuple[Leak, ...]:
-    """What of an exchange cannot be searched, as a leak since it could hold anything: a body under
-    a content coding that cannot be undone, or of more than `forms.MAX_DECODED` bytes. `request` is
-    as it was sent, of `response` the codings that could be are undone. What the rules allow by name
-    is left out.
+    """Report as leaks what of an exchange cannot be searched, since it could hold anything.
+
+    That is a body under a content coding that cannot be decoded, or of more than
+    `encodings.MAX_DECODED` bytes, unless the rules allow it by name. `request` is as it was sent;
+    of `response`, the codings that can be are decoded.
     """
     found = [(name, "response.body") for name in codings(response.headers) if response.body]
     try:
@@ -96,12 +97,12 @@ def unsearchable(request: Request, response: Response, redactor: Redactor) -> tu
 
 
 def _unsearched(name: str, where: str) -> Leak:
-    said = "too large to be searched" if name == LARGE else f"content coding {name} not undone"
-    return Leak("unsearched", where, 1, said, f"redact: {{unsearched: [{name}]}}")
+    reason = "too large to be searched" if name == LARGE else f"content coding {name} not undone"
+    return Leak("unsearched", where, 1, reason, f"redact: {{unsearched: [{name}]}}")
 
 
 def masked(value: str) -> str:
-    """A value told by its first characters, so that its owner knows which it is."""
+    """The first characters of a value, so that its owner knows which it is."""
     shown = value[: min(10, len(value) // 4)]
     shown = "".join(c if c.isprintable() else "·" for c in shown)
     return f"{shown}…({len(value)} characters)"
@@ -119,7 +120,7 @@ def _in_json(
     search = redactor.search(redactor.known_in(document, secrets))
     recorded = _in_recording(document, redactor, secrets)
     may_hold = bool(recorded) or search.may_hold(text)
-    told: set[tuple[str, str]] = set()
+    reported: set[tuple[str, str]] = set()
     if may_hold:
         lines = _Lines(text)
         for where, name, value in leaves(document):
@@ -131,20 +132,24 @@ def _in_json(
                 found = [(CREDENTIAL_FIELD, value[slice(*part)]) for part in parts]
             if found:
                 line, place = lines.at(value), _spelled(where, search)
-                told.update((rule, place) for rule, _ in found)
+                reported.update((rule, place) for rule, _ in found)
                 for rule, secret in found:
                     remedy = _remedy(where, name if rule == CREDENTIAL_FIELD else rule)
                     yield Leak(rule, place, line, masked(secret), remedy)
     for leak in _in_chunks(document, redactor, secrets) if recorded is not None else ():
-        told.add((leak.rule, leak.where))
+        reported.add((leak.rule, leak.where))
         yield leak
-    left = {(one.where, one.rule) for one in recorded or () if (one.rule, one.where) not in told}
+    unlocated = {
+        (finding.where, finding.rule)
+        for finding in recorded or ()
+        if (finding.rule, finding.where) not in reported
+    }
     if search.unsearched and LARGE not in redactor.rules.unsearched:
-        told.add(("unsearched", ""))
+        reported.add(("unsearched", ""))
         yield _unsearched(LARGE, "")
-    if left:
-        yield from _at_places(text, document, search, left)
-    elif not told:
+    if unlocated:
+        yield from _at_places(text, document, search, unlocated)
+    elif not reported:
         # In no string, so a number.
         for leak in _at_spans(text, search.as_it_is(text)):
             yield replace(leak, remedy=_NUMBER_REMEDY)
@@ -167,16 +172,16 @@ def _in_chunks(document: Any, redactor: Redactor, secrets: Secrets | None) -> It
 
 
 def _at_places(
-    text: str, document: Any, search: Search, left: set[tuple[str, str]]
+    text: str, document: Any, search: Search, unlocated: set[tuple[str, str]]
 ) -> Iterator[Leak]:
     """The leaks that findings tell by (place, rule)."""
     lines = _Lines(text)
     for where, _, value in leaves(document):
         place = _spelled(where, search)
-        for rule in sorted(rule for at, rule in left if at == place):
-            left.discard((place, rule))
+        for rule in sorted(rule for at, rule in unlocated if at == place):
+            unlocated.discard((place, rule))
             yield Leak(rule, place, lines.at(value), masked(value), _remedy(where, rule))
-    for place, rule in sorted(left):
+    for place, rule in sorted(unlocated):
         yield Leak(rule, place, 1, "…", _remedy((), rule))
 
 

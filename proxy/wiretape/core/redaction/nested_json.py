@@ -17,7 +17,7 @@ from wiretape.core.text.spans import Span
 type Find = Callable[[str], list[Span]]
 """What has to go in a text, in order and without overlaps."""
 
-# A string that the text's end cuts off is one, too.
+# A string may be cut off by the end of the text.
 _TOKEN: Final = re.compile(r'"((?:[^"\\]++|\\.)*+)"?+|-?[0-9][0-9.eE+-]*+', re.DOTALL)
 _ESCAPE: Final = (
     r"\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})|\\u([0-9a-fA-F]{4})|\\(.)"
@@ -44,7 +44,7 @@ def is_json(text: str) -> bool:
 
 
 def spans(text: str, find: Find, *, json_text: bool = False) -> list[Span]:
-    """What has to go in `text`: as `find` says where it is no JSON, and within its strings and
+    """What has to go in `text`: as `find` says where it is not JSON, and within its strings and
     numbers where it is. `json_text` says that it is JSON, though its end may be missing.
     """
     outer = find(text)
@@ -68,7 +68,7 @@ def spans(text: str, find: Find, *, json_text: bool = False) -> list[Span]:
         if not quoted:
             found = within or (find(inside) if after > first else [])
             # Without quotes a placeholder is no JSON.
-            result += [Span(start, end, f'"{one.placeholder}"', one.rule) for one in found[:1]]
+            result += [Span(start, end, f'"{span.placeholder}"', span.rule) for span in found[:1]]
         elif after > first or "\\" in inside:
             result += _in_string(inside, start, within, find)
         if quoted and within and within[-1].start >= start:
@@ -83,35 +83,36 @@ def _in_string(raw: str, start: int, outer: Iterable[Span], find: Find) -> list[
     plain = text_of(raw)
     found = to_raw(raw, spans(plain, find))
     outer = [
-        Span(max(one.start - start, 0), min(one.end - start, len(raw)), *one[2:]) for one in outer
+        Span(max(span.start - start, 0), min(span.end - start, len(raw)), *span[2:])
+        for span in outer
     ]
-    ends = [one.end for one in found]
+    ends = [span.end for span in found]
     rest = [
-        one
-        for one in outer
-        for at in (bisect_right(ends, one.start),)
-        if at == len(found) or found[at].start >= one.end
+        span
+        for span in outer
+        for at in (bisect_right(ends, span.start),)
+        if at == len(found) or found[at].start >= span.end
     ]
     if rest and "\\" in raw:
         rest = list(_whole_units(raw, rest))
     result: list[Span] = []
-    for one in sorted((*found, *rest)):
-        if not result or result[-1].end <= one.start + start:
-            result.append(Span(one.start + start, one.end + start, *one[2:]))
+    for span in sorted((*found, *rest)):
+        if not result or result[-1].end <= span.start + start:
+            result.append(Span(span.start + start, span.end + start, *span[2:]))
     return result
 
 
 def _whole_units(raw: str, found: Iterable[Span]) -> Iterator[Span]:
     """Spans of a string's inside that cut no escape in two."""
     starts = _starts(raw)
-    for one in found:
-        first = starts[bisect_right(starts, one.start) - 1]
-        yield Span(first, starts[bisect_left(starts, one.end)], *one[2:])
+    for span in found:
+        first = starts[bisect_right(starts, span.start) - 1]
+        yield Span(first, starts[bisect_left(starts, span.end)], *span[2:])
 
 
 def text_of(raw: str) -> str:
     """What the inside of a JSON string says; an escape that JSON does not know says its letter."""
-    return _ESCAPES.sub(_said, raw)
+    return _ESCAPES.sub(_unescaped, raw)
 
 
 def to_raw(raw: str, found: Iterable[Span]) -> list[Span]:
@@ -119,15 +120,15 @@ def to_raw(raw: str, found: Iterable[Span]) -> list[Span]:
     found = list(found)
     if found and "\\" in raw:
         starts = _starts(raw)
-        found = [Span(starts[one.start], starts[one.end], *one[2:]) for one in found]
-    return [Span(one.start, one.end, _escaped(one.placeholder), one.rule) for one in found]
+        found = [Span(starts[span.start], starts[span.end], *span[2:]) for span in found]
+    return [Span(span.start, span.end, _escaped(span.placeholder), span.rule) for span in found]
 
 
 def _escaped(placeholder: str) -> str:
     return json.dumps(placeholder)[1:-1]
 
 
-def _said(escape: re.Match[str]) -> str:
+def _unescaped(escape: re.Match[str]) -> str:
     high, low, number, letter = escape.groups()
     if letter is not None:
         return _SHORT.get(letter, letter)

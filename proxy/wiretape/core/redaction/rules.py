@@ -117,7 +117,7 @@ class JsonRule:
     find: Finder
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RedactionRules:
     """What is secret; without arguments, what wiretape comes with.
 

@@ -66,7 +66,7 @@ def public_values(request: Document) -> Iterator[str]:
 _PERCENT: Final = re.compile(r"%[0-9A-Fa-f]{2}")
 _SHORT_RUN: Final = 256
 _DEPTH: Final = 5
-"""How many forms may stand in one another: JSON in JSON, base64 in a form in gzip."""
+"""How many encodings may stand in one another: JSON in JSON, base64 in a form in gzip."""
 _SHAPE: Final = 20
 """No shape of `key_patterns.py` is shorter (an AWS access key's id)."""
 _OWN: Final = 12
@@ -301,7 +301,7 @@ class Search:
 
     def _header(self, name: str, value: Any, where: Where) -> Any:
         if isinstance(value, list):
-            return [self._header(name, one, where) for one in value]
+            return [self._header(name, item, where) for item in value]
         if name != "content-type":
             return self.text(value, where)
         # The media type tells how a body is to be read.
@@ -372,8 +372,8 @@ class Search:
                 found = list(self._shape(pattern, gap, depth))
                 if found:
                     return [
-                        Span(start + one.start, start + one.end, one.placeholder, one.rule)
-                        for one in found
+                        Span(start + span.start, start + span.end, span.placeholder, span.rule)
+                        for span in found
                     ]
         return []
 
