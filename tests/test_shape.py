@@ -21,7 +21,6 @@ STILL_BROKEN: Final[dict[str, set[str]]] = {
     "wide constructors": {
         "wiretape.library.library.Library",
         "wiretape.library.lookup.Lookup",
-        "wiretape.replay.sender._Sending",
     },
     "positional fields": {
         "wiretape.core.matching.miss.Miss",

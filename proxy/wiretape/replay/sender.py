@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from time import perf_counter
 from typing import Final
@@ -76,24 +76,25 @@ class Sender:
             headers, answer = self._coded(played.entry.name, answer, accepted)
         if DOOR in http:
             headers = links_to_door(headers, asked.request.url, http[DOOR], self._providers)
-        told = played_headers(headers, played.entry.name).copy()
+        sent_headers = played_headers(headers, played.entry.name).copy()
         if fault is not None:
-            told["x-wiretape-fault"] = fault.name
+            sent_headers["x-wiretape-fault"] = fault.name
         if http.method == "HEAD":
             answer = replace(answer, chunks=(), streaming=False)
             length = header(headers, "content-length")
             if length is not None and length.isdecimal():
-                told["content-length"] = length
+                sent_headers["content-length"] = length
         elif answer.status in BODILESS:
             answer = replace(answer, chunks=())
         if due is None and not answer.streaming and _is_whole(answer):
             # What most requests of a test suite get, at half the cost of the long way.
-            http[UNTYPED] = "content-type" not in told
+            http[UNTYPED] = "content-type" not in sent_headers
             took = asyncio.get_running_loop().time() - begun
             self._report.add(played_row(asked, played, None, took))
-            return whole(answer.status, told, answer.body)
-        sending = _Sending(self, http, asked, played, answer, due, begun, started)
-        return await sending.run(told)
+            return whole(answer.status, sent_headers, answer.body)
+        times = _Times(due=due, begun=begun, started=started)
+        sending = _Sending(self, http, asked, played, answer, times)
+        return await sending.run(sent_headers)
 
     def _coded(self, name: str, answer: Response, accepted: str | None) -> tuple[Headers, Response]:
         """An answer in the coding that its provider chose, where the client takes it; the latest
@@ -129,6 +130,17 @@ class Sender:
         return self._report
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Times:
+    """When an answer's chunks are due, counted from `started`; a delay on demand lies between
+    `begun`, when its request came, and that. In the loop's time.
+    """
+
+    due: Schedule | None
+    begun: float
+    started: float
+
+
 class _Sending:
     """One answer on its way."""
 
@@ -139,14 +151,11 @@ class _Sending:
         asked: ReplayRequest,
         played: ReplayAnswer,
         answer: Response,
-        due: Schedule | None,
-        begun: float,
-        started: float,
+        times: _Times,
     ) -> None:
         self._sender, self._http, self._asked, self._played = sender, http, asked, played
-        self._answer, self._due = answer, due
-        # What is due counts from `started`: a delay on demand lies before it.
-        self._begun, self._started = begun, started
+        self._answer, self._due = answer, times.due
+        self._begun, self._started = times.begun, times.started
         self._loop = asyncio.get_running_loop()
         self._first: float | None = None
         self._note: str | None = None
@@ -217,14 +226,14 @@ class _Sending:
             for piece in self._sender.framed(self._played.entry.name, answer):
                 # A client that does not read is waited for, and little is kept for it.
                 await writer.write(piece)
-                self._told_first()
+                self._note_first()
             return
         for number, chunk in enumerate(answer.chunks):
             await _until(self._started + self._due.chunks[number])
             if chunk.data:
                 for piece in _framed(chunk.data):
                     await writer.write(piece)
-                self._told_first()
+                self._note_first()
         await _until(self._started + self._due.end)
         if answer.end == "complete":
             await writer.write(_last_chunk(answer))
@@ -235,11 +244,11 @@ class _Sending:
                 await _until(self._started + self._due.chunks[number])
             for piece in _pieces(chunk.data):
                 await response.write(piece)
-            self._told_first()
+            self._note_first()
         if self._due is not None:
             await _until(self._started + self._due.end)
 
-    def _told_first(self) -> None:
+    def _note_first(self) -> None:
         self._sent += 1
         if self._first is None:
             self._first = self._loop.time() - self._begun
