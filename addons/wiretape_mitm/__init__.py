@@ -2,5 +2,5 @@
 
 Hook classes, the embedded proxy, and the patches of mitmproxy's behaviour. They translate between
 flows and `wiretape`'s values; what is recorded, redacted or matched is decided there. Begin with
-`addon.py`.
+`hooks.py`.
 """

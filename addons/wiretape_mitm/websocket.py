@@ -1,5 +1,5 @@
-"""mitmproxy's WebSocket hooks in, a recorder's calls out: what `addon.py` does on a connection that
-has been upgraded.
+"""mitmproxy's WebSocket hooks in, a recorder's calls out: what `record_flow.py` does once a
+connection has been upgraded.
 """
 
 from mitmproxy import http

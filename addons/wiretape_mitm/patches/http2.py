@@ -78,7 +78,7 @@ class PatchedHttp2Server(_http2.Http2Server, UnreadStreams):
         )
 
     def _answer(self, event: ResponseProtocolError) -> layer.CommandGenerator[None]:
-        """The error's answer as HTTP/1 words it (`addon.py` puts it into the provider's shape)."""
+        """The error's answer as HTTP/1 has it (`error_answers.py`: in the provider's shape)."""
         status = event.code.http_status_code()
         assert status is not None
         head, _, body = _http1.make_error_response(status, event.message).partition(b"\r\n\r\n")

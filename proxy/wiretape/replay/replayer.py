@@ -1,5 +1,5 @@
 """The replay engine: a request in, a recorded answer or a miss out. The doors are `handler.py` and
-`wiretape_mitm/addon.py`.
+`wiretape_mitm/replay_flow.py`.
 """
 
 import logging

@@ -7,7 +7,7 @@
     POST /wiretape/sessions/NAME/finish     wait until all is written; what it came to; forget it
 
 Only who has the run's token is answered. The doors translate (`replay/handler.py`,
-`wiretape_mitm/addon.py`).
+`wiretape_mitm/own_port.py`).
 """
 
 import hmac

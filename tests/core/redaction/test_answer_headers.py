@@ -1,7 +1,10 @@
 """What of an answer's headers is recorded: what clients steer by, and nothing of an account."""
 
+import json
+
 import pytest
 
+from wiretape.core.redaction import gate
 from wiretape.core.redaction.answer_headers import DROP_RESPONSE_HEADERS, AnswerHeaders
 from wiretape.core.redaction.redactor import RedactionRules, Redactor
 from wiretape.core.redaction.rules import SECRET_HEADERS
@@ -117,3 +120,22 @@ def test_a_secret_trailer_is_left_out_and_told() -> None:
         ("authorization", "request.trailers.authorization"),
         ("set-cookie", "response.trailers.set-cookie"),
     ]
+
+
+@pytest.mark.parametrize("name", ["x-session-token", "x-api-secret", "x-refresh-token"])
+def test_a_value_named_as_a_credential_is_replaced_and_the_recording_written(name: str) -> None:
+    secret = "Ab3dE5fG7hJ9kL1mN3pQ5rS7"
+    names = {name: secret, "x-next-page-token": secret, "x-ratelimit-remaining-tokens": "1234"}
+    document = {
+        "wiretape": 1,
+        "recorded_at": None,
+        "request": {"method": "GET", "url": "https://h/", "headers": {}, "endpoint": "/"},
+        "response": {"status": 200, "headers": names, "is_streaming": False, "body": None},
+    }
+    redactor = Redactor(RedactionRules())
+    redacted, findings = redactor.document(document)
+    headers = redacted["response"]["headers"]
+    assert headers[name].startswith("REDACTED-")
+    assert headers["x-ratelimit-remaining-tokens"] == "1234"
+    assert next(found.where for found in findings) == f"response.headers.{name}"
+    assert gate.inspect(json.dumps(redacted), redactor) == ()
