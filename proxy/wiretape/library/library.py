@@ -157,7 +157,7 @@ class Library(Lookup):
         replace_files.replace(self.folder, listed, path, data, [self.folder / old for old in void])
         self._takes[key] = take + 1
         self._rewritten.add(key)
-        self._mine.add(name)
+        self._written_here.add(name)
         facts = recording_file.of_document(
             document,
             name,
@@ -182,7 +182,7 @@ class Library(Lookup):
         return _entry_of(facts)
 
     def _has_others(self, key: str) -> bool:
-        return any(entry.name not in self._mine for entry in self.takes(key))
+        return any(entry.name not in self._written_here for entry in self.takes(key))
 
     def _place(self, folder: Path, key: str) -> tuple[Path, int, list[str]]:
         """Where the next take of a key goes, its number, and the older files it makes void.

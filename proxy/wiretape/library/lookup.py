@@ -30,8 +30,8 @@ from wiretape.core.recording.given_ids import AnswerId, IdSource
 from . import index_cache, replace_files
 from .file_cache import RecordingCache
 from .index import Index, Rooted, Row
-from .recording_file import SETTLED_NS, Endpoint, Facts, Stat, answered
-from .scan_folder import LINKED, Sweep, many
+from .recording_file import MTIME_GRANULARITY_NS, Endpoint, Facts, Stat, answered
+from .scan_folder import LINKED, Sweep, has_at_least
 from .sequence import Roots, sequence
 
 SESSION_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
@@ -142,26 +142,26 @@ class Lookup:
         self._guard = RLock()
         self._index = Index()
         self._sweep = Sweep(
-            self.folder, self._stored_keys, self._faulty, within=session is not None
+            self.folder, self._stored_keys, self._faulty, is_session=session is not None
         )
         self._loaded = False
         self._records = False
-        self._look_at = 0.0
-        self._sweep_at = 0.0
+        self._next_scan_at = 0.0
+        self._next_full_scan_at = 0.0
         self._memo: dict[_Wanted, _Memo] = {}
         self._recordings = RecordingCache(self.folder)
         # Rows up to this number stood on disk when the run began.
-        self._horizon = -1
+        self._last_row_at_start = -1
         # Where the index is lost under way: what is older than this stood there.
         self._lost = False
         self._began_ns: float = -math.inf
-        self._mine: set[str] = set()
+        self._written_here: set[str] = set()
         # Void by a list, and could not be removed.
-        self._void: set[str] = set()
+        self._replaced: set[str] = set()
         self._lock = FileLock(self._lock_file(), timeout=_LOCK_SECONDS)
 
     def __len__(self) -> int:
-        return self._ask(Index.count) - len(self._void)
+        return self._ask(Index.count) - len(self._replaced)
 
     def close(self) -> None:
         """Let go of the index; nothing is to be asked after this."""
@@ -179,7 +179,7 @@ class Lookup:
             raise StoreError(f"{self.folder}: not a folder; recordings are kept in one")
         with self._guard:
             began = time_ns()
-            if self._cached and (self._cached.exists() or many(self.folder, LARGE)):
+            if self._cached and (self._cached.exists() or has_at_least(self.folder, LARGE)):
                 is_new = not self._cached.exists()
                 opened = index_cache.opened(self._cached)
                 if opened is not None:
@@ -191,8 +191,8 @@ class Lookup:
             full = self._records
             self._ask(lambda index: self._look(index, full=full or index.count() <= _SMALL))
             self._settle(_LOCK_SECONDS)
-            self._horizon = self._ask(Index.last)
-            self._began_ns = began - SETTLED_NS
+            self._last_row_at_start = self._ask(Index.last)
+            self._began_ns = began - MTIME_GRANULARITY_NS
             self._loaded = True
 
     def check(self) -> None:
@@ -233,10 +233,10 @@ class Lookup:
             self._find_roots(index)
         now = monotonic()
         # Looking is never to be what the time is spent on.
-        self._look_at = now + max(_LOOK_SECONDS, min(20 * (now - began), _SWEEP_SECONDS))
+        self._next_scan_at = now + max(_LOOK_SECONDS, min(20 * (now - began), _SWEEP_SECONDS))
         if full:
             few = index.count() <= _FEW
-            self._sweep_at = now if few else now + min(5 * (now - began), _SWEEP_SECONDS)
+            self._next_full_scan_at = now if few else now + min(5 * (now - began), _SWEEP_SECONDS)
         if self._loaded and self._sweep.voids:
             self._settle(0)
         return changed
@@ -255,13 +255,15 @@ class Lookup:
             return
         except OSError:
             for listed in self._sweep.voids:
-                self._void.update(replace_files.void_by(self.folder, replace_files.told(listed)))
+                self._replaced.update(
+                    replace_files.void_by(self.folder, replace_files.told(listed))
+                )
 
     def _forget(self, removed: set[str], left: set[str]) -> None:
         for name in removed:
             folder, _, last = name.rpartition("/")
             self._ask(lambda index, folder=folder, last=last: index.forget(folder, [last]))  # type: ignore[misc]  # mypy cannot infer a lambda's defaults
-        self._void |= left
+        self._replaced |= left
         self._memo.clear()
 
     def _faulty(self, facts: Facts) -> None:
@@ -278,7 +280,7 @@ class Lookup:
 
     def names(self) -> list[str]:
         """The names of all recordings, in order."""
-        return [name for name in self._ask(Index.names) if name not in self._void]
+        return [name for name in self._ask(Index.names) if name not in self._replaced]
 
     # -------------------------------------------------------------- matching
 
@@ -303,7 +305,7 @@ class Lookup:
     def _stored_keys(self, request: Document) -> tuple[Canonical, ...]:
         return self.keys(self._prepare(request))
 
-    def trust(self, seconds: float) -> None:
+    def cache_for(self, seconds: float) -> None:
         """Let a look at a recording's file count for so long: where requests come by the thousand a
         second, asking the system each time costs as much as all the rest.
         """
@@ -356,7 +358,7 @@ class Lookup:
         }
         wanted = (keys[0], keys[-1], tuple(sorted(created.items())))
         with self._guard:
-            if monotonic() >= self._look_at:
+            if monotonic() >= self._next_scan_at:
                 self._ask(lambda index: self._look(index, full=False))
             found = self._memo.get(wanted)
             if found is not None and found.is_fresh(self._recordings.trusted):
@@ -373,7 +375,7 @@ class Lookup:
             rows = self._sequence(index, wanted, sent)
             entries = tuple(_entry(row, wanted[0]) for row in rows)
             if not rows:
-                full = monotonic() >= self._sweep_at
+                full = monotonic() >= self._next_full_scan_at
                 if not self._look(index, full=full):
                     break
                 continue
@@ -396,10 +398,10 @@ class Lookup:
 
     def _sequence(self, index: Index, wanted: _Wanted, sent: Iterable[str]) -> list[Row]:
         own, spelling, created = wanted
-        by_spelling = [row for row in index.takes(spelling) if row.name not in self._void]
+        by_spelling = [row for row in index.takes(spelling) if row.name not in self._replaced]
         exact: list[Row] = []
         if own != spelling:
-            exact = [row for row in index.takes(own) if row.name not in self._void]
+            exact = [row for row in index.takes(own) if row.name not in self._replaced]
         ours = [row for row in by_spelling if not row.is_foreign]
         exact_ours = [row for row in exact if not row.is_foreign]
         if not ours and not exact_ours:
@@ -471,8 +473,8 @@ class Lookup:
     def _stood(self, number: int, name: str) -> bool:
         """Whether a row, or its name, was there when the run began."""
         if not self._lost:
-            return number <= self._horizon
-        if name in self._mine:
+            return number <= self._last_row_at_start
+        if name in self._written_here:
             return False
         try:
             stat = os.stat(self.folder / name)

@@ -23,7 +23,7 @@ from wiretape.core.recording.given_ids import AnswerId, answer_ids
 from .sequence import take_of
 
 MAX_FILE_BYTES: Final = 256 * 1024 * 1024
-SETTLED_NS: Final = 20_000_000
+MTIME_GRANULARITY_NS: Final = 20_000_000
 """A file changed as lately as this may change again without its time telling: clocks have ticks."""
 
 OWN, SPELLED, FOREIGN = 0, 1, 2
@@ -33,7 +33,11 @@ as one of llama-stack's. The nearer go before the others.
 
 _NAMED: Final = re.compile(r"[0-9a-f]{12}(?:\.\d{1,6})?")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_SIDE_FAULT: Final = "side file "
+
+
+class SideFileError(FormatError):
+    """A recording is whole but for a side file, which may come yet."""
+
 
 type Stat = tuple[int, int, int]
 """A file's inode, time of change (ns) and size in bytes: another one is another content."""
@@ -55,8 +59,9 @@ class Facts:
     """What an index keeps of a file; `name` is its path below the folder, with "/".
 
     `settled` False: it was read so soon after a change that its `stat` proves nothing yet. With a
-    `fault` it is no recording. `recorded` is in microseconds of the epoch; `links` are the ids of
-    the request with their tokens, `ids` those of the answer.
+    `fault` it is not a recording, or where it `awaits_side_file` is one but for that. `recorded` is
+    in microseconds of the epoch; `links` are the ids of the request with their tokens, `ids` those
+    of the answer.
     """
 
     name: str
@@ -72,11 +77,7 @@ class Facts:
     keys: tuple[Found, ...] = ()
     recorded: int = 0
     links: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def awaits_side_file(self) -> bool:
-        """Whether it is a recording but for a side file."""
-        return self.fault is not None and self.fault.startswith(_SIDE_FAULT)
+    awaits_side_file: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,10 @@ def stat_of(path: str | Path) -> Stat:
 
 def is_settled(changed_ns: int, looked_ns: int) -> bool:
     """Whether something last changed then can be told from what it becomes after `looked_ns`."""
-    return changed_ns < looked_ns - SETTLED_NS or changed_ns > looked_ns + SETTLED_NS
+    return (
+        changed_ns < looked_ns - MTIME_GRANULARITY_NS
+        or changed_ns > looked_ns + MTIME_GRANULARITY_NS
+    )
 
 
 def token_of(name: str, key: str) -> str:
@@ -165,9 +169,9 @@ def _side_file(recording: Path) -> Callable[[str], bytes]:
         try:
             data = path.read_bytes()
         except OSError as error:
-            raise FormatError(f"{_SIDE_FAULT}{name}: {error.strerror}") from error
+            raise SideFileError(f"side file {name}: {error.strerror}") from error
         if recording_format.side_file_name(data) != name:
-            raise FormatError(f"{_SIDE_FAULT}{name}: its content is not what its name says")
+            raise SideFileError(f"side file {name}: its content is not what its name says")
         return data
 
     return read
@@ -203,7 +207,9 @@ def facts(folder: Path, name: str, keys: Keys, known: bytes | None = None) -> Fa
             also=recording.also,
         )
     except (FormatError, StoreError) as error:
-        return Facts(name, stat, settled, content, str(error), sides=_sides(data))
+        awaits = isinstance(error, SideFileError)
+        sides = _sides(data)
+        return Facts(name, stat, settled, content, str(error), sides=sides, awaits_side_file=awaits)
 
 
 def of_document(

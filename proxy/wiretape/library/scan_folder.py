@@ -23,12 +23,12 @@ _BATCH: Final = 500
 
 
 class Sweep:
-    """Looks at one folder. `within` says that other top-level folders than hosts' count too: it is
-    a session's. `faulty` is told of files that turn out to be no recordings.
+    """Looks at one folder. `is_session` says that it is a session's, in which other folders than
+    hosts' count too. `faulty` is told of files that turn out not to be recordings.
     """
 
     def __init__(
-        self, folder: Path, keys: Keys, faulty: Callable[[Facts], None], *, within: bool
+        self, folder: Path, keys: Keys, faulty: Callable[[Facts], None], *, is_session: bool
     ) -> None:
         self.folder: Final = folder
         self.voids: Final[set[Path]] = set()
@@ -37,7 +37,7 @@ class Sweep:
         """Links to folders that were met, which nobody follows."""
         self._keys = keys
         self._faulty = faulty
-        self._within = within
+        self._is_session = is_session
 
     def look(self, index: Index, *, full: bool) -> bool:
         """Bring the index up to date; gives whether it changed. StoreError where the top folder is
@@ -87,7 +87,7 @@ class Sweep:
                     elif entry.is_dir(follow_symlinks=False) or (
                         entry.is_symlink() and os.path.isdir(entry.path)
                     ):
-                        if not (path or self._within or "." in name[1:] or "+" in name):
+                        if not (path or self._is_session or "." in name[1:] or "+" in name):
                             continue
                         if entry.is_symlink():
                             links.append(f"{path}/{name}" if path else name)
@@ -132,15 +132,15 @@ class Sweep:
         )
         return changed or bool(gone)
 
-    def read(self, index: Index, names: Iterator[str], anyway: set[str] = frozenset()) -> bool:  # type: ignore[assignment]  # an empty set that nobody changes
-        """Read files anew; gives whether one says something else. Those in `anyway` are read
+    def read(self, index: Index, names: Iterator[str], force: set[str] = frozenset()) -> bool:  # type: ignore[assignment]  # an empty set that nobody changes
+        """Read files anew; gives whether one says something else. Those in `force` are read
         through although their content is what it was.
         """
         changed = False
         batch: list[Facts] = []
         same: list[tuple[str, Same]] = []
         for name in names:
-            known = None if name in anyway else index.content(name)
+            known = None if name in force else index.content(name)
             now = facts(self.folder, name, self._keys, known)
             if now is None:
                 folder, _, last = name.rpartition("/")
@@ -191,12 +191,12 @@ def _stat(entry: os.DirEntry[str]) -> Stat | None:
     return found.st_ino, found.st_mtime_ns, found.st_size
 
 
-def many(folder: Path, enough: int) -> bool:
+def has_at_least(folder: Path, minimum: int) -> bool:
     """Whether at least so many files below a folder may be recordings."""
     count = 0
     for _, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         count += sum(name.endswith(".json") for name in files)
-        if count >= enough:
+        if count >= minimum:
             return True
     return False

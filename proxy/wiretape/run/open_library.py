@@ -49,7 +49,7 @@ def open_library(
         library.join(since_ns)
     library.load()
     config.providers.add_places(library.places())
-    library.trust(TRUSTED_SECONDS)
+    library.cache_for(TRUSTED_SECONDS)
     for fault in library.faults:
         report.notice(f"skipped {library.folder / fault.name}: {fault.reason}")
     library.notify = lambda fault: report.notice(
