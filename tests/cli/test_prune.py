@@ -266,6 +266,22 @@ def test_fail_is_status_1_where_one_is_old(here: Path) -> None:
     assert run("stale", "--older-than", "101d", "--fail").exit_code == 0
 
 
+def test_without_an_age_the_default_counts(here: Path) -> None:
+    put(here, document("new", ago(89)))
+    put(here, document("old", ago(91)))
+    done = run("stale")
+    assert name_of("old") in done.stdout
+    assert done.stderr == "wiretape: 1 of 2 recordings older than 90d\n"
+
+
+def test_the_default_age_is_the_configurations_and_the_option_goes_before_it(here: Path) -> None:
+    Path("config.yaml").write_text("stale_after: 6w\n")
+    put(here, document("old", ago(50)))
+    assert run("stale").stderr == "wiretape: 1 of 1 recording older than 6w\n"
+    done = run("stale", "--older-than", "90d", "--fail")
+    assert (done.exit_code, done.stderr) == (0, "wiretape: 0 of 1 recording older than 90d\n")
+
+
 def test_old_recordings_as_json(here: Path) -> None:
     put(here / "smoke", document("old", ago(100)))
     told = json.loads(run("stale", "--older-than", "2w", "--json").stdout)

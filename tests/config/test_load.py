@@ -72,6 +72,7 @@ def facts(config: Config) -> dict[str, Any]:
         "names": config.names,
         "on_miss": config.on_miss,
         "http2": config.http2,
+        "stale_after": config.stale_after,
         "upstream_proxy": config.upstream_proxy,
         "redaction": config.redaction,
     }
@@ -161,6 +162,7 @@ def test_defaults_are_these() -> None:
         "names": frozenset(),
         "on_miss": None,
         "http2": False,
+        "stale_after": "90d",
         "upstream_proxy": None,
         "redaction": RedactionRules(),
     }
@@ -229,6 +231,7 @@ def test_every_setting_is_read() -> None:
         record: {errors: true, mode: append, drain: true, max_body: 2}
         on_miss: {passthrough: [API.example.com, "*.example.org"]}
         http2: true
+        stale_after: 6w
         upstream_proxy: http://me:pw@proxy.example.com:3128
         replay: {repeat: cycle}
         """
@@ -247,6 +250,7 @@ def test_every_setting_is_read() -> None:
         "names": frozenset({"host.docker.internal"}),
         "on_miss": OnMiss("passthrough", ("api.example.com", "*.example.org")),
         "http2": True,
+        "stale_after": "6w",
         "upstream_proxy": "http://me:pw@proxy.example.com:3128",
         "repeat": "cycle",
     }
@@ -674,6 +678,8 @@ A_NAME = "expected a name of lower-case letters, digits and hyphens"
             "version: true",
             "1: version: expected a whole number, got a boolean",
         ),
+        ("stale_after: old", "1: stale_after: 'old': expected an age such as 90d, 12h or 2w"),
+        ("stale_after: 90", "1: stale_after: expected text, got a number; put it in quotes"),
         ("version: 1.0", "1: version: expected a whole number, got a number with a fraction"),
         (
             "pace: 2",

@@ -233,25 +233,31 @@ def _delete(files: "SessionFiles", name: str) -> None:
 
 
 @click.command()
-@click.option("--older-than", required=True, metavar="AGE", help="Such as 90d, 12h or 6w.")
+@click.option(
+    "--older-than",
+    metavar="AGE",
+    help="Such as 90d, 12h or 6w; default: stale_after of the configuration, 90d.",
+)
 @with_options(*FOLDER, _FAIL)
 @guarded
-def stale(older_than: str, as_json: bool, fail: bool, **scope: Any) -> int:
+def stale(older_than: str | None, as_json: bool, fail: bool, **scope: Any) -> int:
     """List the recordings that were made long ago, the oldest first.
 
     \b
-    wiretape stale --older-than 90d
+    wiretape stale
+    wiretape stale --older-than 6w --fail
     """
     from datetime import UTC, datetime
 
     from wiretape.core.text.age import parse_age
     from wiretape.maintenance.inventory import document_of, recorded_at
 
+    folder = Folder(Scope(**scope))
+    older_than = older_than or folder.config.stale_after
     try:
         age = parse_age(older_than)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--older-than") from None
-    folder = Folder(Scope(**scope))
     now = datetime.now(UTC)
     old: list[tuple[datetime, SessionFiles, str]] = []
     unknown: list[tuple[SessionFiles, str]] = []

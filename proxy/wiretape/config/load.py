@@ -82,6 +82,8 @@ class Config:
     on_miss: OnMiss | None = None
     """None: what the mode says."""
     http2: bool = False
+    stale_after: str = "90d"
+    """The age that `wiretape stale` goes by: 90d, 12h."""
     upstream_proxy: str | None = field(default=None, repr=False)
     """http://[user:password@]host:port."""
     faults: tuple[FaultRule, ...] = ()
@@ -172,6 +174,7 @@ def _config(source: str, data: bytes, tree: Tree, environ: Mapping[str, str]) ->
         names=frozenset(file.listen.names),
         on_miss=file.on_miss,
         http2=file.http2,
+        stale_after=file.stale_after,
         upstream_proxy=upstream_proxy,
         faults=on_demand,
     )

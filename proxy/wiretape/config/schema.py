@@ -40,6 +40,7 @@ from .rule_entry import finder as finder
 from .rule_entry import linear as linear
 from .value_types import (
     Address,
+    Age,
     AnyHeader,
     Coding,
     FilePath,
@@ -250,6 +251,7 @@ class File(Section):
     other_hosts: OtherHosts | None = None
     on_miss: Annotated[OnMiss | None, PlainValidator(as_on_miss)] = None
     http2: Flag = False
+    stale_after: Age = "90d"
     upstream_proxy: Annotated[str, AfterValidator(as_upstream_proxy)] | None = None
     listen: Listen = Listen.model_construct()
     record: Record = Record.model_construct()

@@ -17,6 +17,7 @@ from wiretape.core.matching.normalise import NAMED
 from wiretape.core.playback.pace import Pace
 from wiretape.core.playback.policy import OnMiss
 from wiretape.core.redaction.rules import LARGE, Gate
+from wiretape.core.text.age import parse_age
 
 from .rule_entry import finder, linear
 
@@ -113,6 +114,11 @@ def as_pace(value: Any) -> Pace:
         "expected instant, recorded, a factor such as 2x or a speed such as ttft=0.4,tps=60,"
         f" got {got(value)}"
     )
+
+
+def _age(text: str) -> str:
+    parse_age(text)
+    return text
 
 
 def as_on_miss(value: Any) -> OnMiss:
@@ -312,6 +318,7 @@ Named = Annotated[str, text_like(r"\S.*", "a name")]
 Host = Annotated[str, AfterValidator(as_host)]
 Port = Annotated[int, _between(0, 65535, "a port from 1 to 65535, or 0 for any free one")]
 Address = Annotated[str, AfterValidator(_address)]
+Age = Annotated[str, AfterValidator(_age)]
 Flag = Annotated[bool, BeforeValidator(as_flag)]
 MissStatus = Annotated[int, _between(400, 599, "a status of an error, from 400 to 599")]
 MiB = Annotated[int, _between(1, 1024, "a number of MiB from 1 to 1024")]
