@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -291,10 +292,13 @@ def _run(mode: "Mode", **options: Any) -> int:
 
     from wiretape.report.console import View, log_to_stderr
     from wiretape.report.report import Report
+    from wiretape.run.folders import folders_of
     from wiretape.run.isolation import isolate_if_wanted
     from wiretape.run.run import run
 
     settings = _settings(mode, **options)
+    if command and settings.config.run_paths:
+        settings = replace(settings, paths=folders_of(os.environ, Path.cwd()))
     log_to_stderr(settings.config.redaction, verbose=verbose)
     report = Report(mode, strict_ignored=strict_ignored, keep_rows=settings.report is not None)
     report.isolated = isolate_if_wanted(settings, has_command=bool(command))

@@ -73,6 +73,8 @@ class Config:
     miss_status: int = MISS_STATUS
     record_mode: RecordMode = "replace"
     record_drain: bool = False
+    run_paths: bool = True
+    """Whether CMD's folders are stored as what they are."""
     record_max_body: int = 64 << 20
     """Bytes."""
     host: str = "127.0.0.1"
@@ -169,6 +171,7 @@ def _config(source: str, data: bytes, tree: Tree, environ: Mapping[str, str]) ->
         notices=(*_notices(file, environ), *proxy_notices),
         record_mode=file.record.mode,
         record_drain=file.record.drain,
+        run_paths=file.record.folders,
         record_max_body=file.record.max_body << 20,
         host=file.listen.host,
         names=frozenset(file.listen.names),

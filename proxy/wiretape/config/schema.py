@@ -140,6 +140,7 @@ class Record(Section):
     mode: RecordMode = "replace"
     max_body: MiB = 64
     drain: Flag = False
+    folders: Flag = True
 
 
 class Replay(Section):

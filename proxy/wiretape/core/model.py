@@ -162,11 +162,14 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A request and its answer; `recorded_at` is UTC in RFC 3339 form, to the microsecond."""
+    """A request and its answer; `recorded_at` is UTC in RFC 3339 form, to the microsecond. `paths`
+    names the stand-ins for folders that the recording holds (`redaction/run_paths.py`).
+    """
 
     request: Request
     response: Response
     recorded_at: str | None = None
+    paths: tuple[str, ...] = ()
 
 
 # ------------------------------------------------------------------ WebSocket (RFC 6455)

@@ -143,7 +143,7 @@ class Replayer:
         secrets = self._redactor.secrets(asked.request)
         return LockStep(
             names,
-            lambda name: library.read(name).response,
+            lambda name: self._redactor.paths.response(library.read(name)),
             self._sayings.of(asked.url, asked.path, secrets),
         )
 
@@ -215,7 +215,7 @@ class Replayer:
         self.report.beyond += pick.beyond
         return ReplayAnswer(
             entry=entry,
-            response=exchange.response,
+            response=self._redactor.paths.response(exchange),
             takes=takes,
             take=pick.take + 1,
             beyond=pick.beyond,

@@ -48,7 +48,7 @@ def compose(settings: Settings, report: Report, token: str | None = None) -> Par
     begin.
     """
     config, records = settings.config, settings.mode != "replay"
-    redactor = Redactor(config.redaction) if records else _redactor_of_replay(config)
+    redactor = _redactor(settings)
     policy = settings.policy
     if records:
         record_mode = settings.writes
@@ -79,11 +79,14 @@ def compose(settings: Settings, report: Report, token: str | None = None) -> Par
     )
 
 
-def _redactor_of_replay(config: Config) -> Redactor:
+def _redactor(settings: Settings) -> Redactor:
+    config = settings.config
+    if settings.mode != "replay":
+        return Redactor(config.redaction, settings.paths)
     # CMD sends dummies where its keys were recorded: they are secret in the same places.
     dummies = ((key.name, key.value) for key in dummy_keys(config.providers.key_names))
     values = (*config.redaction.values, *dummies)
-    return Redactor(replace(config.redaction, values=values))
+    return Redactor(replace(config.redaction, values=values), settings.paths)
 
 
 def _intake(settings: Settings, sessions: Sessions, redactor: Redactor, report: Report) -> "Intake":
@@ -108,7 +111,7 @@ def _sessions(settings: Settings, redactor: Redactor, report: Report) -> Session
     config, folder, recording = settings.config, settings.recordings, settings.mode != "replay"
     record_mode = settings.writes
 
-    mark = index_mark(config)
+    mark = index_mark(config, redactor.paths)
 
     def opened(name: str | None) -> Library:
         return open_library(

@@ -9,6 +9,7 @@ from wiretape.config.load import Config
 from wiretape.core.errors import StoreError
 from wiretape.core.playback.policy import RecordMode
 from wiretape.core.redaction.redactor import Redactor
+from wiretape.core.redaction.run_paths import NO_PATHS, RunPaths
 from wiretape.library.index_cache import fingerprint
 from wiretape.library.library import Library
 from wiretape.report.report import Report
@@ -43,7 +44,7 @@ def open_library(
         locks=state_dir(),
         cache=state_dir() / "index",
         record_mode=record_mode,
-        fingerprint=mark or index_mark(config),
+        fingerprint=mark or index_mark(config, redactor.paths),
     )
     if recording:
         library.join(since_ns)
@@ -88,10 +89,10 @@ def recover_killed(
     )
 
 
-def index_mark(config: Config) -> str:
+def index_mark(config: Config, paths: RunPaths = NO_PATHS) -> str:
     """What an index of recordings made with this configuration is known by."""
     values = (part for known in config.redaction.values for part in known)
-    return fingerprint(state_dir() / "index", config.text, *values)
+    return fingerprint(state_dir() / "index", config.text, *values, *paths.texts)
 
 
 def check_writable(folder: Path) -> None:

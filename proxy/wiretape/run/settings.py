@@ -11,6 +11,7 @@ from wiretape.config.load import Config
 from wiretape.core.errors import ConfigError
 from wiretape.core.playback.pace import Pace
 from wiretape.core.playback.policy import OnMiss, Policy, RecordMode, Selection
+from wiretape.core.redaction.run_paths import NO_PATHS, RunPaths
 
 type Mode = Literal["record", "replay", "auto", "refresh"]
 
@@ -39,6 +40,8 @@ class Settings:
     base_urls: bool = False
     """Whether CMD's base-URL variables lead to the base-URL port."""
     isolate: bool | None = None
+    paths: RunPaths = NO_PATHS
+    """The folders of CMD, which recordings hold as what they are."""
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
     @property

@@ -213,7 +213,14 @@ def to_exchange(document: Mapping[str, Any], side_file: SideFile | None = None) 
     request = to_request(top.object("request").values, side_file)
     response = to_response(top.object("response").values, request.path, side_file)
     recorded_at = top.text("recorded_at") if document.get("recorded_at") is not None else None
-    return Exchange(request, response, recorded_at)
+    return Exchange(request, response, recorded_at, _to_paths(top))
+
+
+def _to_paths(top: Members) -> tuple[str, ...]:
+    paths = top.values.get("paths", [])
+    if not isinstance(paths, list) or not all(isinstance(name, str) for name in paths):
+        raise top.wrong("paths", 'a list of names, such as ["cwd"]')
+    return tuple(paths)
 
 
 def to_request(document: Mapping[str, Any], side_file: SideFile | None = None) -> Request:

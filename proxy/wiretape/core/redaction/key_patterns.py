@@ -15,10 +15,13 @@ from wiretape.core.text.regex import Regex
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """Text that is secret wherever it stands; `name` goes into its placeholder."""
+    """Text that is replaced wherever it stands. `name` goes into its placeholder, unless there is a
+    `stand_in`: then that replaces it, and it is no secret: it is not looked for in encodings.
+    """
 
     name: str
     regex: Regex
+    stand_in: str = ""
 
 
 _MIXED: Final = r"(?=[A-Za-z_-]{0,60}[0-9])"

@@ -41,6 +41,7 @@ from .rules import (
     RedactionRules,
     finding,
 )
+from .run_paths import NO_PATHS, RunPaths
 from .value_search import Search, Shapes, public_values
 
 __all__ = [
@@ -74,8 +75,10 @@ def _secrets(values: tuple[Known, ...]) -> Secrets:
 class Redactor:
     """Applies redaction rules to documents and texts; nothing it is given is changed."""
 
-    def __init__(self, rules: RedactionRules) -> None:
+    def __init__(self, rules: RedactionRules, paths: RunPaths = NO_PATHS) -> None:
         self.rules: Final = rules
+        self.paths: Final = paths
+        """The folders of the run: no secrets, but they too stand in no recording as they are."""
         self.no_secrets: Final = Secrets(rules.values)
         """The configured values alone: for what belongs to no request."""
         self._shapes = Shapes(rules.patterns, rules.secret_query)
@@ -107,7 +110,7 @@ class Redactor:
         findings: list[Finding] = []
         known = self._known(secrets, request)
         named = Places(self.rules, findings).request(self._kept_request(request))
-        return Search(self._shapes, known, findings).request(named)
+        return self.paths.request(Search(self._shapes, known, findings).request(named))
 
     def document(
         self, document: Document, secrets: Secrets | None = None
@@ -137,7 +140,8 @@ class Redactor:
                 redacted[key] = search.values(value, (key,))
         # A place may lead through a member that is named as a secret.
         names = Search(self._shapes, known, [])
-        return {key: redacted.get(key, value) for key, value in document.items()}, tuple(
+        whole = {key: redacted.get(key, value) for key, value in document.items()}
+        return self.paths.document(whole), tuple(
             Finding(found.rule, names.text(found.where, ())) for found in findings
         )
 

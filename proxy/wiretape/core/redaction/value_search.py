@@ -424,7 +424,9 @@ class Search:
                 if near >= 0 and start < starts[near]:
                     end = max(end, standing[near][1])  # one goes whole or not at all
                 done = end
-                instead = self._instead(pattern.name, text[start:end], depth)
+                if pattern.stand_in and depth:
+                    continue
+                instead = pattern.stand_in or self._instead(pattern.name, text[start:end], depth)
                 yield Span(start, end, instead, pattern.name)
 
     # ------------------------------------------------------------------ encodings

@@ -1,0 +1,143 @@
+"""The folders of a run, which differ from machine to machine and from run to run.
+
+An agent tells the model where it works. On another machine, in another home or in a new temporary
+folder it says something else, and would miss its recording. So a run that knows CMD's folders has
+them stored as what they are: "/home/ann/shop/src" as "{cwd}/src". A live request is read the same
+way, and in a replayed answer each stand-in becomes this run's own folder again, so that a client
+that is told to read "{cwd}/src/main.py" finds it.
+
+A recording names the stand-ins that it holds in `paths`; in one that has none, or that held such a
+text itself, "{cwd}" is just what was on the wire.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from wiretape.core.model import Exchange, Response
+from wiretape.core.recording.document import Document
+
+from . import streams
+from .key_patterns import Pattern
+from .known_values import Secrets
+from .value_search import Search, Shapes
+
+_serialise: Final = json.JSONEncoder(ensure_ascii=False, check_circular=False).encode
+_PLAIN: Final = re.compile(r"/[\w.+@%=,:~ -]+(?:/[\w.+@%=,:~ -]+)*", re.ASCII)
+"""A path that is spelled alike in JSON, in a URL and in a shell; others are left alone."""
+
+
+def stand_in(name: str) -> str:
+    """What stands for a folder: "cwd" gives "{cwd}"."""
+    return f"{{{name}}}"
+
+
+def slug(path: str) -> str:
+    """A folder's name as agents make one of its path: "/home/ann/shop" gives "-home-ann-shop"."""
+    return re.sub("[^A-Za-z0-9]", "-", path)
+
+
+class RunPaths:
+    """The folders of one run.
+
+    >>> paths = RunPaths({"cwd": ["/home/ann/shop"], "home": ["/home/ann"]})
+    >>> paths.restored(b"open {cwd}/main.py", ["cwd"])
+    b'open /home/ann/shop/main.py'
+    """
+
+    def __init__(self, folders: Mapping[str, Iterable[str]]) -> None:
+        """`folders` are the paths of each name, the one to be restored first."""
+        self._texts = dict(_texts(folders))
+        # The longest first: the folder that CMD works in is often below its home.
+        ordered = sorted(self._texts.items(), key=lambda item: (-len(item[0]), item[0]))
+        self._patterns = tuple(_pattern(text, name) for text, name in ordered)
+        self._live: dict[str, bytes] = {}
+        for text, name in self._texts.items():
+            self._live.setdefault(name, text.encode())
+        self._shapes = Shapes(self._patterns)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """All that is looked for, and by what name: what a recording's key depends on."""
+        return tuple(f"{name} {text}" for text, name in sorted(self._texts.items()))
+
+    def __bool__(self) -> bool:
+        return bool(self._texts)
+
+    def request(self, request: Document) -> Document:
+        """A document's `request` part with stand-ins, or the part itself."""
+        if not self or not self._applies(request):
+            return request
+        return self._search().request(request)
+
+    def document(self, document: Document) -> Document:
+        """A whole recording with stand-ins, and with `paths`, the names of those that it holds; or
+        the document itself.
+        """
+        streaming = document["response"].get("is_streaming", False)
+        if not self or not self._applies(document, cut_up=streaming):
+            return document
+        search = self._search()
+        changed = {
+            **document,
+            "request": search.request(document["request"]),
+            # First what is cut up over the chunks.
+            "response": search.response(streams.redact(document["response"], search, [])),
+        }
+        text = _serialise(changed)
+        names = [name for name in sorted(self._live) if stand_in(name) in text]
+        return {**changed, "paths": names} if names else document
+
+    def restored(self, data: bytes, names: Iterable[str]) -> bytes:
+        """Bytes of an answer with this run's folders where stand-ins of `names` stand.
+
+        A name that this run does not know stays: its recording is of a client with more folders.
+        """
+        for name in names:
+            if name in self._live:
+                data = data.replace(stand_in(name).encode(), self._live[name])
+        return data
+
+    def response(self, exchange: Exchange) -> Response:
+        """A recorded answer with this run's folders, or the answer itself."""
+        response, names = exchange.response, exchange.paths
+        if not any(name in self._live for name in names):
+            return response
+        chunks = tuple(
+            replace(chunk, data=self.restored(chunk.data, names)) for chunk in response.chunks
+        )
+        return replace(response, chunks=chunks)
+
+    def _search(self) -> Search:
+        return Search(self._shapes, Secrets(()), [])
+
+    def _applies(self, value: Any, *, cut_up: bool = False) -> bool:
+        """Whether a value may name one of the folders, and holds no stand-in of its own. What is
+        `cut_up` may name one that stands in no string as a whole.
+        """
+        text = _serialise(value).replace("\\\\/", "/")  # JSON may escape the slash
+        named = cut_up or any(known in text for known in self._texts)
+        return named and not any(stand_in(name) in text for name in self._live)
+
+
+def _texts(folders: Mapping[str, Iterable[str]]) -> Iterator[tuple[str, str]]:
+    """Each text that names a folder, with the name of what stands for it, each text once."""
+    seen: set[str] = set()
+    for name, paths in folders.items():
+        for path in paths:
+            path = path.rstrip("/")
+            for text, its in ((path, name), (slug(path), f"{name}-slug")):
+                if _PLAIN.fullmatch(path) and text not in seen:
+                    seen.add(text)
+                    yield text, its
+
+
+def _pattern(text: str, name: str) -> Pattern:
+    before, after = (r"(?<![\w.-])", r"(?![\w-]|\.\w)")
+    return Pattern(name, re.compile(before + re.escape(text) + after), stand_in(name))
+
+
+NO_PATHS: Final = RunPaths({})
+"""Of a run that knows no folders: nothing changes."""
