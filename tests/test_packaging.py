@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import tomllib
 import venv
 import zipfile
@@ -131,13 +132,35 @@ def test_lock_names_no_address() -> None:
 # The wheel
 
 
+# What lies about in a checkout that is worked in: names and parts of names that nobody is sent.
+LITTER = (
+    *("module.py.orig", "module.py.rej", "module.py.bak", "module.py~", ".module.py.swp"),
+    *("__pycache__/module.cpython-313.pyc", ".DS_Store", ".env", ".coverage", "debug.log", "x.tmp"),
+    *(".mypy_cache/x.json", ".pytest_cache/x", ".ruff_cache/x", ".hypothesis/x", ".cache/x"),
+    *("node_modules/x/index.js", ".venv/x.py", ".idea/x.xml", ".vscode/x.json"),
+)
+UNWANTED = re.compile(
+    r"(^|/)(__pycache__|node_modules|build|dist|[^/]*\.egg-info)/"
+    r"|\.(orig|rej|bak|pyc|pyo|swp|tmp|log|pem|key|sqlite3?|db)$|~$"
+)
+"""Merge and editor leftovers, what is compiled, run, built or logged, keys and caches."""
+DOTTED = {".ci", ".gitattributes", ".gitignore", ".pre-commit-hooks.yaml", ".python-version"}
+"""The only names of an sdist that begin with a dot; in a wheel there is none."""
+
+
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("wheel")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an sdist, and of the wheel that was built from it, of a littered checkout."""
+    place = tmp_path_factory.mktemp("built")
     for path in project_files():
         (place / "tree" / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / path, place / "tree" / path)
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(place)]
+    for folder in ("", "proxy/wiretape/core", "addons/wiretape_mitm", "recordings", "tests"):
+        for name in LITTER:
+            litter = place / "tree" / folder / name
+            litter.parent.mkdir(parents=True, exist_ok=True)
+            litter.write_text("litter")
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(place)]
     built = subprocess.run(
         [*command, str(place / "tree")],
         env=clean_environment(),
@@ -147,8 +170,33 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         check=False,
     )
     assert built.returncode == 0, built.stdout + built.stderr
-    (path,) = place.glob("*.whl")
+    return place
+
+
+@pytest.fixture(scope="module")
+def wheel(built: Path) -> Path:
+    (path,) = built.glob("*.whl")
     return path
+
+
+@pytest.fixture(scope="module")
+def sdist(built: Path) -> dict[str, bytes]:
+    """What an sdist holds, by its name in the project."""
+    (path,) = built.glob("*.tar.gz")
+    with tarfile.open(path) as archive:
+        files = [member for member in archive if not member.isdir()]
+        assert [member.name for member in files if not member.isfile()] == [], "links"
+        return {
+            member.name.partition("/")[2]: file.read()
+            for member in files
+            if (file := archive.extractfile(member)) is not None
+        }
+
+
+@pytest.fixture(scope="module")
+def wheel_files(wheel: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(wheel) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
 
 
 @pytest.fixture(scope="module")
@@ -187,6 +235,63 @@ def outside(
         timeout=PATIENCE,
         check=False,
     )
+
+
+@pytest.mark.parametrize("litter", LITTER)
+def test_litter_is_what_is_not_wanted(litter: str) -> None:
+    assert UNWANTED.search(litter) or any(
+        part.startswith(".") and part not in DOTTED for part in litter.split("/")
+    )
+
+
+@pytest.mark.parametrize("archive", ["sdist", "wheel_files"])
+def test_nothing_unwanted_is_sent_out(archive: str, request: pytest.FixtureRequest) -> None:
+    files: dict[str, bytes] = request.getfixturevalue(archive)
+    dotted = DOTTED if archive == "sdist" else set()
+    assert [name for name in files if UNWANTED.search(name)] == []
+    parts = {part for name in files for part in name.split("/") if part.startswith(".")}
+    assert parts <= dotted
+    assert [name for name, content in files.items() if content == b"litter"] == []
+    # RECORD holds digests, in which any letters may stand.
+    assert [
+        name
+        for name, content in files.items()
+        if b"\0" not in content and not name.endswith("/RECORD") and FORBIDDEN.search(content)
+    ] == []
+
+
+def test_sdist_holds_what_git_holds_and_its_metadata(sdist: dict[str, bytes]) -> None:
+    project = {str(path) for path in project_files()}
+    assert sdist.keys() - project == {"PKG-INFO"}
+    assert [n for n in sdist if n != "PKG-INFO" and sdist[n] != (ROOT / n).read_bytes()] == []
+    # A wheel and a test run can be made of it.
+    needed = {
+        "pyproject.toml",
+        "LICENSE",
+        "README.md",
+        "Makefile",
+        ".ci/setup",
+        "requirements.lock",
+    }
+    assert needed <= sdist.keys()
+    assert {name for name in project if name.startswith(("proxy/", "tests/"))} <= sdist.keys()
+
+
+def test_wheel_holds_no_tests_and_only_kinds_of_files_that_the_program_reads(
+    wheel_files: dict[str, bytes],
+) -> None:
+    names = [name for name in wheel_files if ".dist-info/" not in name]
+    assert [
+        n for n in names if re.search(r"(^|/)(tests?|conftest|test_[^/]*|benchmarks)[./]", n)
+    ] == []
+    assert {Path(name).suffix for name in names} <= {".py", ".cjs", ".typed", ".yaml", ".json"}
+    assert {n.partition(".dist-info/")[2] for n in wheel_files if ".dist-info/" in n} == {
+        "METADATA",
+        "RECORD",
+        "WHEEL",
+        "entry_points.txt",
+        "licenses/LICENSE",
+    }
 
 
 def test_wheel_holds_the_package_and_nothing_else_to_import(wheel: Path) -> None:
