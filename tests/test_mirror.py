@@ -1,0 +1,103 @@
+"""tests/ mirrors the packages: a module's tests are found by its name, and a file's module too."""
+
+from pathlib import Path
+from typing import Final
+
+from tests.support.paths import ROOT
+
+TESTS: Final = ROOT / "tests"
+PACKAGES: Final = {"": ROOT / "proxy" / "wiretape", "addons/": ROOT / "addons" / "wiretape_mitm"}
+
+WITHOUT_A_MODULE: Final = {
+    "fuzz/fuzz": "the fuzzer's own rounds",
+    "support/upstream": "the provider that other tests rely on",
+    "addons/patches/patches": "the package: how its patches are installed",
+    "core/redaction/agreement": "the redactor, the gate and scan say the same of a text",
+    "replay/sequences": "generated sequences of requests, over several modules",
+}
+"""Test files below a package's folder that are named for no module, and what they test."""
+
+REACHED_BY: Final = {
+    "what end_to_end or a neighbour runs whole, and has no rule of its own": (
+        *("__main__", "addons/embedded", "addons/hooks", "addons/messages", "addons/routes"),
+        *(
+            "addons/admission",
+            "addons/own_port",
+            "addons/flow_sessions",
+            "addons/record_flow",
+            "addons/replay_flow",
+        ),
+        *("addons/patches/error_answers", "addons/patches/websocket_close", "replay/handler"),
+        *("replay/abrupt_end", "replay/local_servers", "replay/selecting", "replay/tunnel"),
+        *("replay/request", "run/compose", "run/folders", "run/preload/python/sitecustomize"),
+        *("demo/client", "doctor/drive", "doctor/probes", "record/journal_reader"),
+    ),
+    "commands: tests/cli/test_library, test_maintenance and tests/scanning run them": (
+        *("cli/command", "cli/doctor", "cli/folder", "cli/init", "cli/main", "cli/options"),
+        *("cli/scan", "cli/show", "cli/terminal"),
+    ),
+    "config.yaml's parts: tests/config/test_load reads each in a file": (
+        *("config/rules", "config/schema", "config/value_types"),
+        *("core/redaction/rules", "core/redaction/named_places"),
+        "core/redaction/credential_names",
+    ),
+    "values without behaviour": (
+        *("core/errors", "core/recording/outage", "core/wire/websocket", "doctor/finding"),
+    ),
+    "WebSockets: tests/core/recording/test_websocket writes and reads whole ones": (
+        *("core/capture/websocket", "core/redaction/subprotocols"),
+    ),
+    "turns: tests/core/conversation/test_conversation and test_answers": (
+        *("core/conversation/turns", "core/conversation/realtime"),
+    ),
+    "files of the library: tests/library/test_library and test_lookup": (
+        *("library/recording_file", "library/scan_folder"),
+    ),
+    "one rule for both doors: tests/end_to_end/test_control": ("sessions/own_port",),
+}
+"""Modules without a test file of their own, by the reason."""
+
+
+def names(folder: Path, pattern: str) -> set[str]:
+    return {
+        path.relative_to(folder).with_suffix("").as_posix()
+        for path in folder.rglob(pattern)
+        if path.name != "__init__.py"
+    }
+
+
+def modules() -> set[str]:
+    return {prefix + name for prefix, folder in PACKAGES.items() for name in names(folder, "*.py")}
+
+
+def named_for() -> set[str]:
+    """What test files are named for, but for those on top and of whole runs."""
+    found = (Path(name) for name in names(TESTS, "test_*.py"))
+    return {
+        (path.parent / path.name.removeprefix("test_")).as_posix()
+        for path in found
+        if path.parent != Path() and path.parts[0] != "end_to_end"
+    }
+
+
+def top() -> set[str]:
+    """Modules that lie on top, as the tests of the project as a whole do."""
+    return {path.name.removeprefix("test_") for path in map(Path, names(TESTS, "test_*.py"))
+            if path.parent == Path()}  # fmt: skip
+
+
+def test_each_test_file_is_named_for_a_module() -> None:
+    assert named_for() - modules() - WITHOUT_A_MODULE.keys() == set()
+
+
+def test_each_module_has_a_test_file_or_a_reason() -> None:
+    excused = {name for group in REACHED_BY.values() for name in group}
+    assert modules() - named_for() - top() - excused == set(), "write a test file, or give a reason"
+
+
+def test_no_exception_is_out_of_date() -> None:
+    excused = [name for group in REACHED_BY.values() for name in group]
+    assert [name for name in excused if name not in modules()] == []
+    assert [name for name in excused if name in named_for() | top()] == []
+    assert len(set(excused)) == len(excused)
+    assert [name for name in WITHOUT_A_MODULE if name not in named_for() or name in modules()] == []
