@@ -113,6 +113,13 @@ TEXTS: dict[str, str] = {
     "JSON twice": json.dumps(json.dumps({"auth": {"apiKey": VALUE}})),
     "header": f"curl -H 'Authorization: Bearer {VALUE}' https://a.example",
     "own header": f'curl -H "X-Api-Key: {VALUE}" https://a.example',
+    "scheme": f"send Bearer {VALUE} with it",
+    "option": f"run --api-key {VALUE} --verbose",
+    "XML": f"<auth><password>{VALUE}</password></auth>",
+    "pwd": f"Server=db;Uid=app;Pwd={VALUE};",
+    "npmrc": f"//registry.example/:_authToken={VALUE}",
+    "AWSAccessKeyId": f"{URL}?AWSAccessKeyId={VALUE}&Expires=1&Signature=abc",
+    "Redis": f"redis://:{VALUE}@cache.example:6379/0",
     "Python": f'os.environ["SERVICE_TOKEN"] = "{VALUE}"',
 }
 PLACES: dict[str, Callable[[str], Exchange]] = {
@@ -342,6 +349,8 @@ def test_a_reference_to_a_secret_is_ordinary(name: str, value: str) -> None:
         "const token = response.data.accessTokenForUser2.value;",
         "password: correct-horse or at least: a-long-passphrase",
         "The secret: nobody-knows-what-happened-in-1987 at all",
+        "Bearer authentication2 and basic understanding-of-http/1.1 are what the key needs",
+        "the token authorization_code_grant2 > key 12345678901234567",
         "max_tokens=4096, stop_token=endoftext, eos_token_id=128009",
         "--api-key=YOUR_API_KEY_GOES_HERE --token=$GITHUB_TOKEN_2026",
     ],

@@ -196,11 +196,16 @@ _LONGEST_QUOTED: Final = 200
 _NAME_BEFORE: Final = re.compile(r"[\w.$%-]*\Z")
 # What follows a naming word: the rest of the name, what parts it from the value, and the value.
 _ASSIGNED: Final = re.compile(
-    r"""([\w.$%-]{0,60})(["']?\]?[ \t]*(?:=>|[:=])(?:[ \t]*\n[ \t]*-)?[ \t]*(?:-[ \t]+)?b?["']?)"""
+    r"""([\w.$%-]{0,60})"""
+    r"""(["']?\]?[ \t]*(?:=>|[:=>])(?:[ \t]*\n[ \t]*-)?[ \t]*(?:-[ \t]+)?b?["']?|[ \t]+["']?)"""
     r"""(?:(?:bearer|basic|token)[ \t]+)?([^\s"'<>,;&#\\)}\]{|`(]{12,2048}+)""",
     re.IGNORECASE,
 )
 _VALUE_GOES_ON: Final = re.compile(r"""[^\s"'<>,;&#\\)}\]{|`(]*+""")
+_SCHEME: Final = re.compile(r"\b(?:bearer|basic)[ \t]+([A-Za-z0-9._~+/=-]{16,}+)", re.IGNORECASE)
+_FURTHER_PARAMETERS: Final = frozenset(
+    ("auth", "awsaccesskeyid", "ossaccesskeyid", "pwd", "sign", "st", "x-amz-credential")
+)
 _USER: Final = re.compile(r"://([^\s/?#@\"'<>\\]{1,2048}+)@")
 _NAME_ENDS: Final = re.compile(r"(?:s|ords?|d)?[^A-Za-z0-9\"']*+[\"']", re.IGNORECASE)
 _QUOTES: Final = (re.compile('"'), re.compile("[\"']"))
@@ -221,7 +226,9 @@ class CredentialNames:
     """
 
     def __init__(self, parameters: Iterable[str] = ()) -> None:
-        self._parameters: Final = frozenset(parameters) | SECRET_QUERY | SECRET_FORM
+        self._parameters: Final = frozenset().union(
+            parameters, SECRET_QUERY, SECRET_FORM, _FURTHER_PARAMETERS
+        )
         rare = {f"{name}=" for name in self._parameters if not any(w in name for w in _NAMING)}
         self._words: Final = (*_NAMING, *sorted(rare))
 
@@ -231,7 +238,7 @@ class CredentialNames:
         "see https://a.example/?sig=kV8w2Qz… now" gives one: where its value stands, "query-sig".
         """
         last = 0
-        named = {*self._users(text), *self._assigned(text), *self._in_json(text)}
+        named = {*self._by_place(text), *self._assigned(text), *self._in_json(text)}
         for found in sorted(named):
             if found.start >= last:
                 last = found.end
@@ -243,7 +250,7 @@ class CredentialNames:
         """
         # A quotation mark within a name is not its end.
         text = encodings.text_of_json(json_text.replace('\\"', "'"))
-        if text is None or any(True for _ in self._users(text)):
+        if text is None or any(True for _ in self._by_place(text)):
             return True
         seen = set[str]()
         for at, end in self._naming(text):
@@ -261,8 +268,12 @@ class CredentialNames:
                 return True
         return False
 
-    def _users(self, text: str) -> Iterator[NamedValue]:
-        """Users and passwords in URLs."""
+    def _by_place(self, text: str) -> Iterator[NamedValue]:
+        """What stands after a scheme ("Bearer …"); users and passwords in URLs."""
+        if "earer" in text or "asic" in text or "BEARER" in text or "BASIC" in text:
+            for found in _SCHEME.finditer(text):
+                if is_secret(found[1]) and not _EXPRESSION.fullmatch(found[1]):
+                    yield NamedValue(*found.span(1), CREDENTIAL_FIELD, found[1])
         if "://" not in text or "@" not in text:
             return
         for found in _USER.finditer(text):
@@ -271,7 +282,7 @@ class CredentialNames:
                 yield NamedValue(*found.span(1), "userinfo", found[1])
 
     def _assigned(self, text: str) -> Iterator[NamedValue]:
-        if "=" not in text and ":" not in text:
+        if not any(mark in text for mark in "=:>-"):
             return
         for at, end in self._naming(text):
             if (found := self._named(text, at, end)) is not None:
@@ -332,6 +343,8 @@ class CredentialNames:
             rule = CREDENTIAL_FIELD
         if not rule or not is_secret(value):
             return None
+        if not between.strip(" \t\"'") and not name.startswith("--"):
+            return None  # an option of a command line, or prose
         is_url = between == "=" and (
             text[stop : stop + 1] == "&" or (first > 0 and text[first - 1] in _IN_URL)
         )
