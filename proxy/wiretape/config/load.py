@@ -16,7 +16,7 @@ from wiretape.core.playback.player import Repeat
 from wiretape.core.playback.policy import MISS_STATUS, OnMiss, RecordMode
 from wiretape.core.providers.registry import Provider, Providers
 from wiretape.core.redaction.answer_headers import DROP_RESPONSE_HEADERS
-from wiretape.core.redaction.placeholder import label
+from wiretape.core.redaction.placeholder import SECRET, label
 from wiretape.core.redaction.redactor import (
     KEEP_REQUEST_HEADERS,
     PATTERNS,
@@ -354,7 +354,8 @@ def _matcher(
         *(pattern.name for pattern in redaction.patterns),
         *(rule.name for rule in redaction.json),
     ]
-    distinct = {label(name) for name in own} - {label(pattern.name) for pattern in PATTERNS}
+    shipped = {label(pattern.name) for pattern in PATTERNS} | {SECRET}
+    distinct = {label(name) for name in own} - shipped
     return Matcher(
         providers,
         [*COMPARED_HEADERS, *file.match.headers],

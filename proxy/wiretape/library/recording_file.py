@@ -233,7 +233,7 @@ def of_document(
         content,
         None,
         take_of(name),
-        token_of(name, forms[0].key),
+        token_of(name, forms[0].file_key),
         sketch(forms[0].value),
         answer_ids(document),
         tuple(side_files(document)),

@@ -11,6 +11,7 @@ from itertools import islice
 from typing import Final
 
 from wiretape.core.errors import FormatError, StoreError, WiretapeError
+from wiretape.core.matching.canonical import Canonical
 from wiretape.core.matching.matcher import Matcher
 from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import Document, from_request
@@ -61,7 +62,16 @@ class Keys:
 
     def of(self, request: Document) -> str:
         """The key of a `request` part, redacted as a live one would be."""
-        return self._matcher.canonical(self._redactor.request(request)).key
+        return self._canonical(request).key
+
+    def _canonical(self, request: Document) -> Canonical:
+        return self._matcher.canonical(self._redactor.request(request))
+
+    def _of_file(self, name: str, request: Document) -> str:
+        """The key by which a file is named or should be."""
+        canonical = self._canonical(request)
+        named = token_of(name, canonical.key)[:12]
+        return canonical.file_key if canonical.file_key.startswith(named) else canonical.key
 
     def standing(self, name: str, document: Document) -> Standing:
         """A recording of ours as `rekey.plan` takes it; FormatError where its ids are none."""
@@ -69,7 +79,7 @@ class Keys:
         ids = request.get("ids", {})
         if not isinstance(ids, dict) or not all(isinstance(text, str) for text in ids.values()):
             raise FormatError("request.ids: expected an object of texts")
-        key = self.of(request)
+        key = self._of_file(name, request)
         return Standing(
             name=name,
             key=key,
@@ -83,7 +93,7 @@ class Keys:
     def with_ids(self, files: SessionFiles, name: str, ids: Mapping[str, str]) -> str:
         """The key that a recording would have with other tokens."""
         request = recording_format.loads(files.read(name))["request"]
-        return self.of({**request, "ids": dict(ids)})
+        return self._of_file(name, {**request, "ids": dict(ids)})
 
 
 def verify(
@@ -151,11 +161,10 @@ def _examine(
     """Look at a recording that replays; gives what it is named by if it is ours."""
     stored, sent = recording.document["request"], recording.exchange.request
     live = from_request(sent)
-    if "ids" in stored:
-        live["ids"] = stored["ids"]
+    live |= {name: stored[name] for name in ("ids", "carried") if name in stored}
     one = None if recording.foreign else keys.standing(name, recording.document)
     redacted = redactor.request(live, redactor.secrets(sent))
-    if keys.of(redacted) != (one.key if one else keys.of(stored)):
+    if keys.of(redacted) != keys.of(stored):
         findings.append(
             Finding(name, "key", "does not answer the request that is recorded in it", _ANEW)
         )

@@ -82,11 +82,11 @@ def compose(settings: Settings, report: Report, token: str | None = None) -> Par
 def _redactor(settings: Settings) -> Redactor:
     config = settings.config
     if settings.mode != "replay":
-        return Redactor(config.redaction, settings.paths)
+        return Redactor(config.redaction, settings.paths, remember=True)
     # CMD sends dummies where its keys were recorded: they are secret in the same places.
     dummies = ((key.name, key.value) for key in dummy_keys(config.providers.key_names))
     values = (*config.redaction.values, *dummies)
-    return Redactor(replace(config.redaction, values=values), settings.paths)
+    return Redactor(replace(config.redaction, values=values), settings.paths, remember=True)
 
 
 def _intake(settings: Settings, sessions: Sessions, redactor: Redactor, report: Report) -> "Intake":

@@ -281,7 +281,7 @@ def _is_json(text: str | None) -> bool:
 
 def _without_headers(document: Document) -> Document:
     parts = {
-        part: {key: value for key, value in document[part].items() if key != "headers"}
+        part: {k: item for k, item in document[part].items() if k not in ("headers", "carried")}
         for part in _PARTS
     }
     return {**document, **parts}

@@ -102,7 +102,7 @@ def replaced(text: str, *values: tuple[str, str]) -> tuple[str, list[str]]:
     return by.text(text, ()), [found.rule for found in findings]
 
 
-STANDS = placeholder("authorization", KEY)
+STANDS = placeholder("secret", KEY)
 SPELLINGS = {
     "plain": KEY,
     "percent-encoded": quote(KEY, safe=""),
@@ -131,8 +131,8 @@ def test_a_value_with_quotes_and_backslashes_is_found_in_nested_json() -> None:
     nested = json.dumps(json.dumps({"k": value}, ensure_ascii=False), ensure_ascii=False)
     by, _ = search(("password", value))
     assert by.may_hold(json.dumps(nested))
-    assert by.text(nested, ()) == json.dumps('{"k": "REDACTED-password"}')
-    assert by.text(quote_plus(value), ()) == "REDACTED-password"
+    assert by.text(nested, ()) == json.dumps('{"k": "REDACTED-secret"}')
+    assert by.text(quote_plus(value), ()) == "REDACTED-secret"
 
 
 def test_a_value_with_quotes_is_found_in_json_in_json_in_json() -> None:
@@ -141,7 +141,7 @@ def test_a_value_with_quotes_is_found_in_json_in_json_in_json() -> None:
     by, _ = search(("password", value))
     assert by.may_hold(json.dumps(text))
     assert by.text(text, ()) == text.replace(
-        json.dumps(json.dumps(json.dumps(value)[1:-1])[1:-1])[1:-1], "REDACTED-password"
+        json.dumps(json.dumps(json.dumps(value)[1:-1])[1:-1])[1:-1], "REDACTED-secret"
     )
 
 
@@ -149,18 +149,18 @@ def test_a_value_beyond_the_basic_plane_is_found_escaped() -> None:
     text, labels = replaced(
         json.dumps("key-\U0001f511-0123456789"), ("k", "key-\U0001f511-0123456789")
     )
-    assert (text, labels) == ('"REDACTED-k"', ["k"])
+    assert (text, labels) == ('"REDACTED-secret"', ["k"])
 
 
 def test_the_labels_of_what_was_found_are_told() -> None:
     text, labels = replaced(f"{KEY} {OTHER} {KEY}", ("authorization", KEY), ("MY_ENV", OTHER))
-    assert text == f"{STANDS} {placeholder('my-env', OTHER)} {STANDS}"
+    assert text == f"{STANDS} {placeholder('secret', OTHER)} {STANDS}"
     assert labels == ["authorization", "my-env", "authorization"]
 
 
 def test_a_value_that_contains_another_is_one_placeholder() -> None:
     text, _ = replaced(f"{OTHER}-{KEY}", ("a", OTHER), ("b", f"{OTHER}-{KEY}"))
-    assert text == placeholder("b", f"{OTHER}-{KEY}")
+    assert text == placeholder("secret", f"{OTHER}-{KEY}")
 
 
 def test_of_two_labels_of_one_value_the_first_counts() -> None:

@@ -8,8 +8,13 @@ import uuid
 import pytest
 
 from wiretape.config.packs import DUMMY_KEY
-from wiretape.core.matching.canonical import PLACEHOLDER_DIGEST
-from wiretape.core.redaction.placeholder import PLACEHOLDER, is_strong, label, placeholder
+from wiretape.core.redaction.placeholder import (
+    PLACEHOLDER,
+    WITH_DIGEST,
+    is_strong,
+    label,
+    placeholder,
+)
 
 
 def made_up(seed: int, length: int, alphabet: str = string.ascii_letters + string.digits) -> str:
@@ -58,7 +63,7 @@ def test_a_random_value_has_a_digest(value: str) -> None:
 def test_a_matcher_sees_the_label_alone(name: str, value: str) -> None:
     text = placeholder(name, value)
     assert PLACEHOLDER.fullmatch(text)
-    assert PLACEHOLDER_DIGEST.sub(r"REDACTED-\1", text) == f"REDACTED-{label(name)}"
+    assert WITH_DIGEST.sub(r"REDACTED-\1", text) == f"REDACTED-{label(name)}"
 
 
 def test_a_label_has_lower_case_letters_digits_and_hyphens() -> None:

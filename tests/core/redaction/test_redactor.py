@@ -18,6 +18,7 @@ from wiretape.core.model import Chunk, Exchange, Headers, Request, Response
 from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import from_exchange, from_request, to_exchange
 from wiretape.core.redaction.gate import inspect
+from wiretape.core.redaction.placeholder import label
 from wiretape.core.redaction.redactor import (
     PATTERNS,
     JsonRule,
@@ -35,7 +36,7 @@ RECORDINGS = paths.RECORDINGS
 KEY = "tgp_v1_" + "aB3dEfG9hIjK2mNoP4qRsT6uVwX8yZ0-_cD5eF7g"
 OTHER_KEY = "sk-other-" + "Zz9Yy8Xx7Ww6Vv5Uu4Tt3Ss2"
 ENV_VALUE = "configured-value-5f2e8d1c"
-STANDS = placeholder("authorization", KEY)
+STANDS = placeholder("together-key", KEY)
 JSON_HEADERS: Headers = (("content-type", "application/json"),)
 SSE_HEADERS: Headers = (("content-type", "text/event-stream"),)
 
@@ -157,7 +158,7 @@ def test_the_key_goes_from_bodies_that_are_no_json() -> None:
     headers = (("content-type", "text/plain"), ("x-api-key", KEY))
     request = Request("POST", "https", "h.example", 443, "/", headers, f"a {KEY} b".encode())
     document, _ = redacted(request, answer(f"c {KEY} d".encode(), (("content-type", "text/csv"),)))
-    stands = placeholder("x-api-key", KEY)
+    stands = placeholder("together-key", KEY)
     assert document["request"]["body_text"] == f"a {stands} b"
     assert document["response"]["body"] == {"text": f"c {stands} d"}
 
@@ -168,7 +169,7 @@ def test_the_key_goes_from_binary_bodies_and_the_other_bytes_stay() -> None:
         "POST", "https", "h.example", 443, "/", (("api-key", KEY),), audio + KEY.encode() + audio
     )
     document, findings = redacted(request, answer(audio, (("content-type", "audio/mpeg"),)))
-    stands = b"REDACTED-api-key"  # a digest could not be overlooked in a binary body
+    stands = placeholder("together-key", KEY).encode()
     assert to_exchange(document).request.body == audio + stands + audio
     assert to_exchange(document).response.body == audio
     assert findings[1:] == [("api-key", "request.body_base64")]
@@ -184,7 +185,7 @@ def test_the_key_goes_from_the_path_the_query_and_kept_headers() -> None:
         headers=(("Accept", f"text/{KEY}"), ("x-api-key", KEY)),
     )
     document, _ = redacted(request, answer(b"", (("location", f"/bots/{KEY}"), *JSON_HEADERS)))
-    stands = placeholder("x-api-key", KEY)
+    stands = placeholder("together-key", KEY)
     assert document["request"] == {
         "method": "GET",
         "url": f"https://h.example:8443/bots/{stands}/send?text=see%20{stands}&n=1",
@@ -219,9 +220,9 @@ def test_basic_credentials_go_whole_and_in_parts() -> None:
     )
     document, _ = redacted(request)
     assert document["request"]["body"] == [
-        placeholder("authorization", pair),
-        "REDACTED-authorization-user",
-        "REDACTED-authorization-password",
+        placeholder("secret", pair),
+        "REDACTED-secret",
+        "REDACTED-secret",
         "service",
     ]
 
@@ -229,13 +230,16 @@ def test_basic_credentials_go_whole_and_in_parts() -> None:
 def test_a_cookies_value_goes_from_the_answer() -> None:
     request = Request("GET", "https", "h.example", 443, "/", (("cookie", f"a=b; session={KEY}"),))
     document, _ = redacted(request, answer(json.dumps({"you": KEY, "a": "b"}).encode()))
-    assert document["response"]["body"]["__data__"] == {"you": placeholder("cookie", KEY), "a": "b"}
+    assert document["response"]["body"]["__data__"] == {
+        "you": placeholder("together-key", KEY),
+        "a": "b",
+    }
 
 
 def test_configured_values_go_wherever_they_stand() -> None:
     by = Redactor(RedactionRules(values=(("MY_SERVICE_TOKEN", ENV_VALUE), ("EMPTY", ""))))
     document, findings = redacted(chat(f"token {ENV_VALUE}."), by=by)
-    stands = placeholder("my-service-token", ENV_VALUE)
+    stands = placeholder("secret", ENV_VALUE)
     assert document["request"]["body"]["messages"][0]["content"] == f"token {stands}."
     assert findings[1:] == [("my-service-token", "request.body.messages[0].content")]
 
@@ -271,8 +275,8 @@ def test_a_value_that_is_the_models_name_or_the_host_stays() -> None:
 def test_a_key_that_was_given_as_the_model_goes() -> None:
     key = "0a1b2c3d4e5f60718293a4b5c6d7e8f9"
     document, _ = redacted(chat("hi", key, model=key))
-    assert document["request"]["model"] == placeholder("authorization", key)
-    assert document["request"]["body"]["model"] == placeholder("authorization", key)
+    assert document["request"]["model"] == placeholder("secret", key)
+    assert document["request"]["body"]["model"] == placeholder("secret", key)
 
 
 def test_the_model_in_a_path_stays() -> None:
@@ -339,10 +343,10 @@ def test_secret_query_parameters_go_and_the_others_stay_as_spelled() -> None:
     target = f"/v1beta/models?alt=s%73e&key={KEY}&API%5FKEY=short&key=&monkey=a+b&sig"
     request = Request("GET", "https", "h.example", 443, target)
     document, findings = redacted(request, answer(json.dumps(f"?key={KEY}").encode()))
-    stands = placeholder("query-key", KEY)
+    stands = placeholder("together-key", KEY)
     assert document["request"]["url"] == (
         f"https://h.example/v1beta/models?alt=s%73e&key={stands}"
-        "&API%5FKEY=REDACTED-query-api-key&key=&monkey=a+b&sig"
+        "&API%5FKEY=REDACTED-secret&key=&monkey=a+b&sig"
     )
     assert document["response"]["body"]["__data__"] == f"?key={stands}"
     assert findings == [
@@ -357,7 +361,7 @@ def test_secret_form_fields_go() -> None:
     body = f"grant_type=client_credentials&client_secret={KEY}&scope=a%20b"
     request = Request("POST", "https", "h.example", 443, "/token", headers, body.encode())
     document, findings = redacted(request)
-    stands = placeholder("form-client-secret", KEY)
+    stands = placeholder("together-key", KEY)
     assert document["request"]["body_text"] == (
         f"grant_type=client_credentials&client_secret={stands}&scope=a%20b"
     )
@@ -377,7 +381,7 @@ def test_secret_fields_of_a_multipart_body_go(more: bytes) -> None:
     headers: Headers = (("content-type", "multipart/form-data; boundary=b"),)
     request = Request("POST", "https", "h.example", 443, "/", headers, body(b"short"))
     document, findings = redacted(request)
-    assert to_exchange(document).request.body == body(b"REDACTED-form-token")
+    assert to_exchange(document).request.body == body(b"REDACTED-secret")
     assert [rule for rule, _ in findings] == ["form-token"]
 
 
@@ -385,8 +389,8 @@ def test_a_redirects_secret_parameters_go() -> None:
     location = f"https://user:pw@store.example/f?X-Amz-Signature={KEY}&b=1#top"
     document, _ = redacted(chat("hi", "test"), answer(b"", (("location", location),)))
     assert document["response"]["headers"]["location"] == (
-        "https://REDACTED-userinfo@store.example/f?X-Amz-Signature="
-        f"{placeholder('query-x-amz-signature', KEY)}&b=1#top"
+        "https://REDACTED-secret@store.example/f?X-Amz-Signature="
+        f"{placeholder('together-key', KEY)}&b=1#top"
     )
 
 
@@ -394,7 +398,7 @@ def test_a_urls_user_and_password_go() -> None:
     document = from_request(chat("hi", "test"))
     document["url"] = "https://alice:s3cret@api.together.xyz/v1/chat/completions"
     assert redactor.request(document)["url"] == (
-        "https://REDACTED-userinfo@api.together.xyz/v1/chat/completions"
+        "https://REDACTED-secret@api.together.xyz/v1/chat/completions"
     )
 
 
@@ -426,11 +430,11 @@ def test_json_paths_go_in_request_answer_and_chunks() -> None:
         b": ping\n\n",
     )
     document, findings = redacted(request, response, BY_PATH)
-    assert document["request"]["body"]["tools"] == [{"token": "REDACTED-mcp-token", "max": 5}]
+    assert document["request"]["body"]["tools"] == [{"token": "REDACTED-secret", "max": 5}]
     assert document["request"]["body"]["token"] == 7
     body = document["response"]["body"]
-    assert body[0]["__data__"] == {"account": {"id": "REDACTED-mcp-token", "seats": 3, "on": True}}
-    stands = placeholder("mcp-token", KEY)
+    assert body[0]["__data__"] == {"account": {"id": "REDACTED-secret", "seats": 3, "on": True}}
+    stands = placeholder("together-key", KEY)
     assert body[1]["data"] == f' {{"token":"{stands}","n":1.0}}'
     assert body[2] == {"text": ": ping\n\n"}
     assert findings[1:] == [
@@ -445,29 +449,29 @@ def test_json_paths_go_in_json_that_is_kept_as_text() -> None:
     request = Request("POST", "https", "h.example", 443, "/", JSON_HEADERS, body)
     block = b': hello\ndata: {"token": "short"}\nid: 1\n\n'
     document, _ = redacted(request, stream(block), BY_PATH)
-    assert document["request"]["body_text"] == '{"token":"REDACTED-mcp-token","big":1e0}'
+    assert document["request"]["body_text"] == '{"token":"REDACTED-secret","big":1e0}'
     assert document["response"]["body"] == [
-        {"text": ': hello\ndata: {"token":"REDACTED-mcp-token"}\nid: 1\n\n'}
+        {"text": ': hello\ndata: {"token":"REDACTED-secret"}\nid: 1\n\n'}
     ]
 
 
 def test_of_two_rules_for_one_place_the_first_names_it() -> None:
     rules = (JsonRule("one", members("token")), JsonRule("two", members("token")))
     document, _ = redacted(chat("hi", "test", token="t"), by=Redactor(RedactionRules(json=rules)))
-    assert document["request"]["body"]["token"] == "REDACTED-one"
+    assert document["request"]["body"]["token"] == "REDACTED-secret"
 
 
 def test_a_place_does_not_tell_a_secret_that_it_leads_through() -> None:
     document, findings = redacted(chat("hi", extra={KEY: {"token": "short"}}), by=BY_PATH)
-    assert document["request"]["body"]["extra"] == {STANDS: {"token": "REDACTED-mcp-token"}}
+    assert document["request"]["body"]["extra"] == {STANDS: {"token": "REDACTED-secret"}}
     assert ("mcp-token", f"request.body.extra.{STANDS}.token") in findings
 
 
 def test_a_json_path_to_the_model_goes_from_both_its_places() -> None:
     by = Redactor(RedactionRules(json=(JsonRule("model", members("model")),)))
     document, _ = redacted(chat("hi", "test"), by=by)
-    assert document["request"]["body"]["model"] == "REDACTED-model"
-    assert document["request"]["model"] == "REDACTED-model"
+    assert document["request"]["body"]["model"] == "REDACTED-secret"
+    assert document["request"]["model"] == "REDACTED-secret"
 
 
 # ---------------------------------------------------------------------- patterns
@@ -505,7 +509,7 @@ def test_a_placeholder_is_replaced_whole_or_not_at_all() -> None:
     by = Redactor(RedactionRules(patterns=(Pattern("p", re.compile("key: .{4}|RED|aut.*")),)))
     document, _ = redacted(chat(f"key: {STANDS} and {STANDS} end", "test"), by=by)
     content = document["request"]["body"]["messages"][0]["content"]
-    assert content == f"{placeholder('p', f'key: {STANDS}')} and {STANDS} end"
+    assert content == f"{placeholder('secret', f'key: {STANDS}')} and {STANDS} end"
 
 
 # ---------------------------------------------------------------------- precision
@@ -547,7 +551,9 @@ def test_a_request_without_secrets_is_not_copied() -> None:
 
 def key_of(request: Request, by: Redactor = redactor) -> str:
     document = by.request(from_request(request), by.secrets(request))
-    return Matcher(built_in()).canonical(document).key
+    distinct = [label(rule.name) for rule in by.rules.json]
+    matcher = Matcher(built_in(), secret_query=by.rules.secret_query, distinct=distinct)
+    return matcher.canonical(document).key
 
 
 @pytest.mark.parametrize("key", [OTHER_KEY, "test", STANDS, "", "wiretape-replay-no-key"])
@@ -560,7 +566,7 @@ def test_a_request_that_says_its_key_in_the_body_has_the_same_match_key(key: str
     assert key_of(chat(f"I am {key}!", key)) == key_of(chat(f"I am {KEY}!", KEY))
 
 
-@pytest.mark.parametrize("key", [OTHER_KEY, "test", "wiretape-replay-no-key", "REDACTED-query-key"])
+@pytest.mark.parametrize("key", [OTHER_KEY, "test", "wiretape-replay-no-key", "REDACTED-secret"])
 def test_a_key_in_the_query_does_not_change_the_match_key(key: str) -> None:
     def ask(key: str) -> Request:
         return Request("GET", "https", "h.example", 443, f"/v1/models?key={key}&n=1")
@@ -568,10 +574,16 @@ def test_a_key_in_the_query_does_not_change_the_match_key(key: str) -> None:
     assert key_of(ask(key)) == key_of(ask(KEY))
 
 
-@pytest.mark.parametrize("token", [OTHER_KEY, "test", KEY, "REDACTED-mcp-token-0a1b2c3d"])
-def test_a_value_at_a_json_path_does_not_change_the_match_key(token: str) -> None:
-    one, two = chat("hi", KEY, token=KEY), chat("hi", "test", token=token)
-    assert key_of(one, BY_PATH) == key_of(two, BY_PATH)
+def test_a_value_at_a_json_path_counts_by_its_digest_unless_it_is_a_key() -> None:
+    one, two = chat("hi", KEY, token=OTHER_KEY), chat("hi", "test", token=OTHER_KEY + "x")
+    assert key_of(one, BY_PATH) != key_of(two, BY_PATH)
+    stands = placeholder("secret", OTHER_KEY)
+    assert key_of(one, BY_PATH) == key_of(chat("hi", "test", token=stands), BY_PATH)
+    old = placeholder("mcp-token", OTHER_KEY)
+    assert key_of(one, BY_PATH) == key_of(chat("hi", "test", token=old), BY_PATH)
+    assert key_of(chat("hi", KEY, token=KEY), BY_PATH) == key_of(
+        chat("hi", KEY, token=placeholder("together-key", KEY)), BY_PATH
+    )
 
 
 def test_a_recording_matches_the_request_it_was_made_of() -> None:
@@ -598,17 +610,17 @@ def test_a_log_line_loses_known_values_and_patterns() -> None:
     [
         (
             "GET https://h.example/v1?key=short&n=1, retrying",
-            "GET https://h.example/v1?key=REDACTED-query-key&n=1, retrying",
+            "GET https://h.example/v1?key=REDACTED-secret&n=1, retrying",
         ),
         (
             "via http://me:pw@proxy.example:8080/",
-            "via http://REDACTED-userinfo@proxy.example:8080/",
+            "via http://REDACTED-secret@proxy.example:8080/",
         ),
-        (f"?key={KEY}", f"?key={placeholder('query-key', KEY)}"),
-        ("Authorization: Bearer abc-DEF-123-ghi", "Authorization: Bearer REDACTED-authorization"),
-        ("(b'x-api-key', b'abc-DEF-123-ghi')", "(b'x-api-key', b'REDACTED-x-api-key')"),
-        ('{"api-key": "abc-DEF-123-ghi"}', '{"api-key": "REDACTED-api-key"}'),
-        ("Cookie: a=1; b=2\nnext", "Cookie: REDACTED-cookie\nnext"),
+        (f"?key={KEY}", f"?key={placeholder('together-key', KEY)}"),
+        ("Authorization: Bearer abc-DEF-123-ghi", "Authorization: Bearer REDACTED-secret"),
+        ("(b'x-api-key', b'abc-DEF-123-ghi')", "(b'x-api-key', b'REDACTED-secret')"),
+        ('{"api-key": "abc-DEF-123-ghi"}', '{"api-key": "REDACTED-secret"}'),
+        ("Cookie: a=1; b=2\nnext", "Cookie: REDACTED-secret\nnext"),
         ("set x-api-key: required", "set x-api-key: required"),
         ("Basic authentication of a bearer token", "Basic authentication of a bearer token"),
         ("GET /v1/models?limit=5 200", "GET /v1/models?limit=5 200"),
@@ -729,3 +741,98 @@ def test_any_document_without_the_key_comes_back_as_it_was(made: tuple[str, Exch
         RedactionRules(secret_headers=frozenset(), keep_request_headers=frozenset(("*",)))
     )
     assert bare.document(before, Secrets()) == (before, ())
+
+
+# ---------------------------------------------------------------------- a value named once
+
+
+def b64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+TOKEN = "Wm4tR8qLz2" + "VbN6xKc9PdYh3Js7"
+BY_TOKEN = RedactionRules(json=(JsonRule("tok", members("tok")),))
+FORM = (("content-type", "application/x-www-form-urlencoded"),)
+
+
+def asking(target: str = "/a", headers: Any = (), body: bytes = b"") -> Request:
+    return Request("POST", "https", "h.example", 443, target, headers, body)
+
+
+NAMING: dict[str, Exchange] = {
+    "authorization": Exchange(asking(headers=(("authorization", f"Bearer {TOKEN}"),)), answer(b"")),
+    "cookie": Exchange(asking(headers=(("cookie", f"s={TOKEN}"),)), answer(b"")),
+    "query": Exchange(asking(f"/a?key={TOKEN}"), answer(b"")),
+    "form": Exchange(asking("/a", FORM, f"refresh_token={TOKEN}".encode()), answer(b"")),
+    "path in a request": Exchange(
+        asking("/a", JSON_HEADERS, json.dumps({"tok": TOKEN}).encode()), answer(b"")
+    ),
+    "path in an answer": Exchange(asking(), answer(json.dumps({"tok": TOKEN}).encode())),
+    "path in a stream": Exchange(asking(), stream(f'data: {{"tok":"{TOKEN}"}}\n\n'.encode())),
+    "set-cookie": Exchange(asking(), answer(b"", (("set-cookie", f"s={TOKEN}; Path=/"),))),
+    "location": Exchange(asking(), answer(b"", (("location", f"https://h.example/?sig={TOKEN}"),))),
+}
+USING: dict[str, Request] = {
+    "member": asking("/b", JSON_HEADERS, json.dumps({"note": f"use {TOKEN}, please"}).encode()),
+    "form": asking("/b", FORM, f"x={TOKEN}".encode()),
+    "secret form": asking("/b", FORM, f"refresh_token={TOKEN}".encode()),
+    "query": asking(f"/b?x={TOKEN}"),
+    "path": asking(f"/files/{TOKEN}/content"),
+    "base64": asking("/b", JSON_HEADERS, json.dumps({"d": b64(f"me:{TOKEN}")}).encode()),
+    "text": asking("/b", (("content-type", "text/plain"),), f"here {TOKEN} is".encode()),
+    "carried, too": asking(f"/b/{TOKEN}", (("authorization", f"Bearer {TOKEN}"),)),
+}
+
+
+@pytest.mark.parametrize("use", USING)
+@pytest.mark.parametrize("naming", NAMING)
+def test_a_value_that_was_named_once_is_secret_in_all_that_follows(naming: str, use: str) -> None:
+    by = Redactor(BY_TOKEN, remember=True)
+    redacted(NAMING[naming].request, NAMING[naming].response, by)
+    document, findings = redacted(USING[use], answer(f"say {TOKEN}".encode()), by)
+    text = json.dumps(document)
+    assert TOKEN not in text
+    assert b64(f"me:{TOKEN}")[8:24] not in text
+    assert findings
+    assert set(re.findall("REDACTED-[a-z0-9-]+", text)) == {placeholder("secret", TOKEN)}
+
+
+@pytest.mark.parametrize("use", USING)
+def test_a_request_with_the_placeholder_of_a_value_has_its_key(use: str) -> None:
+    stands = placeholder("secret", TOKEN)
+    sent = USING[use]
+    body = sent.body.replace(b64(f"me:{TOKEN}").encode(), b64(f"me:{stands}").encode())
+    later = Request(
+        "POST",
+        "https",
+        "h.example",
+        443,
+        sent.target.replace(TOKEN, stands),
+        tuple((name, value.replace(TOKEN, stands)) for name, value in sent.headers),
+        body.replace(TOKEN.encode(), stands.encode()),
+    )
+    for naming in NAMING.values():
+        by = Redactor(BY_TOKEN, remember=True)
+        redacted(naming.request, naming.response, by)
+        assert key_of(sent, by) == key_of(later, Redactor(BY_TOKEN))
+
+
+def test_values_that_were_found_tell_requests_apart() -> None:
+    by = Redactor(BY_TOKEN, remember=True)
+    other = TOKEN[::-1]
+    redacted(asking(), answer(json.dumps({"tok": [TOKEN, other]}).encode()), by)
+    assert key_of(asking(f"/files/{TOKEN}"), by) != key_of(asking(f"/files/{other}"), by)
+
+
+def test_without_remembering_documents_are_looked_at_one_by_one() -> None:
+    by = Redactor(BY_TOKEN)
+    redacted(NAMING["path in an answer"].request, NAMING["path in an answer"].response, by)
+    document, _ = redacted(USING["member"], by=by)
+    assert TOKEN in json.dumps(document)
+
+
+def test_the_values_in_one_document_are_secret_in_all_of_it() -> None:
+    by = Redactor(BY_TOKEN, remember=True)
+    said = json.dumps({"tok": TOKEN, "text": f"it is {TOKEN}"}).encode()
+    document, _ = redacted(asking(f"/files/{TOKEN}"), answer(said), by)
+    assert TOKEN not in json.dumps(document)

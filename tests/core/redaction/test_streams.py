@@ -4,7 +4,7 @@ import base64
 import copy
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -18,13 +18,14 @@ from tests.support import paths
 from wiretape.core.model import Chunk, Exchange, Headers, Request, Response
 from wiretape.core.recording.document import from_exchange, to_exchange
 from wiretape.core.redaction import streams
+from wiretape.core.redaction.known_values import Secrets
 from wiretape.core.redaction.redactor import Finding, Pattern, RedactionRules, Redactor, placeholder
 from wiretape.core.wire import sse
 
 KNOWN = "vault-" + "7Qm2Zx9Lp4Rt6Yw8"
 KEY = "tgp_v1_" + "aB3dEfG9hIjK2mNoP4qRsT6uVwX8yZ0-_cD5eF7g"
 STANDS = {
-    KNOWN: placeholder("authorization", KNOWN),
+    KNOWN: placeholder("secret", KNOWN),
     KEY: placeholder("together-key", KEY),
 }
 SSE: Headers = (("content-type", "text/event-stream"),)
@@ -548,7 +549,7 @@ def test_a_pattern_sees_what_stands_before_a_piece() -> None:
     pieces = [event({"text": "My pin: "}), event({"text": "1234"}), event({"text": " 5678"})]
     _, new, _, _ = streamed(pieces, by=by)
     texts = [one["text"] for one in data(new)]
-    assert texts == ["My pin: ", placeholder("pin", "1234"), " 5678"]
+    assert texts == ["My pin: ", placeholder("secret", "1234"), " 5678"]
 
 
 @settings(max_examples=60, deadline=None)
@@ -602,3 +603,79 @@ def test_a_body_that_is_whole_is_joined_where_a_client_joins_it() -> None:
     assert content == {"parts": [{"text": STANDS[KEY]}, {"text": ""}]}
     place = "response.body.__data__.candidates[0].content.parts[0].text"
     assert Finding("together-key", place) in findings
+
+
+# ---------------------------------------------------------------------- cut in the middle
+
+
+def cut_bodies(tail: str) -> dict[str, list[dict[str, Any]]]:
+    """The chunks of answers that end with `tail`, by the shape of the answer."""
+    half = len(tail) // 2
+    return {
+        "chat": [
+            {"__data__": {"choices": [{"index": 0, "delta": {"content": text}}]}}
+            for text in ("It is ", tail[:half], tail[half:])
+        ],
+        "one piece": [{"__data__": {"choices": [{"index": 0, "delta": {"content": tail}}]}}],
+        "arguments": [
+            {"__data__": {"type": "response.function_call_arguments.delta", "delta": text}}
+            for text in ('{"key": "', tail)
+        ],
+        "text": [{"text": "It is "}, {"text": tail}],
+        "half an event": [{"text": 'data: {"choices":[{"delta":{"content":"' + tail}],
+        "bytes": [{"base64": base64.b64encode(b"\xff\xfe" + tail.encode()).decode()}],
+    }
+
+
+def cut_off(name: str, tail: str, **more: Any) -> str:
+    answer = {"status": 200, "headers": {}, "is_streaming": True, "end": "cut", **more}
+    asked = {"method": "POST", "url": "https://api.test/v1/x", "headers": {}}
+    document = {"request": asked, "response": {**answer, "body": cut_bodies(tail)[name]}}
+    body = redactor.document(document, Secrets([("key", KNOWN)]))[0]["response"]["body"]
+    texts = (
+        base64.b64decode(item["base64"]).decode("latin-1")
+        if "base64" in item
+        else item.get("text") or "".join(strings_of(item))
+        for item in body
+    )
+    return "".join(texts)
+
+
+def strings_of(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from strings_of(item)
+
+
+@pytest.mark.parametrize("name", cut_bodies("x"))
+@pytest.mark.parametrize("length", [8, 9, len(KNOWN) - 3, len(KNOWN) - 1])
+def test_the_start_of_a_known_value_goes_from_the_end_of_a_cut_answer(
+    name: str, length: int
+) -> None:
+    text = cut_off(name, KNOWN[:length])
+    assert KNOWN[:6] not in text
+    assert text.endswith(STANDS[KNOWN])
+
+
+@pytest.mark.parametrize("name", cut_bodies("x"))
+def test_shorter_starts_and_other_ends_stay(name: str) -> None:
+    for tail in (KNOWN[:7], KNOWN[:10] + "!", KNOWN[4:16]):
+        assert tail in cut_off(name, tail)
+
+
+def test_a_whole_answer_may_end_like_a_key() -> None:
+    assert KNOWN[:10] in cut_off("one piece", KNOWN[:10], end="complete")
+
+
+@pytest.mark.parametrize("reason", ["length", "max_tokens", "MAX_TOKENS"])
+def test_an_answer_that_reached_its_length_is_cut_too(reason: str) -> None:
+    chunks = cut_bodies(KNOWN[:20])["chat"]
+    last = {"__data__": {"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]}}
+    asked = {"method": "POST", "url": "https://api.test/v1/x", "headers": {}}
+    answer = {"status": 200, "headers": {}, "is_streaming": True, "body": [*chunks, last]}
+    document = redactor.document({"request": asked, "response": answer}, Secrets([("key", KNOWN)]))[
+        0
+    ]
+    assert KNOWN[:6] not in json.dumps(document)

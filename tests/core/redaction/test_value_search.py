@@ -176,13 +176,13 @@ def test_what_a_json_text_says_is_read_as_a_parser_reads_it(text: str) -> None:
 @pytest.mark.parametrize("name", [name for name in FORMS if name.startswith("base64")])
 def test_base64_without_its_secret_still_decodes(name: str) -> None:
     text = FORMS[name](SHAPED)
-    assert search().text(text, ()) == FORMS[name]("REDACTED-together-key")
+    assert search().text(text, ()) == FORMS[name](placeholder("together-key", SHAPED))
 
 
 def test_compressed_data_without_its_secret_still_decodes() -> None:
     text = base64.b64encode(gzip.compress(f"key: {KNOWN}".encode() + b"\xff")).decode()
     plain = gzip.decompress(base64.b64decode(search().text(text, ())))
-    assert plain == b"key: REDACTED-env\xff"
+    assert plain == b"key: REDACTED-secret\xff"
 
 
 def test_the_users_patterns_are_found_in_base64_of_texts_only() -> None:
@@ -199,8 +199,8 @@ def test_spans_tell_places_placeholders_and_rules() -> None:
     at = len(SHAPED) + 5
     assert search().spans(text) == [
         Span(0, len(SHAPED), placeholder("together-key", SHAPED), "together-key"),
-        Span(at, at + len(percent), placeholder("env", KNOWN), "env"),
-        Span(len(text) - len(KNOWN), len(text), placeholder("env", KNOWN), "env"),
+        Span(at, at + len(percent), placeholder("secret", KNOWN), "env"),
+        Span(len(text) - len(KNOWN), len(text), placeholder("secret", KNOWN), "env"),
     ]
 
 

@@ -7,16 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from wiretape.core.redaction.placeholder import WITH_DIGEST
 from wiretape.core.text.jsonpath import Path
 
 from . import normalise
-
-PLACEHOLDER_DIGEST: Final = re.compile(
-    r"REDACTED-([a-z0-9]+(?:-[a-z0-9]+)*?)-[0-9a-f]{8}(?![0-9a-f])"
-)
-"""A placeholder's digest tells one secret from another; to a matcher any key of a kind is the same,
-so that a recording made with one answers another.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +28,14 @@ class Canonical:
     key: str
     ignored: Mapping[str, tuple[str, Any]] = field(default_factory=dict, compare=False)
     rules: tuple[str, ...] = field(default=(), compare=False)
+    name_key: str = field(default="", compare=False)
+
+    @property
+    def file_key(self) -> str:
+        """The key that a recording's file is named by: where the request holds placeholders, that
+        of earlier versions, which tells them by their labels.
+        """
+        return self.name_key or self.key
 
 
 def spelled(place: Path) -> str:
@@ -151,7 +153,7 @@ def _inner(path: str, rest: str) -> str:
 def _bare(value: Any) -> Any:
     """A value without the digests of placeholders, which differ from key to key."""
     if isinstance(value, str):
-        return PLACEHOLDER_DIGEST.sub(r"REDACTED-\1", value) if "REDACTED-" in value else value
+        return WITH_DIGEST.sub(r"REDACTED-\1", value) if "REDACTED-" in value else value
     if isinstance(value, dict):
         return {name: _bare(item) for name, item in value.items()}
     if isinstance(value, list):

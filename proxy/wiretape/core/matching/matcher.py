@@ -9,13 +9,14 @@ the form, so that it can be told when it changes.
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from wiretape.core.model import DEFAULT_PORTS, Exchange, Request, split_url
 from wiretape.core.providers.registry import Providers, error_shape
 from wiretape.core.recording.document import Document
+from wiretape.core.redaction.placeholder import WITH_DIGEST, is_encoded_in, may_be_in
 from wiretape.core.text.jsonpath import Path
 from wiretape.core.wire.selecting_headers import (
     asks_for_stream,
@@ -28,11 +29,8 @@ from wiretape.core.wire.selecting_headers import (
 
 from . import normalise
 from .body import body_of, by_name
-from .canonical import (
-    PLACEHOLDER_DIGEST,
-    Canonical,
-    spelled,
-)
+from .canonical import Canonical, spelled
+from .placeholders import Placeholders, carried_by
 from .rule import Rule
 
 COMPARED_HEADERS: Final = ("anthropic-version", "anthropic-beta", "openai-beta")
@@ -70,14 +68,25 @@ class Matcher:
         self._ignored = _Names(name for rule in self.rules for name in rule.ignore_headers)
         self._providers = providers
         self._secret_query = frozenset(name.lower() for name in secret_query)
-        self._distinct = frozenset(distinct)
+        self._placeholders = Placeholders(distinct)
         self._chosen: dict[tuple[str, str, str, str], tuple[Rule, ...]] = {}
 
     def canonical(self, request: Document) -> Canonical:
         """The canonical form of a document's `request` part, which has been redacted.
 
-        Where it has "ids" (id as it is spelled: token), ids in id places are compared by token.
+        Where it has "ids" (id as it is spelled: token), ids in id places are compared by token, and
+        placeholders by what they say (`placeholders.py`).
         """
+        named, text = self._canonical(request)
+        # Of a binary body the form has a digest.
+        if not (may_be_in(text) or is_encoded_in(request.get("body_base64", ""))):
+            return named
+        neutral = self._placeholders.neutral(request)
+        if neutral is None:
+            return named
+        return replace(self._canonical(neutral)[0], name_key=named.key)
+
+    def _canonical(self, request: Document) -> tuple[Canonical, str]:
         _, host, port, target = split_url(request["url"])
         method = request["method"].upper()
         path, _, query = target.partition("?")
@@ -109,19 +118,18 @@ class Matcher:
         # ASCII, so a lone surrogate in a prompt can be hashed too.
         text = json.dumps(value, sort_keys=True, separators=(",", ":"))
         if "REDACTED-" in text:
-            text = PLACEHOLDER_DIGEST.sub(self._without_digest, text)
+            named = self._placeholders.named(carried_by(request))
+            text = WITH_DIGEST.sub(named, text)
             value = json.loads(text)
-            starred = PLACEHOLDER_DIGEST.sub(self._without_digest, starred)
-        return Canonical(
+            starred = WITH_DIGEST.sub(named, starred)
+        canonical = Canonical(
             (value["provider"], value["method"], starred),
             value,
             hashlib.sha256(text.encode()).hexdigest(),
             work.ignored,
             tuple(work.found),
         )
-
-    def _without_digest(self, found: re.Match[str]) -> str:
-        return found[0] if found[1] in self._distinct else f"REDACTED-{found[1]}"
+        return canonical, text
 
     def _counting(self, headers: Mapping[str, Any], body: Any) -> dict[str, Any]:
         """The headers that count, each spelled one way; those that decide the answer unless they

@@ -15,6 +15,7 @@ from typing import Any, Final
 from wiretape.core.errors import FormatError, StoreError
 from wiretape.core.matching.canonical import Canonical, Difference, differences
 from wiretape.core.matching.matcher import Matcher
+from wiretape.core.matching.placeholders import ANY
 from wiretape.core.model import Close, Message, WebSocket
 from wiretape.core.recording.document import Document
 from wiretape.core.redaction.known_values import Secrets
@@ -78,6 +79,7 @@ class Sayings:
 def as_request(url: str, path: str, message: Message) -> Document:
     """The `request` part of a document whose body says what a client's message does."""
     part: Document = {"method": "GET", "url": url, "headers": {}, "endpoint": path}
+    part["carried"] = [ANY]  # which placeholders stand for credentials only the opening tells
     try:
         text = message.data.decode("utf-8")
     except UnicodeDecodeError:

@@ -9,10 +9,11 @@ import binascii
 import json
 import re
 from collections.abc import Iterable, Iterator
+from threading import Lock
 from typing import Final
 from urllib.parse import unquote_plus
 
-from .placeholder import is_strong, label
+from .placeholder import digest_of, is_strong, label
 
 type Known = tuple[str, str]
 """A value's label ("authorization", "query-key", "together-api-key") and the value."""
@@ -28,14 +29,19 @@ _PUBLIC_PARAMETERS: Final = frozenset(
 class Secrets:
     """The known values that may be replaced wherever they stand (see `placeholder.is_strong`).
 
-    Where one value has two labels the first counts. Immutable; its `repr` holds no value.
+    `values` are those that a request carries as credentials, and configured ones; `remembered` are
+    those that were found elsewhere. Where one value has two labels the first counts. Immutable; its
+    `repr` holds no value.
     """
 
-    __slots__ = ("_forms", "_needles", "_plain", "shortest", "values")
+    __slots__ = ("_carried", "_forms", "_needles", "_plain", "carried", "shortest", "values")
 
-    def __init__(self, values: Iterable[Known] = ()) -> None:
+    def __init__(self, values: Iterable[Known] = (), remembered: Iterable[Known] = ()) -> None:
+        self.carried: Final = tuple(values)
+        """What the request carries, and configured values, however weak."""
+        self._carried: frozenset[str] | None = None
         strong: dict[str, str] = {}
-        for name, value in values:
+        for name, value in (*self.carried, *remembered):
             if is_strong(value.strip()):
                 strong.setdefault(value.strip(), label(name))
         self.values: Final = tuple((name, value) for value, name in strong.items())
@@ -45,9 +51,7 @@ class Secrets:
         # The longest first: a value that contains another is one placeholder.
         forms = sorted(self._forms, key=len, reverse=True)
         self._plain: Final = re.compile("|".join(map(re.escape, forms))) if forms else None
-        self._needles: Final = tuple(
-            form for form in forms if not any(other in form for other in forms if other != form)
-        )
+        self._needles: Final = tuple(forms if len(forms) > _MANY else _without_longer(forms))
         self.shortest: Final = min(
             (len(value.encode("utf-8", "surrogatepass")) for value in strong), default=0
         )
@@ -64,17 +68,51 @@ class Secrets:
         public = frozenset(public)
         if not any(value in public for _, value in self.values):
             return self
-        return Secrets(known for known in self.values if known[1] not in public)
+        carried = [known for known in self.carried if known[1].strip() not in public]
+        return Secrets(carried, [known for known in self.values if known[1] not in public])
+
+    @property
+    def carried_digests(self) -> frozenset[str]:
+        """The digests in the placeholders of what the request carries, be it a placeholder."""
+        if self._carried is None:
+            digests = (digest_of(value.strip()) for _, value in self.carried)
+            self._carried = frozenset(digest for digest in digests if digest)
+        return self._carried
 
     def may_stand_in(self, text: str) -> bool:
         """Whether values stand in `text` as they are."""
         return any(needle in text for needle in self._needles)
+
+    def begins_at_end(self, text: str) -> tuple[int, str, str] | None:
+        """The start of a value at the end of a text that was cut off: where it begins, label and
+        value; None where there is none of `LEAST_START` characters.
+        """
+        for form, (name, value) in self._forms.items():
+            first = text.find(form[:LEAST_START], max(0, len(text) - len(form) + 1))
+            while first >= 0:
+                if form.startswith(text[first:]):
+                    return first, name, value
+                first = text.find(form[:LEAST_START], first + 1)
+        return None
 
     def stand_in(self, text: str) -> Iterator[tuple[int, int, str, str]]:
         """Where values stand in `text` as they are: start, end, label and value, in order."""
         if self._plain is not None:
             for match in self._plain.finditer(text):
                 yield (*match.span(), *self._forms[match[0]])
+
+
+LEAST_START: Final = 8
+"""As many characters of a value at the end of what was cut off are no chance."""
+
+_MANY: Final = 64
+
+
+def _without_longer(forms: list[str]) -> Iterator[str]:
+    """The forms that hold no other one."""
+    for form in forms:
+        if not any(other in form for other in forms if other != form):
+            yield form
 
 
 def _forms(value: str) -> Iterator[str]:
@@ -91,7 +129,9 @@ def of_header(name: str, value: str) -> Iterator[Known]:
     too (RFC 7617), AWS's signature the access key's id, Cookie each cookie's value.
     """
     value = value.strip()
-    if name == "cookie":
+    if name == "set-cookie":
+        value = value.partition(";")[0]
+    if name in ("cookie", "set-cookie"):
         for pair in value.split(";"):
             yield name, pair.partition("=")[2].strip().strip('"')
         return
@@ -106,8 +146,8 @@ def of_header(name: str, value: str) -> Iterator[Known]:
     elif scheme.lower() != "bearer" and _PARAMETER.match(rest):
         for key, quoted in _PARAMETER.findall(rest):
             if key.lower() not in _PUBLIC_PARAMETERS:
-                one = quoted.strip('"')
-                yield name, one.partition("/")[0] if key.lower() == "credential" else one
+                text = quoted.strip('"')
+                yield name, text.partition("/")[0] if key.lower() == "credential" else text
 
 
 def _basic(name: str, rest: str) -> Iterator[Known]:
@@ -128,7 +168,43 @@ def of_query(query: str, names: frozenset[str]) -> Iterator[Known]:
         name, _, value = pair.partition("=")
         plain = unquote_plus(name).lower()
         if plain in names and value:
-            said = unquote_plus(value)
-            yield f"query-{plain}", said
-            if plain.endswith("-credential") and "/" in said:
-                yield f"query-{plain}", said.partition("/")[0]  # the id of an access key
+            text = unquote_plus(value)
+            yield f"query-{plain}", text
+            if plain.endswith("-credential") and "/" in text:
+                yield f"query-{plain}", text.partition("/")[0]  # the id of an access key
+
+
+class RememberedValues:
+    """What any rule has found in a run: a value that was named once is secret everywhere.
+
+    At most `MOST_REMEMBERED` values; of more the oldest are forgotten. It may be used in any
+    thread, and its `repr` holds no value.
+    """
+
+    def __init__(self) -> None:
+        self._rules: dict[str, str] = {}
+        self._lock = Lock()
+        self.values: tuple[Known, ...] = ()
+        """Another tuple each time that something is added."""
+
+    def __repr__(self) -> str:
+        return f"RememberedValues({len(self.values)})"
+
+    def add(self, values: Iterable[Known]) -> bool:
+        """Remember values that are strong; tells whether one of them is new."""
+        new = {
+            value: rule
+            for rule, value in ((rule, value.strip()) for rule, value in values)
+            if value not in self._rules and is_strong(value)
+        }
+        if not new:
+            return False
+        with self._lock:
+            self._rules |= new
+            while len(self._rules) > MOST_REMEMBERED:
+                del self._rules[next(iter(self._rules))]
+            self.values = tuple((rule, value) for value, rule in self._rules.items())
+        return True
+
+
+MOST_REMEMBERED: Final = 1000

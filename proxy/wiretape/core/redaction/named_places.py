@@ -1,7 +1,7 @@
 """Redaction by name: the places in a document whose values are secret whatever they are.
 
 Query parameters, form fields, a URL's user and the places that JSON paths find. A value there gets
-a placeholder with the place's name; numbers, true, false and null stay, and so does a placeholder.
+a placeholder; numbers, true, false and null stay, and so does a placeholder.
 """
 
 import base64
@@ -14,7 +14,8 @@ from urllib.parse import unquote_plus
 from wiretape.core.recording.document import Document
 from wiretape.core.text import exact_json
 
-from .placeholder import PLACEHOLDER, placeholder
+from .known_values import Known
+from .placeholder import PLACEHOLDER
 from .rules import SECRET_FORM, Finding, RedactionRules, Where, finding
 
 # scheme, authority, path, the rest: RFC 3986, appendix B
@@ -57,10 +58,17 @@ class Places:
     A part in which nothing has to change comes back itself.
     """
 
-    def __init__(self, rules: RedactionRules, findings: list[Finding]) -> None:
+    def __init__(
+        self, rules: RedactionRules, findings: list[Finding], placeholder: Callable[[str], str]
+    ) -> None:
         self._json = rules.json
         self._query = rules.secret_query
         self._findings = findings
+        self._placeholder = placeholder
+        self.carried: list[Known] = []
+        """The values of parameters and fields, which are credentials."""
+        self.named: list[Known] = []
+        """The values at JSON paths, which may be anything."""
 
     def request(self, part: Document) -> Document:
         """A document's `request` part."""
@@ -100,10 +108,16 @@ class Places:
         return result
 
     def _value(self, rule: str, value: str, where: Where) -> str:
-        if not value or PLACEHOLDER.fullmatch(value):
+        if not value:
+            return value
+        self.carried.append((rule, value))
+        return self._instead(rule, value, where)
+
+    def _instead(self, rule: str, value: str, where: Where) -> str:
+        if PLACEHOLDER.fullmatch(value):
             return value
         self._findings.append(finding(rule, where))
-        return placeholder(rule, value)
+        return self._placeholder(value)
 
     # ------------------------------------------------------------------ parameters
 
@@ -203,9 +217,10 @@ class Places:
                 self._cover(item, places, (*place, at), rule, (*where, at))
                 for at, item in enumerate(value)
             ]
-        return (
-            value if rule is None or not isinstance(value, str) else self._value(rule, value, where)
-        )
+        if rule is None or not isinstance(value, str) or not value:
+            return value
+        self.named.append((rule, value))
+        return self._instead(rule, value, where)
 
     def _json_text(self, text: str, where: Where) -> str:
         """JSON that is kept as text, since no style gives it back: whole, or a line of events.

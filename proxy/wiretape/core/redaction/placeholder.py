@@ -1,13 +1,15 @@
 """What stands for a redacted value, and which values are worth looking for.
 
     REDACTED-together-key-3f9a1c07     a value that cannot be guessed: equal values, equal digests
-    REDACTED-authorization             one that could be: a digest would let it be tried out
+    REDACTED-secret                    one that could be: a digest would let it be tried out
 
-A placeholder is ASCII and safe as it is in JSON, in a URL, in a header and in a host name. The
-digest is four bytes of scrypt (RFC 7914) with a salt that is the same everywhere, so a value has
-the same placeholder in every run and on every machine, and each guess at it costs two milliseconds
-and two megabytes. What protects the value is that there is a digest only where the value has at
-least `DIGEST_BITS` bits by an estimate that counts a word as a word.
+What a placeholder says depends on the value alone: on the pattern that it fits as a whole, else it
+is a `secret`; not on where it was found, nor on what the request carried. It is ASCII and safe as
+it is in JSON, in a URL, in a header and in a host name. The digest is four bytes of scrypt (RFC
+7914) with a salt that is the same everywhere, so a value has the same placeholder in every run and
+on every machine, and each guess at it costs two milliseconds and two megabytes. What protects the
+value is that there is a digest only where the value has at least `DIGEST_BITS` bits by an estimate
+that counts a word as a word.
 """
 
 import hashlib
@@ -17,6 +19,15 @@ from typing import Final
 
 PLACEHOLDER: Final = re.compile(r"REDACTED-[a-z0-9]+(?:-[a-z0-9]+)*")
 """A placeholder, its digest included."""
+
+WITH_DIGEST: Final = re.compile(r"REDACTED-([a-z0-9]+(?:-[a-z0-9]+)*?)-([0-9a-f]{8})(?![0-9a-f])")
+"""A placeholder with a digest: its label and its digest."""
+
+ENCODED: Final = ("UkVEQUNURUQt", "JFREFDVEVEL", "SRURBQ1RFRC", "52454441435445442")
+"""How a placeholder begins in base64, wherever in it, and in hexadecimal digits."""
+
+SECRET: Final = "secret"
+"""The label of a value that fits no pattern."""
 
 SHORT: Final = 12
 """A value with fewer characters is looked for only where it was named."""
@@ -51,9 +62,28 @@ def label(name: str) -> str:
 
 
 def placeholder(name: str, value: str) -> str:
-    """What stands for `value`, found under `name`."""
-    text = f"REDACTED-{label(name)}"
-    return f"{text}-{_digest(value)}" if _bits(value) >= DIGEST_BITS else text
+    """What stands for `value`, which fits the pattern `name`."""
+    digest = digest_of(value)
+    return f"REDACTED-{label(name)}-{digest}" if digest else f"REDACTED-{label(name)}"
+
+
+def may_be_in(text: str) -> bool:
+    """Whether a text could hold a placeholder, as it is or encoded; False is certain."""
+    return "REDACTED-" in text or is_encoded_in(text)
+
+
+def is_encoded_in(text: str) -> bool:
+    """Whether a text could hold a placeholder in base64 or hexadecimal digits."""
+    return any(start in text for start in ENCODED)
+
+
+def digest_of(value: str) -> str | None:
+    """The digest in a value's placeholder; a placeholder has its own. None for a value without."""
+    if found := WITH_DIGEST.fullmatch(value):
+        return found[2]
+    if PLACEHOLDER.fullmatch(value):
+        return None
+    return _digest(value) if _bits(value) >= DIGEST_BITS else None
 
 
 @lru_cache(maxsize=4096)

@@ -2,22 +2,23 @@
 
 Three things are secret, and looked for in this order:
 
-1. What stands in a named place: a header, a query parameter or form field, a JSON path. The place
-   gives the placeholder its label, whatever the value, so that a request with another key, with a
-   dummy key or with a placeholder says the same. A request's headers are left out unless they are
-   to be kept, an answer's are kept unless they are to be left out (`answer_headers.py`).
-2. Known values: what the request carried as credentials, and the configured ones. They are
-   replaced wherever they stand and however they are spelled (`known_values.py`), unless they are so
-   short or plain that other texts hold them by chance (`placeholder.is_strong`), or public: equal
-   to the request's own model or host.
+1. What stands in a named place: a header, a query parameter or form field, a JSON path. A
+   request's headers are left out unless they are to be kept, an answer's are kept unless they are
+   to be left out (`answer_headers.py`).
+2. Known values: what the request carried as credentials, the configured ones, and what any rule
+   found in the document, or, with `remember`, in an earlier one. They are replaced wherever they
+   stand and however they are spelled (`known_values.py`), unless they are so short or plain that
+   other texts hold them by chance (`placeholder.is_strong`), or public: equal to the request's own
+   model or host.
 3. Patterns: texts shaped as keys are (`key_patterns.py`), and the user's own.
 
 Only strings change, and members' names that hold a value. Numbers, structure, how a body is spelled
 and what frames it stay, so a document stays one. Redacting twice is redacting once.
 """
 
+import json
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import lru_cache
 from typing import Any, Final
 
@@ -28,9 +29,18 @@ from wiretape.core.wire.selecting_headers import vary
 from . import streams
 from .answer_headers import AnswerHeaders
 from .key_patterns import PATTERNS, Pattern
-from .known_values import Known, Secrets, of_header, of_query
+from .known_values import Known, RememberedValues, Secrets, of_header, of_query
 from .named_places import Places
-from .placeholder import PLACEHOLDER, is_strong, placeholder
+from .placeholder import (
+    PLACEHOLDER,
+    WITH_DIGEST,
+    digest_of,
+    is_encoded_in,
+    is_strong,
+    label,
+    may_be_in,
+    placeholder,
+)
 from .rules import (
     KEEP_REQUEST_HEADERS,
     SECRET_ENV,
@@ -61,30 +71,43 @@ __all__ = [
     "placeholder",
 ]
 
+_SHIPPED: Final = frozenset(label(pattern.name) for pattern in PATTERNS)
+_serialise: Final = json.JSONEncoder(ensure_ascii=False, check_circular=False).encode
 _USER_IN_TEXT: Final = re.compile(r"()()(?<=://)([^\s/?#@\"'<>]+)(?=@)")
 _COOKIE_IN_TEXT: Final = re.compile(r"\b(cookie)([\"']?: *b?[\"']?)([^\r\n\"']+)", re.IGNORECASE)
 _SCHEME_IN_TEXT: Final = re.compile(r"\b(bearer|basic)(\s+)([A-Za-z0-9._~+/=-]+)", re.IGNORECASE)
 
 
 @lru_cache(maxsize=256)
-def _secrets(values: tuple[Known, ...]) -> Secrets:
+def _secrets(values: tuple[Known, ...], remembered: tuple[Known, ...]) -> Secrets:
     # Compiling the search takes longer than replaying a request, and the same keys come again.
-    return Secrets(values)
+    return Secrets(values, remembered)
 
 
 class Redactor:
-    """Applies redaction rules to documents and texts; nothing it is given is changed."""
+    """Applies redaction rules to documents and texts; nothing it is given is changed.
 
-    def __init__(self, rules: RedactionRules, paths: RunPaths = NO_PATHS) -> None:
+    With `remember` a value that any rule has found in one document is secret in all that follow:
+    for a run, or for a folder. Without, each document is looked at by itself.
+    """
+
+    def __init__(
+        self, rules: RedactionRules, paths: RunPaths = NO_PATHS, *, remember: bool = False
+    ) -> None:
         self.rules: Final = rules
         self.paths: Final = paths
         """The folders of the run: no secrets, but they too stand in no recording as they are."""
         self.no_secrets: Final = Secrets(rules.values)
         """The configured values alone: for what belongs to no request."""
+        self._remembered = RememberedValues() if remember else None
         self._shapes = Shapes(rules.patterns, rules.secret_query)
         self._kept_request = _Kept(rules.keep_request_headers, rules.secret_headers)
         self._answer_headers = AnswerHeaders(
             rules.drop_response_headers, rules.keep_response_headers, rules.secret_headers
+        )
+        self._secret_parameter = re.compile(
+            rf"(?<=[?&])(?:{'|'.join(map(re.escape, sorted(rules.secret_query)))})=[^&#]*",
+            re.IGNORECASE,
         )
         self._query_in_text = _names_in_text(r"(?<=[?&])", rules.secret_query, "=")
         self._header_in_text = _names_in_text(
@@ -92,7 +115,9 @@ class Redactor:
         )
 
     def secrets(self, request: Request) -> Secrets:
-        """The known values of a request: its credentials, then the configured ones."""
+        """The known values of a request: its credentials, the configured ones, then what is
+        remembered.
+        """
         found = [
             known
             for name, value in request.headers
@@ -101,16 +126,33 @@ class Redactor:
         ]
         if "?" in request.target:
             found += of_query(request.query, self.rules.secret_query)
-        return _secrets((*found, *self.rules.values)) if found else self.no_secrets
+        if found:
+            self.remember(found)
+        elif not self._values:
+            return self.no_secrets
+        return _secrets((*found, *self.rules.values), self._values)
+
+    def remember(self, values: Iterable[Known]) -> None:
+        """Look for values in all documents from now on, if this redactor remembers any."""
+        if self._remembered is not None:
+            self._remembered.add(values)
+
+    @property
+    def _values(self) -> tuple[Known, ...]:
+        return () if self._remembered is None else self._remembered.values
 
     def request(self, request: Document, secrets: Secrets | None = None) -> Document:
         """A redacted copy of a document's `request` part, or the part itself where nothing has to
         change.
         """
-        findings: list[Finding] = []
-        known = self._known(secrets, request)
-        named = Places(self.rules, findings).request(self._kept_request(request))
-        return self.paths.request(Search(self._shapes, known, findings).request(named))
+        places = Places(self.rules, [], self._shapes.placeholder)
+        part = places.request(self._kept_request(request))
+        found = [*places.carried, *places.named]
+        known = self._known(secrets, request, found)
+        search = Search(self._shapes, known, [])
+        part = search.request(part)
+        self.remember((*found, *search.found))
+        return self.paths.request(self._with_carried(part, known, places))
 
     def document(
         self, document: Document, secrets: Secrets | None = None
@@ -124,20 +166,28 @@ class Redactor:
             for name in document[part].get(key, ())
             if name.lower() in self.rules.secret_headers
         ]
-        places = Places(self.rules, findings)
+        of_request = Places(self.rules, findings, self._shapes.placeholder)
+        of_response = Places(self.rules, findings, self._shapes.placeholder)
         kept = self._answer_headers(response, request.get("method"))
-        known = self._known(secrets, request)
-        search = Search(self._shapes, known, findings)
-        redacted = {
-            "request": search.request(places.request(self._kept_request(request, _vary(response)))),
-            "response": search.response(
-                # First what is cut up over the chunks: its pieces say nothing by themselves.
-                streams.redact(places.response(kept), search, findings)
-            ),
+        named = {
+            **document,
+            "request": of_request.request(self._kept_request(request, _vary(response))),
+            "response": of_response.response(kept),
         }
-        for key, value in document.items():
-            if key not in ("request", "response", "wiretape", "recorded_at"):
-                redacted[key] = search.values(value, (key,))
+        values = [
+            *self._given_headers(response),
+            *(known for places in (of_request, of_response) for known in places.carried),
+            *(known for places in (of_request, of_response) for known in places.named),
+        ]
+        known = self._known(secrets, request, values)
+        redacted, search, changes = self._searched(named, known)
+        # What a pattern found in one place may stand in another where it cannot see it.
+        if len(more := self._known(secrets, request, [*values, *search.found])) > len(known):
+            known = more
+            redacted, search, changes = self._searched(named, known)
+        findings += changes
+        self.remember((*values, *search.found))
+        redacted["request"] = self._with_carried(redacted["request"], known, of_request)
         # A place may lead through a member that is named as a secret.
         names = Search(self._shapes, known, [])
         whole = {key: redacted.get(key, value) for key, value in document.items()}
@@ -145,20 +195,81 @@ class Redactor:
             Finding(found.rule, names.text(found.where, ())) for found in findings
         )
 
-    def _known(self, secrets: Secrets | None, request: Document | None) -> Secrets:
+    def _searched(
+        self, document: Document, known: Secrets
+    ) -> tuple[Document, Search, list[Finding]]:
+        """The parts of a document without known values and patterns, and what was found."""
+        findings: list[Finding] = []
+        search = Search(self._shapes, known, findings)
+        redacted = {
+            "request": search.request(document["request"]),
+            # First what is cut up over the chunks: its pieces say nothing by themselves.
+            "response": search.response(streams.redact(document["response"], search, findings)),
+        }
+        for key, value in document.items():
+            if key not in ("request", "response", "wiretape", "recorded_at"):
+                redacted[key] = search.values(value, (key,))
+        return redacted, search, findings
+
+    def _given_headers(self, response: Document) -> Iterator[Known]:
+        """The values of an answer's secret headers."""
+        for key in ("headers", "trailers"):
+            for name, value in response.get(key, {}).items():
+                if (lower := name.lower()) in self.rules.secret_headers:
+                    for text in value if isinstance(value, list) else [value]:
+                        if isinstance(text, str):
+                            yield from of_header(lower, text)
+
+    def _with_carried(self, part: Document, known: Secrets, places: Places) -> Document:
+        """A redacted `request` part that names the placeholders of what it carried as credentials:
+        to a matcher any other credential is as good there.
+        """
+        url = self._secret_parameter.sub("", part["url"]) if "REDACTED-" in part["url"] else ""
+        text = url + _serialise({**part, "url": "", "carried": None})
+        if not may_be_in(text):
+            return part
+        digests = {digest_of(value) for _, value in places.carried}
+        digests |= known.carried_digests | set(part.get("carried", ()))
+        digests -= {digest_of(value) for _, value in places.named}
+        if not is_encoded_in(text):
+            # Of a key that a shipped pattern fits no digest counts.
+            digests &= {d for name, d in WITH_DIGEST.findall(text) if name not in _SHIPPED}
+        carried = sorted(digest for digest in digests if digest)
+        if not carried or carried == part.get("carried"):
+            return part
+        return {**part, "carried": carried}
+
+    def _known(
+        self, secrets: Secrets | None, request: Document | None, found: Iterable[Known] = ()
+    ) -> Secrets:
         secrets = self.no_secrets if secrets is None else secrets
+        if more := (*found, *self._values):
+            secrets = _secrets(secrets.carried, (*secrets.values, *more))
         return secrets.without(public_values(request)) if request and len(secrets) else secrets
 
     def text(self, text: str, secrets: Secrets | None = None) -> str:
         """A log line or a message without its secrets, those it names included ("?key=…",
         "Bearer …", "https://user:password@…").
         """
-        text = self._query_in_text.sub(_instead("query-{}"), text)
-        text = _COOKIE_IN_TEXT.sub(_instead("cookie"), text)
-        text = self._header_in_text.sub(_instead("{}", is_strong), text)
-        text = _USER_IN_TEXT.sub(_instead("userinfo"), text)
-        text = _SCHEME_IN_TEXT.sub(_instead("authorization", is_strong), text)
+        text = self._query_in_text.sub(self._instead(), text)
+        text = _COOKIE_IN_TEXT.sub(self._instead(), text)
+        text = self._header_in_text.sub(self._instead(is_strong), text)
+        text = _USER_IN_TEXT.sub(self._instead(), text)
+        text = _SCHEME_IN_TEXT.sub(self._instead(is_strong), text)
         return Search(self._shapes, self._known(secrets, None), []).text(text, ())
+
+    def _instead(
+        self, worth: Callable[[str], bool] = lambda value: True
+    ) -> Callable[[re.Match[str]], str]:
+        """What `re.sub` puts for a name, what parts it from a value, and a value `worth` hiding."""
+
+        def instead(found: re.Match[str]) -> str:
+            named, between, value = found.groups()
+            if PLACEHOLDER.fullmatch(value) or not worth(value):
+                return found[0]
+            return named + between + self._shapes.placeholder(value)
+
+        return instead
 
     def known_in(self, document: Any, secrets: Secrets | None = None) -> Secrets:
         """The known values to look for in a document; those that its request makes public are not
@@ -210,17 +321,3 @@ def _names_in_text(before: str, names: Iterable[str], after: str) -> re.Pattern[
     some = "|".join(map(re.escape, sorted(names, key=len, reverse=True))) or "(?!)"
     value = r"[^&#\s\"'<>\\]*[^&#\s\"'<>\\,;.:)]"
     return re.compile(rf"{before}({some})({after})({value})", re.IGNORECASE)
-
-
-def _instead(
-    name: str, worth: Callable[[str], bool] = lambda value: True
-) -> Callable[[re.Match[str]], str]:
-    """What `re.sub` puts for a name, what parts it from a value, and a value `worth` hiding."""
-
-    def instead(found: re.Match[str]) -> str:
-        named, between, value = found.groups()
-        if PLACEHOLDER.fullmatch(value) or not worth(value):
-            return found[0]
-        return named + between + placeholder(name.format(named), value)
-
-    return instead

@@ -113,7 +113,11 @@ def redact(response: Document, search: Search, findings: list[Finding]) -> Docum
     # A document's headers are in lower case, and one that came twice is a list.
     media = str(response.get("headers", {}).get("content-type", "")).lower()
     stream = _Stream(
-        items, search, numbered=isinstance(body, list), events=media.startswith("text/event-stream")
+        items,
+        search,
+        numbered=isinstance(body, list),
+        events=media.startswith("text/event-stream"),
+        is_cut=response.get("end", "complete") != "complete" or _is_too_long(items),
     )
     stream.search_texts()
     stream.search_reads()
@@ -126,9 +130,16 @@ def redact(response: Document, search: Search, findings: list[Finding]) -> Docum
 
 class _Stream:
     def __init__(
-        self, items: Sequence[Document], search: Search, *, numbered: bool, events: bool
+        self,
+        items: Sequence[Document],
+        search: Search,
+        *,
+        numbered: bool,
+        events: bool,
+        is_cut: bool,
     ) -> None:
         self._items = items
+        self._is_cut = is_cut
         self._search = search
         self._numbered = numbered
         self._events = events
@@ -202,6 +213,7 @@ class _Stream:
             first = pieces[0]
             if (
                 len(pieces) > 1
+                or self._is_cut
                 or first.leaf.again
                 or "\\" in first.raw
                 or nested_json.opens(first.leaf.text)
@@ -223,7 +235,10 @@ class _Stream:
         def find(text: str) -> list[Span]:
             return self._search.spans(text, own=is_text)
 
-        spans = nested_json.spans("".join(texts), find, json_text=stream_texts.is_json_text(path))
+        joined = "".join(texts)
+        spans = nested_json.spans(joined, find, json_text=stream_texts.is_json_text(path))
+        cut = self._cut_off(joined, spans) if self._is_cut else []
+        spans += cut
         if not spans:
             return
         across = [
@@ -237,9 +252,18 @@ class _Stream:
                 and _moved(span, -offset) in find(texts[first])
             )
         ]
+        for span in across:
+            if span in cut:
+                continue  # no value of its own
+            self._search.note(span.rule, joined[span.start : span.end], span.placeholder)
         for piece, shares in zip(pieces, _shares(texts, across), strict=True):
             if shares:
                 self._replace(piece, shares)
+
+    def _cut_off(self, text: str, spans: list[Span]) -> list[Span]:
+        """The start of a known value with which a cut text ends."""
+        done = spans[-1].end if spans else 0
+        return [_moved(span, done) for span in self._search.cut_off(text[done:])]
 
     def _replace(self, piece: _Piece, shares: list[Span]) -> None:
         run, leaf = piece.run, piece.leaf
@@ -267,15 +291,21 @@ class _Stream:
     def search_reads(self) -> None:
         """Search reads as the text that they are together."""
         for run in self._runs:
-            if len(run.pieces) < 2 or self._events:
+            is_last = self._is_cut and run is self._runs[-1]
+            if not is_last and (len(run.pieces) < 2 or self._events):
                 continue
-            spans = nested_json.spans(run.text, self._search.spans)
+            text = run.text
+            # Of events their strings are searched.
+            spans = [] if self._events else nested_json.spans(text, self._search.spans)
+            if is_last:
+                spans += self._cut_off(text, spans)
             if not spans:
                 continue
             across = [
                 span
                 for span, first, last, offset in _located(run.pieces, _in_pieces(run, spans))
                 if first < last
+                or (is_last and span.end == sum(map(len, run.pieces)))
                 or not (
                     run.are_bytes or _moved(span, -offset) in self._search.spans(run.pieces[first])
                 )
@@ -304,6 +334,23 @@ class _Stream:
                         )
                     items[at] = {**items[at], member: text}
         return items
+
+
+_TOO_LONG: Final = frozenset(("length", "max_tokens", "MAX_TOKENS", "max_output_tokens"))
+"""Reasons for which a model stops in the middle of a text."""
+
+
+def _is_too_long(items: Sequence[Document]) -> bool:
+    """Whether one of an answer's last chunks says that the text stops in the middle."""
+    return any(
+        leaf.text in _TOO_LONG
+        for item in items[-_LAST:]
+        if isinstance(item, dict) and "__data__" in item
+        for leaf in stream_texts.leaves(item["__data__"])[0]
+    )
+
+
+_LAST: Final = 4
 
 
 # ---------------------------------------------------------------------- pieces of a text

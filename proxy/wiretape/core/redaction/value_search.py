@@ -29,9 +29,9 @@ from .credential_names import (
     secret_parts,
 )
 from .key_patterns import LITERALS, SIGNS, Pattern
-from .known_values import Secrets
+from .known_values import Known, Secrets
 from .named_places import each_chunk, url_parts
-from .placeholder import PLACEHOLDER, label, looks_random, placeholder
+from .placeholder import PLACEHOLDER, SECRET, looks_random, placeholder
 from .rules import Finding, Where, finding
 
 _serialise: Final = json.JSONEncoder(ensure_ascii=False, check_circular=False).encode
@@ -39,7 +39,7 @@ _serialise: Final = json.JSONEncoder(ensure_ascii=False, check_circular=False).e
 _HOST: Final = re.compile(r"(\[.*\]|.*?)((?::[0-9]*)?)", re.DOTALL)
 
 # Members that say how a document is to be read; what they hold is ours, not the provider's.
-_REQUEST_FRAME: Final = frozenset(("method", "body_json", "body_file"))
+_REQUEST_FRAME: Final = frozenset(("method", "body_json", "body_file", "carried"))
 _RESPONSE_FRAME: Final = frozenset(
     (
         *("status", "is_streaming", "end", "headers_at", "end_at", "json", "line_end"),
@@ -89,6 +89,13 @@ class Shapes:
         self.shortest: Final = _OWN if self.own else _SHAPE
         """The fewest bytes that are looked for in base64 or hexadecimal digits."""
 
+    def placeholder(self, value: str) -> str:
+        """What stands for a value, wherever it was found: it says which pattern the value fits."""
+        for pattern in (*self.own, *(p for p, literal in self._shipped if literal in value)):
+            if any(found.span() == (0, len(value)) for found in pattern.regex.finditer(value)):
+                return placeholder(pattern.name, value)
+        return placeholder(SECRET, value)
+
     def for_text(self, text: str, *, own: bool) -> Iterator[Pattern]:
         """The patterns that have to be searched for in a text; `own` asks for the user's too."""
         if SIGNS.search(text):
@@ -100,14 +107,16 @@ class Shapes:
 class Search:
     """Replaces known values and patterns, and tells `findings`.
 
-    A part in which nothing has to change comes back itself. A placeholder within base64,
-    hexadecimal digits or compressed data has no digest, since there no matcher could overlook it.
+    A part in which nothing has to change comes back itself. A placeholder within compressed data
+    has no digest, since there no matcher could overlook it.
     """
 
     def __init__(self, shapes: Shapes, secrets: Secrets, findings: list[Finding]) -> None:
         self._shapes = shapes
         self._secrets = secrets
         self._findings = findings
+        self.found: list[Known] = []
+        """The values that were replaced, with their rules."""
         self.unsearched = False
         """Whether compressed data was met that is too large to be searched."""
         least = min(shapes.shortest, secrets.shortest or shapes.shortest)
@@ -222,7 +231,6 @@ class Search:
             return self._path(value, where)
         if key == "headers":
             return self._headers(value, where)
-        # No matcher can overlook a digest in a binary body: it is compared by its own.
         return self._base64(value, where, 1) if key == "body_base64" else self.values(value, where)
 
     def response(self, part: Document) -> Document:
@@ -329,13 +337,28 @@ class Search:
         if not spans:
             return text
         self._findings += [finding(span.rule, where) for span in spans]
+        for span in spans:
+            self.note(span.rule, text[span.start : span.end], span.placeholder)
         return applied(text, spans)
+
+    def note(self, rule: str, value: str, instead: str) -> None:
+        """Keep a value that was found as it is, in no encoding, in `found`."""
+        if PLACEHOLDER.fullmatch(instead) and "\\" not in value and "%" not in value:
+            self.found.append((rule, value))
 
     def spans(self, text: str, *, own: bool = True) -> list[Span]:
         """What has to go in a text, in order and without overlaps; `own` looks for the user's
         patterns too.
         """
         return self._spans(text, 0, 0, own)
+
+    def cut_off(self, text: str) -> list[Span]:
+        """The start of a known value at the end of a text that goes no further."""
+        found = self._secrets.begins_at_end(text)
+        if found is None:
+            return []
+        start, rule, value = found
+        return [Span(start, len(text), self._shapes.placeholder(value), rule)]
 
     def as_it_is(self, text: str) -> list[Span]:
         """The known values and shipped patterns that stand in a text in no other form."""
@@ -345,7 +368,7 @@ class Search:
         edit = self._shaped(text, depth, own=own)
         edit.put(
             [
-                Span(start, end, self._instead(rule, value, depth), rule)
+                Span(start, end, self._shapes.placeholder(value), rule)
                 for start, end, rule, value in self._shapes.names.stand_in(edit.text)
             ]
         )
@@ -355,7 +378,7 @@ class Search:
         edit = Edit(text)
         edit.put(
             [
-                Span(start, end, self._instead(name, value, depth), name)
+                Span(start, end, self._shapes.placeholder(value), name)
                 for start, end, name, value in self._secrets.stand_in(text)
             ]
         )
@@ -402,9 +425,6 @@ class Search:
                 # The last zero of the other byte order stands before the next letter.
                 yield Span(first + 2 * start, first + 2 * end - 1, "\0".join(instead), rule)
 
-    def _instead(self, name: str, value: str, depth: int) -> str:
-        return placeholder(name, value) if depth == 0 else f"REDACTED-{label(name)}"
-
     def _shape(self, pattern: Pattern, text: str, depth: int) -> Iterator[Span]:
         standing = [found.span() for found in PLACEHOLDER.finditer(text)]
         starts = [start for start, _ in standing]
@@ -426,7 +446,7 @@ class Search:
                 done = end
                 if pattern.stand_in and depth:
                     continue
-                instead = pattern.stand_in or self._instead(pattern.name, text[start:end], depth)
+                instead = pattern.stand_in or self._shapes.placeholder(text[start:end])
                 yield Span(start, end, instead, pattern.name)
 
     # ------------------------------------------------------------------ encodings
