@@ -383,3 +383,39 @@ def test_what_cannot_be_searched_is_not_written_unless_it_is_named(
     done = wiretape(*record)
     assert done.returncode == 0, done.stderr
     assert len(documents(tmp_path / "r")) == 1
+
+
+def test_a_value_that_an_answer_named_is_secret_in_later_requests_and_they_replay(
+    wiretape: Wiretape, upstream: Upstream, tmp_path: Path
+) -> None:
+    (tmp_path / "config.yaml").write_text('redact: {json: ["$.tok"]}\n')
+    later = {
+        "/m": curl("/m", json.dumps({"note": f"use {CARRIED}, please"})),
+        "/f": [*curl("/f", None), "--data-raw", f"x={CARRIED}"],
+        "/q": curl(f"/q?x={CARRIED}", None),
+        f"/v1/files/{CARRIED}": curl(f"/v1/files/{CARRIED}", None),
+        "/b": curl("/b", json.dumps({"d": base64.b64encode(f"me:{CARRIED}".encode()).decode()})),
+    }
+    upstream.script(CHAT, Answer.json({"tok": CARRIED}))
+    for path in later:
+        upstream.script(path, Answer.json({"path": path[:3]}))
+    client = shell(curl(), *later.values())
+    done = wiretape("record", *options(upstream, tmp_path / "r"), "--", *client)
+    assert done.returncode == 0, done.stderr
+    assert len(documents(tmp_path / "r")) == 6
+    assert leaked(written(tmp_path / "r")) == []
+    ints = re.sub(r"\s", "", ",".join(map(str, CARRIED.encode())))
+    assert not any(ints in re.sub(r"\s", "", text.decode("latin-1")) for text in written(tmp_path))
+    assert (
+        len(
+            set(
+                re.findall(
+                    rb"REDACTED-[a-z0-9-]+",
+                    b"".join(path.read_bytes() for path in (tmp_path / "r").rglob("*.json")),
+                )
+            )
+        )
+        == 1
+    )
+    again = wiretape("replay", "-r", tmp_path / "r", "--", *client)
+    assert again.returncode == 0, again.stderr

@@ -44,6 +44,7 @@ _FEW: Final = 1_000  # and so many whenever a request would miss
 _LOOK_SECONDS: Final = 0.5
 _SWEEP_SECONDS: Final = 3.0
 _LOCK_SECONDS: Final = 30.0
+_DIGEST: Final = re.compile(rb"REDACTED-secret-([0-9a-f]{8})(?![0-9a-f])")
 _MEMO: Final = 4_096
 _CHECKED_EACH: Final = 64
 
@@ -145,6 +146,7 @@ class Lookup:
             self.folder, self._stored_keys, self._faulty, is_session=session is not None
         )
         self._loaded = False
+        self._digests: tuple[tuple[str, ...], frozenset[str]] | None = None
         self._records = False
         self._next_scan_at = 0.0
         self._next_full_scan_at = 0.0
@@ -440,6 +442,19 @@ class Lookup:
                 forms = [(form, sketch(form.value)) for form in self.recorded(name)]
                 found.append((name, rank(mine, forms, 1)[0]))
         return found
+
+    def digests(self) -> frozenset[str]:
+        """The digests of the placeholders of values that fit no pattern, in all recordings; read
+        anew where there are other recordings.
+        """
+        names = tuple(self.names())
+        if self._digests is None or self._digests[0] != names:
+            found: set[bytes] = set()
+            for name in names:
+                with suppress(OSError):
+                    found.update(_DIGEST.findall((self.folder / name).read_bytes()))
+            self._digests = names, frozenset(digest.decode() for digest in found)
+        return self._digests[1]
 
     # -------------------------------------------------------------- reading
 

@@ -2,9 +2,10 @@
 `wiretape_mitm/replay_flow.py`.
 """
 
+import json
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -16,14 +17,16 @@ from wiretape.core.errors import FormatError, StoreError
 from wiretape.core.matching.canonical import Canonical, Change, changed
 from wiretape.core.matching.matcher import Matcher
 from wiretape.core.matching.miss import Miss, explain
+from wiretape.core.matching.placeholders import ANY
 from wiretape.core.model import Exchange, Headers, Request, Response
 from wiretape.core.playback.faults import Fault, Faults
 from wiretape.core.playback.policy import MISS_STATUS, Policy
 from wiretape.core.playback.websocket import Ended, LockStep, Sayings
 from wiretape.core.providers.registry import Providers, error_body, error_shape
-from wiretape.core.recording.document import from_request
+from wiretape.core.recording.document import Document, from_request
 from wiretape.core.recording.given_ids import sent_ids
 from wiretape.core.recording.outage import is_outage
+from wiretape.core.redaction.placeholder import may_be_in
 from wiretape.core.redaction.redactor import Redactor
 from wiretape.core.wire.content_coding import plain_request
 from wiretape.library.library import Entry
@@ -101,11 +104,16 @@ class Replayer:
     def ask(self, request: Request, session: Session | None = None) -> ReplayRequest:
         """What a live request says, redacted as its recording was."""
         session = session or self.sessions.own
-        document = self._redactor.request(
-            from_request(plain_request(request)), self._redactor.secrets(request)
-        )
+        live = from_request(plain_request(request))
+        document = shown = self._redactor.request(live, self._redactor.secrets(request))
         provider = self.providers.find(request.host, request.port)
         canonical = session.library.matched(document)
+        if not session.library.takes(canonical.key):
+            for other in self._otherwise(live, request, document, session):
+                form = session.library.matched(other)
+                if session.library.takes(form.key):
+                    document, canonical = other, form
+                    break
         self.report.applied.update(canonical.rules)
         return ReplayRequest(
             request=request,
@@ -113,12 +121,28 @@ class Replayer:
             document=document,
             canonicals=(canonical,),
             sent=sent_ids(document),
-            url=document["url"],
-            path=document["endpoint"],
-            model=document.get("model"),
+            url=shown["url"],
+            path=shown["endpoint"],
+            model=shown.get("model"),
             provider=provider.name if provider else request.host,
-            shape=error_shape(provider, document["endpoint"]),
+            shape=error_shape(provider, shown["endpoint"]),
         )
+
+    def _otherwise(
+        self, live: Document, request: Request, document: Document, session: Session
+    ) -> Iterator[Document]:
+        """The same request as other recordings may have it, where none has it as it is: with a
+        value that was a credential when it was recorded, with one that an answer gave then and a
+        placeholder gives now, and as earlier versions left what was named elsewhere.
+        """
+        if may_be_in(json.dumps(document)):
+            yield {**document, "carried": [ANY]}
+        if self._redactor.recognise(live, session.library.digests()):
+            again = self._redactor.request(live, self._redactor.secrets(request))
+            yield again
+            yield {**again, "carried": [ANY]}
+        if self._redactor.remembers:
+            yield self._redactor.request(live, self._redactor.secrets(request), remembered=False)
 
     def now(self, asked: ReplayRequest, session: Session | None = None) -> ReplayRequest:
         """The same request asked at this moment: with the ids that its session has been given."""

@@ -21,6 +21,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import lru_cache
 from typing import Any, Final
+from urllib.parse import unquote
 
 from wiretape.core.model import Request
 from wiretape.core.recording.document import Document
@@ -38,6 +39,7 @@ from .placeholder import (
     is_encoded_in,
     is_strong,
     label,
+    looks_like_secret,
     may_be_in,
     placeholder,
 )
@@ -71,6 +73,9 @@ __all__ = [
     "placeholder",
 ]
 
+_RUN: Final = re.compile(r"[A-Za-z0-9_.~+/=-]{16,}")
+_MOST_RUNS: Final = 200
+"""As many texts of a request are tried at most, at two milliseconds each."""
 _SHIPPED: Final = frozenset(label(pattern.name) for pattern in PATTERNS)
 _serialise: Final = json.JSONEncoder(ensure_ascii=False, check_circular=False).encode
 _USER_IN_TEXT: Final = re.compile(r"()()(?<=://)([^\s/?#@\"'<>]+)(?=@)")
@@ -138,15 +143,41 @@ class Redactor:
             self._remembered.add(values)
 
     @property
+    def remembers(self) -> bool:
+        """Whether there is a value to be looked for that no rule of today names."""
+        return bool(self._values)
+
+    def recognise(self, request: Document, digests: Collection[str]) -> bool:
+        """Remember the values in a request whose placeholders have one of some digests."""
+        if not digests or self._remembered is None:
+            return False
+        text = unquote(_serialise(request))
+        runs = dict.fromkeys(
+            part
+            for run in _RUN.findall(text)
+            for part in (run, run.strip("./=+~-"), *re.split("[/=]", run))
+            if looks_like_secret(part)
+        )
+        values = [("recorded", run) for run in list(runs)[:_MOST_RUNS] if digest_of(run) in digests]
+        return self._remembered.add(values)
+
+    @property
     def _values(self) -> tuple[Known, ...]:
         return () if self._remembered is None else self._remembered.values
 
-    def request(self, request: Document, secrets: Secrets | None = None) -> Document:
+    def request(
+        self, request: Document, secrets: Secrets | None = None, *, remembered: bool = True
+    ) -> Document:
         """A redacted copy of a document's `request` part, or the part itself where nothing has to
-        change.
+        change. Without what is `remembered` it is as earlier versions have it.
         """
         places = Places(self.rules, [], self._shapes.placeholder)
         part = places.request(self._kept_request(request))
+        if not remembered:
+            carried = _secrets(secrets.carried if secrets else self.rules.values, ())
+            known = carried.without(public_values(request))
+            part = Search(self._shapes, known, []).request(part)
+            return self._with_carried(part, known, places)
         found = [*places.carried, *places.named]
         known = self._known(secrets, request, found)
         search = Search(self._shapes, known, [])
