@@ -8,7 +8,10 @@ from wiretape.core.matching.canonical import Canonical
 from wiretape.core.playback.policy import OnMiss, Selection
 
 CHAT = Canonical(
-    ("openai", "POST", "/v1/chat/completions"), {}, "k", rules=("openai/tool-call-ids",)
+    endpoint=("openai", "POST", "/v1/chat/completions"),
+    value={},
+    key="k",
+    rules=("openai/tool-call-ids",),
 )
 
 

@@ -13,7 +13,7 @@ from wiretape.core.text.jsonpath import Path
 from . import normalise
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Canonical:
     """What a request says; `endpoint` (place, method, path) is what requests must share to be
     compared at all.

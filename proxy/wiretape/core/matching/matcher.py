@@ -123,11 +123,11 @@ class Matcher:
             value = json.loads(text)
             starred = WITH_DIGEST.sub(named, starred)
         canonical = Canonical(
-            (value["provider"], value["method"], starred),
-            value,
-            hashlib.sha256(text.encode()).hexdigest(),
-            work.ignored,
-            tuple(work.found),
+            endpoint=(value["provider"], value["method"], starred),
+            value=value,
+            key=hashlib.sha256(text.encode()).hexdigest(),
+            ignored=work.ignored,
+            rules=tuple(work.found),
         )
         return canonical, text
 
