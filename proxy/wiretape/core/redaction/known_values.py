@@ -9,7 +9,6 @@ import binascii
 import json
 import re
 from collections.abc import Iterable, Iterator
-from threading import Lock
 from typing import Final
 from urllib.parse import unquote_plus
 
@@ -183,7 +182,6 @@ class RememberedValues:
 
     def __init__(self) -> None:
         self._rules: dict[str, str] = {}
-        self._lock = Lock()
         self.values: tuple[Known, ...] = ()
         """Another tuple each time that something is added."""
 
@@ -199,11 +197,12 @@ class RememberedValues:
         }
         if not new:
             return False
-        with self._lock:
-            self._rules |= new
-            while len(self._rules) > MOST_REMEMBERED:
-                del self._rules[next(iter(self._rules))]
-            self.values = tuple((rule, value) for value, rule in self._rules.items())
+        # Each step is one of the interpreter's: two threads lose nothing of one another's.
+        for value, rule in new.items():
+            self._rules.setdefault(value, rule)
+        while len(self._rules) > MOST_REMEMBERED:
+            self._rules.pop(next(iter(self._rules)), None)
+        self.values = tuple((rule, value) for value, rule in tuple(self._rules.items()))
         return True
 
 

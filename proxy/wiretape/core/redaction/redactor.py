@@ -177,7 +177,7 @@ class Redactor:
             carried = _secrets(secrets.carried if secrets else self.rules.values, ())
             known = carried.without(public_values(request))
             part = Search(self._shapes, known, []).request(part)
-            return self._with_carried(part, known, places)
+            return self.paths.request(self._with_carried(part, known, places))
         found = [*places.carried, *places.named]
         known = self._known(secrets, request, found)
         search = Search(self._shapes, known, [])
