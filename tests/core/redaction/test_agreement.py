@@ -358,3 +358,9 @@ def test_a_reference_to_a_secret_is_ordinary(name: str, value: str) -> None:
 def test_prose_and_code_about_credentials_is_ordinary(text: str) -> None:
     check_unchanged(exchange({"messages": [{"content": text}]}))
     check_unchanged(exchange(None, text.encode(), kind="text/plain"))
+
+
+def test_a_parameter_of_a_url_may_be_letters_alone() -> None:
+    value = "kVQzTXnLpBcJdFgHwRmSyZ"
+    check_replaced(exchange({"a": f"{URL}?sig={value}"}), value)
+    check_unchanged(exchange({"a": f"token = {value}"}))
