@@ -191,18 +191,18 @@ def redacted_frames(frames: list[bytes]) -> list[bytes]:
 def test_a_secret_in_a_frames_json_goes(inside: Callable[[str], bytes]) -> None:
     text = '{"error":"no such key %s here"}'
     (payload,) = redacted_frames([frame(inside(text % KEY))])
-    assert payload == inside(text % placeholder("together-key", KEY))
+    assert payload == inside(text % placeholder("secret", KEY))
 
 
 @pytest.mark.parametrize("inside", [in_base64, str.encode], ids=["base64", "plain"])
 def test_a_secret_that_is_cut_up_over_frames_goes(inside: Callable[[str], bytes]) -> None:
     text = '{"type":"content_block_delta","index":0,"delta":{"text":"%s"}}'
     payloads = redacted_frames([frame(inside(text % KEY[:9])), frame(inside(text % KEY[9:]))])
-    assert payloads == [inside(text % placeholder("together-key", KEY)), inside(text % "")]
+    assert payloads == [inside(text % placeholder("secret", KEY)), inside(text % "")]
 
 
 def test_a_secret_in_a_payload_of_text_or_bytes_and_in_a_header_goes() -> None:
-    there = placeholder("together-key", KEY).encode()
+    there = placeholder("secret", KEY).encode()
     headed = aws_eventstream.encode(aws_eventstream.Frame({":error-message": KEY}, b"{}"))
     assert redacted_frames([frame(b"key " + KEY.encode())]) == [b"key " + there]
     assert KEY.encode() not in redacted_frames([frame(b"\xff" + KEY.encode() + b"\xff")])[0]
@@ -226,7 +226,7 @@ def test_text_in_utf_16_is_searched_too() -> None:
     exchange = record(BEDROCK, 200, headers, body, [])
     document, _ = redactor.document(from_exchange(exchange), redactor.secrets(BEDROCK))
     said = filed(document).response.body.decode("utf-16-le")
-    assert said == f'{{"a":"{placeholder("together-key", KEY)}"}}'
+    assert said == f'{{"a":"{placeholder("secret", KEY)}"}}'
 
 
 # ------------------------------------------------------------------ every legal form of events
