@@ -24,7 +24,7 @@ from wiretape.core.capture.websocket import WebSocketRecorder
 from wiretape.core.matching.matcher import Matcher
 from wiretape.core.model import Close, Headers, Message, Request, WebSocket
 from wiretape.core.playback.pace import Pace
-from wiretape.core.playback.websocket import Ended, LockStep, Sayings
+from wiretape.core.playback.websocket import LockStep, MessageMatcher, ReplayedConnection
 from wiretape.core.recording.fields import Members
 from wiretape.core.recording.websocket import from_websocket, to_websocket
 from wiretape.core.redaction.redactor import RedactionRules, Redactor
@@ -256,12 +256,14 @@ def stored(recorded: WebSocket) -> WebSocket:
 
 
 @asynccontextmanager
-async def replaying(recorded: WebSocket) -> AsyncIterator[tuple[str, asyncio.Queue[Ended]]]:
-    sayings = Sayings(Matcher(built_in()), Redactor(RedactionRules(patterns=())))
-    ended: asyncio.Queue[Ended] = asyncio.Queue()
+async def replaying(
+    recorded: WebSocket,
+) -> AsyncIterator[tuple[str, asyncio.Queue[ReplayedConnection]]]:
+    messages = MessageMatcher(Matcher(built_in()), Redactor(RedactionRules(patterns=())))
+    ended: asyncio.Queue[ReplayedConnection] = asyncio.Queue()
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
-        canonise = sayings.of(f"https://provider.test{PATH}", PATH)
+        canonise = messages.of(f"https://provider.test{PATH}", PATH)
         lock = LockStep(["a"], {"a": recorded}.__getitem__, canonise)
         return await play(request, lock, Pace(), ended.put_nowait)
 

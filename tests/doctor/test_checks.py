@@ -7,7 +7,7 @@ import pytest
 
 from wiretape.doctor import checks as module
 from wiretape.doctor.checks import checks
-from wiretape.doctor.finding import Finding
+from wiretape.doctor.finding import CheckResult
 
 
 @pytest.fixture(autouse=True)
@@ -16,7 +16,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WIRETAPE_HOME", str(tmp_path / "home"))
 
 
-def found(config: Path | None = None, folder: Path | None = None) -> dict[str, Finding]:
+def found(config: Path | None = None, folder: Path | None = None) -> dict[str, CheckResult]:
     return {finding.name: finding for finding in checks(config, folder, {})}
 
 

@@ -267,7 +267,7 @@ def test_events_in_every_legal_form_are_the_same_at_every_step(
     stream: bytes, media: str, names: tuple[str, ...], cuts: list[float]
 ) -> None:
     exchange = goes_through(CHAT, 200, (("content-type", media),), stream, names, cuts)
-    splitter = sse.Splitter()
+    splitter = sse.EventSplitter()
     assert chunks(exchange) == splitter.feed(stream) + splitter.close()
 
 

@@ -77,7 +77,7 @@ def _decoded(names: list[str], reads: list[bytes]) -> bytes | None:
 def frames(data: bytes) -> None:
     """Frames joined are the stream, and one that is read is written again the same."""
     width = data[0] % 64 + 1
-    splitter = aws_eventstream.Splitter()
+    splitter = aws_eventstream.FrameSplitter()
     found = [
         frame for at in range(1, len(data), width) for frame in splitter.feed(data[at : at + width])
     ]

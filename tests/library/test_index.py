@@ -8,7 +8,7 @@ import pytest
 
 from wiretape.core.recording.given_ids import AnswerId
 from wiretape.library.index import Index
-from wiretape.library.recording_file import FOREIGN, OWN, SPELLED, Facts, Found, Same
+from wiretape.library.recording_file import FOREIGN, OWN, SPELLED, AnsweredKey, Facts, Same
 
 CHAT = ("together", "POST", "/v1/chat/completions")
 KEY, OTHER = "ab" * 32, "cd" * 32
@@ -23,7 +23,7 @@ def facts(name: str, tier: int = OWN, take: int = 1, key: str = KEY, content: st
         take=take,
         sketch=name.encode(),
         ids=(AnswerId(f"id-{name}"),),
-        keys=(Found(key, CHAT, tier),),
+        keys=(AnsweredKey(key, CHAT, tier),),
     )
 
 

@@ -185,7 +185,7 @@ def test_a_file_that_becomes_bad_is_told_and_a_good_one_again_is_good(
     library: Open, folder: Path, cache: Path | None
 ) -> None:
     opened = library(cache)
-    told: list[lookup.Fault] = []
+    told: list[lookup.SkippedFile] = []
     opened.notify = told.append
     (place(folder) / "hi.json").write_text("{")
     assert answers(opened, "Hi") == []

@@ -14,12 +14,12 @@ from tests.core.conversation.test_conversation import ODD, places
 from tests.support import paths
 
 from wiretape.config.packs import built_in
-from wiretape.maintenance.listing import Filter, Row, age, ordered, read
+from wiretape.maintenance.listing import Filter, ListedRecording, age, ordered, read
 
 SEEDS = sorted(paths.RECORDINGS.glob("*.json"))
 
 
-def listed(folder: Path, **filters: Any) -> list[Row]:
+def listed(folder: Path, **filters: Any) -> list[ListedRecording]:
     return read(folder, built_in(), Filter(**filters)).rows
 
 

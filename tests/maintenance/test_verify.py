@@ -14,7 +14,7 @@ from wiretape.core.recording.text import side_file_name
 from wiretape.core.redaction.redactor import Redactor
 from wiretape.core.redaction.rules import RedactionRules
 from wiretape.maintenance.inventory import sessions
-from wiretape.maintenance.verify import Finding, Keys, Verified, verify
+from wiretape.maintenance.verify import FileProblem, Keys, Verified, verify
 
 SEEDS = paths.RECORDINGS
 
@@ -50,7 +50,7 @@ def test_llamastacks_own_recordings_are_well() -> None:
 def test_a_file_that_is_no_recording_is_told_and_why(tmp_path: Path) -> None:
     (tmp_path / "package.json").write_text("{}")
     assert look(tmp_path).findings == (
-        Finding(
+        FileProblem(
             "package.json",
             "no-recording",
             "has no request and response objects: not a recording",

@@ -15,7 +15,7 @@ from wiretape.core.model import Close, Headers, Message, Request, WebSocket
 from wiretape.record import journal as module
 from wiretape.record.journal import Journal, Track
 from wiretape.record.journal_key import find
-from wiretape.record.journal_reader import Found, left_behind, read
+from wiretape.record.journal_reader import UnfinishedExchange, left_behind, read
 
 JSON: Headers = (("content-type", "application/json"),)
 SSE: Headers = (("content-type", "text/event-stream"),)
@@ -66,7 +66,7 @@ def files(journal: Journal) -> list[Path]:
     return sorted(path for path in journal.folder.iterdir() if path.name.isdecimal())
 
 
-def found(journal: Journal) -> Found:
+def found(journal: Journal) -> UnfinishedExchange:
     (path,) = files(journal)
     key = find(journal.seal.path)
     assert key is not None

@@ -17,7 +17,7 @@ from wiretape.core.model import Headers, Outcome, Request
 from wiretape.core.playback.player import Player
 from wiretape.core.redaction.redactor import RedactionRules, Redactor
 from wiretape.library.library import Library
-from wiretape.record.intake import Ending, Intake
+from wiretape.record.intake import EndedExchange, Intake
 from wiretape.record.journal import Journal
 from wiretape.record.journal_reader import KEEP_SECONDS
 from wiretape.record.recovery import recover
@@ -96,7 +96,7 @@ class Case:
         library = self.library()
         session = Session(name=None, library=library, player=Player("last"))
         intake = Intake(Redactor(self.rules), PROVIDERS, Report("record"))
-        (row,) = intake.keep(Ending(recorder, "ended", 0.5, session, recorded_at))
+        (row,) = intake.keep(EndedExchange(recorder, "ended", 0.5, session, recorded_at))
         assert row.outcome == "recorded"
         library.leave()
 

@@ -30,7 +30,7 @@ from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import from_exchange
 from wiretape.library.library import Library
 from wiretape.replay.replayer import ReplayAnswer
-from wiretape.replay.sender import Sender
+from wiretape.replay.sender import AnswerSender
 from wiretape.report.report import Report
 
 HOST = "api.openai.com"
@@ -338,7 +338,7 @@ def arrivals(answer: Response, pace: str, late: float) -> list[float]:
         provider=HOST, request=Request("GET", "https", HOST, 443, "/v1/x"), path="/v1/x",
         model=None, session=SimpleNamespace(name=None), shape=None,
     )  # fmt: skip
-    sender = Sender(Pace.parse(pace), Report("replay"), built_in())
+    sender = AnswerSender(Pace.parse(pace), Report("replay"), built_in())
 
     async def handle(http: web.BaseRequest) -> web.StreamResponse:
         loop = asyncio.get_running_loop()

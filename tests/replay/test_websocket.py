@@ -16,7 +16,7 @@ from wiretape.config.packs import built_in
 from wiretape.core.matching.matcher import Matcher
 from wiretape.core.model import Close, End, Message, WebSocket
 from wiretape.core.playback.pace import Pace
-from wiretape.core.playback.websocket import Ended, LockStep, Sayings
+from wiretape.core.playback.websocket import LockStep, MessageMatcher, ReplayedConnection
 from wiretape.core.redaction.redactor import RedactionRules, Redactor
 from wiretape.replay.websocket import play
 
@@ -56,12 +56,12 @@ class Door:
     def __init__(self, takes: Mapping[str, WebSocket], pace: Pace) -> None:
         self._takes = takes
         self._pace = pace
-        self._sayings = Sayings(Matcher(built_in()), Redactor(RedactionRules(patterns=())))
-        self.ended: asyncio.Queue[Ended] = asyncio.Queue()
+        self._messages = MessageMatcher(Matcher(built_in()), Redactor(RedactionRules(patterns=())))
+        self.ended: asyncio.Queue[ReplayedConnection] = asyncio.Queue()
         self.url = ""
 
     async def handle(self, http: web.BaseRequest) -> web.StreamResponse:
-        canonise = self._sayings.of(f"https://api.openai.com{PATH}", PATH)
+        canonise = self._messages.of(f"https://api.openai.com{PATH}", PATH)
         lock = LockStep(list(self._takes), self._takes.__getitem__, canonise)
         return await play(
             http, lock, self._pace, self.ended.put_nowait, [("x-wiretape", "replay a")]

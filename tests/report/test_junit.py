@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from wiretape.core.matching.canonical import Change
 from wiretape.core.matching.miss import Miss
 from wiretape.report.junit import dumps
-from wiretape.report.report import Outcome, Report, Row
+from wiretape.report.report import Report, Row, RowOutcome
 
 
-def row(outcome: Outcome, **facts: object) -> Row:
+def row(outcome: RowOutcome, **facts: object) -> Row:
     return Row(outcome, "together", "POST", "/v1/chat", **facts)  # type: ignore[arg-type]  # by name
 
 

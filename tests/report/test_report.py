@@ -4,10 +4,10 @@ import pytest
 
 from wiretape.core.matching.canonical import ABSENT, Change
 from wiretape.core.matching.miss import Miss
-from wiretape.report.report import Outcome, Report, Row
+from wiretape.report.report import Report, Row, RowOutcome
 
 
-def row(outcome: Outcome, **facts: object) -> Row:
+def row(outcome: RowOutcome, **facts: object) -> Row:
     return Row(outcome, "together", "GET", "/v1/models", **facts)  # type: ignore[arg-type]  # by name
 
 
@@ -21,7 +21,7 @@ def row(outcome: Outcome, **facts: object) -> Row:
         (["missed", "refused"], 4),
     ],
 )
-def test_a_miss_exits_with_3_and_a_loss_with_4(outcomes: list[Outcome], status: int) -> None:
+def test_a_miss_exits_with_3_and_a_loss_with_4(outcomes: list[RowOutcome], status: int) -> None:
     report = Report("auto")
     for outcome in outcomes:
         report.add(row(outcome))

@@ -46,14 +46,14 @@ from wiretape_mitm.upstream_proxy import Proxy
 type Wanted = Callable[[], bool]
 """Whether more of an answer is of any use to the one who records it."""
 
-type End = Literal["reset", "timeout", "cut", "client-closed"]
+type AbruptEnd = Literal["reset", "timeout", "cut", "client-closed"]
 """How an exchange came to `error`: the provider reset its connection, its system gave up waiting
 for the provider's, the provider closed early, the client left.
 """
 
 END: Final = "wiretape.end"
-"""The key of an `End` in `flow.metadata`; set before the `error` hook, absent where no connection
-broke.
+"""The key of an `AbruptEnd` in `flow.metadata`; set before the `error` hook, absent where no
+connection broke.
 """
 VIA: Final = "wiretape.via"
 """The key of the outer proxy's `ServerSpec` in the metadata of a CONNECT's flow."""
@@ -85,7 +85,7 @@ wait; then the stream ends.
 """
 _CONNECTIONS: Final = 1000
 
-broken: Final[WeakKeyDictionary[connection.Connection, End]] = WeakKeyDictionary()
+broken: Final[WeakKeyDictionary[connection.Connection, AbruptEnd]] = WeakKeyDictionary()
 """Connections that did not end with a FIN."""
 to_reset: Final[WeakSet[connection.Connection]] = WeakSet()
 """Connections to clients that are to end with a reset."""
@@ -448,9 +448,9 @@ class PatchedHttpStream(http_layers.HttpStream):
                 yield command
 
 
-def ended(flow: http.HTTPFlow) -> End | None:
+def ended(flow: http.HTTPFlow) -> AbruptEnd | None:
     """How the exchange came to the `error` hook; None where no connection broke."""
-    end: End | None = flow.metadata.get(END)
+    end: AbruptEnd | None = flow.metadata.get(END)
     return end
 
 

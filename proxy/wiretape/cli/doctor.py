@@ -30,11 +30,11 @@ def doctor(
     """
     from wiretape.doctor import doctor as examine
     from wiretape.doctor.checks import checks
-    from wiretape.doctor.finding import Finding
+    from wiretape.doctor.finding import CheckResult
 
-    findings: list[Finding] = []
+    findings: list[CheckResult] = []
 
-    def tell(finding: Finding) -> None:
+    def tell(finding: CheckResult) -> None:
         findings.append(finding)
         if not as_json:
             _print(finding)

@@ -15,7 +15,7 @@ from .options import CONFIG, RECORDINGS, as_json, session, with_options
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from wiretape.maintenance.listing import Row
+    from wiretape.maintenance.listing import ListedRecording
 
 _SCOPE: Final = (
     CONFIG,
@@ -192,7 +192,7 @@ _WIDEST: Final = {"provider": 12, "model": 24, "name": 24}
 _NARROWEST: Final = 12
 
 
-def _table(rows: "Sequence[Row]", now: "datetime") -> None:
+def _table(rows: "Sequence[ListedRecording]", now: "datetime") -> None:
     # rich takes 70 ms to import: only a terminal has use for it.
     from rich.console import Console
     from rich.table import Table

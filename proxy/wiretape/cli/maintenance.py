@@ -17,7 +17,7 @@ from .options import DRY_RUN, with_options
 if TYPE_CHECKING:
     from wiretape.maintenance.inventory import SessionFiles
     from wiretape.maintenance.rekey import Move
-    from wiretape.maintenance.verify import Finding
+    from wiretape.maintenance.verify import FileProblem
     from wiretape.scanning.baseline import Allowed
     from wiretape.scanning.scan import Hit
 
@@ -44,8 +44,8 @@ def verify(as_json: bool, fix: bool, baseline: Path | None, **scope: Any) -> int
     """
     folder = Folder(Scope(**scope))
     passes = _baseline(baseline)
-    findings: list[tuple[SessionFiles, Finding]] = []
-    fixed: list[tuple[SessionFiles, Finding]] = []
+    findings: list[tuple[SessionFiles, FileProblem]] = []
+    fixed: list[tuple[SessionFiles, FileProblem]] = []
     for files in folder.sessions:
         first = _look(folder, files, passes)
         left = _fixed(folder, files, passes) if fix and any(f.fixable for f in first) else first
@@ -146,30 +146,30 @@ def _baseline(path: Path | None) -> "Callable[[Hit], bool]":
     return lambda hit: any(entry.covers(hit) for entry in entries)
 
 
-def _finding_row(folder: Folder, files: "SessionFiles", finding: "Finding") -> dict[str, Any]:
+def _finding_row(folder: Folder, files: "SessionFiles", finding: "FileProblem") -> dict[str, Any]:
     facts = {name: getattr(finding, name) for name in ("rule", "text", "remedy", "fixable")}
     return folder.row(files, finding.name, **facts)
 
 
 def _look(
     folder: Folder, files: "SessionFiles", passes: "Callable[[Hit], bool]"
-) -> "list[Finding]":
+) -> "list[FileProblem]":
     from wiretape.maintenance.rename import JOURNAL, interrupted
-    from wiretape.maintenance.verify import Finding, verify
+    from wiretape.maintenance.verify import FileProblem, verify
 
     found = verify(files, folder.keys, folder.redactor, lambda n: folder.shown(files, n), passes)
     if not interrupted(files.folder):
         return list(found.findings)
     text = "a `wiretape rekey` was interrupted; recordings may lie under hidden names"
     return [
-        Finding(JOURNAL, "interrupted", text, "`wiretape rekey` finishes it", fixable=True),
+        FileProblem(JOURNAL, "interrupted", text, "`wiretape rekey` finishes it", fixable=True),
         *found.findings,
     ]
 
 
 def _fixed(
     folder: Folder, files: "SessionFiles", passes: "Callable[[Hit], bool]"
-) -> "list[Finding]":
+) -> "list[FileProblem]":
     """Rewrite and rename what can be, and look again; gives what is left."""
     from wiretape.maintenance.inventory import sessions
     from wiretape.maintenance.rename import rename, resume

@@ -25,7 +25,7 @@ from pydantic import (
     model_validator,
 )
 
-from wiretape.core.matching.rule import Part
+from wiretape.core.matching.rule import RequestPart
 from wiretape.core.playback.faults import Fault
 from wiretape.core.playback.pace import Pace
 from wiretape.core.playback.player import Repeat
@@ -165,7 +165,7 @@ class When(Section):
 class RuleEntry(Section):
     name: Named
     when: When = When.model_construct()
-    on: list[Part] | None = None
+    on: list[RequestPart] | None = None
     ignore: list[JsonPath] = []
     only: list[JsonPath] = []
     ignore_query: list[Parameter] = []

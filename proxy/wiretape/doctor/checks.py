@@ -17,7 +17,7 @@ from wiretape.config.load import Config, load
 from wiretape.core.errors import WiretapeError, reason_of
 from wiretape.state_dir import state_dir
 
-from .finding import Finding
+from .finding import CheckResult
 
 _PACKAGES: Final = ("mitmproxy", "aiohttp", "pydantic", "cryptography")
 _BUILT: Final = 1_767_225_600
@@ -26,7 +26,7 @@ _BUILT: Final = 1_767_225_600
 
 def checks(
     config_file: Path | None, folder: Path | None, environ: Mapping[str, str]
-) -> Iterator[Finding]:
+) -> Iterator[CheckResult]:
     """All checks; `folder` and `config_file` are as the command line has them."""
     yield _versions()
     yield _clock()
@@ -34,9 +34,9 @@ def checks(
     try:
         config = load(config_file, environ)
     except WiretapeError as error:
-        yield Finding("config", "fault", str(error), "mend it: nothing starts before")
+        yield CheckResult("config", "fault", str(error), "mend it: nothing starts before")
         return
-    yield Finding("config", "ok", str(config.source))
+    yield CheckResult("config", "ok", str(config.source))
     yield from _port(config)
     recordings = folder or config.recordings
     yield _recordings(recordings)
@@ -44,33 +44,35 @@ def checks(
         yield from _git(recordings)
 
 
-def _versions() -> Finding:
+def _versions() -> CheckResult:
     found = [f"wiretape {__version__}", f"Python {platform.python_version()}"]
     for name in _PACKAGES:
         try:
             found.append(f"{name} {version(name)}")
         except PackageNotFoundError:
-            return Finding("versions", "fault", f"{name} is not installed", "install wiretape anew")
-    return Finding("versions", "ok", ", ".join((*found, ssl.OPENSSL_VERSION)))
+            return CheckResult(
+                "versions", "fault", f"{name} is not installed", "install wiretape anew"
+            )
+    return CheckResult("versions", "ok", ", ".join((*found, ssl.OPENSSL_VERSION)))
 
 
-def _clock() -> Finding:
+def _clock() -> CheckResult:
     now = time.time()
     if now < _BUILT:
         shown = time.strftime("%Y-%m-%d", time.gmtime(now))
         advice = "set it: a certificate made now is not valid to others"
-        return Finding("clock", "fault", f"shows {shown}", advice)
-    return Finding("clock", "ok", time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(now)))
+        return CheckResult("clock", "fault", f"shows {shown}", advice)
+    return CheckResult("clock", "ok", time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(now)))
 
 
-def _state() -> Finding:
+def _state() -> CheckResult:
     try:
-        return Finding("state folder", "ok", str(state_dir()))
+        return CheckResult("state folder", "ok", str(state_dir()))
     except WiretapeError as error:
-        return Finding("state folder", "fault", str(error))
+        return CheckResult("state folder", "fault", str(error))
 
 
-def _port(config: Config) -> Iterator[Finding]:
+def _port(config: Config) -> Iterator[CheckResult]:
     for name, port in (("port", config.port), ("base_url_port", config.base_url_port)):
         if not port:
             continue
@@ -81,37 +83,37 @@ def _port(config: Config) -> Iterator[Finding]:
                 trial.bind((config.host, port))
             except OSError as error:
                 advice = f"choose another listen.{name}, or 0 for any free one"
-                yield Finding(f"port {port}", "fault", reason_of(error), advice)
+                yield CheckResult(f"port {port}", "fault", reason_of(error), advice)
             else:
-                yield Finding(f"port {port}", "ok", "free")
+                yield CheckResult(f"port {port}", "ok", "free")
 
 
-def _recordings(folder: Path) -> Finding:
+def _recordings(folder: Path) -> CheckResult:
     if not folder.is_dir():
         advice = "make some: wiretape record -- CMD"
-        return Finding("recordings", "note", f"{folder}: no such folder", advice)
+        return CheckResult("recordings", "note", f"{folder}: no such folder", advice)
     count = sum(1 for _ in folder.rglob("*.json"))
     if not os.access(folder, os.R_OK | os.X_OK):
-        return Finding("recordings", "fault", f"{folder}: cannot be read")
+        return CheckResult("recordings", "fault", f"{folder}: cannot be read")
     seen = f"{folder}: {count} files"
-    return Finding("recordings", "ok", seen, "check them: wiretape verify" if count else "")
+    return CheckResult("recordings", "ok", seen, "check them: wiretape verify" if count else "")
 
 
-def _git(folder: Path) -> Iterator[Finding]:
+def _git(folder: Path) -> Iterator[CheckResult]:
     top = _asked(folder, "rev-parse", "--show-toplevel")
     if top is None:
-        yield Finding("git", "note", f"{folder} is in no git checkout")
+        yield CheckResult("git", "note", f"{folder} is in no git checkout")
         return
     probe = folder / "HOST" / "PATH" / "KEY.json"
     if _asked(folder, "check-ignore", "-q", str(probe)) is not None:
         advice = "take it out of .gitignore: recordings belong in git"
-        yield Finding("git ignore", "fault", f"recordings in {folder} are ignored", advice)
+        yield CheckResult("git ignore", "fault", f"recordings in {folder} are ignored", advice)
     else:
-        yield Finding("git ignore", "ok", "recordings are not ignored")
+        yield CheckResult("git ignore", "ok", "recordings are not ignored")
     told = _asked(folder, "check-attr", "text", "eol", "--", str(probe)) or ""
     values = [line.rpartition(": ")[2] for line in told.splitlines()]
     kept = values[:1] == ["unset"] or values[1:] == ["lf"]
-    yield Finding(
+    yield CheckResult(
         "git attributes",
         "ok" if kept else "note",
         "line ends stay as they are" if kept else "git may change line ends in a checkout",
@@ -121,7 +123,7 @@ def _git(folder: Path) -> Iterator[Finding]:
     found = hooks.is_file() and "wiretape-scan" in hooks.read_text("utf-8", "replace")
     seen = "scans recordings" if found else "does not scan recordings for secrets"
     advice = "" if found else "add the hook wiretape-scan, as wiretape init does"
-    yield Finding("pre-commit", "ok" if found else "note", seen, advice)
+    yield CheckResult("pre-commit", "ok" if found else "note", seen, advice)
 
 
 def _asked(folder: Path, *words: str) -> str | None:

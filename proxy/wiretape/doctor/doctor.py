@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from .finding import Finding
+from .finding import CheckResult
 from .probes import HOST, PROBES, SOURCES, Probe, answer, recordings
 
 SECONDS: Final = 60.0
@@ -28,7 +28,7 @@ _UNTRUSTED: Final = (
 )
 """What clients say of a certificate that they do not trust."""
 
-type Tell = Callable[[Finding], None]
+type Tell = Callable[[CheckResult], None]
 
 
 def clients(environ: Mapping[str, str], tell: Tell) -> None:
@@ -117,32 +117,32 @@ def _run(line: Sequence[str], environ: Mapping[str, str]) -> tuple[int, str, str
     return done.returncode, done.stdout, done.stderr
 
 
-def _judge(probe: Probe, outcome: Mapping[str, Any] | None, seen: set[str]) -> Finding:
+def _judge(probe: Probe, outcome: Mapping[str, Any] | None, seen: set[str]) -> CheckResult:
     name = f"client {probe.name}"
     if outcome is None:
-        return Finding(name, "skipped", "not installed")
+        return CheckResult(name, "skipped", "not installed")
     reached = any(f"{path}/".startswith(f"{probe.path}/") for path in seen)  # git adds to it
     if reached and (answer(probe) in outcome["out"] or probe.program == "git"):
-        return Finding(name, "ok", f"goes through the proxy and trusts it by {probe.trust}")
+        return CheckResult(name, "ok", f"goes through the proxy and trusts it by {probe.trust}")
     if reached:
-        return Finding(name, "note", "reached the proxy, but did not print its answer")
+        return CheckResult(name, "note", "reached the proxy, but did not print its answer")
     if any(word in outcome["errors"] for word in _UNTRUSTED):
-        return Finding(name, "note", "does not trust the proxy's certificate", probe.advice)
-    return Finding(name, "note", "goes past the proxy", probe.advice)
+        return CheckResult(name, "note", "does not trust the proxy's certificate", probe.advice)
+    return CheckResult(name, "note", "goes past the proxy", probe.advice)
 
 
-def _of_run(reported: Mapping[str, Any], status: int) -> Iterator[Finding]:
+def _of_run(reported: Mapping[str, Any], status: int) -> Iterator[CheckResult]:
     rows = reported.get("exchanges", [])
     outcomes = [row["outcome"] for row in rows]
     if not reported:
-        yield Finding("CMD", "fault", f"the run ended with {status} before it had a report")
+        yield CheckResult("CMD", "fault", f"the run ended with {status} before it had a report")
         return
     missed = outcomes.count("missed")
     seen = f"{len(rows)} requests reached the proxy, {missed} of them had no recording"
     advice = "record them: wiretape record -- CMD" if missed else ""
-    yield Finding("CMD", "fault" if missed or not rows else "ok", seen, advice)
+    yield CheckResult("CMD", "fault" if missed or not rows else "ok", seen, advice)
     for host in sorted(reported.get("other_hosts", {})):
-        yield Finding(
+        yield CheckResult(
             f"host {host}",
             "note",
             "was asked for and is no provider's",

@@ -8,7 +8,7 @@ type State = Literal["ok", "note", "fault", "skipped"]
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """What was looked at, its state, what was seen, and what to do about it, if anything."""
 
     name: str

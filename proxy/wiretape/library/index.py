@@ -18,7 +18,7 @@ from typing import Final
 
 from wiretape.core.recording.given_ids import AnswerId
 
-from .recording_file import FOREIGN, Endpoint, Facts, Found, Same, Stat
+from .recording_file import FOREIGN, AnsweredKey, Endpoint, Facts, Same, Stat
 from .sequence import Linked, in_recorded_order
 
 VERSION: Final = 2
@@ -63,7 +63,7 @@ _NAME: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class IndexRow:
     """A file that answers a key; `id` numbers its content, `since` its name.
 
     `recorded` is when it was made, in microseconds of the epoch; `links` are the ids its request
@@ -98,10 +98,10 @@ class Rooted:
     id: int
     links: Mapping[str, str]
     hops: int
-    keys: tuple[Found, ...] = ()
+    keys: tuple[AnsweredKey, ...] = ()
 
 
-type Known = tuple[int, Stat, bool, bool]
+type KnownFile = tuple[int, Stat, bool, bool]
 """Of a file: its row's number, its stat, whether that is settled, and whether it awaits a side
 file. A plain tuple: a hundred thousand are held at once.
 """
@@ -183,7 +183,7 @@ class Index:
 
     # -------------------------------------------------------------- files
 
-    def files(self, folder: str) -> dict[str, Known]:
+    def files(self, folder: str) -> dict[str, KnownFile]:
         """What is known of the files right in a folder, by their last name."""
         rows = self._db.execute(
             "SELECT name, files.id, files.ino, files.changed, size, settled, awaits FROM files"
@@ -273,7 +273,7 @@ class Index:
             [(number, side) for side in facts.sides],
         )
 
-    def _put_keys(self, number: int | None, keys: Iterable[Found]) -> None:
+    def _put_keys(self, number: int | None, keys: Iterable[AnsweredKey]) -> None:
         self._db.executemany(
             "INSERT INTO keys (key, file, tier, endpoint) VALUES (?, ?, ?, ?)",
             [
@@ -321,7 +321,7 @@ class Index:
 
     # -------------------------------------------------------------- questions
 
-    def takes(self, key: str) -> list[Row]:
+    def takes(self, key: str) -> list[IndexRow]:
         """The files that answer a key, the nearest to it first, then in the order recorded."""
         rows = self._db.execute(
             f"SELECT files.id, since, {_NAME}, files.ino, files.changed, size, settled, content,"
@@ -332,7 +332,7 @@ class Index:
             (_blob(key),),
         ).fetchall()
         found = [
-            Row(number, since, name, (ino, changed, size), bool(settled), content, take, token,
+            IndexRow(number, since, name, (ino, changed, size), bool(settled), content, take, token,
                 tier, _parts(parts), recorded, hops, json.loads(links) if links else {})
             for number, since, name, ino, changed, size, settled, content, take, token, tier, parts,
                 recorded, hops, links in rows

@@ -26,8 +26,8 @@ from wiretape.core.recording.document import Document
 from wiretape.files import write_whole
 
 from . import recording_file, replace_files
-from .index import Index, Row
-from .lookup import LARGE, SESSION_NAME, Entry, Fault, Lookup
+from .index import Index, IndexRow
+from .lookup import LARGE, SESSION_NAME, Entry, Lookup, SkippedFile
 from .processes import is_alive
 from .recording_file import MAX_FILE_BYTES, OWN, Facts, stat_of
 from .scan_folder import LINKED, is_linked
@@ -37,8 +37,8 @@ __all__ = [
     "MAX_FILE_BYTES",
     "SESSION_NAME",
     "Entry",
-    "Fault",
     "Library",
+    "SkippedFile",
     "endpoint_slug",
     "host_folder",
 ]
@@ -201,7 +201,7 @@ class Library(Lookup):
                 return path, take, [other for other in void if other != name]
         raise StoreError(f"{folder}: a million takes of one request")
 
-    def _is_as_it_stood(self, row: Row) -> bool:
+    def _is_as_it_stood(self, row: IndexRow) -> bool:
         path = self.folder / row.name
         try:
             stat = stat_of(path)

@@ -29,7 +29,7 @@ from wiretape.core.recording.given_ids import AnswerId, IdSource
 
 from . import index_cache, replace_files
 from .file_cache import RecordingCache
-from .index import Index, Rooted, Row
+from .index import Index, IndexRow, Rooted
 from .recording_file import MTIME_GRANULARITY_NS, Endpoint, Facts, Stat, answered
 from .scan_folder import LINKED, Sweep, has_at_least
 from .sequence import Roots, sequence
@@ -65,7 +65,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class SkippedFile:
     """A file that was skipped, and why."""
 
     name: str
@@ -131,7 +131,7 @@ class Lookup:
             )
         self.folder: Final = folder / session if session else folder
         self.session: Final = session
-        self.notify: Callable[[Fault], None] | None = None
+        self.notify: Callable[[SkippedFile], None] | None = None
         """Told of files that become bad after `load`; it may be called in any thread."""
         self._locks = locks or Path(tempfile.gettempdir())
         self._matcher = matcher
@@ -270,15 +270,15 @@ class Lookup:
 
     def _faulty(self, facts: Facts) -> None:
         if self._loaded and self.notify is not None:
-            self.notify(Fault(facts.name, facts.fault or ""))
+            self.notify(SkippedFile(facts.name, facts.fault or ""))
 
     @property
-    def faults(self) -> list[Fault]:
+    def faults(self) -> list[SkippedFile]:
         """Files that are no recordings just now, and folders that cannot be read."""
         faults = self._ask(Index.faults)
         with self._guard:
             faults += [(name, LINKED) for name in self._sweep.links]
-        return [Fault(name, reason) for name, reason in sorted(faults)]
+        return [SkippedFile(name, reason) for name, reason in sorted(faults)]
 
     def names(self) -> list[str]:
         """The names of all recordings, in order."""
@@ -398,10 +398,10 @@ class Lookup:
             self._find_roots(index)
         return entries
 
-    def _sequence(self, index: Index, wanted: _Wanted, sent: Iterable[str]) -> list[Row]:
+    def _sequence(self, index: Index, wanted: _Wanted, sent: Iterable[str]) -> list[IndexRow]:
         own, spelling, created = wanted
         by_spelling = [row for row in index.takes(spelling) if row.name not in self._replaced]
-        exact: list[Row] = []
+        exact: list[IndexRow] = []
         if own != spelling:
             exact = [row for row in index.takes(own) if row.name not in self._replaced]
         ours = [row for row in by_spelling if not row.is_foreign]
@@ -503,7 +503,7 @@ class Lookup:
         return self._locks / f"wiretape{folder}.lock"
 
 
-def _entry(row: Row, key: str) -> Entry:
+def _entry(row: IndexRow, key: str) -> Entry:
     return Entry(row.name, key, row.endpoint, row.take, row.is_foreign, row.token, row.since)
 
 

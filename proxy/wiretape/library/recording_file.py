@@ -46,7 +46,7 @@ type Endpoint = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class AnsweredKey:
     """A key that a recording answers."""
 
     key: str
@@ -74,7 +74,7 @@ class Facts:
     sketch: bytes = b""
     ids: tuple[AnswerId, ...] = ()
     sides: tuple[str, ...] = ()
-    keys: tuple[Found, ...] = ()
+    keys: tuple[AnsweredKey, ...] = ()
     recorded: int = 0
     links: Mapping[str, str] = field(default_factory=dict)
     awaits_side_file: bool = False
@@ -99,7 +99,7 @@ class Recording:
     stat: Stat
 
 
-type Keys = Callable[[Document], tuple[Canonical, ...]]
+type CanonicalForms = Callable[[Document], tuple[Canonical, ...]]
 """The canonical forms of a stored `request` part, its own first."""
 
 
@@ -177,7 +177,9 @@ def _side_file(recording: Path) -> Callable[[str], bytes]:
     return read
 
 
-def facts(folder: Path, name: str, keys: Keys, known: bytes | None = None) -> Facts | Same | None:
+def facts(
+    folder: Path, name: str, keys: CanonicalForms, known: bytes | None = None
+) -> Facts | Same | None:
     """What an index keeps of the file `name` below `folder`; None where there is none any more.
 
     Where its content's digest is still the `known` one, only its stat: nothing of it changed.
@@ -217,7 +219,7 @@ def of_document(
     name: str,
     stat: Stat,
     content: bytes,
-    keys: Keys,
+    keys: CanonicalForms,
     *,
     settled: bool,
     foreign: bool = False,
@@ -245,12 +247,12 @@ def of_document(
 
 def answered(
     forms: Sequence[Canonical], more: Iterable[Canonical] = (), *, foreign: bool = False
-) -> tuple[Found, ...]:
+) -> tuple[AnsweredKey, ...]:
     """The keys that a recording of those canonical forms answers; the first form is its own."""
     own, spelled = (FOREIGN, FOREIGN) if foreign else (OWN, SPELLED)
-    found = {forms[0].key: Found(forms[0].key, forms[0].endpoint, own)}
+    found = {forms[0].key: AnsweredKey(forms[0].key, forms[0].endpoint, own)}
     for form in (*forms[1:], *more):
-        found.setdefault(form.key, Found(form.key, form.endpoint, spelled))
+        found.setdefault(form.key, AnsweredKey(form.key, form.endpoint, spelled))
     return tuple(found.values())
 
 

@@ -15,7 +15,7 @@ from typing import Final
 from wiretape.core.errors import StoreError
 
 from .index import Index
-from .recording_file import Facts, Keys, Same, Stat, facts, is_settled
+from .recording_file import CanonicalForms, Facts, Same, Stat, facts, is_settled
 from .replace_files import SUFFIX as VOID_SUFFIX
 
 LINKED: Final = "a link to a folder, which is not followed: put the folder itself here"
@@ -28,7 +28,12 @@ class Sweep:
     """
 
     def __init__(
-        self, folder: Path, keys: Keys, faulty: Callable[[Facts], None], *, is_session: bool
+        self,
+        folder: Path,
+        keys: CanonicalForms,
+        faulty: Callable[[Facts], None],
+        *,
+        is_session: bool,
     ) -> None:
         self.folder: Final = folder
         self.voids: Final[set[Path]] = set()

@@ -40,7 +40,7 @@ _PROMPT: Final = 80
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ListedRecording:
     """One recording at a glance; `size` is its file's, in bytes."""
 
     name: str
@@ -133,7 +133,7 @@ class Filter:
     grep: str | None = None
     streamed: bool | None = None
 
-    def fits(self, row: Row) -> bool:
+    def fits(self, row: ListedRecording) -> bool:
         """Whether a recording is listed, but for `grep`, which asks for its words."""
         seen, request = row.seen, row.request
         return (
@@ -169,7 +169,7 @@ class Listing:
     """
 
     folder: Path
-    rows: list[Row]
+    rows: list[ListedRecording]
     faults: list[tuple[str, str]]
     nothing: str
 
@@ -196,7 +196,7 @@ def _rows(
     providers: Providers,
     chosen: Filter,
     faults: list[tuple[str, str]],
-) -> Iterator[Row]:
+) -> Iterator[ListedRecording]:
     wanted = None if chosen.grep is None else chosen.grep.lower()
     for one in named(files):
         try:
@@ -208,7 +208,7 @@ def _rows(
             yield row
 
 
-def _row(one: Named, session: str | None, providers: Providers) -> tuple[Row, Document]:
+def _row(one: Named, session: str | None, providers: Providers) -> tuple[ListedRecording, Document]:
     data, stat = read_bytes(one.path)
     document = recording_format.loads(data)
     foreign = llamastack.is_llamastack(document)
@@ -218,7 +218,7 @@ def _row(one: Named, session: str | None, providers: Providers) -> tuple[Row, Do
     # The members but the chunks, which take longest to check.
     response = document["response"]
     to_response({**response, "body": [] if response.get("is_streaming") else None}, request.path)
-    row = Row(
+    row = ListedRecording(
         one.name,
         session,
         _provider(request, providers),
@@ -240,7 +240,7 @@ def _without_body(request: Document) -> Document:
     return {name: value for name, value in request.items() if not name.startswith("body")}
 
 
-_KEYS: Final[dict[str, Callable[[Row], Any]]] = {
+_KEYS: Final[dict[str, Callable[[ListedRecording], Any]]] = {
     "name": lambda row: by_take(row.name),
     "provider": lambda row: row.provider,
     "model": lambda row: (row.seen.model or "").lower(),
@@ -257,7 +257,9 @@ _KEYS: Final[dict[str, Callable[[Row], Any]]] = {
 }
 
 
-def ordered(rows: Iterable[Row], by: str, *, reverse: bool = False) -> list[Row]:
+def ordered(
+    rows: Iterable[ListedRecording], by: str, *, reverse: bool = False
+) -> list[ListedRecording]:
     """The rows by a column, those that are equal there by name and take."""
     named_first = sorted(rows, key=lambda row: by_take(row.name))
     return sorted(named_first, key=_KEYS[by], reverse=reverse)

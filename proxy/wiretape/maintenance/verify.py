@@ -30,7 +30,7 @@ _ANEW: Final = "record it anew, or delete it"
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class FileProblem:
     """What is wrong with a file of a session: its name, the rule it breaks, what that is, what to
     do, and whether `fix` can.
     """
@@ -48,7 +48,7 @@ class Verified:
     texts of those that are laid out otherwise than they should be, by name.
     """
 
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[FileProblem, ...] = ()
     standing: tuple[Standing, ...] = ()
     rewrites: Mapping[str, str] = field(default_factory=dict)
 
@@ -106,19 +106,19 @@ def verify(
     """Look at all files of a session; `shown` is what a file is called in messages, and `passes`
     lets findings of the scan pass.
     """
-    findings: list[Finding] = []
+    findings: list[FileProblem] = []
     standing: list[Standing] = []
     rewrites: dict[str, str] = {}
     for folder, reason in files.unreadable:
         findings.append(
-            Finding(folder.name, "unreadable", f"cannot be read: {reason}", "make it readable")
+            FileProblem(folder.name, "unreadable", f"cannot be read: {reason}", "make it readable")
         )
     for name in files.recordings:
         try:
             data = files.read(name)
         except StoreError as error:
             findings.append(
-                Finding(name, "unreadable", str(error), "make it readable, or delete it")
+                FileProblem(name, "unreadable", str(error), "make it readable, or delete it")
             )
             continue
         findings += _secrets(name, data, redactor, shown, passes)
@@ -126,7 +126,7 @@ def verify(
             recording = load(files.folder / name)
             one = _examine(name, recording, keys, redactor, findings)
         except (FormatError, StoreError) as error:
-            findings.append(Finding(name, "no-recording", redactor.text(str(error)), _ANEW))
+            findings.append(FileProblem(name, "no-recording", redactor.text(str(error)), _ANEW))
             continue
         if one is None:
             continue
@@ -148,15 +148,15 @@ def _secrets(
     redactor: Redactor,
     shown: Callable[[str], str],
     passes: Callable[[Hit], bool],
-) -> Iterator[Finding]:
+) -> Iterator[FileProblem]:
     for hit in search(shown(name), data, redactor):
         if not passes(hit):
             text = f"line {hit.line}: {hit.rule}: {hit.masked}"
-            yield Finding(name, "secret", text, f"wiretape redact {hit.file}")
+            yield FileProblem(name, "secret", text, f"wiretape redact {hit.file}")
 
 
 def _examine(
-    name: str, recording: Recording, keys: Keys, redactor: Redactor, findings: list[Finding]
+    name: str, recording: Recording, keys: Keys, redactor: Redactor, findings: list[FileProblem]
 ) -> Standing | None:
     """Look at a recording that replays; gives what it is named by if it is ours."""
     stored, sent = recording.document["request"], recording.exchange.request
@@ -166,11 +166,11 @@ def _examine(
     redacted = redactor.request(live, redactor.secrets(sent))
     if keys.of(redacted) != keys.of(stored):
         findings.append(
-            Finding(name, "key", "does not answer the request that is recorded in it", _ANEW)
+            FileProblem(name, "key", "does not answer the request that is recorded in it", _ANEW)
         )
     if one is not None and one.named != one.key[:12]:
         findings.append(
-            Finding(
+            FileProblem(
                 name,
                 "name",
                 f"named {one.stem[:40]!r}, but its key begins with {one.key[:12]}: it was edited,"
@@ -184,17 +184,17 @@ def _examine(
 
 def _layout(
     name: str, data: bytes, text: str, document: Document, rewrites: dict[str, str]
-) -> Finding:
+) -> FileProblem:
     what = "not written as wiretape writes it (it answers all the same)"
     if not exact_json.unique_keys(data):
-        return Finding(
+        return FileProblem(
             name, "layout", "names a member twice; only the last counts", "take one of them out"
         )
     # Nothing but the layout may change: what would is left to who wrote it.
     if recording_format.loads(text) != document or _holds_surrogate(text):
-        return Finding(name, "layout", what, _ANEW)
+        return FileProblem(name, "layout", what, _ANEW)
     rewrites[name] = text
-    return Finding(name, "layout", what, FIX, fixable=True)
+    return FileProblem(name, "layout", what, FIX, fixable=True)
 
 
 def _holds_surrogate(text: str) -> bool:
@@ -204,12 +204,12 @@ def _holds_surrogate(text: str) -> bool:
 # ------------------------------------------------------------------ files together
 
 
-def _together(files: SessionFiles, standing: list[Standing]) -> Iterator[Finding]:
+def _together(files: SessionFiles, standing: list[Standing]) -> Iterator[FileProblem]:
     takes: dict[tuple[str, int], str] = {}
     for one in standing:
         other = takes.setdefault((one.key, one.take), one.name)
         if other != one.name:
-            yield Finding(
+            yield FileProblem(
                 one.name,
                 "same-take",
                 f"the same key and take {one.take} as {other}; the one of the lesser name goes"
@@ -222,25 +222,25 @@ def _together(files: SessionFiles, standing: list[Standing]) -> Iterator[Finding
     for one in standing:
         missing = {t.rpartition("#")[0] for t in one.ids.values()} - tokens
         for token in sorted(missing):
-            yield Finding(
+            yield FileProblem(
                 one.name,
                 "origin",
                 f"sends back an id that recording {token[:40]!r} gave, which is not here",
                 "record the conversation anew",
             )
     for name in orphans(files):
-        yield Finding(
+        yield FileProblem(
             name, "orphan", "no recording beside it names it", "`wiretape prune` deletes it"
         )
 
 
-def _missing(standing: list[Standing]) -> Iterator[Finding]:
+def _missing(standing: list[Standing]) -> Iterator[FileProblem]:
     names = sorted((one.name for one in standing), key=by_take)
     for at, name in enumerate(names):
         missing = list(islice(missing_before(names[max(at - 1, 0) : at + 1], min(at, 1)), 1000))
         if missing:
             told = ", ".join(str(take_of(other)) for other in missing[:10])
-            yield Finding(
+            yield FileProblem(
                 name,
                 "missing-take",
                 f"take {told}{' and more' if len(missing) > 10 else ''} of its request"

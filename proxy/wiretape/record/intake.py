@@ -25,8 +25,7 @@ from wiretape.core.recording.outage import is_outage
 from wiretape.core.redaction import gate
 from wiretape.core.redaction.redactor import Finding, Redactor, Secrets
 from wiretape.core.wire.content_coding import plain_request
-from wiretape.report.report import Outcome as RowOutcome
-from wiretape.report.report import Report, Row
+from wiretape.report.report import Report, Row, RowOutcome
 from wiretape.sessions.sessions import Session
 
 from .journal import Journal, Track
@@ -66,7 +65,7 @@ class Intake:
         self._bytes_behind = 0
         self._room = asyncio.Event()
         self._room.set()
-        self._waiting: list[Ending] = []
+        self._waiting: list[EndedExchange] = []
         # Outages wait for the retry that ends well; none comes to disk without one.
         self._held: dict[tuple[int, str], list[_Made]] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -84,7 +83,7 @@ class Intake:
 
     def put(self, recorder: Recorder, outcome: Outcome, at: float, session: Session) -> None:
         """An exchange of a session has ended; `at` is seconds after its request was sent."""
-        ending = Ending(recorder, outcome, at, session, self._now())
+        ending = EndedExchange(recorder, outcome, at, session, self._now())
         if isinstance(recorder.tap, Track):
             recorder.tap.ended(recorder, outcome, at, ending.recorded_at)
         self._waiting.append(ending)
@@ -173,10 +172,10 @@ class Intake:
                 self.forget(made.recorder)
         return rows
 
-    def _keep(self, ending: "Ending", loop: asyncio.AbstractEventLoop) -> None:
+    def _keep(self, ending: "EndedExchange", loop: asyncio.AbstractEventLoop) -> None:
         loop.call_soon_threadsafe(self._tell, self.keep(ending), ending.session)
 
-    def keep(self, ending: "Ending", *, recovered: bool = False) -> list[Row]:
+    def keep(self, ending: "EndedExchange", *, recovered: bool = False) -> list[Row]:
         """Keep or refuse an exchange now, in this thread, and give the rows that say so.
 
         StoreError where one that is `recovered` cannot be written: it may be tried again.
@@ -201,7 +200,7 @@ class Intake:
             session.counts[row.outcome] += 1
             self._report.add(replace(row, session=session.name))
 
-    def _rows(self, ending: "Ending", *, recovered: bool) -> list[Row]:
+    def _rows(self, ending: "EndedExchange", *, recovered: bool) -> list[Row]:
         """Keep an exchange, and the outages before it that it makes a retry sequence of."""
         made = self._made(ending)
         if made.recorder.unrecorded is not None:
@@ -215,7 +214,7 @@ class Intake:
         before = self._held.pop(made.place, [])
         return [self._write(one, recovered=recovered) for one in (*before, made)]
 
-    def _made(self, ending: "Ending") -> "_Made":
+    def _made(self, ending: "EndedExchange") -> "_Made":
         recorder, at, session = ending.recorder, ending.at, ending.session
         exchange = recorder.finish(ending.outcome, at, ending.recorded_at)
         # Not the recorder's: the body of a large upload came to it only later.
@@ -314,7 +313,7 @@ def _stands(made: "_Made") -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class EndedExchange:
     """An exchange of a session that has ended: how, when in seconds after its request was sent, and
     when by the clock.
     """

@@ -32,7 +32,7 @@ from filelock import FileLock, Timeout
 from wiretape.core.capture.recorder import Recorder
 from wiretape.core.capture.websocket import WebSocketRecorder
 from wiretape.core.model import SENDERS, Headers, Outcome, Request
-from wiretape.core.redaction.known_values import Known
+from wiretape.core.redaction.known_values import KnownValue
 from wiretape.files import write_whole
 
 from .journal_key import RunKey, make
@@ -65,7 +65,7 @@ class Journal:
         self,
         home: Path,
         recordings: Path,
-        known: Iterable[Known] = (),
+        known: Iterable[KnownValue] = (),
         notify: Callable[[str], None] = lambda text: None,
     ) -> None:
         self._notify = notify
@@ -240,7 +240,7 @@ def digest(recordings: Path) -> str:
     return hashlib.sha256(os.fsencode(recordings.resolve())).hexdigest()[:16]
 
 
-def _header(key: RunKey, known: Iterable[Known]) -> dict[str, Any]:
+def _header(key: RunKey, known: Iterable[KnownValue]) -> dict[str, Any]:
     about = {"began_ns": time_ns(), "known": [[name, key.mark_of(value)] for name, value in known]}
     sealed = key.sealed(*ABOUT, json.dumps(about).encode())
     return {

@@ -22,7 +22,7 @@ from filelock import Timeout
 from wiretape.core.capture.recorder import Recorder
 from wiretape.core.capture.websocket import WebSocketRecorder
 from wiretape.core.model import MAX_BODY, SENDERS, Close, Headers, Outcome, Request, header
-from wiretape.core.redaction.known_values import Known
+from wiretape.core.redaction.known_values import KnownValue
 from wiretape.core.wire.websocket import is_opening
 
 from .journal import (
@@ -48,7 +48,7 @@ KEEP_SECONDS: Final = 7 * 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class UnfinishedExchange:
     """An exchange of a run that was killed, as far as it came.
 
     `recorder` holds it, `ended` says whether it was over, `order` tells it from the others.
@@ -81,7 +81,7 @@ class Left:
         """Whether the run recorded into this folder."""
         return self.folder.name.partition(".")[0] == digest(recordings)
 
-    def unknown(self, known: Iterable[Known]) -> list[str]:
+    def unknown(self, known: Iterable[KnownValue]) -> list[str]:
         """The names of secrets that the run knew and that are not among these."""
         if self.key is None:
             return []
@@ -102,11 +102,11 @@ class Left:
                 times.append(path.stat().st_mtime)
         return time() - max(times, default=0.0)
 
-    def exchanges(self) -> tuple[list[Found], int]:
+    def exchanges(self) -> tuple[list[UnfinishedExchange], int]:
         """What can be recovered, in the order it ended, then what had not ended; and of how many
         exchanges nothing had come yet.
         """
-        found: list[Found] = []
+        found: list[UnfinishedExchange] = []
         if self.key is None:
             return found, 0
         for path in self._files():
@@ -210,7 +210,7 @@ def entries(data: bytes, number: int, key: RunKey) -> Iterator[tuple[bytes, byte
         at += length
 
 
-def read(path: Path, key: RunKey) -> Found | None:
+def read(path: Path, key: RunKey) -> UnfinishedExchange | None:
     """The exchange of a file; None where not even its request is there."""
     data = path.read_bytes()
     found = iter(entries(data, int(path.name), key))
@@ -246,7 +246,9 @@ def read(path: Path, key: RunKey) -> Found | None:
         recorder.trailers = _pairs(told["trailers"])
         if isinstance(recorder, WebSocketRecorder) and told["close"] is not None:
             recorder.close = Close(*told["close"])
-    return Found(path, head["session"], recorder, outcome, at, recorded_at, told is not None, order)
+    return UnfinishedExchange(
+        path, head["session"], recorder, outcome, at, recorded_at, told is not None, order
+    )
 
 
 def _again(recorder: Recorder, kind: bytes, content: bytes) -> float:

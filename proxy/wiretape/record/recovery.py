@@ -22,9 +22,9 @@ from wiretape.library.processes import is_alive
 from wiretape.report.report import Report, Row
 from wiretape.sessions.sessions import Session
 
-from .intake import Ending, Intake
+from .intake import EndedExchange, Intake
 from .journal_key import remove_orphans
-from .journal_reader import KEEP_SECONDS, Found, Left, left_behind
+from .journal_reader import KEEP_SECONDS, Left, UnfinishedExchange, left_behind
 
 _TEMPORARY: Final = re.compile(r"\.(?:([0-9]+)-[0-9a-f]{12}|[0-9a-f]{16}|wiretape-[0-9]+)\.tmp")
 _OLD_SECONDS: Final = 3600.0
@@ -85,7 +85,7 @@ def recover(
 
 
 def _recover(
-    left: Left, found: list[Found], intake: Intake, opened: Opened, rows: list[Row]
+    left: Left, found: list[UnfinishedExchange], intake: Intake, opened: Opened, rows: list[Row]
 ) -> None:
     """Add the rows of the exchanges; StoreError where the rest are to be tried again."""
     sessions: dict[tuple[str | None, bool], Session] = {}
@@ -95,7 +95,9 @@ def _recover(
             if place not in sessions:
                 library = opened(*place, left.began_ns)
                 sessions[place] = Session(name=one.session, library=library, player=Player("last"))
-            ending = Ending(one.recorder, one.outcome, one.at, sessions[place], one.recorded_at)
+            ending = EndedExchange(
+                one.recorder, one.outcome, one.at, sessions[place], one.recorded_at
+            )
             rows += intake.keep(ending, recovered=True)
             with suppress(OSError):
                 one.path.unlink()
@@ -105,7 +107,7 @@ def _recover(
             session.library.close()
 
 
-def _is_whole(one: Found) -> bool:
+def _is_whole(one: UnfinishedExchange) -> bool:
     """Whether an exchange came to its end, whatever that was."""
     if one.ended:
         return True

@@ -41,7 +41,7 @@ from .replayer import (
     Tickets,
 )
 from .request import ReplayRequest
-from .sender import DOOR, UNTYPED, RawHeaderWriter, Sender, plain_headers, whole
+from .sender import DOOR, UNTYPED, AnswerSender, RawHeaderWriter, plain_headers, whole
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ class Handler:
         self._control = control
         self._replayer = replayer
         self._pace = pace
-        self._sender = Sender(pace, replayer.report, replayer.providers)
+        self._sender = AnswerSender(pace, replayer.report, replayer.providers)
         self._tickets = tickets
         self._asked: dict[object, tuple[ReplayRequest, int]] = {}
         self._asked_bytes = 0

@@ -21,7 +21,7 @@ from wiretape.core.matching.placeholders import ANY
 from wiretape.core.model import Exchange, Headers, Request, Response
 from wiretape.core.playback.faults import Fault, Faults
 from wiretape.core.playback.policy import MISS_STATUS, Policy
-from wiretape.core.playback.websocket import Ended, LockStep, Sayings
+from wiretape.core.playback.websocket import LockStep, MessageMatcher, ReplayedConnection
 from wiretape.core.providers.registry import Providers, error_body, error_shape
 from wiretape.core.recording.document import Document, from_request
 from wiretape.core.recording.given_ids import sent_ids
@@ -95,7 +95,7 @@ class Replayer:
         self._redactor = redactor
         self._faults = options.faults
         self._clock = options.clock
-        self._sayings = Sayings(matcher, redactor)
+        self._messages = MessageMatcher(matcher, redactor)
         self._gaps: set[str] = set()
         self._selection = Selecting(matcher)
         self._compared: OrderedDict[tuple[int, str], Canonical] = OrderedDict()
@@ -168,10 +168,12 @@ class Replayer:
         return LockStep(
             names,
             lambda name: self._redactor.paths.response(library.read(name)),
-            self._sayings.of(asked.url, asked.path, secrets),
+            self._messages.of(asked.url, asked.path, secrets),
         )
 
-    def conversed(self, asked: ReplayRequest, played: ReplayAnswer, ended: Ended) -> Row:
+    def conversed(
+        self, asked: ReplayRequest, played: ReplayAnswer, ended: ReplayedConnection
+    ) -> Row:
         """The row of a WebSocket that has been replayed, or of its miss."""
         asked.session.take_order.used(ended.recording)
         asked.session.used.add(ended.recording)

@@ -16,7 +16,7 @@ from .request import ReplayRequest
 
 _MOST: Final = 1024
 
-type Found = tuple[Sequence[Entry], Hashable]
+type Selected = tuple[Sequence[Entry], Hashable]
 """Takes, and what tells their sequence from others of the session."""
 
 
@@ -28,7 +28,7 @@ class Selecting:
         # A cursor is of one tuple of takes: the same choice is the same tuple.
         self._chosen: dict[tuple[int, tuple[Entry, ...]], tuple[Entry, ...]] = {}
 
-    def of(self, asked: ReplayRequest) -> Found:
+    def of(self, asked: ReplayRequest) -> Selected:
         """The takes that answer a request; FormatError and StoreError as `Library.read`."""
         takes = asked.takes
         if takes:
@@ -48,7 +48,7 @@ class Selecting:
 
         return self._only(asked, takes, is_silent) if takes else ((), ())
 
-    def _among(self, asked: ReplayRequest, takes: tuple[Entry, ...]) -> Found:
+    def _among(self, asked: ReplayRequest, takes: tuple[Entry, ...]) -> Selected:
         """`takes`, or those that agree. One look at the next tells whether any has to be asked."""
         session = asked.session
         next_one = min(session.player.upcoming(asked.place, takes), len(takes) - 1)
@@ -59,7 +59,7 @@ class Selecting:
 
     def _only(
         self, asked: ReplayRequest, takes: tuple[Entry, ...], also: Callable[[Exchange], bool]
-    ) -> Found:
+    ) -> Selected:
         library = asked.session.library
         agreeing = []
         for take in takes:

@@ -42,7 +42,7 @@ _OWN_HEADERS: Final = frozenset(
 )
 
 
-class Sender:
+class AnswerSender:
     """Sends answers at a pace and tells the report of each."""
 
     def __init__(self, pace: Pace, report: Report, providers: Providers) -> None:
@@ -146,7 +146,7 @@ class _Sending:
 
     def __init__(
         self,
-        sender: Sender,
+        sender: AnswerSender,
         http: web.BaseRequest,
         asked: ReplayRequest,
         played: ReplayAnswer,

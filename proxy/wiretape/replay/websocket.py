@@ -8,7 +8,13 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from wiretape.core.model import Close, Message, WebSocket, header
 from wiretape.core.playback.pace import Pace
-from wiretape.core.playback.websocket import Ended, Ending, LockStep, Mismatch, Step
+from wiretape.core.playback.websocket import (
+    ConnectionEnd,
+    LockStep,
+    Mismatch,
+    ReplayedConnection,
+    Step,
+)
 from wiretape.core.wire.websocket import subprotocols
 
 from .abrupt_end import end
@@ -26,7 +32,7 @@ async def play(
     http: web.BaseRequest,
     lock: LockStep,
     pace: Pace,
-    tell: Callable[[Ended], None],
+    tell: Callable[[ReplayedConnection], None],
     headers: Iterable[tuple[str, str]] = (),
 ) -> web.StreamResponse:
     """Answer an opening request from a recording; `headers` go into the upgrade's answer.
@@ -47,7 +53,7 @@ async def play(
     if not socket.can_prepare(http):
         text = "wiretape: what is recorded here is a WebSocket: ask for an upgrade\n"
         note = "not a WebSocket's opening request"
-        tell(Ended(lock.recording, 0, 0, None, loop.time() - started, note))
+        tell(ReplayedConnection(lock.recording, 0, 0, None, loop.time() - started, note))
         return web.Response(status=426, text=text, headers={"Upgrade": "websocket"})
     socket.headers.extend(headers)
     if pace.factor is not None:
@@ -87,7 +93,7 @@ class _Talk:
         self._factor = pace.factor
         self._started = started
         self._loop = asyncio.get_running_loop()
-        self._queue: asyncio.Queue[tuple[float, Message | Ending]] = asyncio.Queue()
+        self._queue: asyncio.Queue[tuple[float, Message | ConnectionEnd]] = asyncio.Queue()
         self._due = 0
         self._sent = 0
         self._received = 0
@@ -117,9 +123,9 @@ class _Talk:
         if not sender.cancelled() and (fault := sender.exception()) is not None:
             raise fault
 
-    def ended(self) -> Ended:
+    def ended(self) -> ReplayedConnection:
         """How it went."""
-        return Ended(
+        return ReplayedConnection(
             self._lock.recording,
             self._sent,
             self._received,
@@ -157,7 +163,7 @@ class _Talk:
             while not self._ending:
                 at, what = await self._queue.get()
                 await _until(at)
-                if isinstance(what, Ending):
+                if isinstance(what, ConnectionEnd):
                     self._ending = True
                     await self._end(what.close)
                 else:

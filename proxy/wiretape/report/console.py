@@ -12,16 +12,16 @@ from wiretape.core.text.printable import count, printable
 from wiretape.core.text.wire_quotes import failure_text, without_quotes
 from wiretape.core.text.word_diff import plain
 
-from .report import Outcome, Report, Row, other_host_lines
+from .report import Report, Row, RowOutcome, other_host_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.live import Live
     from rich.text import Text
 
-    from wiretape.core.text.word_diff import Kind
+    from wiretape.core.text.word_diff import RunKind
 
-_COLOURS: Final[dict[Outcome, str]] = {
+_COLOURS: Final[dict[RowOutcome, str]] = {
     "recorded": "green",
     "replayed": "cyan",
     "missed": "bold red",
@@ -214,7 +214,7 @@ def _console(stream: TextIO) -> "Console":
     return Console(file=stream, highlight=False, soft_wrap=True)
 
 
-_STYLES: Final[dict["Kind", str]] = {
+_STYLES: Final[dict["RunKind", str]] = {
     "same": "default",
     "removed": "red",
     "added": "green",

@@ -3,9 +3,9 @@
 from typing import Final
 from xml.sax.saxutils import escape, quoteattr
 
-from .report import Outcome, Report, Row, other_host_lines
+from .report import Report, Row, RowOutcome, other_host_lines
 
-_PROBLEMS: Final[dict[Outcome, str]] = {
+_PROBLEMS: Final[dict[RowOutcome, str]] = {
     "missed": "failure",
     "refused": "error",
     "failed": "error",

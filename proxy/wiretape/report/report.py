@@ -11,7 +11,9 @@ from wiretape.core.model import Request
 from wiretape.core.providers.registry import Providers
 from wiretape.core.recording.document import Document
 
-type Outcome = Literal["recorded", "replayed", "missed", "skipped", "refused", "failed", "passed"]
+type RowOutcome = Literal[
+    "recorded", "replayed", "missed", "skipped", "refused", "failed", "passed"
+]
 """recorded, replayed; missed: no recording; skipped: not to be recorded (an error answer, an
 upgrade); refused: would have held a secret or could not be written; failed: the provider was not
 reached; passed: forwarded without a recording.
@@ -34,7 +36,7 @@ class Row:
     rules leave out and has changed since the recording, `fault` the name of an injected fault.
     """
 
-    outcome: Outcome
+    outcome: RowOutcome
     provider: str
     method: str
     path: str
@@ -133,8 +135,8 @@ class Report:
     applied: set[str] = field(default_factory=set)
     """The names of the matching rules that found something in a request."""
     keep_rows: InitVar[bool] = True
-    _counts: Counter[Outcome] = field(default_factory=Counter)
-    _sessions: dict[str, Counter[Outcome]] = field(default_factory=dict)
+    _counts: Counter[RowOutcome] = field(default_factory=Counter)
+    _sessions: dict[str, Counter[RowOutcome]] = field(default_factory=dict)
     _stale: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def __post_init__(self, keep_rows: bool) -> None:
@@ -183,11 +185,11 @@ class Report:
         return self._counts.total()
 
     @property
-    def counts(self) -> Counter[Outcome]:
+    def counts(self) -> Counter[RowOutcome]:
         return self._counts.copy()
 
     @property
-    def sessions(self) -> dict[str, Counter[Outcome]]:
+    def sessions(self) -> dict[str, Counter[RowOutcome]]:
         """The counts of each named session, by its name."""
         return dict(sorted(self._sessions.items()))
 

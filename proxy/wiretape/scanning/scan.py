@@ -21,7 +21,7 @@ import yaml
 from wiretape.core.redaction.credential_names import CREDENTIAL_FIELD, STANDS_FOR_ONE
 from wiretape.core.redaction.encodings import packed
 from wiretape.core.redaction.gate import Leak, inspect
-from wiretape.core.redaction.known_values import Known, Secrets, of_header, of_query
+from wiretape.core.redaction.known_values import KnownValue, Secrets, of_header, of_query
 from wiretape.core.redaction.named_places import url_parts
 from wiretape.core.redaction.redactor import Redactor
 from wiretape.core.redaction.rules import RedactionRules, Where, finding
@@ -341,7 +341,7 @@ def _binary(text: str) -> str:
 _ACCOUNT_HEADERS: Final = frozenset(("anthropic-organization-id", "x-groq-organization"))
 
 
-def credentials(tree: Any, rules: RedactionRules) -> Iterator[Known]:
+def credentials(tree: Any, rules: RedactionRules) -> Iterator[KnownValue]:
     """What the requests and answers in a JSON value carried as credentials.
 
     Wherever they stand: under "headers" as a mapping or, as in HAR, as objects with a name and a
@@ -354,7 +354,7 @@ def credentials(tree: Any, rules: RedactionRules) -> Iterator[Known]:
             yield name, value
 
 
-def _credentials(tree: Any, rules: RedactionRules) -> Iterator[Known]:
+def _credentials(tree: Any, rules: RedactionRules) -> Iterator[KnownValue]:
     if isinstance(tree, dict) and "wiretape" in tree:
         # What the body of a recording of ours holds was no credential of its request.
         tree = {
@@ -385,7 +385,7 @@ def _credentials(tree: Any, rules: RedactionRules) -> Iterator[Known]:
             stack.append((lower, item))
 
 
-def _named(parent: str, name: str, text: str, rules: RedactionRules) -> Iterator[Known]:
+def _named(parent: str, name: str, text: str, rules: RedactionRules) -> Iterator[KnownValue]:
     if parent.endswith("headers"):
         if name == "set-cookie":
             yield name, text.partition(";")[0].partition("=")[2].strip('" ')
@@ -397,7 +397,7 @@ def _named(parent: str, name: str, text: str, rules: RedactionRules) -> Iterator
         yield f"query-{name}", unquote_plus(text)
 
 
-def _of_url(url: str, rules: RedactionRules) -> Iterator[Known]:
+def _of_url(url: str, rules: RedactionRules) -> Iterator[KnownValue]:
     _, _, user, _, _, rest = url_parts(url)
     if user:
         yield "userinfo", user[:-1].partition(":")[2]

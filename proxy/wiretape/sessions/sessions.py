@@ -16,7 +16,7 @@ from wiretape.core.errors import StoreError
 from wiretape.core.playback.player import Player, Repeat, TakeOrder
 from wiretape.core.recording.given_ids import KnownIds
 from wiretape.library.library import SESSION_NAME, Library
-from wiretape.report.report import Outcome
+from wiretape.report.report import RowOutcome
 
 HEADER: Final = "x-wiretape-session"
 """Names a request's session; it goes no further than wiretape."""
@@ -37,7 +37,7 @@ class Session:
     player: Player
     known_ids: KnownIds = field(default_factory=KnownIds)
     take_order: TakeOrder = field(default_factory=TakeOrder)
-    counts: Counter[Outcome] = field(default_factory=Counter)
+    counts: Counter[RowOutcome] = field(default_factory=Counter)
     used: set[str] = field(default_factory=set)
     """The recordings it was answered from, by name."""
 

@@ -14,7 +14,7 @@ from wiretape.core.matching.suggested_rule import Suggestion
 from wiretape.core.model import Request
 from wiretape.core.recording.document import from_request
 from wiretape.core.redaction.redactor import RedactionRules, Redactor
-from wiretape.library.library import Fault
+from wiretape.library.library import SkippedFile
 
 URL = "https://api.together.xyz/v1/chat/completions"
 MATCHER = Matcher(built_in(), ["anthropic-beta"])
@@ -61,8 +61,8 @@ def test_an_empty_session_is_named() -> None:
 def test_a_file_that_should_answer_and_is_corrupt_is_named() -> None:
     wanted = request({})
     faults = [
-        Fault("h/v1/000000000000.json", "empty"),
-        Fault(f"h/v1/{wanted.key[:12]}.2.json", "x"),
+        SkippedFile("h/v1/000000000000.json", "empty"),
+        SkippedFile(f"h/v1/{wanted.key[:12]}.2.json", "x"),
     ]
     miss = explain(wanted, URL, [("r.json", request({"a": 1}))], total=1, faults=faults)
     assert miss.reason == "corrupt"
@@ -73,7 +73,7 @@ def test_a_file_that_should_answer_and_is_corrupt_is_named() -> None:
 
 
 def test_files_that_cannot_be_used_are_told_where_there_is_nothing_else() -> None:
-    faults = [Fault(f"{n}.json", "not JSON") for n in range(5)]
+    faults = [SkippedFile(f"{n}.json", "not JSON") for n in range(5)]
     miss = explain(request({}), URL, [], total=0, faults=faults)
     assert miss.reason == "no-recordings"
     assert miss.message.endswith(

@@ -11,7 +11,14 @@ from wiretape.core.errors import FormatError
 from wiretape.core.matching.matcher import Matcher
 from wiretape.core.matching.rule import Rule
 from wiretape.core.model import Close, End, Message, Response, Sender, WebSocket
-from wiretape.core.playback.websocket import Due, Ending, LockStep, Mismatch, Sayings, Step
+from wiretape.core.playback.websocket import (
+    ConnectionEnd,
+    Due,
+    LockStep,
+    MessageMatcher,
+    Mismatch,
+    Step,
+)
 from wiretape.core.redaction.redactor import RedactionRules, Redactor
 
 URL = "https://api.openai.com/v1/realtime?model=gpt-realtime"
@@ -44,8 +51,8 @@ def lock(takes: Mapping[str, Response], *rules: Rule, secret: str | None = None)
     redactor = Redactor(
         RedactionRules(patterns=(), values=(("api-key", secret),) if secret else ())
     )
-    sayings = Sayings(Matcher(built_in(), rules=rules), redactor)
-    return LockStep(list(takes), takes.__getitem__, sayings.of(URL, "/v1/realtime"))
+    messages = MessageMatcher(Matcher(built_in(), rules=rules), redactor)
+    return LockStep(list(takes), takes.__getitem__, messages.of(URL, "/v1/realtime"))
 
 
 CREATED = told({"type": "session.created"}, 0.5)
@@ -68,13 +75,13 @@ def test_the_providers_closing_frame_is_due_after_its_last_message() -> None:
     close = Close("server", 1011, "overloaded")
     steps = lock({"a": talk(ASK, DONE, close=close)})
     assert steps.begin() == Step(())
-    assert steps.feed(ASK) == Step((Due(DONE, 2.5),), Ending(close, 8.0))
+    assert steps.feed(ASK) == Step((Due(DONE, 2.5),), ConnectionEnd(close, 8.0))
 
 
 def test_a_connection_that_broke_off_ends_without_a_closing_frame() -> None:
     steps = lock({"a": talk(ASK, close=None, end="cut")})
     steps.begin()
-    assert steps.feed(ASK) == Step((), Ending(None, 8.0))
+    assert steps.feed(ASK) == Step((), ConnectionEnd(None, 8.0))
 
 
 @pytest.mark.parametrize(("close", "end"), [(Close("client"), "complete"), (None, "client-closed")])
@@ -86,7 +93,7 @@ def test_where_the_client_ended_the_connection_it_is_the_clients_to_end(
 
 def test_a_provider_that_speaks_only_first_ends_at_once() -> None:
     close = Close("server", 4000)
-    assert lock({"a": talk(CREATED, close=close)}).begin().ending == Ending(close, 8.75)
+    assert lock({"a": talk(CREATED, close=close)}).begin().ending == ConnectionEnd(close, 8.75)
 
 
 def test_messages_without_times_are_due_at_once() -> None:

@@ -238,7 +238,7 @@ def streams(path: Path) -> list[bytes]:
 
 
 def split(stream: bytes) -> list[bytes]:
-    splitter = sse.Splitter()
+    splitter = sse.EventSplitter()
     return splitter.feed(stream) + splitter.close()
 
 

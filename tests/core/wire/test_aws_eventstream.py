@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wiretape.core.wire.aws_eventstream import Frame, HeaderValue, Splitter, decode, encode
+from wiretape.core.wire.aws_eventstream import Frame, FrameSplitter, HeaderValue, decode, encode
 
 EVENT = Frame(
     {":event-type": "chunk", ":content-type": "application/json", ":message-type": "event"},
@@ -18,7 +18,7 @@ EVENT = Frame(
 
 
 def split(reads: Iterable[bytes]) -> list[bytes]:
-    splitter = Splitter()
+    splitter = FrameSplitter()
     frames = [frame for data in reads for frame in splitter.feed(data)]
     return frames + splitter.close()
 
@@ -91,7 +91,7 @@ def test_after_lengths_that_are_wrong_each_read_is_given_as_it_came() -> None:
 def test_a_length_that_no_frame_has_is_not_waited_for() -> None:
     lengths = struct.pack("!II", 2**31, 0)
     head = lengths + struct.pack("!I", zlib.crc32(lengths))
-    assert Splitter().feed(head) == [head]
+    assert FrameSplitter().feed(head) == [head]
 
 
 @pytest.mark.parametrize(

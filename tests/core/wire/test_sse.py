@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wiretape.core.wire.sse import BOM, Event, Spelling, Splitter, encode, parse, spelling
+from wiretape.core.wire.sse import BOM, Event, EventSplitter, Spelling, encode, parse, spelling
 
 
 def split(reads: Iterable[bytes]) -> list[bytes]:
-    splitter = Splitter()
+    splitter = EventSplitter()
     blocks = [block for data in reads for block in splitter.feed(data)]
     return blocks + splitter.close()
 
@@ -71,7 +71,7 @@ CASES = [
 
 @pytest.mark.parametrize(("blocks", "rest"), CASES)
 def test_a_stream_in_one_read_gives_its_blocks(blocks: list[bytes], rest: bytes) -> None:
-    splitter = Splitter()
+    splitter = EventSplitter()
     found = splitter.feed(b"".join(blocks) + rest)
     assert found + splitter.close() == blocks + [rest][: len(rest)]
 
@@ -84,14 +84,14 @@ def test_a_stream_byte_by_byte_gives_its_blocks(blocks: list[bytes], rest: bytes
 
 @pytest.mark.parametrize(("blocks", "rest"), CASES)
 def test_what_follows_a_stream_in_one_read_is_left_over(blocks: list[bytes], rest: bytes) -> None:
-    splitter = Splitter()
+    splitter = EventSplitter()
     # After a CR at the end an "x" decides that no LF follows.
     found = splitter.feed(b"".join(blocks) + b"x")
     assert (found, splitter.close()) == (blocks, [b"x"])
 
 
 def test_an_event_is_given_by_the_read_that_completes_it() -> None:
-    splitter = Splitter()
+    splitter = EventSplitter()
     assert splitter.feed(b"data: a\n") == []
     assert splitter.feed(b"\ndata: b") == [b"data: a\n\n"]
     assert splitter.feed(b"\n\ndata: c\n\n") == [b"data: b\n\n", b"data: c\n\n"]
@@ -99,13 +99,13 @@ def test_an_event_is_given_by_the_read_that_completes_it() -> None:
 
 
 def test_a_cr_at_the_end_of_a_read_waits_for_its_lf() -> None:
-    splitter = Splitter()
+    splitter = EventSplitter()
     assert splitter.feed(b"data: a\r\n\r") == []
     assert splitter.feed(b"\ndata: b") == [b"data: a\r\n\r\n"]
 
 
 def test_a_cr_at_the_end_of_a_read_ends_the_event_where_no_lf_follows() -> None:
-    splitter = Splitter()
+    splitter = EventSplitter()
     assert splitter.feed(b"data: a\r\r") == []
     assert splitter.feed(b"data: b\r") == [b"data: a\r\r"]
     assert splitter.feed(b"\r") == []
@@ -113,11 +113,11 @@ def test_a_cr_at_the_end_of_a_read_ends_the_event_where_no_lf_follows() -> None:
 
 
 def test_an_lf_at_the_end_of_a_read_ends_the_event_at_once() -> None:
-    assert Splitter().feed(b"data: a\r\n\n") == [b"data: a\r\n\n"]
+    assert EventSplitter().feed(b"data: a\r\n\n") == [b"data: a\r\n\n"]
 
 
 def test_an_empty_read_changes_nothing() -> None:
-    splitter = Splitter()
+    splitter = EventSplitter()
     assert [splitter.feed(data) for data in (b"", b"data: a\n", b"", b"\n", b"")] == [
         [],
         [],
@@ -128,7 +128,7 @@ def test_an_empty_read_changes_nothing() -> None:
 
 
 def test_a_closed_splitter_has_nothing_left() -> None:
-    splitter = Splitter()
+    splitter = EventSplitter()
     splitter.feed(b"data: a")
     assert (splitter.close(), splitter.close()) == ([b"data: a"], [])
 

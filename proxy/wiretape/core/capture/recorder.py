@@ -30,7 +30,7 @@ from wiretape.core.model import (
 from wiretape.core.wire import aws_eventstream
 from wiretape.core.wire.content_coding import TooLarge, codings, decoder, framing, media_type
 from wiretape.core.wire.framing import sniffed
-from wiretape.core.wire.sse import Splitter, parse
+from wiretape.core.wire.sse import EventSplitter, parse
 
 MAX_CHUNKS: Final = 250_000
 """The most reads, and the most chunks, of an answer that is recorded: an hour of a model's tokens.
@@ -280,7 +280,7 @@ def _split(splitter: "_Splitter", reads: list[tuple[bytes, float]]) -> Iterator[
         yield Chunk(block, last)
 
 
-class _Lines:
+class _LineSplitter:
     """Cut a stream of bytes into lines, whatever the reads."""
 
     def __init__(self) -> None:
@@ -299,12 +299,12 @@ class _Lines:
         return [rest] if rest else []
 
 
-type _Splitter = Splitter | aws_eventstream.Splitter | _Lines
+type _Splitter = EventSplitter | aws_eventstream.FrameSplitter | _LineSplitter
 
 _SPLITTERS: Final[dict[Framing, Callable[[], _Splitter]]] = {
-    "sse": Splitter,
-    "ndjson": _Lines,
-    "frames": aws_eventstream.Splitter,
+    "sse": EventSplitter,
+    "ndjson": _LineSplitter,
+    "frames": aws_eventstream.FrameSplitter,
 }
 
 

@@ -13,14 +13,14 @@ from typing import Final
 
 from wiretape.core.text import exact_json
 
-from .turns import Kind, Part, Turn, call, first, media, message, objects, parts, text_of
+from .turns import Part, PartKind, Turn, call, first, media, message, objects, parts, text_of
 
 type Value = dict[str, exact_json.Json]
 
 
 @dataclass(slots=True)
 class _DraftPart:
-    kind: Kind
+    kind: PartKind
     texts: list[str]
     name: str = ""
     id: str = ""
@@ -171,7 +171,7 @@ def _tool_call(one: exact_json.Json, number: int, index: exact_json.Json, draft:
     draft.add(index, slot, part)
 
 
-_DELTAS: Final[dict[str, Kind]] = {
+_DELTAS: Final[dict[str, PartKind]] = {
     "output_text.delta": "text",
     "text.delta": "text",
     "output_audio_transcript.delta": "text",
@@ -250,7 +250,7 @@ def _message_event(value: Value, draft: Draft) -> None:
         draft.say(0, parts(value["message"].get("content")))
 
 
-_BLOCK_DELTAS: Final[dict[str, Kind]] = {
+_BLOCK_DELTAS: Final[dict[str, PartKind]] = {
     "text": "text",
     "thinking": "reasoning",
     "partial_json": "call",

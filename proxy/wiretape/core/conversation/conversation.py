@@ -204,7 +204,7 @@ def read(response: Mapping[str, Any]) -> Body:
     return Body(values + in_text, "" if in_text else text, weight)
 
 
-def _messages(response: Mapping[str, Any]) -> Iterator[realtime.Message]:
+def _messages(response: Mapping[str, Any]) -> Iterator[realtime.RealtimeMessage]:
     """The messages of a WebSocket connection; none for any other answer."""
     items = response.get("body")
     for item in items if isinstance(items, list) else []:

@@ -10,12 +10,12 @@ from wiretape.core.text.printable import size
 from .answers import known
 from .turns import Part, Turn, asked, call, first, message, objects, parts, text_of
 
-type Message = tuple[str, exact_json.Json]
+type RealtimeMessage = tuple[str, exact_json.Json]
 """One message: who sent it ("client" or "server") and its JSON, or its text, or its number of bytes
 where it is binary."""
 
 
-def turns(messages: Iterable[Message]) -> tuple[Turn, ...]:
+def turns(messages: Iterable[RealtimeMessage]) -> tuple[Turn, ...]:
     """The turns of both sides in the order of their messages."""
     result: list[Turn] = []
     for sender, run in groupby(messages, key=lambda message: message[0]):

@@ -12,7 +12,7 @@ from typing import Final, Literal
 from wiretape.core.text import exact_json
 from wiretape.core.text.printable import size
 
-type Kind = Literal["text", "reasoning", "refusal", "call", "result", "media", "data"]
+type PartKind = Literal["text", "reasoning", "refusal", "call", "result", "media", "data"]
 """What a part is: words, thoughts, a refusal, a tool call, what a tool gave, something that is not
 text, or other JSON."""
 
@@ -23,7 +23,7 @@ class Part:
     "[image 12 kB]". `name` is the tool's, `id` the call's.
     """
 
-    kind: Kind
+    kind: PartKind
     text: str
     name: str = ""
     id: str = ""
@@ -157,11 +157,11 @@ def _result(item: exact_json.Json) -> list[Part]:
     return [Part("result", joined(given), text_of(names), text_of(ids))]
 
 
-def _inside(name: str, read: Callable[[exact_json.Json], list[Part]]) -> "_Reader":
+def _inside(name: str, read: Callable[[exact_json.Json], list[Part]]) -> "_PartReader":
     return lambda item: read(item[name])
 
 
-def _media(noun: str) -> "_Reader":
+def _media(noun: str) -> "_PartReader":
     return lambda item: [Part("media", media(noun, item))]
 
 
@@ -205,9 +205,9 @@ def _decoded(base64: str) -> int:
     return len(base64.rstrip("=")) * 3 // 4
 
 
-type _Reader = Callable[[dict[str, exact_json.Json]], list[Part]]
+type _PartReader = Callable[[dict[str, exact_json.Json]], list[Part]]
 
-_BY_TYPE: Final[dict[str, _Reader]] = {
+_BY_TYPE: Final[dict[str, _PartReader]] = {
     **dict.fromkeys(("text", "input_text", "output_text", "summary_text", "reasoning_text"), _text),
     **dict.fromkeys(("thinking", "redacted_thinking", "reasoning", "thought"), _reasoning),
     "refusal": _refusal,
@@ -221,7 +221,7 @@ _BY_TYPE: Final[dict[str, _Reader]] = {
     **dict.fromkeys(("file", "input_file", "file_url", "document", "document_url"), _media("file")),
     "message": lambda item: parts(item.get("content")),
 }
-_BY_MEMBER: Final[dict[str, _Reader]] = {
+_BY_MEMBER: Final[dict[str, _PartReader]] = {
     "text": _text,
     "thinking": _reasoning,
     "reasoningContent": _bedrock_reasoning,

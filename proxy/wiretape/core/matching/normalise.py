@@ -17,7 +17,9 @@ from wiretape.core.text.regex import Regex
 
 from .body import MARK
 
-type Kind = Literal["uuids", "dates", "temporary-paths", "ids", "regex", "round", "sorted"]
+type NormaliserKind = Literal[
+    "uuids", "dates", "temporary-paths", "ids", "regex", "round", "sorted"
+]
 
 NAMED: Final[Mapping[str, str]] = {
     "uuids": "uuid",
@@ -58,7 +60,7 @@ class Normaliser:
     everywhere. `regex` and `replace` are the kind regex's, `digits` is round's.
     """
 
-    kind: Kind
+    kind: NormaliserKind
     at: tuple[Finder, ...] = ()
     regex: Regex | None = None
     replace: str = ""
@@ -199,7 +201,7 @@ def _rounded(leaf: Json, one: Normaliser, names: Names) -> Json:
     return int(number) if number.is_integer() else number
 
 
-_CHANGES: Final[dict[Kind, Callable[[Json, Normaliser, Names], Json]]] = {
+_CHANGES: Final[dict[NormaliserKind, Callable[[Json, Normaliser, Names], Json]]] = {
     "uuids": _named,
     "dates": _named,
     "temporary-paths": _named,

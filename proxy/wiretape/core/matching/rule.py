@@ -10,7 +10,7 @@ from wiretape.core.text.jsonpath import Finder
 
 from .normalise import Normaliser
 
-type Part = Literal["method", "provider", "host", "path", "query", "headers", "body"]
+type RequestPart = Literal["method", "provider", "host", "path", "query", "headers", "body"]
 """What of a request may count; the host itself does only where a rule says so."""
 
 type Condition = Callable[[Json], bool]

@@ -13,7 +13,7 @@ from typing import Any, Final
 from wiretape.core.text.jsonpath import compiled
 
 from .canonical import Canonical
-from .normalise import Kind, Names, Normaliser, normalised, without
+from .normalise import Names, Normaliser, NormaliserKind, normalised, without
 from .structural_diff import Differing, Steps
 
 _MATTERS: Final = """
@@ -45,7 +45,7 @@ _WORD: Final = re.compile(r"[^\W\d_]{3}")
 _SPREAD: Final = 3
 """From so many items of one list on a rule is told for all of its items."""
 
-_KINDS: Final[tuple[Kind, ...]] = ("uuids", "dates", "temporary-paths")
+_KINDS: Final[tuple[NormaliserKind, ...]] = ("uuids", "dates", "temporary-paths")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class _Change:
     """What a rule does to a body at one JSONPath, or everywhere where that is None."""
 
     path: str | None
-    kind: Kind | None = None
+    kind: NormaliserKind | None = None
     digits: int = 0
 
 
@@ -132,7 +132,7 @@ def _change(one: Differing) -> tuple[_Change, ...]:
     return (_Change(path),) if path else ()
 
 
-def _kinds(got: str, recorded: str) -> list[Kind]:
+def _kinds(got: str, recorded: str) -> list[NormaliserKind]:
     """The normalisers, as few as will do, that make two texts the same; none where they do not."""
     needed = list(_KINDS)
     if not _alike(got, recorded, needed):
@@ -144,7 +144,7 @@ def _kinds(got: str, recorded: str) -> list[Kind]:
     return needed
 
 
-def _alike(got: str, recorded: str, kinds: Iterable[Kind]) -> bool:
+def _alike(got: str, recorded: str, kinds: Iterable[NormaliserKind]) -> bool:
     for kind in kinds:
         got, recorded = (_apply(text, Normaliser(kind)) for text in (got, recorded))
     return got == recorded
@@ -240,7 +240,7 @@ def _yaml(
     for key, values in (("ignore", ignored), ("ignore_query", query), ("ignore_headers", headers)):
         if values:
             lines.append(f"      {key}: [{', '.join(map(_quoted, values))}]")
-    changed: dict[tuple[Kind, int], list[str]] = {}
+    changed: dict[tuple[NormaliserKind, int], list[str]] = {}
     for change in changes:
         if change.kind is not None:
             places = changed.setdefault((change.kind, change.digits), [])
@@ -251,7 +251,7 @@ def _yaml(
     return "\n".join(lines)
 
 
-def _normaliser(kind: Kind, digits: int, paths: Sequence[str]) -> str:
+def _normaliser(kind: NormaliserKind, digits: int, paths: Sequence[str]) -> str:
     at = f", at: [{', '.join(map(_quoted, paths))}]" if paths else ""
     if kind == "regex":
         return f'{{regex: "[0-9]+", replace: "0"{at}}}'

@@ -38,7 +38,7 @@ _MADE_BY_CLIENT: Final = "event_id"
 # ------------------------------------------------------------------ what a message says
 
 
-class Sayings:
+class MessageMatcher:
     """Turns the messages of a client into what they are compared by.
 
     A message says what a request with that body to the connection's URL would, so the rules of
@@ -128,7 +128,7 @@ class Due:
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class ConnectionEnd:
     """The provider's end of a connection: its closing frame, or None where it broke off."""
 
     close: Close | None
@@ -140,7 +140,7 @@ class Step:
     """What the provider sends until the client speaks again, and whether it ends there."""
 
     due: tuple[Due, ...]
-    ending: Ending | None = None
+    ending: ConnectionEnd | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +177,7 @@ class Mismatch:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class ReplayedConnection:
     """How a replayed connection went: the recording that answered last, how many messages came
     and went, seconds until the first and until the end, and what was told instead of an answer.
     """
@@ -217,7 +217,7 @@ class _Take:
         close = recorded.close
         if recorded.end == "client-closed" or (close is not None and close.sender == "client"):
             return Step(due)
-        return Step(due, Ending(close, _since(said.began, recorded.end_at)))
+        return Step(due, ConnectionEnd(close, _since(said.began, recorded.end_at)))
 
 
 def _turns(recorded: WebSocket) -> Iterator[_Turn]:

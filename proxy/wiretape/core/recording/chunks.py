@@ -74,7 +74,7 @@ def typed(type_name: str | None, value: exact_json.Json) -> Item:
 # ------------------------------------------------------------------ to documents
 
 
-class _Found(NamedTuple):
+class _ChunkJson(NamedTuple):
     """JSON in a chunk: its value and style, and how many spaces stand before its last brace."""
 
     value: exact_json.Json
@@ -180,12 +180,12 @@ def _closed(value: dict[str, exact_json.Json], style: str) -> dict[str, exact_js
     return value | {"bytes": base64.b64encode(text).decode()}
 
 
-def _read(texts: Sequence[str]) -> list[_Found | None]:
+def _read(texts: Sequence[str]) -> list[_ChunkJson | None]:
     """The JSON of a stream's texts; None for one that is no object or list, or not exactly to be
     had.
     """
     hint = "compact"
-    result: list[_Found | None] = []
+    result: list[_ChunkJson | None] = []
     for text in texts:
         found = None
         if text[:1] in ("{", "["):
@@ -193,13 +193,13 @@ def _read(texts: Sequence[str]) -> list[_Found | None]:
             plain = text[:-1].rstrip(" ") + "}" if text.endswith(" }") else text
             read = exact_json.read(plain, hint) if len(text) - len(plain) <= MAX_PAD else None
             if read is not None:
-                found = _Found(*read, plain, len(text) - len(plain))
+                found = _ChunkJson(*read, plain, len(text) - len(plain))
                 hint = found.style
         result.append(found)
     return result
 
 
-def _common_style(found: Sequence[_Found | None]) -> str:
+def _common_style(found: Sequence[_ChunkJson | None]) -> str:
     """The style that gives most of a stream's chunks back; the plainest where several do."""
     there = [item for item in found if item is not None]
     styles = sorted({item.style for item in there}, key=lambda style: (style != "compact", style))
@@ -208,11 +208,11 @@ def _common_style(found: Sequence[_Found | None]) -> str:
     return max(styles, key=lambda style: sum(_fits(item, style) for item in there))
 
 
-def _fits(found: _Found, style: str) -> bool:
+def _fits(found: _ChunkJson, style: str) -> bool:
     return found.style == style or exact_json.dumps(found.value, style) == found.text
 
 
-def _json_item(found: _Found, common: str, type_name: str | None) -> Item:
+def _json_item(found: _ChunkJson, common: str, type_name: str | None) -> Item:
     """The item of a chunk that is JSON, in the stream's common style or its own."""
     item = typed(type_name, found.value)
     if found.pad:

@@ -286,7 +286,7 @@ def _received(response: Mapping[str, Any], path: str) -> Document:
     for number, line in enumerate(lines):
         if not isinstance(line, str) or "\n" in line or "\r" in line:
             raise _fail(f"response.body[{number}]", "text of one line", line)
-    splitter = sse.Splitter()
+    splitter = sse.EventSplitter()
     stream = "".join(line + "\n" for line in lines).encode("utf-8", "surrogatepass")
     blocks = splitter.feed(stream) + splitter.close()
     wire = Response(status, (("content-type", _SSE),), tuple(map(Chunk, blocks)), streaming=True)

@@ -8,14 +8,13 @@ JSON, so all that redaction does with a stream's chunks is done with them too.
 import base64
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any, cast
+from typing import cast
 
 from wiretape.core.model import NEVER_SENT, SENDERS, Close, Message, Sender, WebSocket
 from wiretape.core.text import exact_json
 
+from .chunks import Item
 from .fields import Members, SideFile
-
-type Item = dict[str, Any]
 
 
 def from_websocket(response: WebSocket) -> tuple[Item, list[Item]]:

@@ -122,7 +122,7 @@ def _in_json(
     may_hold = bool(recorded) or search.may_hold(text)
     reported: set[tuple[str, str]] = set()
     if may_hold:
-        lines = _Lines(text)
+        lines = _LineFinder(text)
         for where, name, value in leaves(document):
             # Which strings of a recording the user's patterns are for, redaction knows.
             spans = search.spans(value, own=recorded is None)
@@ -175,7 +175,7 @@ def _at_places(
     text: str, document: Any, search: Search, unlocated: set[tuple[str, str]]
 ) -> Iterator[Leak]:
     """The leaks that findings tell by (place, rule)."""
-    lines = _Lines(text)
+    lines = _LineFinder(text)
     for where, _, value in leaves(document):
         place = _spelled(where, search)
         for rule in sorted(rule for at, rule in unlocated if at == place):
@@ -199,7 +199,7 @@ def _spelled(where: Where, search: Search) -> str:
     return search.text(finding("", where).where, ())
 
 
-class _Lines:
+class _LineFinder:
     """The lines of strings that are asked for in the order they stand in a JSON text."""
 
     def __init__(self, text: str) -> None:

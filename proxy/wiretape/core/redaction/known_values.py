@@ -14,7 +14,7 @@ from urllib.parse import unquote_plus
 
 from .placeholder import digest_of, is_strong, label
 
-type Known = tuple[str, str]
+type KnownValue = tuple[str, str]
 """A value's label ("authorization", "query-key", "together-api-key") and the value."""
 
 _SCHEMES: Final = frozenset(("basic", "bearer", "token", "apikey", "api-key", "key"))
@@ -35,7 +35,9 @@ class Secrets:
 
     __slots__ = ("_carried", "_forms", "_needles", "_plain", "carried", "shortest", "values")
 
-    def __init__(self, values: Iterable[Known] = (), remembered: Iterable[Known] = ()) -> None:
+    def __init__(
+        self, values: Iterable[KnownValue] = (), remembered: Iterable[KnownValue] = ()
+    ) -> None:
         self.carried: Final = tuple(values)
         """What the request carries, and configured values, however weak."""
         self._carried: frozenset[str] | None = None
@@ -121,7 +123,7 @@ def _forms(value: str) -> Iterator[str]:
         yield json.dumps(plain, ensure_ascii=False)[1:-1]
 
 
-def of_header(name: str, value: str) -> Iterator[Known]:
+def of_header(name: str, value: str) -> Iterator[KnownValue]:
     """The values of a header that holds credentials; `name` is lower-case.
 
     A scheme is no part of a value (RFC 9110, section 11.4). Basic gives its user and its password
@@ -149,7 +151,7 @@ def of_header(name: str, value: str) -> Iterator[Known]:
                 yield name, text.partition("/")[0] if key.lower() == "credential" else text
 
 
-def _basic(name: str, rest: str) -> Iterator[Known]:
+def _basic(name: str, rest: str) -> Iterator[KnownValue]:
     try:
         pair = base64.b64decode(rest, validate=True).decode("utf-8", "surrogateescape")
     except (binascii.Error, ValueError):
@@ -161,7 +163,7 @@ def _basic(name: str, rest: str) -> Iterator[Known]:
         yield f"{name}-user", user
 
 
-def of_query(query: str, names: frozenset[str]) -> Iterator[Known]:
+def of_query(query: str, names: frozenset[str]) -> Iterator[KnownValue]:
     """The values of the query parameters that hold credentials; `names` are lower-case."""
     for pair in query.split("&"):
         name, _, value = pair.partition("=")
@@ -182,13 +184,13 @@ class RememberedValues:
 
     def __init__(self) -> None:
         self._rules: dict[str, str] = {}
-        self.values: tuple[Known, ...] = ()
+        self.values: tuple[KnownValue, ...] = ()
         """Another tuple each time that something is added."""
 
     def __repr__(self) -> str:
         return f"RememberedValues({len(self.values)})"
 
-    def add(self, values: Iterable[Known]) -> bool:
+    def add(self, values: Iterable[KnownValue]) -> bool:
         """Remember values that are strong; tells whether one of them is new."""
         new = {
             value: rule

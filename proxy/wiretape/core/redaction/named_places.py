@@ -14,7 +14,7 @@ from urllib.parse import unquote_plus
 from wiretape.core.recording.document import Document
 from wiretape.core.text import exact_json
 
-from .known_values import Known
+from .known_values import KnownValue
 from .placeholder import PLACEHOLDER
 from .rules import SECRET_FORM, Finding, RedactionRules, Where, finding
 
@@ -65,9 +65,9 @@ class Places:
         self._query = rules.secret_query
         self._findings = findings
         self._placeholder = placeholder
-        self.carried: list[Known] = []
+        self.carried: list[KnownValue] = []
         """The values of parameters and fields, which are credentials."""
-        self.named: list[Known] = []
+        self.named: list[KnownValue] = []
         """The values at JSON paths, which may be anything."""
 
     def request(self, part: Document) -> Document:

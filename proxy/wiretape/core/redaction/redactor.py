@@ -30,7 +30,7 @@ from wiretape.core.wire.selecting_headers import vary
 from . import streams
 from .answer_headers import AnswerHeaders
 from .key_patterns import PATTERNS, Pattern
-from .known_values import Known, RememberedValues, Secrets, of_header, of_query
+from .known_values import KnownValue, RememberedValues, Secrets, of_header, of_query
 from .named_places import Places
 from .placeholder import (
     PLACEHOLDER,
@@ -84,7 +84,7 @@ _SCHEME_IN_TEXT: Final = re.compile(r"\b(bearer|basic)(\s+)([A-Za-z0-9._~+/=-]+)
 
 
 @lru_cache(maxsize=256)
-def _secrets(values: tuple[Known, ...], remembered: tuple[Known, ...]) -> Secrets:
+def _secrets(values: tuple[KnownValue, ...], remembered: tuple[KnownValue, ...]) -> Secrets:
     # Compiling the search takes longer than replaying a request, and the same keys come again.
     return Secrets(values, remembered)
 
@@ -137,7 +137,7 @@ class Redactor:
             return self.no_secrets
         return _secrets((*found, *self.rules.values), self._values)
 
-    def remember(self, values: Iterable[Known]) -> None:
+    def remember(self, values: Iterable[KnownValue]) -> None:
         """Look for values in all documents from now on, if this redactor remembers any."""
         if self._remembered is not None:
             self._remembered.add(values)
@@ -162,7 +162,7 @@ class Redactor:
         return self._remembered.add(values)
 
     @property
-    def _values(self) -> tuple[Known, ...]:
+    def _values(self) -> tuple[KnownValue, ...]:
         return () if self._remembered is None else self._remembered.values
 
     def request(
@@ -242,7 +242,7 @@ class Redactor:
                 redacted[key] = search.values(value, (key,))
         return redacted, search, findings
 
-    def _given_headers(self, response: Document) -> Iterator[Known]:
+    def _given_headers(self, response: Document) -> Iterator[KnownValue]:
         """The values of an answer's secret headers."""
         for key in ("headers", "trailers"):
             for name, value in response.get(key, {}).items():
@@ -271,7 +271,7 @@ class Redactor:
         return {**part, "carried": carried}
 
     def _known(
-        self, secrets: Secrets | None, request: Document | None, found: Iterable[Known] = ()
+        self, secrets: Secrets | None, request: Document | None, found: Iterable[KnownValue] = ()
     ) -> Secrets:
         secrets = self.no_secrets if secrets is None else secrets
         if more := (*found, *self._values):

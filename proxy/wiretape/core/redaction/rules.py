@@ -10,7 +10,7 @@ from wiretape.core.wire.selecting_headers import SELECTING
 
 from .answer_headers import DROP_RESPONSE_HEADERS
 from .key_patterns import PATTERNS, Pattern
-from .known_values import Known
+from .known_values import KnownValue
 from .placeholder import label
 
 SECRET_HEADERS: Final = frozenset(
@@ -135,7 +135,7 @@ class RedactionRules:
     secret_query: frozenset[str] = SECRET_QUERY
     json: tuple[JsonRule, ...] = ()
     patterns: tuple[Pattern, ...] = PATTERNS
-    values: tuple[Known, ...] = field(default=(), repr=False)
+    values: tuple[KnownValue, ...] = field(default=(), repr=False)
     gate: Gate = "refuse"
     unsearched: frozenset[str] = frozenset()
 

@@ -184,7 +184,7 @@ _STRING: Final = re.compile(r'"((?:[^"\\]++|\\.)*+)"', re.DOTALL)
 _decoder: Final = json.JSONDecoder()
 
 
-class Found(NamedTuple):
+class FoundString(NamedTuple):
     """A string in a text: its inside's start there, how that is spelled, and where the value begins
     that it is of.
     """
@@ -195,7 +195,7 @@ class Found(NamedTuple):
     value: int
 
 
-def in_text(text: str, member: str, *, events: bool) -> Iterator[Found]:
+def in_text(text: str, member: str, *, events: bool) -> Iterator[FoundString]:
     """The strings of the JSON in a text. What is no JSON in events' data is a string, too, without
     escapes and numbered -1.
     """
@@ -208,11 +208,11 @@ def in_text(text: str, member: str, *, events: bool) -> Iterator[Found]:
         return
     for start, one in data:
         inside = list(_in_values(one)) if one[:1] in ("{", "[", '"') else []
-        for leaf, at, raw, value in inside or [Found(Leaf(("data",), (), one, -1), 0, "", 0)]:
-            yield Found(leaf, start + at, raw, start + value)
+        for leaf, at, raw, value in inside or [FoundString(Leaf(("data",), (), one, -1), 0, "", 0)]:
+            yield FoundString(leaf, start + at, raw, start + value)
 
 
-def _in_values(text: str) -> Iterator[Found]:
+def _in_values(text: str) -> Iterator[FoundString]:
     """The strings of the JSON values that follow one another in a text, in a list or not, or begin
     its lines.
     """
@@ -235,11 +235,11 @@ def _in_values(text: str) -> Iterator[Found]:
         at = end + 1 if end >= 0 else len(text)
 
 
-def _in_value(text: str, start: int, end: int, value: exact_json.Json) -> Iterator[Found]:
+def _in_value(text: str, start: int, end: int, value: exact_json.Json) -> Iterator[FoundString]:
     tokens = list(_STRING.finditer(text, start, end))
     found, count = leaves(value)
     # A member that is named twice has one string too many; such a value is searched as text alone.
     if count == len(tokens):
         for leaf in found:
             token = tokens[leaf.number]
-            yield Found(leaf, token.start(1), token[1], start)
+            yield FoundString(leaf, token.start(1), token[1], start)

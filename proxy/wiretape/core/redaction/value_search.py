@@ -29,7 +29,7 @@ from .credential_names import (
     secret_parts,
 )
 from .key_patterns import LITERALS, SIGNS, Pattern
-from .known_values import Known, Secrets
+from .known_values import KnownValue, Secrets
 from .named_places import each_chunk, url_parts
 from .placeholder import PLACEHOLDER, SECRET, looks_random, placeholder
 from .rules import Finding, Where, finding
@@ -115,7 +115,7 @@ class Search:
         self._shapes = shapes
         self._secrets = secrets
         self._findings = findings
-        self.found: list[Known] = []
+        self.found: list[KnownValue] = []
         """The values that were replaced, with their rules."""
         self.unsearched = False
         """Whether compressed data was met that is too large to be searched."""

@@ -17,8 +17,8 @@ type Path = tuple[str | int, ...]
 type Finder = Callable[[Json], Iterable[Path]]
 """Finds places in a JSON value, as a compiled JSONPath does (RFC 9535)."""
 
-type _Found = list[tuple[Path, Json]]
-type _Step = Callable[[_Found], _Found]
+type _Places = list[tuple[Path, Json]]
+type _Step = Callable[[_Places], _Places]
 
 _STEP: Final = re.compile(
     r"\.(?P<name>[A-Za-z_][A-Za-z0-9_]*)"
@@ -43,7 +43,7 @@ def compiled(path: str) -> Finder | None:
         at = found.end()
 
     def find(value: Json) -> Iterable[Path]:
-        places: _Found = [((), value)]
+        places: _Places = [((), value)]
         for step in steps:
             if not places:
                 return ()

@@ -17,7 +17,7 @@ from difflib import SequenceMatcher
 from itertools import pairwise
 from typing import Final, Literal
 
-type Kind = Literal["same", "removed", "added", "left out"]
+type RunKind = Literal["same", "removed", "added", "left out"]
 
 _MIDDLE: Final = 20_000
 _FULL: Final = 200
@@ -35,7 +35,7 @@ class Run:
     stands for any text that need not be shown.
     """
 
-    kind: Kind
+    kind: RunKind
     text: str
 
 
@@ -76,7 +76,7 @@ def shown(found: Sequence[Run], context: int = 24, limit: int = 400) -> list[Run
 
 def plain(found: Iterable[Run]) -> str:
     """Runs on one line of plain text: "… the quick [-brown-]{+red+} fox …"."""
-    marks: dict[Kind, str] = {
+    marks: dict[RunKind, str] = {
         "same": "{}",
         "removed": "[-{}-]",
         "added": "{{+{}+}}",
@@ -219,7 +219,7 @@ def _joined(found: Iterable[Run]) -> Iterator[Run]:
     """The runs without empty ones, and neighbours of one kind as one; of neighbouring changes the
     removed text goes first.
     """
-    held: dict[Kind, str] = {}
+    held: dict[RunKind, str] = {}
     last: Run | None = None
     for run in found:
         if run.kind in ("removed", "added"):
@@ -244,8 +244,8 @@ def _joined(found: Iterable[Run]) -> Iterator[Run]:
     yield from _held(held)
 
 
-def _held(held: dict[Kind, str]) -> Iterator[Run]:
-    kinds: tuple[Kind, ...] = ("removed", "added")
+def _held(held: dict[RunKind, str]) -> Iterator[Run]:
+    kinds: tuple[RunKind, ...] = ("removed", "added")
     yield from (Run(kind, held[kind]) for kind in kinds if held.get(kind))
 
 

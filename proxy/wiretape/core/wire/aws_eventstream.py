@@ -1,8 +1,8 @@
 """AWS event streams (`application/vnd.amazon.eventstream`): frames of typed headers and a payload,
 with two checksums each.
 
-`Splitter` cuts a stream into frames; the frames joined are the stream. `decode` reads a frame and
-`encode` writes one, with smithy-aws-event-stream, which is imported when the first one comes.
+`FrameSplitter` cuts a stream into frames; the frames joined are the stream. `decode` reads a frame
+and `encode` writes one, with smithy-aws-event-stream, which is imported when the first one comes.
 Source: https://smithy.io/2.0/aws/amazon-eventstream.html
 """
 
@@ -27,7 +27,7 @@ _MAX_FRAME: Final = 24 * 1024 * 1024 + _MAX_HEADERS + _SMALLEST
 """AWS's own SDKs read payloads up to 24 MiB."""
 
 
-class Splitter:
+class FrameSplitter:
     """Cut a stream of bytes into frames, whatever the reads.
 
     Where what should be a frame's first 12 bytes is none, nothing tells where the next one begins:

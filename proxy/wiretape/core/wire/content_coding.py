@@ -121,7 +121,7 @@ class _Gzip(_Members):
         super().__init__(lambda: zlib.decompressobj(zlib.MAX_WBITS | 16), _DEFLATE_SLICE, limit)
 
 
-class _Zstd(_Members):
+class _ZstdDecoder(_Members):
     def __init__(self, limit: int) -> None:
         super().__init__(lambda: zstandard.ZstdDecompressor().decompressobj(), _ZSTD_SLICE, limit)
 
@@ -160,7 +160,7 @@ class _Deflate:
         return b""
 
 
-class _Brotli:
+class _BrotliDecoder:
     def __init__(self, limit: int) -> None:
         self._inflate = brotli.Decompressor()
         self._room = _Room(limit)
@@ -209,8 +209,8 @@ _DECODERS: Final[dict[str, Callable[[int], Decoder]]] = {
     "gzip": _Gzip,
     "x-gzip": _Gzip,
     "deflate": _Deflate,
-    "br": _Brotli,
-    "zstd": _Zstd,
+    "br": _BrotliDecoder,
+    "zstd": _ZstdDecoder,
 }
 
 

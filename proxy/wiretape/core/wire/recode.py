@@ -33,7 +33,7 @@ class _Zlib:
         return self._deflate.flush()
 
 
-class _Brotli:
+class _BrotliEncoder:
     def __init__(self) -> None:
         # Its best, which is what it takes unasked, takes seconds for what a client waits for.
         self._squeeze = brotli.Compressor(quality=5)
@@ -45,7 +45,7 @@ class _Brotli:
         return bytes(self._squeeze.finish())
 
 
-class _Zstd:
+class _ZstdEncoder:
     def __init__(self) -> None:
         self._pack = zstandard.ZstdCompressor().compressobj()
 
@@ -59,8 +59,8 @@ class _Zstd:
 _ENCODERS: Final[dict[str, Callable[[], _Encoder]]] = {
     "gzip": lambda: _Zlib(zlib.MAX_WBITS | 16),
     "deflate": lambda: _Zlib(zlib.MAX_WBITS),
-    "br": _Brotli,
-    "zstd": _Zstd,
+    "br": _BrotliEncoder,
+    "zstd": _ZstdEncoder,
 }
 _SAME: Final = {"x-gzip": "gzip"}
 

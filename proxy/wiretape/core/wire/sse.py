@@ -1,9 +1,9 @@
 """Server-sent events, without losing a byte (WHATWG HTML, section 9.2, "Server-sent events").
 
-`Splitter` cuts a stream into blocks at the blank lines that end events; the blocks joined are the
-stream. `parse` reads a block's fields and `encode` writes them; whoever stores an event keeps its
-fields where `encode` gives the block back, and the block itself where it does not (comments, odd
-spacing, mixed line ends).
+`EventSplitter` cuts a stream into blocks at the blank lines that end events; the blocks joined are
+the stream. `parse` reads a block's fields and `encode` writes them; whoever stores an event keeps
+its fields where `encode` gives the block back, and the block itself where it does not (comments,
+odd spacing, mixed line ends).
 """
 
 import re
@@ -16,7 +16,7 @@ _BLANK: Final = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
 BOM: Final = b"\xef\xbb\xbf"
 
 
-class Splitter:
+class EventSplitter:
     """Cut a stream of bytes into event blocks, whatever the reads.
 
     A block runs to the end of the blank line that dispatches it, so a block ends in one of the nine
