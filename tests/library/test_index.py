@@ -16,10 +16,10 @@ KEY, OTHER = "ab" * 32, "cd" * 32
 
 def facts(name: str, tier: int = OWN, take: int = 1, key: str = KEY, content: str = "") -> Facts:
     return Facts(
-        name,
-        (1, 2, 3),
-        True,
-        (content or name).encode(),
+        name=name,
+        stat=(1, 2, 3),
+        settled=True,
+        content=(content or name).encode(),
         take=take,
         sketch=name.encode(),
         ids=(AnswerId(f"id-{name}"),),
@@ -98,7 +98,7 @@ def test_numbers_are_never_used_again(index: Index) -> None:
 
 
 def test_a_fault_is_told_once_and_answers_nothing(index: Index) -> None:
-    bad = Facts("h/a.json", (1, 2, 3), True, b"x", "not JSON")
+    bad = Facts(name="h/a.json", stat=(1, 2, 3), settled=True, content=b"x", fault="not JSON")
     assert index.put([facts("h/a.json"), bad]) == [bad]
     assert index.put([bad]) == []
     assert index.faults() == [("h/a.json", "not JSON")]

@@ -28,10 +28,10 @@ MISS = Miss(
     "POST",
     "https://h/v1",
     "differs",
-    "near.json",
-    (Difference("body.t", 0.7, 0.2),),
-    3,
-    Suggestion('    - name: my-rule\n      ignore: ["$.t"]', ("mind the t",)),
+    nearest="near.json",
+    differences=(Difference("body.t", 0.7, 0.2),),
+    recordings=3,
+    suggestion=Suggestion('    - name: my-rule\n      ignore: ["$.t"]', ("mind the t",)),
 )
 
 
@@ -111,7 +111,13 @@ def test_a_terminal_gets_long_texts_word_by_word() -> None:
     words = "the old man and the sea and the sky and the fish and the bird "
     differing = Difference("body.p", words + "red\x1b[2J fox", words + "brown fox")
     report.add(
-        Row("missed", "x", "POST", "/v1", miss=Miss("POST", "u", "differs", "a", (differing,)))
+        Row(
+            "missed",
+            "x",
+            "POST",
+            "/v1",
+            miss=Miss("POST", "u", "differs", nearest="a", differences=(differing,)),
+        )
     )
     text = out.getvalue()
     assert "\x1b[31m[-brown-]\x1b[0m" in text
@@ -122,7 +128,7 @@ def test_one_miss_is_told_once_and_another_too() -> None:
     out, report = io.StringIO(), Report("replay")
     View(report, out, quiet=True)
     for nearest in ("a.json", "a.json", "b.json"):
-        miss = Miss("POST", "u", "takes-used", nearest)
+        miss = Miss("POST", "u", "takes-used", nearest=nearest)
         report.add(Row("missed", "x", "POST", "/v1", miss=miss))
     assert len(out.getvalue().splitlines()) == 2
 

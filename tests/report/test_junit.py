@@ -61,7 +61,7 @@ def test_a_run_without_exchanges_is_an_empty_suite() -> None:
 @given(st.text(st.characters(codec=None)))
 def test_whatever_stands_in_it_it_is_xml(text: str) -> None:
     report = Report("replay")
-    report.add(row("missed", model=text, miss=Miss("GET", text, "differs", text)))
+    report.add(row("missed", model=text, miss=Miss("GET", text, "differs", nearest=text)))
     report.add(row("refused", note=text, recording=text))
     report.notice(text)
     ElementTree.fromstring(dumps(report).encode())

@@ -39,12 +39,12 @@ def rule(
     on = entry.get("on")
     return Rule(
         name or entry["name"],
-        provider or when.get("provider"),
-        when.get("method"),
-        when.get("path"),
-        _finders(entry.get("ignore", ())),
-        frozenset(entry.get("ignore_query", ())),
-        frozenset(entry.get("ignore_headers", ())),
+        provider=provider or when.get("provider"),
+        method=when.get("method"),
+        path=when.get("path"),
+        ignore=_finders(entry.get("ignore", ())),
+        ignore_query=frozenset(entry.get("ignore_query", ())),
+        ignore_headers=frozenset(entry.get("ignore_headers", ())),
         host=when.get("host"),
         body=condition(when["body"]) if when.get("body") is not None else None,
         on=frozenset(on) if on is not None else None,

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from wiretape.core.recording.given_ids import AnswerId
 
@@ -62,7 +62,7 @@ _NAME: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IndexRow:
     """A file that answers a key; `id` numbers its content, `since` its name.
 
@@ -331,12 +331,7 @@ class Index:
             " JOIN endpoints ON endpoints.id = keys.endpoint WHERE key = ?",
             (_blob(key),),
         ).fetchall()
-        found = [
-            IndexRow(number, since, name, (ino, changed, size), bool(settled), content, take, token,
-                tier, _parts(parts), recorded, hops, json.loads(links) if links else {})
-            for number, since, name, ino, changed, size, settled, content, take, token, tier, parts,
-                recorded, hops, links in rows
-        ]  # fmt: skip
+        found = [_row(columns) for columns in rows]
         return sorted(in_recorded_order(found), key=lambda row: row.tier)
 
     def created(self, ids: Iterable[str]) -> dict[str, list[tuple[int, str]]]:
@@ -503,6 +498,26 @@ def _ids(text: str) -> tuple[AnswerId, ...]:
 
 def _blob(key: str) -> bytes:
     return bytes.fromhex(key)
+
+
+def _row(columns: tuple[Any, ...]) -> IndexRow:
+    number, since, name, ino, changed, size, settled, *more = columns
+    content, take, token, tier, endpoint, recorded, hops, links = more
+    return IndexRow(
+        id=number,
+        since=since,
+        name=name,
+        stat=(ino, changed, size),
+        settled=bool(settled),
+        content=content,
+        take=take,
+        token=token,
+        tier=tier,
+        endpoint=_parts(endpoint),
+        recorded=recorded,
+        hops=hops,
+        links=json.loads(links) if links else {},
+    )
 
 
 def _parts(text: str) -> Endpoint:

@@ -255,4 +255,11 @@ def endpoint_slug(document: Document) -> str:
 
 def _entry_of(facts: Facts) -> Entry:
     found = facts.keys[0]
-    return Entry(facts.name, found.key, found.endpoint, facts.take, False, facts.token)
+    return Entry(
+        name=facts.name,
+        key=found.key,
+        endpoint=found.endpoint,
+        take=facts.take,
+        foreign=False,
+        token=facts.token,
+    )

@@ -49,7 +49,7 @@ _MEMO: Final = 4_096
 _CHECKED_EACH: Final = 64
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """A recording as the index knows it; `name` is its path below the folder, with "/", and `token`
     what the ids it gives out are told by: KEY12[.TAKE]. `since` is its number in the index.
@@ -504,7 +504,15 @@ class Lookup:
 
 
 def _entry(row: IndexRow, key: str) -> Entry:
-    return Entry(row.name, key, row.endpoint, row.take, row.is_foreign, row.token, row.since)
+    return Entry(
+        name=row.name,
+        key=key,
+        endpoint=row.endpoint,
+        take=row.take,
+        foreign=row.is_foreign,
+        token=row.token,
+        since=row.since,
+    )
 
 
 def _with_links(request: Document, links: Mapping[str, str]) -> Document:

@@ -54,7 +54,7 @@ class AnsweredKey:
     tier: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """What an index keeps of a file; `name` is its path below the folder, with "/".
 
@@ -191,7 +191,9 @@ def facts(
     except StoreError as error:
         if isinstance(error.__cause__, FileNotFoundError) and not path.is_symlink():
             return None
-        return Facts(name, _no_content(path), False, b"", str(error))
+        return Facts(
+            name=name, stat=_no_content(path), settled=False, content=b"", fault=str(error)
+        )
     content = digest(data)
     settled = is_settled(stat[1], looked)
     if content == known:
@@ -211,7 +213,15 @@ def facts(
     except (FormatError, StoreError) as error:
         awaits = isinstance(error, SideFileError)
         sides = _sides(data)
-        return Facts(name, stat, settled, content, str(error), sides=sides, awaits_side_file=awaits)
+        return Facts(
+            name=name,
+            stat=stat,
+            settled=settled,
+            content=content,
+            fault=str(error),
+            sides=sides,
+            awaits_side_file=awaits,
+        )
 
 
 def of_document(
@@ -229,19 +239,19 @@ def of_document(
     forms = keys(document["request"])
     more = [form for request in also for form in keys(request)]
     return Facts(
-        name,
-        stat,
-        settled,
-        content,
-        None,
-        take_of(name),
-        token_of(name, forms[0].file_key),
-        sketch(forms[0].value),
-        answer_ids(document),
-        tuple(side_files(document)),
-        answered(forms, more, foreign=foreign),
-        recorded_us(document),
-        links_of(document),
+        name=name,
+        stat=stat,
+        settled=settled,
+        content=content,
+        fault=None,
+        take=take_of(name),
+        token=token_of(name, forms[0].file_key),
+        sketch=sketch(forms[0].value),
+        ids=answer_ids(document),
+        sides=tuple(side_files(document)),
+        keys=answered(forms, more, foreign=foreign),
+        recorded=recorded_us(document),
+        links=links_of(document),
     )
 
 

@@ -39,7 +39,7 @@ NUMBERS: Final = frozenset(("tokens", "chunks", "age", "size", "status"))
 _PROMPT: Final = 80
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ListedRecording:
     """One recording at a glance; `size` is its file's, in bytes."""
 
@@ -119,7 +119,7 @@ def age(now: datetime, then: datetime) -> str:
     return f"{seconds}s"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
     """Which recordings are listed; None lets all pass."""
 
@@ -219,14 +219,14 @@ def _row(one: Named, session: str | None, providers: Providers) -> tuple[ListedR
     response = document["response"]
     to_response({**response, "body": [] if response.get("is_streaming") else None}, request.path)
     row = ListedRecording(
-        one.name,
-        session,
-        _provider(request, providers),
-        request,
-        summary(document),
-        recorded_at(document),
-        stat[2],
-        foreign,
+        name=one.name,
+        session=session,
+        provider=_provider(request, providers),
+        request=request,
+        seen=summary(document),
+        recorded_at=recorded_at(document),
+        size=stat[2],
+        foreign=foreign,
     )
     return row, document
 

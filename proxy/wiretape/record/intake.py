@@ -240,7 +240,17 @@ class Intake:
         canonical = session.library.matched(document["request"])
         self._report.applied.update(canonical.rules)
         place = (id(session), canonical.key)
-        return _Made(session, place, recorder, request, response, document, findings, secrets, row)
+        return _Made(
+            session=session,
+            place=place,
+            recorder=recorder,
+            request=request,
+            response=response,
+            document=document,
+            findings=findings,
+            secrets=secrets,
+            row=row,
+        )
 
     def _write(self, made: "_Made", *, recovered: bool) -> Row:
         row = self._written(made, recovered=recovered)
@@ -325,7 +335,7 @@ class EndedExchange:
     recorded_at: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Made:
     """An exchange that is ready to be written; `row` is what to tell if it never is."""
 

@@ -47,7 +47,7 @@ KEEP_SECONDS: Final = 7 * 24 * 3600.0
 """A journal that nobody comes for is removed when it is this old: it holds what is secret."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UnfinishedExchange:
     """An exchange of a run that was killed, as far as it came.
 
@@ -247,7 +247,14 @@ def read(path: Path, key: RunKey) -> UnfinishedExchange | None:
         if isinstance(recorder, WebSocketRecorder) and told["close"] is not None:
             recorder.close = Close(*told["close"])
     return UnfinishedExchange(
-        path, head["session"], recorder, outcome, at, recorded_at, told is not None, order
+        path=path,
+        session=head["session"],
+        recorder=recorder,
+        outcome=outcome,
+        at=at,
+        recorded_at=recorded_at,
+        ended=told is not None,
+        order=order,
     )
 
 

@@ -53,7 +53,16 @@ async def play(
     if not socket.can_prepare(http):
         text = "wiretape: what is recorded here is a WebSocket: ask for an upgrade\n"
         note = "not a WebSocket's opening request"
-        tell(ReplayedConnection(lock.recording, 0, 0, None, loop.time() - started, note))
+        tell(
+            ReplayedConnection(
+                recording=lock.recording,
+                sent=0,
+                received=0,
+                first=None,
+                duration=loop.time() - started,
+                note=note,
+            )
+        )
         return web.Response(status=426, text=text, headers={"Upgrade": "websocket"})
     socket.headers.extend(headers)
     if pace.factor is not None:
@@ -126,13 +135,13 @@ class _Talk:
     def ended(self) -> ReplayedConnection:
         """How it went."""
         return ReplayedConnection(
-            self._lock.recording,
-            self._sent,
-            self._received,
-            self._first,
-            self._loop.time() - self._started,
-            None if self._mismatch else self._note(),
-            self._mismatch,
+            recording=self._lock.recording,
+            sent=self._sent,
+            received=self._received,
+            first=self._first,
+            duration=self._loop.time() - self._started,
+            note=None if self._mismatch else self._note(),
+            mismatch=self._mismatch,
         )
 
     def _feed(self, data: str | bytes) -> None:

@@ -646,8 +646,8 @@ AZURE = "https://mine.openai.azure.com/openai/v1/chat/completions"
         (Rule("r", path="/v1/chat/completions"), CHAT + "?a=1", "POST", True),
         (Rule("r", path="/v1"), CHAT, "POST", False),
         (Rule("r", path="/V1/*"), CHAT, "POST", False),
-        (Rule("r", "together", "POST", "/v1/*"), CHAT, "POST", True),
-        (Rule("r", "together", "POST", "/v2/*"), CHAT, "POST", False),
+        (Rule("r", provider="together", method="POST", path="/v1/*"), CHAT, "POST", True),
+        (Rule("r", provider="together", method="POST", path="/v2/*"), CHAT, "POST", False),
         (Rule("r", provider="azure"), AZURE, "POST", True),
         (Rule("r", provider="mine.openai.azure.com"), AZURE, "POST", True),
         (Rule("r", provider="yours.openai.azure.com"), AZURE, "POST", False),
@@ -655,7 +655,9 @@ AZURE = "https://mine.openai.azure.com/openai/v1/chat/completions"
     ],
 )
 def test_a_rule_applies_where_it_says(rule: Rule, url: str, method: str, applies: bool) -> None:
-    ignoring = Rule(rule.name, rule.provider, rule.method, rule.path, (at(("a",)),))
+    ignoring = Rule(
+        rule.name, provider=rule.provider, method=rule.method, path=rule.path, ignore=(at(("a",)),)
+    )
     keys = {key(request(body, url=url, method=method), ignoring) for body in ('{"a":1}', "{}")}
     assert (len(keys) == 1) is applies
 

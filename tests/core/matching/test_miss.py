@@ -210,7 +210,7 @@ def test_a_message_is_bounded_and_keeps_its_rule() -> None:
 
 
 def test_used_up_takes_are_told() -> None:
-    miss = Miss("POST", URL, "takes-used", "r.2.json")
+    miss = Miss("POST", URL, "takes-used", nearest="r.2.json")
     assert miss.message == (
         f"no recording answers POST {URL}: all takes of r.2.json have been given"
         " (replay.repeat: miss)"

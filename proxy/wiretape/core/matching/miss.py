@@ -5,7 +5,8 @@ which one is redacted the other is never shown.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
+from functools import partial
 from typing import Any, Final, Literal, Protocol
 
 from wiretape.core.text import word_diff
@@ -58,6 +59,7 @@ class Miss:
     method: str
     url: str
     reason: Reason
+    _: KW_ONLY
     nearest: str | None = None
     differences: tuple[Difference, ...] = ()
     recordings: int = 0
@@ -198,27 +200,27 @@ def explain(
     `total` counts all recordings, `of_endpoint` those of the endpoint; `takes_used` names the
     recording whose takes have all been given, `faults` the files that could not be read.
     """
-    method = request.value["method"]
+    missed = partial(Miss, request.value["method"], url, recordings=total, session=session)
     named = [one for one in faults if _is_of(one, request.key)]
     if takes_used is not None:
-        return Miss(method, url, "takes-used", takes_used, recordings=total, session=session)
+        return missed("takes-used", nearest=takes_used)
     if named:
-        told = tuple(map(_told, named))
-        return Miss(
-            method, url, "corrupt", named[0].name, recordings=total, faults=told, session=session
-        )
+        return missed("corrupt", nearest=named[0].name, faults=tuple(map(_told, named)))
     best = _nearest(request, candidates)
     if best is None:
         reason: Reason = "no-endpoint" if total else "session" if session else "no-recordings"
         if of_endpoint:
             reason = "corrupt"
-        told = tuple(map(_told, faults))
-        return Miss(method, url, reason, recordings=total, faults=told, session=session)
+        return missed(reason, faults=tuple(map(_told, faults)))
     name, recorded, found = best
     reason, rules = _reason(request, recorded, found)
-    suggestion = None if reason == "redaction" else suggest(request, recorded, found)
-    differences = tuple(difference(one) for one in found)
-    return Miss(method, url, reason, name, differences, total, suggestion, rules, session=session)
+    return missed(
+        reason,
+        nearest=name,
+        differences=tuple(difference(one) for one in found),
+        suggestion=None if reason == "redaction" else suggest(request, recorded, found),
+        rules=rules,
+    )
 
 
 def _is_of(fault: Faulty, key: str) -> bool:

@@ -2,7 +2,7 @@
 
 import fnmatch
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, Literal
 
 from wiretape.core.text.exact_json import Json
@@ -28,6 +28,7 @@ class Rule:
     """
 
     name: str
+    _: KW_ONLY
     provider: str | None = None
     method: str | None = None
     path: str | None = None

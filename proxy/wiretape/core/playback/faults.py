@@ -10,7 +10,7 @@ send:
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import KW_ONLY, dataclass, fields, replace
 from typing import Final, Self
 
 from wiretape.core.matching.canonical import Canonical
@@ -35,6 +35,7 @@ class Fault:
     """
 
     name: str
+    _: KW_ONLY
     status: int | None = None
     delay: float | None = None
     cut: int | None = None

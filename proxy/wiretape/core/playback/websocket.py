@@ -176,7 +176,7 @@ class Mismatch:
         return f"{head}: {self.candidates[0][0]} differs in {found[0] if found else '?'}{more}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayedConnection:
     """How a replayed connection went: the recording that answered last, how many messages came
     and went, seconds until the first and until the end, and what was told instead of an answer.
