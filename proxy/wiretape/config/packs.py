@@ -14,7 +14,8 @@
       - name: tool-call-ids
         normalise: [{with: ids, at: ["$.messages[*].tool_call_id"]}]
 
-The pack `common` has rules alone, which are everybody's.
+The pack `common` has rules alone, which are everybody's, and so have those of agents, with the
+version each was `tested` with. An agent may be behind any provider: its rules know it by its body.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -31,10 +32,15 @@ from wiretape.core.providers.registry import ErrorShape, Provider, Providers
 from .rule_entry import rule
 
 _COMMON: Final = "common"
+AGENTS: Final = (
+    *("claude-code", "codex", "gemini-cli", "qwen-code", "opencode", "aider", "openai-agents"),
+)
+"""The packs of agents."""
+
 NAMES: Final = (
     *(_COMMON, "together", "openai", "anthropic", "google", "azure", "bedrock", "mistral", "groq"),
     *("xai", "openrouter", "fireworks", "cerebras", "deepseek", "cohere", "ollama", "litellm"),
-    *("vllm", "llamacpp"),
+    *("vllm", "llamacpp", *AGENTS),
 )
 """The packs that come with wiretape."""
 
@@ -47,7 +53,7 @@ _Loader: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pack:
-    """One pack: a provider (None in `common`), and its rules as they are written."""
+    """One pack: a provider (None in `common` and an agent's), and its rules as they are written."""
 
     name: str
     provider: Provider | None
@@ -95,7 +101,7 @@ def _pack(text: Mapping[str, Any]) -> Pack:
     )
     return Pack(
         name=name,
-        provider=None if name == _COMMON else provider,
+        provider=None if name in (_COMMON, *AGENTS) else provider,
         like=tuple(text.get("like", ())),
         rules=tuple(text.get("rules", ())),
         dummies=dummies,
@@ -158,11 +164,12 @@ def id_names(errors: ErrorShape) -> tuple[str, ...]:
 
 
 def rules(of: Iterable[Provider]) -> Iterator[Rule]:
-    """The rules of packs: everybody's, then each provider's. One that no pack is named for has
+    """The rules of packs: everybody's, agents', each provider's. One that no pack is named for has
     those of the provider in whose shape its errors are.
     """
     known = packs()
-    yield from _rules(known[_COMMON], None, _COMMON)
+    for name in (_COMMON, *AGENTS):
+        yield from _rules(known[name], None, name)
     for provider in of:
         pack = known.get(provider.name) or known[provider.errors or "openai"]
         for source in (pack, *(known[name] for name in pack.like)):

@@ -279,7 +279,9 @@ class _Work:
 
     def ignore(self, rule: Rule, place: str, raw: Any) -> None:
         self.found[rule.name] = None
-        self.ignored.setdefault(place, (rule.name, raw))
+        # What a built-in rule takes out changes in every run: that tells nobody anything.
+        if rule.own:
+            self.ignored.setdefault(place, (rule.name, raw))
 
     def query(self, query: dict[str, list[Any]], rules: Sequence[Rule]) -> dict[str, list[Any]]:
         for rule in rules:
@@ -309,12 +311,7 @@ class _Work:
                 if (rule.own or name not in named) and (
                     name in names or (starts and name.startswith(starts))
                 ):
-                    raw = headers.pop(name)
-                    if rule.own:
-                        self.ignore(rule, f"headers.{name}", raw)
-                    else:
-                        # A pattern brought it in by the way: that it changes tells nobody anything.
-                        self.found[rule.name] = None
+                    self.ignore(rule, f"headers.{name}", headers.pop(name))
         kind = headers.get("content-type")
         if isinstance(kind, str) and kind.lower().startswith("multipart/"):
             headers["content-type"] = kind.partition(";")[0]  # a boundary says nothing
