@@ -78,7 +78,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, answer in ANSWERS.items():
         for method in ("GET", "HEAD") if name in ("stream", "whole", "empty") else ("GET",):
             request = Request(method, "https", HOST, 443, f"/v1/{name}")
-            document = from_exchange(Exchange(request, answer, "2026-11-20T17:30:00Z"))
+            document = from_exchange(Exchange(request, answer, "2026-11-20T17:30:00.5Z"))
             smaller, files = recording_format.externalise(document)
             assert library.write(smaller, recording_format.dumps(smaller), files) is not None
     return path

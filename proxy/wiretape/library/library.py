@@ -18,11 +18,12 @@ from typing import Final
 
 from filelock import Timeout
 
-from wiretape.core.errors import StoreError
+from wiretape.core.errors import FormatError, StoreError
 from wiretape.core.matching.matcher import Matcher
 from wiretape.core.model import split_url
 from wiretape.core.playback.policy import RecordMode
-from wiretape.core.recording.document import Document
+from wiretape.core.recording.document import Document, to_request
+from wiretape.core.wire.selecting_headers import vary
 from wiretape.files import write_whole
 
 from . import recording_file, replace_files
@@ -70,7 +71,7 @@ class Library(Lookup):
         super().__init__(folder, matcher, prepare, session, locks, cache, fingerprint)
         self.record_mode: Final = record_mode
         # Of these nothing is left that is to be replaced: it need not be looked for.
-        self._rewritten: set[str] = set()
+        self._rewritten: set[tuple[str, object]] = set()
         # The next take of a key to try: a million takes are not to be looked for one by one.
         self._takes: dict[str, int] = {}
         self._marker: Path | None = None
@@ -123,7 +124,7 @@ class Library(Lookup):
                 listed = replace_files.place(folder, key)
                 if listed.exists():
                     self._forget(*replace_files.settle(self.folder, listed))
-                if self.record_mode == "missing-only" and self._has_others(key):
+                if self.record_mode == "missing-only" and self._has_others(key, document):
                     return None
                 return self._write(folder, key, document, text.encode("utf-8"), files)
         except Timeout as error:
@@ -146,7 +147,7 @@ class Library(Lookup):
         self, folder: Path, key: str, document: Document, data: bytes, files: dict[str, bytes]
     ) -> Entry:
         place = folder.relative_to(self.folder).as_posix()
-        path, take, void = self._place(folder, key)
+        path, take, void = self._place(folder, key, document)
         name = path.relative_to(self.folder).as_posix()
         known = self._ask(lambda index: index.folders().get(place))
         before = folder.stat()
@@ -156,7 +157,7 @@ class Library(Lookup):
         listed = replace_files.place(folder, key)
         replace_files.replace(self.folder, listed, path, data, [self.folder / old for old in void])
         self._takes[key] = take + 1
-        self._rewritten.add(key)
+        self._rewritten.add((key, _headers_that_choose(document)))
         self._written_here.add(name)
         facts = recording_file.of_document(
             document,
@@ -181,25 +182,53 @@ class Library(Lookup):
         self._remove_sides(sides)
         return _entry_of(facts)
 
-    def _has_others(self, key: str) -> bool:
-        return any(entry.name not in self._written_here for entry in self.takes(key))
+    def _has_others(self, key: str, document: Document) -> bool:
+        return any(
+            entry.name not in self._written_here and self._is_replaced_by(entry.name, document)
+            for entry in self.takes(key)
+        )
 
-    def _place(self, folder: Path, key: str) -> tuple[Path, int, list[str]]:
+    def _place(self, folder: Path, key: str, document: Document) -> tuple[Path, int, list[str]]:
         """Where the next take of a key goes, its number, and the older files it makes void.
 
         Void are the takes that stood here when the run began and are unchanged since: a second
-        writer's are not. One of them may be the place itself, to be written over.
+        writer's are not, nor those of a request with other headers. One of them may be the place
+        itself, to be written over.
         """
         void: list[str] = []
-        if self.record_mode == "replace" and key not in self._rewritten:
+        rewritten = (key, _headers_that_choose(document)) in self._rewritten
+        if self.record_mode == "replace" and not rewritten:
             rows = self._ask(lambda index: index.takes(key))
-            void = [row.name for row in rows if row.tier == OWN and self._is_as_it_stood(row)]
+            void = [
+                row.name
+                for row in rows
+                if row.tier == OWN
+                and self._is_as_it_stood(row)
+                and self._is_replaced_by(row.name, document)
+            ]
         for take in range(self._takes.get(key, 1), 1_000_000):
             path = folder / (f"{key[:12]}.json" if take == 1 else f"{key[:12]}.{take}.json")
             name = path.relative_to(self.folder).as_posix()
             if name in void or not os.path.lexists(path):
                 return path, take, [other for other in void if other != name]
         raise StoreError(f"{folder}: a million takes of one request")
+
+    def _is_replaced_by(self, name: str, document: Document) -> bool:
+        """Whether a recording is of the very request that a document is of: its headers choose the
+        same of several answers. One that cannot be read is.
+        """
+        try:
+            stored = self.read(name)
+        except (FormatError, StoreError):
+            return True
+        bare = {key: value for key, value in document["request"].items() if "body" not in key}
+        request = to_request(bare)
+        if self._matcher.apart(stored, request, streams=False):
+            return False
+        accepted = [value for key, value in stored.request.headers if key.lower() == "accept"]
+        return not accepted or accepted == [
+            value for key, value in request.headers if key.lower() == "accept"
+        ]
 
     def _is_as_it_stood(self, row: IndexRow) -> bool:
         path = self.folder / row.name
@@ -234,6 +263,15 @@ class Library(Lookup):
             with suppress(OSError):
                 for name in names - self._ask(used):
                     (self.folder / folder / name).unlink(missing_ok=True)
+
+
+def _headers_that_choose(document: Document) -> tuple[object, ...]:
+    """What tells requests of one key apart: Accept, and what the answer's Vary names."""
+    named = document["response"].get("headers", {}).get("vary", [])
+    lines = named if isinstance(named, list) else [named]
+    headers = document["request"].get("headers", {})
+    names = ("accept", *vary(("vary", line) for line in lines))
+    return tuple(str(headers.get(name)) for name in names)
 
 
 def host_folder(document: Document) -> str:

@@ -6,6 +6,7 @@ import json
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -35,7 +36,7 @@ from wiretape.report.report import Report, Row
 from wiretape.sessions.sessions import Session, Sessions
 
 from .request import ReplayRequest
-from .selecting import Selecting
+from .selecting import Choice, Selecting
 
 log = logging.getLogger(__name__)
 
@@ -202,12 +203,16 @@ class Replayer:
 
     def play(self, asked: ReplayRequest) -> ReplayAnswer | None:
         """The next take of the recording that answers, or None."""
+        takes, place = self._chosen(asked)
+        return self._next(asked, takes, place) if takes else None
+
+    def _chosen(self, asked: ReplayRequest) -> Choice:
+        """The takes whose headers agree; none where one of them cannot be read, which is told."""
         try:
-            takes, place = self._selection.of(asked)
+            return self._selection.of(asked)
         except (FormatError, StoreError) as error:
             self._unusable(error)
-            return None
-        return self._next(asked, takes, place) if takes else None
+            return (), ()
 
     def _unusable(self, error: FormatError | StoreError) -> None:
         if descriptors.is_exhaustion(error):
@@ -293,20 +298,20 @@ class Replayer:
     def decide(self, asked: ReplayRequest) -> Verdict:
         """What becomes of a request where the provider may be gone to."""
         policy, library = self.policy, asked.session.library
-        takes = asked.takes
+        takes, place = self._chosen(asked)
         if library.known_at_start(takes):
             fresh = policy.fresh is not None and policy.fresh(
                 asked.canonical, self._age(asked.session, takes) if policy.fresh.by_age else None
             )
-            return "record" if fresh or self._fills(asked, takes) else "replay"
+            return "record" if fresh or self._fills(asked, takes, place) else "replay"
         if policy.on_miss.passes(asked.request.host, asked.request.port):
             return "pass"
         return "record" if policy.on_miss.action == "record" else "miss"
 
-    def _fills(self, asked: ReplayRequest, takes: Sequence[Entry]) -> bool:
+    def _fills(self, asked: ReplayRequest, takes: Sequence[Entry], place: Hashable) -> bool:
         """Whether a request is to be recorded as a take that is missing; it is counted as given."""
         player = asked.session.player
-        at = player.upcoming(asked.place, takes)
+        at = player.upcoming(place, takes)
         if not self.policy.fill or at == len(takes):
             return False
         missing = missing_before([take.name for take in takes], at)
@@ -362,16 +367,21 @@ class Replayer:
         """Why `play` gave nothing."""
         asked.session.counts["missed"] += 1
         canonical, library = asked.canonical, asked.session.library
-        takes = asked.takes
+        takes, _ = self._chosen(asked)
         used = takes[-1].name if takes else None
+        headers = None
+        with suppress(FormatError, StoreError):
+            headers = None if takes else self._selection.other_headers(asked, canonical)
         # A client that loops asks the same in vain again and again.
-        place = (id(library), canonical.key, len(library), len(library.faults), used)
+        told = repr(headers[0].value["headers"]) if headers else ""
+        place = (id(library), canonical.key, len(library), len(library.faults), used, told)
         miss = self._missed.get(place)
         if miss is None:
+            request, nearest = headers or (canonical, () if used else library.nearest(canonical))
             miss = self._missed[place] = explain(
-                canonical,
+                request,
                 asked.url,
-                () if used else library.nearest(canonical),
+                nearest,
                 total=len(library),
                 of_endpoint=library.count(canonical.endpoint),
                 takes_used=used,

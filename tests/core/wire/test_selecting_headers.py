@@ -17,7 +17,8 @@ from wiretape.core.wire.selecting_headers import (
 @pytest.mark.parametrize(
     "name",
     [
-        "range", "if-range", "accept", "accept-language", "if-match", "if-none-match",
+        "range", "if-range", "last-event-id", "x-amz-target", "accept-language", "if-match",
+        "if-none-match", "x-goog-fieldmask", "x-amzn-bedrock-guardrailidentifier",
         "if-modified-since", "if-unmodified-since", "content-range", "prefer", "upload-offset",
         "upload-complete", "upload-length", "upload-metadata", "x-goog-upload-offset",
         "x-goog-upload-command", "x-upload-content-length", "x-ms-range", "x-http-method-override",

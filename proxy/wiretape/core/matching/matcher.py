@@ -13,12 +13,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from wiretape.core.model import DEFAULT_PORTS, Exchange, Request, split_url
+from wiretape.core.model import DEFAULT_PORTS, Exchange, Request, header, split_url
 from wiretape.core.providers.registry import Providers, error_shape
 from wiretape.core.recording.document import Document
 from wiretape.core.redaction.placeholder import WITH_DIGEST, is_encoded_in, may_be_in
 from wiretape.core.text.jsonpath import Path
 from wiretape.core.wire.selecting_headers import (
+    accepts,
     asks_for_stream,
     by_header,
     normal,
@@ -160,23 +161,34 @@ class Matcher:
             and normal(lower, value, asks_for_stream=asks_for_stream(body))
         )
 
-    def vary(self, exchange: Exchange) -> tuple[str, ...]:
-        """The further request headers that count for an answer, since its Vary names them."""
-        named = vary(exchange.response.headers)
-        return tuple(
-            name for name in named if name not in self._without and name not in self._ignored
-        )
+    def apart(
+        self, exchange: Exchange, live: Request, *, streams: bool
+    ) -> dict[str, tuple[str, str]]:
+        """The headers by which a recording says that it answers another request, though it has the
+        same key: by name, what the live request has and what the recorded one had.
 
-    def varies(self, exchange: Exchange, live: Request) -> bool:
-        """Whether a recording says that it answers another request: a header that its Vary names
-        is another one.
+        They are those that the answer's Vary names, and Accept: where the two ask for another form,
+        or the live one does not take what was answered. `streams` is whether the body asks for a
+        stream by itself.
         """
-        names = self.vary(exchange)
         recorded, asked = by_header(exchange.request.headers), by_header(live.headers)
-        return any(
-            normal_list(name, recorded.get(name, [])) != normal_list(name, asked.get(name, []))
-            for name in names
-        )
+        found = {}
+        for name in vary(exchange.response.headers):
+            pair = tuple(normal_list(name, each.get(name, [])) for each in (asked, recorded))
+            if pair[0] != pair[1]:
+                found[name] = (pair[0], pair[1])
+        if holds_accept(exchange):
+            pair = tuple(", ".join(each.get("accept", [])) for each in (asked, recorded))
+            forms = [normal("accept", each, asks_for_stream=streams) for each in pair]
+            kind = header(exchange.response.headers, "content-type") or ""
+            is_taken = not kind or streams or accepts(pair[0], kind)
+            if pair[0] != pair[1] and (forms[0] != forms[1] or not is_taken):
+                found["accept"] = (pair[0], pair[1])
+        return {
+            name: pair
+            for name, pair in found.items()
+            if name not in self._without and name not in self._ignored
+        }
 
     def _rules_for(
         self, host: str, port: int, place: str, method: str, path: str, body: Any
@@ -205,6 +217,21 @@ class Matcher:
             and rule.fits_host(host, port)
             and (rule.body is None or (body is not _NONE and rule.body(body)))
         ]
+
+
+def holds_accept(exchange: Exchange) -> bool:
+    """Whether a recording holds the Accept of its request, or that it had none: earlier versions
+    kept it too, other tools do not.
+    """
+    names = {name.lower() for name, _ in exchange.request.headers}
+    return "accept" in names or tells(exchange)
+
+
+def tells(exchange: Exchange) -> bool:
+    """Whether a recording holds the headers that decide its answer, where its request had some.
+    Versions that kept none of them wrote the time to the second.
+    """
+    return exchange.recorded_at is not None and "." in exchange.recorded_at
 
 
 class _Names:

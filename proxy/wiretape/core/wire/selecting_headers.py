@@ -11,7 +11,6 @@ from typing import Any, Final
 
 SELECTING: Final = frozenset(
     (
-        "accept",  # section 12.5.1
         "accept-language",  # 12.5.4
         "content-range",  # 14.4
         "if-match",  # 13.1
@@ -19,6 +18,7 @@ SELECTING: Final = frozenset(
         "if-none-match",
         "if-range",
         "if-unmodified-since",
+        "last-event-id",  # WHATWG HTML, 9.2: where a stream goes on
         "prefer",  # RFC 7240
         "range",  # 14.2
         "upload-complete",  # resumable uploads: the IETF's draft, and tus
@@ -28,13 +28,18 @@ SELECTING: Final = frozenset(
         "upload-length",
         "upload-metadata",
         "upload-offset",
+        "x-amz-target",  # the operation itself, in AWS's JSON protocols
+        "x-amzn-bedrock-*",
+        "x-goog-fieldmask",
         "x-goog-upload-*",
         "x-http-method-override",
         "x-upload-content-*",
         "x-ms-range",  # Azure's
     )
 )
-"""The headers that count wherever a request has them; `*` is all that begin so."""
+"""The headers that count wherever a request has them; `*` is all that begin so. Accept counts too,
+but not in a key: see `accepts`.
+"""
 
 _STARTS: Final = tuple(name[:-1] for name in SELECTING if name.endswith("*"))
 
@@ -189,6 +194,19 @@ def _accept(text: str, asks_for_stream: bool) -> str:
 def _language(text: str) -> str:
     found = sorted(_weighted(text), key=lambda pair: (-pair[0], pair[1]))
     return ",".join(language for _, language in found) if found[:1] != [(1.0, "*")] else ""
+
+
+def accepts(accept: str, media: str) -> bool:
+    """Whether an Accept takes an answer of a media type (RFC 9110, section 12.5.1).
+
+    >>> accepts("text/*;q=0.5, application/json", "text/event-stream")
+    True
+    >>> accepts("application/json", "text/html; charset=utf-8")
+    False
+    """
+    kind = media.partition(";")[0].strip().lower()
+    ranges = {item.partition(";")[0] for _, item in _weighted(accept)}
+    return not ranges or bool(ranges & {"*/*", kind, f"{kind.partition('/')[0]}/*"})
 
 
 def asks_for_stream(body: Any) -> bool:
