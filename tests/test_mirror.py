@@ -10,6 +10,7 @@ PACKAGES: Final = {"": ROOT / "proxy" / "wiretape", "addons/": ROOT / "addons" /
 
 WITHOUT_A_MODULE: Final = {
     "fuzz/fuzz": "the fuzzer's own rounds",
+    "config/agent_packs": "the packs of agents, which are data",
     "support/upstream": "the provider that other tests rely on",
     "addons/patches/patches": "the package: how its patches are installed",
     "core/redaction/agreement": "the redactor, the gate and scan say the same of a text",
