@@ -43,7 +43,7 @@ def _request(body: bytes) -> Request:
         ("Authorization", f"Bearer {workload.KEY}"),
         ("User-Agent", "OpenAI/Python 2.0.0"),
     )
-    return Request("POST", "https", workload.HOST, 443, workload.PATH, headers, body)
+    return Request("POST", "https", workload.HOST, 443, workload.PATH, headers=headers, body=body)
 
 
 def _recorder(chunks: int) -> Recorder:

@@ -77,8 +77,8 @@ def _write(path: Path, number: int, response: Response, *, stream: bool) -> None
         workload.HOST,
         443,
         workload.PATH,
-        (("accept", "application/json"), ("content-type", "application/json")),
-        workload.question(number, stream=stream),
+        headers=(("accept", "application/json"), ("content-type", "application/json")),
+        body=workload.question(number, stream=stream),
     )
     document = from_exchange(Exchange(request, response, "2026-11-20T17:30:00Z"))
     path.write_text(recording_format.dumps(document), encoding="utf-8")

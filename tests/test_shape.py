@@ -22,10 +22,7 @@ STILL_BROKEN: Final[dict[str, set[str]]] = {
         "wiretape.library.library.Library",
         "wiretape.library.lookup.Lookup",
     },
-    "positional fields": {
-        "wiretape.core.model.Request",
-        "wiretape.core.model.Response",
-    },
+    "positional fields": set(),
     "shared names": set(),
 }
 

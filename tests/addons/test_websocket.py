@@ -50,7 +50,7 @@ class Tap:
         self._started: dict[str, tuple[WebSocketRecorder, float]] = {}
 
     def request(self, flow: http.HTTPFlow) -> None:
-        request = Request("GET", "http", "provider.test", 80, PATH, _headers(flow.request))
+        request = Request("GET", "http", "provider.test", 80, PATH, headers=_headers(flow.request))
         self._started[flow.id] = (WebSocketRecorder(request), perf_counter())
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:

@@ -119,7 +119,7 @@ def test_what_a_pattern_of_the_users_own_finds_still_tells_requests_apart(tmp_pa
     def key(text: str) -> str:
         body = json.dumps({"prompt": text}).encode()
         headers = (("content-type", "application/json"),)
-        made = Request("POST", "https", "api.openai.com", 443, "/v1/x", headers, body)
+        made = Request("POST", "https", "api.openai.com", 443, "/v1/x", headers=headers, body=body)
         return config.matcher.canonical(redactor.request(from_request(made))).key
 
     one, two = "T-" + "0a1b2c3d4e5f" * 2, "T-" + "f5e4d3c2b1a0" * 2

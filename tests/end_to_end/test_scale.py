@@ -19,7 +19,9 @@ JSON = (("content-type", "application/json"),)
 
 def exchange(prompt: str, answer: str = "hello") -> Exchange:
     body = json.dumps({"model": "m", "messages": [{"role": "user", "content": prompt}]}).encode()
-    request = Request("POST", "https", "api.together.xyz", 443, "/v1/chat/completions", JSON, body)
+    request = Request(
+        "POST", "https", "api.together.xyz", 443, "/v1/chat/completions", headers=JSON, body=body
+    )
     reply = json.dumps({"id": f"c-{prompt}", "choices": [{"message": {"content": answer}}]})
     return Exchange(request, Response(200, JSON, (Chunk(reply.encode(), 0.1),)), None)
 

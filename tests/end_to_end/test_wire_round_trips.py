@@ -159,8 +159,8 @@ BEDROCK: Final = Request(
     "bedrock-runtime.us-east-1.amazonaws.com",
     443,
     "/model/m/invoke-with-response-stream",
-    (("x-api-key", KEY),),
-    b"{}",
+    headers=(("x-api-key", KEY),),
+    body=b"{}",
 )
 FRAMES: Final = (("content-type", "application/vnd.amazon.eventstream"),)
 

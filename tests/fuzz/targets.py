@@ -35,7 +35,9 @@ def answer(data: bytes) -> None:
     headers: Headers = (("content-type", media), ("transfer-encoding", "chunked"))
     if coded % 8 < len(_CODINGS):
         headers = (*headers, ("content-encoding", _CODINGS[coded % 8]))
-    request = Request("POST", "https", "api.together.xyz", 443, "/v1/chat/completions", (), body)
+    request = Request(
+        "POST", "https", "api.together.xyz", 443, "/v1/chat/completions", headers=(), body=body
+    )
     recorder = Recorder(request, _LIMIT)
     recorder.start(200, headers, 0.0)
     for at in range(0, len(body), width):

@@ -26,7 +26,9 @@ JSON = (("content-type", "application/json"),)
 
 def exchange(prompt: str, answer: str = "hello") -> Exchange:
     body = json.dumps({"model": "m", "messages": [{"role": "user", "content": prompt}]}).encode()
-    request = Request("POST", "https", "api.together.xyz", 443, "/v1/chat/completions", JSON, body)
+    request = Request(
+        "POST", "https", "api.together.xyz", 443, "/v1/chat/completions", headers=JSON, body=body
+    )
     reply = json.dumps({"choices": [{"message": {"content": answer}}]}).encode()
     return Exchange(request, Response(200, JSON, (Chunk(reply, 0.1),)), "2026-11-20T17:30:00Z")
 
@@ -255,7 +257,9 @@ def test_folders_are_named_for_people_and_stay_inside(url: str, host: str, slug:
 def test_a_large_binary_body_lies_in_a_side_file_named_by_its_content(tmp_path: Path) -> None:
     folder = tmp_path / "recordings"
     audio = bytes(range(256)) * 200
-    request = Request("POST", "https", "api.openai.com", 443, "/v1/audio/speech", JSON, b"{}")
+    request = Request(
+        "POST", "https", "api.openai.com", 443, "/v1/audio/speech", headers=JSON, body=b"{}"
+    )
     response = Response(200, (("content-type", "audio/mpeg"),), (Chunk(audio, 0.5),), True)
     name = write(library(folder), Exchange(request, response))
     (side,) = folder.rglob("*.bin")
@@ -281,7 +285,9 @@ def test_a_recording_cannot_name_a_side_file_elsewhere(tmp_path: Path, name: str
 def test_a_side_file_that_was_changed_is_noticed(tmp_path: Path) -> None:
     folder = tmp_path / "recordings"
     audio = bytes(range(256)) * 200
-    request = Request("POST", "https", "api.openai.com", 443, "/v1/audio/speech", JSON, b"{}")
+    request = Request(
+        "POST", "https", "api.openai.com", 443, "/v1/audio/speech", headers=JSON, body=b"{}"
+    )
     response = Response(200, (("content-type", "audio/mpeg"),), (Chunk(audio, 0.5),), True)
     write(library(folder), Exchange(request, response))
     (side,) = folder.rglob("*.bin")
@@ -482,7 +488,9 @@ def test_void_takes_that_cannot_be_removed_do_not_answer(
 
 
 def spoken(audio: bytes) -> Exchange:
-    request = Request("POST", "https", "api.openai.com", 443, "/v1/audio/speech", JSON, b"{}")
+    request = Request(
+        "POST", "https", "api.openai.com", 443, "/v1/audio/speech", headers=JSON, body=b"{}"
+    )
     response = Response(200, (("content-type", "audio/mpeg"),), (Chunk(audio, 0.5),), True)
     return Exchange(request, response)
 

@@ -31,7 +31,7 @@ LONG_AGO = (1_700_000_000, 1_700_000_000)
 
 def exchange(prompt: str, answer: str = "hello") -> Exchange:
     body = json.dumps({"model": "m", "messages": [{"role": "user", "content": prompt}]}).encode()
-    request = Request("POST", "https", HOST, 443, "/v1/chat/completions", JSON, body)
+    request = Request("POST", "https", HOST, 443, "/v1/chat/completions", headers=JSON, body=body)
     reply = json.dumps({"id": f"id-{answer}", "choices": [{"message": {"content": answer}}]})
     return Exchange(request, Response(200, JSON, (Chunk(reply.encode(), 0.1),)), None)
 
@@ -202,7 +202,7 @@ def test_a_side_file_that_is_taken_away_and_put_back_is_noticed(
     library: Open, folder: Path, cache: Path | None
 ) -> None:
     audio = bytes(range(256)) * 200
-    request = Request("POST", "https", HOST, 443, "/v1/audio/speech", JSON, b"{}")
+    request = Request("POST", "https", HOST, 443, "/v1/audio/speech", headers=JSON, body=b"{}")
     response = Response(200, (("content-type", "audio/mpeg"),), (Chunk(audio, 0.5),), True)
     opened = library(cache)
     document, files = recording_format.externalise(from_exchange(Exchange(request, response)))

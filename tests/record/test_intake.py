@@ -35,7 +35,9 @@ async def kept(
     sessions = Sessions(lambda name: Library(folder / "r", Matcher(providers), locks=folder))
     intake = Intake(Redactor(rules), providers, report)
     recorder = Recorder(
-        Request("POST", "https", "api.together.xyz", 443, "/v1/x", JSON, b'{"model":"m"}')
+        Request(
+            "POST", "https", "api.together.xyz", 443, "/v1/x", headers=JSON, body=b'{"model":"m"}'
+        )
     )
     recorder.start(200, headers, 0.1)
     recorder.read(body, 0.2)
@@ -118,7 +120,9 @@ async def journaled(
         Redactor(RedactionRules()), providers, Report("record"), journal=journal, **options
     )
     recorder = Recorder(
-        Request("POST", "https", "api.together.xyz", 443, "/v1/x", JSON, b'{"model":"m"}')
+        Request(
+            "POST", "https", "api.together.xyz", 443, "/v1/x", headers=JSON, body=b'{"model":"m"}'
+        )
     )
     intake.begin(recorder, sessions.own)
     recorder.start(status, JSON, 0.1)

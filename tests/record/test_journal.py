@@ -20,10 +20,16 @@ from wiretape.record.journal_reader import UnfinishedExchange, left_behind, read
 JSON: Headers = (("content-type", "application/json"),)
 SSE: Headers = (("content-type", "text/event-stream"),)
 CHAT = Request(
-    "POST", "https", "api.openai.com", 443, "/v1/chat/completions?q=\udcff", JSON, b'{"a":\xff\n1}'
+    "POST",
+    "https",
+    "api.openai.com",
+    443,
+    "/v1/chat/completions?q=\udcff",
+    headers=JSON,
+    body=b'{"a":\xff\n1}',
 )
 OPENING = Request(
-    "GET", "https", "api.openai.com", 443, "/v1/realtime", (("upgrade", "websocket"),)
+    "GET", "https", "api.openai.com", 443, "/v1/realtime", headers=(("upgrade", "websocket"),)
 )
 WHEN = "2026-11-20T17:30:00Z"
 LATER = "2026-11-20T17:31:00Z"

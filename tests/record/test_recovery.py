@@ -26,7 +26,9 @@ from wiretape.sessions.sessions import Session
 
 JSON: Headers = (("content-type", "application/json"),)
 SSE: Headers = (("content-type", "text/event-stream"),)
-CHAT = Request("POST", "https", "api.openai.com", 443, "/v1/chat/completions", JSON, b'{"a":1}')
+CHAT = Request(
+    "POST", "https", "api.openai.com", 443, "/v1/chat/completions", headers=JSON, body=b'{"a":1}'
+)
 PROVIDERS = built_in()
 WHEN = "2026-11-20T17:30:00Z"
 DEAD = 2**22 + 1  # greater than any process's number

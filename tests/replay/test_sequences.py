@@ -50,7 +50,9 @@ class Call:
     @property
     def request(self) -> Request:
         body = b"" if self.body is None else json.dumps(self.body).encode()
-        return Request(self.method, "https", "api.openai.com", 443, self.target, JSON, body)
+        return Request(
+            self.method, "https", "api.openai.com", 443, self.target, headers=JSON, body=body
+        )
 
 
 class Recorded:

@@ -66,8 +66,8 @@ def exchange(body: Any = None, *chunks: Any, **changes: Any) -> Exchange:
         "api.together.xyz",
         443,
         "/v1/chat/completions",
-        changes.get("headers", JSON),
-        exact_json.dumps(body).encode(),
+        headers=changes.get("headers", JSON),
+        body=exact_json.dumps(body).encode(),
     )
     blocks = [
         item if isinstance(item, bytes) else f"data: {exact_json.dumps(item)}\n\n".encode()
@@ -141,7 +141,7 @@ def test_log_probabilities_follow_the_text_of_an_answer() -> None:
     }
     body = {"choices": [{"logprobs": {"content": tokens}}, {"logprobs": columns}]}
     answer = Response(200, JSON, (Chunk(json.dumps(body).encode()),))
-    asked = Request("POST", "https", "api.together.xyz", 443, "/v1/x", JSON, b"{}")
+    asked = Request("POST", "https", "api.together.xyz", 443, "/v1/x", headers=JSON, body=b"{}")
     document = from_exchange(Exchange(asked, answer, "2026-11-20T17:30:00Z"))
     text = rewritten(recording_format.dumps(document)).text
     (left, beside) = json.loads(text)["response"]["body"]["__data__"]["choices"]

@@ -245,7 +245,9 @@ def request(
     """A request that carries what its source says."""
     both = "&".join(part for part in (query, source.query) if part)
     target = f"{path}?{both}" if both else path
-    return Request("POST", "https", HOST, 443, target, (*source.headers, *headers), body)
+    return Request(
+        "POST", "https", HOST, 443, target, headers=(*source.headers, *headers), body=body
+    )
 
 
 def answer(

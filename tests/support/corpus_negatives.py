@@ -240,7 +240,7 @@ def _minified(random: Random) -> str:
 def _ask(carried: Headers, body: object = None, query: str = "", more: Headers = ()) -> Request:
     data = json.dumps(body or {"model": "m", "messages": []}, separators=(",", ":")).encode()
     target = f"{CHAT}?{query}" if query else CHAT
-    return Request("POST", "https", HOST, 443, target, (*carried, *JSON, *more), data)
+    return Request("POST", "https", HOST, 443, target, headers=(*carried, *JSON, *more), body=data)
 
 
 def _json(value: object) -> bytes:

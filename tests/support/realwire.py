@@ -85,7 +85,7 @@ def _real(
         scheme, host, port, target = split_url(url)
     except ValueError:  # its owner took it out
         scheme, host, port, target = "https", "provider.invalid", 443, "/v1/taken-out"
-    request = Request(method.upper(), scheme, host, port, target, asked, sent)
+    request = Request(method.upper(), scheme, host, port, target, headers=asked, body=sent)
     if header(got, "content-encoding") is not None:
         try:
             decoded(got, body)

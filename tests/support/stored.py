@@ -23,8 +23,8 @@ def exchange(prompt: str, at: str = "2026-11-20T17:30:00Z", **more: Any) -> Exch
         "api.together.xyz",
         443,
         "/v1/chat/completions",
-        JSON,
-        json.dumps(body, separators=(",", ":")).encode(),
+        headers=JSON,
+        body=json.dumps(body, separators=(",", ":")).encode(),
     )
     reply = json.dumps({"id": f"chatcmpl-{len(prompt)}", "choices": []}).encode()
     return Exchange(request, Response(200, JSON, (Chunk(reply, 0.1),)), at)

@@ -5,7 +5,7 @@ and content coding (RFC 9110, section 8.4) undone; header names keep their case,
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Final, Literal, cast
 from urllib.parse import urlsplit
 
@@ -55,6 +55,7 @@ class Request:
     host: str
     port: int
     target: str = field(repr=False)
+    _: KW_ONLY
     headers: Headers = field(default=(), repr=False)
     body: bytes = field(default=b"", repr=False)
 
@@ -145,6 +146,7 @@ class Response:
     chunks: tuple[Chunk, ...] = ()
     streaming: bool = False
     end: End = "complete"
+    _: KW_ONLY
     headers_at: float | None = None
     end_at: float | None = None
     coding: str | None = None
@@ -200,7 +202,7 @@ class Close:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WebSocket(Response):
     """The answer to an opening request. `chunks` are messages; without a `close` the connection
     broke, and `end` tells on whose side.

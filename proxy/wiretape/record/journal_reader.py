@@ -225,8 +225,8 @@ def read(path: Path, key: RunKey) -> UnfinishedExchange | None:
         head["host"],
         head["port"],
         head["target"],
-        _pairs(head["headers"]),
-        body,
+        headers=_pairs(head["headers"]),
+        body=body,
     )
     # What is here was within the limit of the run that wrote it.
     kind_of = WebSocketRecorder if is_opening(request) else Recorder

@@ -40,7 +40,7 @@ def request(
     scheme, host, port, target = split_url(url)
     kept = (("Content-Type", media), *headers) if media else headers
     data = body.encode() if isinstance(body, str) else body
-    return from_request(Request(method, scheme, host, port, target, kept, data))
+    return from_request(Request(method, scheme, host, port, target, headers=kept, body=data))
 
 
 def canonical(document: Document, *rules: Rule) -> Canonical:
@@ -358,7 +358,7 @@ def test_a_body_in_a_side_file_has_the_key_of_the_body() -> None:
     for body in (BINARY, BINARY + b"\xff"):
         live = request(body, "audio/mpeg")
         sent = Request("POST", "https", "api.together.xyz", 443, "/v1/chat/completions",
-                       (("content-type", "audio/mpeg"),), body)  # fmt: skip
+                       headers=(("content-type", "audio/mpeg"),), body=body)  # fmt: skip
         smaller, files = externalise(from_exchange(Exchange(sent, Response(200))))
         assert len(files) == 1
         assert key(smaller["request"]) == key(live)

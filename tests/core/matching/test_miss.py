@@ -24,7 +24,9 @@ WHEN = '      when: {provider: "together", method: POST, path: "/v1/chat/complet
 def request(body: Any, matcher: Matcher = MATCHER, **more: Any) -> Canonical:
     fields = (("content-type", "application/json"),)
     raw = json.dumps(body).encode()
-    made = Request("POST", "https", "api.together.xyz", 443, "/v1/chat/completions", fields, raw)
+    made = Request(
+        "POST", "https", "api.together.xyz", 443, "/v1/chat/completions", headers=fields, body=raw
+    )
     return matcher.canonical(from_request(made) | more)
 
 
@@ -188,7 +190,9 @@ def test_an_id_is_told_by_where_it_came_from() -> None:
 def test_no_secret_of_the_request_stands_in_a_miss() -> None:
     raw = json.dumps({"prompt": f"my key is {SECRET}", "n": 1}).encode()
     fields = (("authorization", f"Bearer {SECRET}"), ("content-type", "application/json"))
-    live = Request("POST", "https", "api.together.xyz", 443, f"/v1/x?key={SECRET}", fields, raw)
+    live = Request(
+        "POST", "https", "api.together.xyz", 443, f"/v1/x?key={SECRET}", headers=fields, body=raw
+    )
     redactor = Redactor(RedactionRules())
     asked = redactor.request(from_request(live), redactor.secrets(live))
     other = asked | {"body": {"prompt": "another prompt that is long enough for a word diff " * 3}}

@@ -33,7 +33,7 @@ def request(
     scheme, host, port, target = split_url(url)
     data = body.encode() if isinstance(body, str) else body
     kept = (("Content-Type", media), *headers)
-    return from_request(Request(method, scheme, host, port, target, kept, data))
+    return from_request(Request(method, scheme, host, port, target, headers=kept, body=data))
 
 
 def written(**entry: Any) -> Rule:

@@ -34,7 +34,7 @@ def document(
     kind = "application/x-www-form-urlencoded" if form else "application/json"
     raw = body.encode() if form else json.dumps(body).encode()
     headers = (("content-type", kind), *fields.items())
-    return from_request(Request("POST", "https", host, 443, target, headers, raw))
+    return from_request(Request("POST", "https", host, 443, target, headers=headers, body=raw))
 
 
 def suggested(got: dict[str, Any], recorded: dict[str, Any]) -> Suggestion | None:

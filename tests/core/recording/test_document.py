@@ -225,10 +225,10 @@ REQUESTS = st.builds(
     st.sampled_from(["api.together.xyz", "localhost", "::1"]),
     st.sampled_from([80, 443, 8080]),
     st.sampled_from(["/v1/chat/completions", "/v1/messages?beta=true", "/api/chat", "/?", "/a#b"]),
-    st.sampled_from(
+    headers=st.sampled_from(
         [(), JSON, header("application/x-www-form-urlencoded"), header("text/plain"), AUDIO]
     ),
-    BODIES,
+    body=BODIES,
 )
 EXCHANGES = st.builds(
     Exchange, REQUESTS, responses(), st.one_of(st.none(), st.just("2026-11-20T17:30:00Z"))
@@ -292,7 +292,13 @@ def test_a_chat_is_readable() -> None:
         b'data: {"id":"1","choices":[]}\n\n', b": ping\n\n", b"data: [DONE]\n\n", headers=EVENTS
     )
     request = Request(
-        "POST", "https", "api.together.xyz", 443, "/v1/chat/completions", JSON, b'{"model":"m"}'
+        "POST",
+        "https",
+        "api.together.xyz",
+        443,
+        "/v1/chat/completions",
+        headers=JSON,
+        body=b'{"model":"m"}',
     )
     assert from_exchange(Exchange(request, response, "2026-11-20T17:30:00Z")) == {
         "wiretape": 1,
@@ -342,14 +348,16 @@ def test_a_chat_is_readable() -> None:
 def test_a_request_body_is_as_readable_as_it_can_be(
     media: str, body: bytes, members: Document
 ) -> None:
-    request = Request("POST", "https", "api.x.ai", 443, "/v1", header(media) if media else (), body)
+    request = Request(
+        "POST", "https", "api.x.ai", 443, "/v1", headers=header(media) if media else (), body=body
+    )
     document = from_request(request)
     assert {key: document[key] for key in document if key.startswith("body")} == members
 
 
 @pytest.mark.parametrize("body", [b'{"model":5}', b'["model"]', b'"model"', b"model"])
 def test_only_a_model_that_is_a_name_is_named(body: bytes) -> None:
-    request = Request("POST", "https", "api.x.ai", 443, "/v1", (), body)
+    request = Request("POST", "https", "api.x.ai", 443, "/v1", headers=(), body=body)
     assert "model" not in from_request(request)
 
 
@@ -538,7 +546,9 @@ BASES = [
 ] + [
     stored(
         Exchange(
-            Request("POST", "http", "localhost", 8080, "/v1?a=b#c", header(media), body),
+            Request(
+                "POST", "http", "localhost", 8080, "/v1?a=b#c", headers=header(media), body=body
+            ),
             Response(200),
         )
     )

@@ -211,7 +211,9 @@ class Wire:
     def answer(self, request: Any, answer_type: Any) -> Any:
         scheme, host, port, target = split_url(str(request.url))
         headers = (("content-type", "application/json"),) if request.content else ()
-        asked = Request(request.method, scheme, host, port, target, headers, request.content)
+        asked = Request(
+            request.method, scheme, host, port, target, headers=headers, body=request.content
+        )
         self.asked.append(from_request(asked))
         response = self.exchange.response
         return answer_type(response.status, headers=list(response.headers), content=response.body)

@@ -32,7 +32,9 @@ EVENTS: Headers = (("content-type", "text/event-stream"),)
 
 def document(body: bytes = b"", response: Response | None = None, media: str = "") -> Document:
     headers = (("content-type", media),) if media else ()
-    request = Request("POST", "https", "api.x.ai", 443, "/v1/chat/completions", headers, body)
+    request = Request(
+        "POST", "https", "api.x.ai", 443, "/v1/chat/completions", headers=headers, body=body
+    )
     return from_exchange(Exchange(request, response or Response(200)))
 
 
@@ -46,7 +48,9 @@ def test_a_stream_has_a_line_for_each_chunk() -> None:
     )
     response = Response(200, EVENTS, tuple(Chunk(e, 0.5) for e in events), True, headers_at=0.25)
     body = json.dumps({"model": "m", "messages": [{"role": "user", "content": "x" * 80}]})
-    request = Request("POST", "https", "api.x.ai", 443, "/v1/messages", JSON, body.encode())
+    request = Request(
+        "POST", "https", "api.x.ai", 443, "/v1/messages", headers=JSON, body=body.encode()
+    )
     text = dumps(from_exchange(Exchange(request, response, "2026-11-20T17:30:00Z")))
     assert text == (
         """\

@@ -18,7 +18,7 @@ KEY = "sk-proj-Xy12kd93mfAq77LpQz0aVb3n"
 
 
 def asked(*headers: tuple[str, str], target: str = "/v1/realtime?model=gpt-realtime") -> Request:
-    return Request("GET", "https", "api.openai.com", 443, target, (*UPGRADE, *headers))
+    return Request("GET", "https", "api.openai.com", 443, target, headers=(*UPGRADE, *headers))
 
 
 def recorder(limit: int = 1 << 20) -> WebSocketRecorder:
@@ -49,7 +49,7 @@ def back(part: dict[str, Any]) -> tuple[tuple[Message, ...], Close | None]:
 
 def test_a_request_for_an_upgrade_to_websocket_is_an_opening() -> None:
     assert is_opening(asked())
-    assert not is_opening(Request("GET", "https", "h", 443, "/", (("Upgrade", "h2c"),)))
+    assert not is_opening(Request("GET", "https", "h", 443, "/", headers=(("Upgrade", "h2c"),)))
 
 
 def test_a_key_among_the_subprotocols_becomes_a_header() -> None:
@@ -102,7 +102,9 @@ def test_redaction_knows_a_key_among_the_subprotocols() -> None:
 
 
 def test_a_request_that_is_no_opening_stays_itself() -> None:
-    request = Request("GET", "https", "h", 443, "/", (("Sec-WebSocket-Protocol", "token, a"),))
+    request = Request(
+        "GET", "https", "h", 443, "/", headers=(("Sec-WebSocket-Protocol", "token, a"),)
+    )
     assert credentials_as_headers(request) is request
 
 

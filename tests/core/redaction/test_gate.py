@@ -30,7 +30,7 @@ redactor = Redactor(RedactionRules())
 
 def request(body: object, headers: Headers = JSON, target: str = "/v1/chat/completions") -> Request:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Request("POST", "https", "api.together.xyz", 443, target, headers, data)
+    return Request("POST", "https", "api.together.xyz", 443, target, headers=headers, body=data)
 
 
 def answer(body: object, headers: Headers = JSON) -> Response:

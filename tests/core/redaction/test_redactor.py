@@ -156,7 +156,9 @@ def test_the_key_goes_from_every_field_of_a_chunk() -> None:
 
 def test_the_key_goes_from_bodies_that_are_no_json() -> None:
     headers = (("content-type", "text/plain"), ("x-api-key", KEY))
-    request = Request("POST", "https", "h.example", 443, "/", headers, f"a {KEY} b".encode())
+    request = Request(
+        "POST", "https", "h.example", 443, "/", headers=headers, body=f"a {KEY} b".encode()
+    )
     document, _ = redacted(request, answer(f"c {KEY} d".encode(), (("content-type", "text/csv"),)))
     stands = placeholder("together-key", KEY)
     assert document["request"]["body_text"] == f"a {stands} b"
@@ -166,7 +168,13 @@ def test_the_key_goes_from_bodies_that_are_no_json() -> None:
 def test_the_key_goes_from_binary_bodies_and_the_other_bytes_stay() -> None:
     audio = bytes(range(256))
     request = Request(
-        "POST", "https", "h.example", 443, "/", (("api-key", KEY),), audio + KEY.encode() + audio
+        "POST",
+        "https",
+        "h.example",
+        443,
+        "/",
+        headers=(("api-key", KEY),),
+        body=audio + KEY.encode() + audio,
     )
     document, findings = redacted(request, answer(audio, (("content-type", "audio/mpeg"),)))
     stands = placeholder("together-key", KEY).encode()
@@ -215,8 +223,8 @@ def test_basic_credentials_go_whole_and_in_parts() -> None:
         "h.example",
         443,
         "/",
-        (("authorization", f"Basic {pair}"),),
-        json.dumps([pair, "service-user-01", "correct horse 7", "service"]).encode(),
+        headers=(("authorization", f"Basic {pair}"),),
+        body=json.dumps([pair, "service-user-01", "correct horse 7", "service"]).encode(),
     )
     document, _ = redacted(request)
     assert document["request"]["body"] == [
@@ -228,7 +236,9 @@ def test_basic_credentials_go_whole_and_in_parts() -> None:
 
 
 def test_a_cookies_value_goes_from_the_answer() -> None:
-    request = Request("GET", "https", "h.example", 443, "/", (("cookie", f"a=b; session={KEY}"),))
+    request = Request(
+        "GET", "https", "h.example", 443, "/", headers=(("cookie", f"a=b; session={KEY}"),)
+    )
     document, _ = redacted(request, answer(json.dumps({"you": KEY, "a": "b"}).encode()))
     assert document["response"]["body"]["__data__"] == {
         "you": placeholder("together-key", KEY),
@@ -282,7 +292,7 @@ def test_a_key_that_was_given_as_the_model_goes() -> None:
 def test_the_model_in_a_path_stays() -> None:
     by = Redactor(RedactionRules(values=(("MODEL", "gemini-2.5-flash-lite"),)))
     target = "/v1beta/models/gemini-2.5-flash-lite:generateContent"
-    request = Request("POST", "https", "h.example", 443, target, JSON_HEADERS, b"{}")
+    request = Request("POST", "https", "h.example", 443, target, headers=JSON_HEADERS, body=b"{}")
     document, _ = redacted(request, by=by)
     assert document["request"]["endpoint"] == target
 
@@ -297,7 +307,7 @@ def test_a_request_keeps_listed_headers_and_an_answer_all_but_listed_ones() -> N
         "h.example",
         443,
         "/",
-        (
+        headers=(
             ("Accept", "*/*"),
             ("User-Agent", "x/1"),
             ("Anthropic-Version", "2023-06-01"),
@@ -334,7 +344,7 @@ def test_a_kept_header_may_end_in_a_star_but_a_secret_one_never_stays() -> None:
         secret_headers=frozenset(("x-secret", "authorization")),
     )
     headers = (("x-one", "1"), ("x-secret", "2"), ("authorization", "3"), ("accept", "4"))
-    request = Request("GET", "https", "h.example", 443, "/", headers)
+    request = Request("GET", "https", "h.example", 443, "/", headers=headers)
     document, _ = redacted(request, by=Redactor(rules))
     assert document["request"]["headers"] == {"x-one": "1"}
 
@@ -359,7 +369,9 @@ def test_secret_query_parameters_go_and_the_others_stay_as_spelled() -> None:
 def test_secret_form_fields_go() -> None:
     headers = (("content-type", "application/x-www-form-urlencoded; charset=utf-8"),)
     body = f"grant_type=client_credentials&client_secret={KEY}&scope=a%20b"
-    request = Request("POST", "https", "h.example", 443, "/token", headers, body.encode())
+    request = Request(
+        "POST", "https", "h.example", 443, "/token", headers=headers, body=body.encode()
+    )
     document, findings = redacted(request)
     stands = placeholder("together-key", KEY)
     assert document["request"]["body_text"] == (
@@ -379,7 +391,7 @@ def test_secret_fields_of_a_multipart_body_go(more: bytes) -> None:
         )
 
     headers: Headers = (("content-type", "multipart/form-data; boundary=b"),)
-    request = Request("POST", "https", "h.example", 443, "/", headers, body(b"short"))
+    request = Request("POST", "https", "h.example", 443, "/", headers=headers, body=body(b"short"))
     document, findings = redacted(request)
     assert to_exchange(document).request.body == body(b"REDACTED-secret")
     assert [rule for rule, _ in findings] == ["form-token"]
@@ -446,7 +458,7 @@ def test_json_paths_go_in_request_answer_and_chunks() -> None:
 
 def test_json_paths_go_in_json_that_is_kept_as_text() -> None:
     body = b'{ "token" : "short",\n"big": 1e0 }'
-    request = Request("POST", "https", "h.example", 443, "/", JSON_HEADERS, body)
+    request = Request("POST", "https", "h.example", 443, "/", headers=JSON_HEADERS, body=body)
     block = b': hello\ndata: {"token": "short"}\nid: 1\n\n'
     document, _ = redacted(request, stream(block), BY_PATH)
     assert document["request"]["body_text"] == '{"token":"REDACTED-secret","big":1e0}'
@@ -684,8 +696,8 @@ def exchanges(draw: st.DrawFn) -> tuple[str, Exchange]:
         draw(st.sampled_from(["api.together.xyz", "h.example"])),
         443,
         draw(st.sampled_from(["/v1/chat/completions", "/x?key=a&n=1"])),
-        (*draw(st.sampled_from([JSON_HEADERS, ()])), ("Authorization", f"Bearer {key}")),
-        draw(whole | raw),
+        headers=(*draw(st.sampled_from([JSON_HEADERS, ()])), ("Authorization", f"Bearer {key}")),
+        body=draw(whole | raw),
     )
     if draw(st.booleans()):
         return key, Exchange(request, stream(*draw(st.lists(block, max_size=4))))
@@ -756,7 +768,7 @@ FORM = (("content-type", "application/x-www-form-urlencoded"),)
 
 
 def asking(target: str = "/a", headers: Any = (), body: bytes = b"") -> Request:
-    return Request("POST", "https", "h.example", 443, target, headers, body)
+    return Request("POST", "https", "h.example", 443, target, headers=headers, body=body)
 
 
 NAMING: dict[str, Exchange] = {
@@ -808,8 +820,8 @@ def test_a_request_with_the_placeholder_of_a_value_has_its_key(use: str) -> None
         "h.example",
         443,
         sent.target.replace(TOKEN, stands),
-        tuple((name, value.replace(TOKEN, stands)) for name, value in sent.headers),
-        body.replace(TOKEN.encode(), stands.encode()),
+        headers=tuple((name, value.replace(TOKEN, stands)) for name, value in sent.headers),
+        body=body.replace(TOKEN.encode(), stands.encode()),
     )
     for naming in NAMING.values():
         by = Redactor(BY_TOKEN, remember=True)

@@ -19,7 +19,9 @@ SSE = (("content-type", "text/event-stream"),)
 
 def asking(text: str) -> dict[str, Any]:
     body = json.dumps({"messages": [{"role": "user", "content": text}]}).encode()
-    request = Request("POST", "https", "api.openai.com", 443, "/v1/chat/completions", JSON, body)
+    request = Request(
+        "POST", "https", "api.openai.com", 443, "/v1/chat/completions", headers=JSON, body=body
+    )
     return from_exchange(Exchange(request, Response(200)))
 
 
@@ -82,7 +84,9 @@ def test_two_machines_say_the_same() -> None:
 def test_an_answer_leads_the_client_to_its_own_folder() -> None:
     chunks = (b'data: {"c":"open /home/ann/shop/a.py"}\n\n', b"data: [DONE]\n\n")
     response = Response(200, SSE, tuple(map(Chunk, chunks)), streaming=True)
-    request = Request("POST", "https", "api.openai.com", 443, "/v1/chat/completions", JSON, b"{}")
+    request = Request(
+        "POST", "https", "api.openai.com", 443, "/v1/chat/completions", headers=JSON, body=b"{}"
+    )
     document = HERE.document(from_exchange(Exchange(request, response)))
     stored = to_exchange(document).response.body
     assert b"/home/ann" not in stored
@@ -98,7 +102,9 @@ def test_a_folder_that_is_cut_over_the_chunks_of_a_stream_is_found() -> None:
         for part in parts
     ]
     response = Response(200, SSE, tuple(map(Chunk, events)), streaming=True)
-    request = Request("POST", "https", "api.openai.com", 443, "/v1/chat/completions", JSON, b"{}")
+    request = Request(
+        "POST", "https", "api.openai.com", 443, "/v1/chat/completions", headers=JSON, body=b"{}"
+    )
     document = HERE.document(from_exchange(Exchange(request, response)))
     said = THERE.restored(to_exchange(document).response.body, document["paths"]).decode()
     texts = [

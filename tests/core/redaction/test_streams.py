@@ -41,7 +41,9 @@ type Read = Callable[[Json], str]
 
 def asked(path: str = "/v1/chat/completions") -> Request:
     headers = (("authorization", f"Bearer {KNOWN}"), ("content-type", "application/json"))
-    return Request("POST", "https", "api.example", 443, path, headers, b'{"model":"m"}')
+    return Request(
+        "POST", "https", "api.example", 443, path, headers=headers, body=b'{"model":"m"}'
+    )
 
 
 def streamed(

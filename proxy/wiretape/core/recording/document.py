@@ -234,7 +234,9 @@ def to_request(document: Mapping[str, Any], side_file: SideFile | None = None) -
     if not _TOKEN.fullmatch(method):
         raise members.wrong("method", "an HTTP method")
     headers = _to_headers(members)
-    return Request(method, scheme, host, port, target, headers, _to_body(members, side_file))
+    return Request(
+        method, scheme, host, port, target, headers=headers, body=_to_body(members, side_file)
+    )
 
 
 def _to_body(members: Members, side_file: SideFile | None) -> bytes:
