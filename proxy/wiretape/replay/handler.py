@@ -15,6 +15,7 @@ from urllib.parse import quote
 from weakref import WeakKeyDictionary, WeakSet
 
 from aiohttp import web
+from aiohttp.web_protocol import ERROR as NOT_A_REQUEST
 
 from wiretape import descriptors
 from wiretape.core.errors import StoreError
@@ -110,6 +111,8 @@ class Handler:
         loop = asyncio.get_running_loop()
 
         def make_request(message, payload, protocol, writer, task):  # type: ignore[no-untyped-def]  # aiohttp's private signature
+            if message is NOT_A_REQUEST:
+                self._tell_of_unreadable()
             raw = RawHeaderWriter(protocol, loop)
             return _Request(
                 message, payload, protocol, raw, task, loop, client_max_size=self._max_body
@@ -125,6 +128,13 @@ class Handler:
             max_line_size=64 * 1024,
             max_field_size=64 * 1024,
         )
+
+    def _tell_of_unreadable(self) -> None:
+        """What is not HTTP, or has a header twice that may be there once, aiohttp answers with 400:
+        no recording did, so the run does not succeed.
+        """
+        note = "not a request as HTTP has it; answered with 400 (-v shows why)"
+        self._replayer.report.add(Row("failed", "wiretape", "?", "?", note=note))
 
     def open(self, session: str | None) -> None:
         """Open a session, so that a fault of it is told before anything is answered in it."""
