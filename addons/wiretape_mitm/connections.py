@@ -10,7 +10,7 @@ from wiretape.core.errors import StoreError
 from wiretape.core.providers.registry import Providers
 from wiretape.report.report import Report
 from wiretape.sessions.own_port import Refusal
-from wiretape.sessions.sessions import UnknownSession, opened_by
+from wiretape.sessions.sessions import UnknownSession, session_error_text
 
 from .flow_sessions import FlowSessions
 from .messages import answer_of, refused_tunnel
@@ -74,7 +74,7 @@ class Connections:
         except StoreError:
             pass  # reported of each request, which may go on without a recording
         except UnknownSession as error:
-            flow.response = refused_tunnel(opened_by(error))
+            flow.response = refused_tunnel(session_error_text(error))
             return
         if self._providers.find(host, port) is not None:
             return

@@ -24,7 +24,7 @@ from wiretape.core.wire.websocket import is_opening
 from wiretape.record.intake import Intake
 from wiretape.report.report import Report
 from wiretape.sessions.own_port import JSON, Refusal
-from wiretape.sessions.sessions import Session, UnknownSession, opened_by
+from wiretape.sessions.sessions import Session, UnknownSession, session_error_text
 
 from . import websocket
 from .flow_sessions import FlowSessions
@@ -121,10 +121,10 @@ class RecordFlow:
         try:
             return self._sessions.of(flow)
         except UnknownSession as error:
-            flow.response = answer_of(Refusal(opened_by(error)))
+            flow.response = answer_of(Refusal(session_error_text(error)))
         except StoreError as error:
             if self._rules.on_miss is not None:
-                flow.response = answer_of(Refusal(opened_by(error)))
+                flow.response = answer_of(Refusal(session_error_text(error)))
         return None
 
     def _begin(self, flow: http.HTTPFlow) -> None:
@@ -135,7 +135,7 @@ class RecordFlow:
             session = self._sessions.of(flow)
         except (UnknownSession, StoreError) as error:
             self._rules.routes.apply(flow, request)
-            self._intake.tell(request, "refused", f"not recorded: {opened_by(error)}")
+            self._intake.tell(request, "refused", f"not recorded: {session_error_text(error)}")
             return
         on_miss = self._rules.on_miss
         upload: Upload | None = flow.metadata.get(transport.UPLOAD)

@@ -12,7 +12,7 @@ from wiretape.record.intake import Intake
 from wiretape.replay.replayer import Replayer, Tickets
 from wiretape.replay.request import ReplayRequest
 from wiretape.sessions.own_port import Refusal
-from wiretape.sessions.sessions import Session, UnknownSession, opened_by
+from wiretape.sessions.sessions import Session, UnknownSession, session_error_text
 
 from .connections import Exits
 from .flow_sessions import FlowSessions
@@ -54,7 +54,7 @@ class ReplayFlow:
         try:
             session = self._sessions.of(flow)
         except (UnknownSession, StoreError) as error:
-            flow.response = answer_of(Refusal(opened_by(error)))
+            flow.response = answer_of(Refusal(session_error_text(error)))
             return
         request = credentials_as_headers(request_of(flow))
         asked = await self._look_up(request, session)

@@ -19,9 +19,9 @@ def test_fingerprints_tell_rules_apart_and_nothing_of_them(tmp_path: Path) -> No
 def test_old_caches_of_a_folder_are_removed(tmp_path: Path) -> None:
     cache = tmp_path / "index"
     cache.mkdir()
-    ours = [index_cache.place(cache, tmp_path, f"f{number}") for number in range(8)]
-    other = index_cache.place(cache, tmp_path / "other", "f")
-    ancient = index_cache.place(cache, tmp_path / "more", "f")
+    ours = [index_cache.database_path(cache, tmp_path, f"f{number}") for number in range(8)]
+    other = index_cache.database_path(cache, tmp_path / "other", "f")
+    ancient = index_cache.database_path(cache, tmp_path / "more", "f")
     for age, path in enumerate([*ours, other, ancient]):
         path.touch()
         when = 1_000_000_000 if path == ancient else path.stat().st_mtime - age
@@ -46,4 +46,4 @@ def test_without_a_place_for_the_key_there_is_no_fingerprint(tmp_path: Path) -> 
 
 def test_a_database_that_cannot_be_made_is_none(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    assert index_cache.opened(tmp_path / "file" / "index" / "a.sqlite") is None
+    assert index_cache.open_database(tmp_path / "file" / "index" / "a.sqlite") is None

@@ -27,7 +27,7 @@ def dying(call):
     return instead
 for name in ("replace", "unlink", "fsync", "open"):
     setattr(os, name, dying(getattr(os, name)))
-listed = replace_files.place(root / "host", "a" * 64)
+listed = replace_files.list_path(root / "host", "a" * 64)
 void = [root / "host" / "old.2.json", root / "host" / "old.3.json"]
 replace_files.replace(root, listed, root / "host" / "old.json", b"new", void)
 """
@@ -49,7 +49,7 @@ OLD = [b"old.2", b"old.3", b"old"]
 def test_all_are_replaced_and_no_list_is_left(tmp_path: Path) -> None:
     old(tmp_path)
     place = tmp_path / "host"
-    listed = replace_files.place(place, "a" * 64)
+    listed = replace_files.list_path(place, "a" * 64)
     void = [place / "old.2.json", place / "old.3.json"]
     replace_files.replace(tmp_path, listed, place / "old.json", b"new", void)
     assert {path.name: path.read_bytes() for path in place.iterdir()} == {"old.json": b"new"}
@@ -78,7 +78,7 @@ def test_a_crash_at_any_step_leaves_all_of_the_old_or_all_of_the_new(tmp_path: P
 
 def test_a_list_whose_file_never_came_is_dropped(tmp_path: Path) -> None:
     old(tmp_path)
-    listed = replace_files.place(tmp_path / "host", "a" * 64)
+    listed = replace_files.list_path(tmp_path / "host", "a" * 64)
     listed.write_text(
         json.dumps({"file": "host/old.json", "sha256": "0" * 64, "void": {"host/old.2.json": "x"}})
     )
@@ -92,7 +92,7 @@ def test_a_list_whose_file_never_came_is_dropped(tmp_path: Path) -> None:
 )
 def test_a_list_that_is_none_is_dropped(tmp_path: Path, text: str) -> None:
     old(tmp_path)
-    listed = replace_files.place(tmp_path / "host", "a" * 64)
+    listed = replace_files.list_path(tmp_path / "host", "a" * 64)
     listed.write_text(text, encoding="latin-1")
     assert replace_files.settle(tmp_path, listed) == (set(), set())
     assert contents(tmp_path) == OLD
@@ -142,7 +142,7 @@ def test_a_disk_that_is_full_changes_nothing(
             raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    listed = replace_files.place(place, "a" * 64)
+    listed = replace_files.list_path(place, "a" * 64)
     with pytest.raises(OSError, match="No space left"):
         replace_files.replace(tmp_path, listed, place / "old.json", b"new", [place / "old.2.json"])
     assert contents(tmp_path) == OLD

@@ -74,7 +74,7 @@ def _key(cache: Path) -> bytes:
     return path.read_bytes()
 
 
-def place(cache: Path, folder: Path, fingerprint: str) -> Path:
+def database_path(cache: Path, folder: Path, fingerprint: str) -> Path:
     """The database of a folder under a fingerprint."""
     return cache / f"{_of_folder(folder)}-{fingerprint}.sqlite"
 
@@ -83,7 +83,7 @@ def _of_folder(folder: Path) -> str:
     return hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
 
 
-def opened(path: Path) -> Index | None:
+def open_database(path: Path) -> Index | None:
     """The database at `path`, a new one where it cannot be used; None where none can be made."""
     for _ in range(2):
         try:

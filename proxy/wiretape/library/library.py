@@ -121,7 +121,7 @@ class Library(Lookup):
             with self._lock:
                 folder.mkdir(parents=True, exist_ok=True)
                 self._write_attributes()
-                listed = replace_files.place(folder, key)
+                listed = replace_files.list_path(folder, key)
                 if listed.exists():
                     self._forget(*replace_files.settle(self.folder, listed))
                 if self.record_mode == "missing-only" and self._has_others(key, document):
@@ -154,7 +154,7 @@ class Library(Lookup):
         for side, content in files.items():
             write_whole(folder / side, content)
         sides = self._sides([*void, name])
-        listed = replace_files.place(folder, key)
+        listed = replace_files.list_path(folder, key)
         replace_files.replace(self.folder, listed, path, data, [self.folder / old for old in void])
         self._takes[key] = take + 1
         self._rewritten.add((key, _headers_that_choose(document)))

@@ -137,7 +137,9 @@ class Lookup:
         self._matcher = matcher
         self._prepare = prepare
         self._cached = (
-            index_cache.place(cache, self.folder, fingerprint) if cache and fingerprint else None
+            index_cache.database_path(cache, self.folder, fingerprint)
+            if cache and fingerprint
+            else None
         )
         # The recorder's thread writes while the proxy's reads.
         self._guard = RLock()
@@ -183,7 +185,7 @@ class Lookup:
             began = time_ns()
             if self._cached and (self._cached.exists() or has_at_least(self.folder, LARGE)):
                 is_new = not self._cached.exists()
-                opened = index_cache.opened(self._cached)
+                opened = index_cache.open_database(self._cached)
                 if opened is not None:
                     self._index.close()
                     self._index = opened
@@ -258,7 +260,7 @@ class Lookup:
         except OSError:
             for listed in self._sweep.voids:
                 self._replaced.update(
-                    replace_files.void_by(self.folder, replace_files.told(listed))
+                    replace_files.void_by(self.folder, replace_files.read_list(listed))
                 )
 
     def _forget(self, removed: set[str], left: set[str]) -> None:

@@ -20,7 +20,7 @@ SUFFIX: Final = ".void"
 _MAX_BYTES: Final = 64 * 1024 * 1024
 
 
-def place(folder: Path, key: str) -> Path:
+def list_path(folder: Path, key: str) -> Path:
     """Where the list for a key stands; a key has one at a time, since its writer holds the lock."""
     return folder / f".{key[:12]}{SUFFIX}"
 
@@ -58,7 +58,7 @@ def settle(root: Path, listed: Path) -> tuple[set[str], set[str]]:
     """
     removed: set[str] = set()
     left: set[str] = set()
-    for name in void_by(root, told(listed)):
+    for name in void_by(root, read_list(listed)):
         try:
             (root / name).unlink(missing_ok=True)
             removed.add(name)
@@ -70,7 +70,7 @@ def settle(root: Path, listed: Path) -> tuple[set[str], set[str]]:
     return removed, left
 
 
-def told(listed: Path) -> exact_json.Json:
+def read_list(listed: Path) -> exact_json.Json:
     """What a list says; None where it cannot be read."""
     try:
         if listed.stat().st_size > _MAX_BYTES:

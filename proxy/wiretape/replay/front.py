@@ -16,7 +16,7 @@ from wiretape import descriptors
 from wiretape.core.errors import StoreError, WiretapeError, reason_of
 from wiretape.core.providers.registry import Providers
 from wiretape.report.report import Report
-from wiretape.sessions.sessions import UnknownSession, of_credentials, opened_by
+from wiretape.sessions.sessions import UnknownSession, of_credentials, session_error_text
 from wiretape.tls.authority import Authority
 
 from .handler import Handler, Origin, close
@@ -120,7 +120,7 @@ class _Connection(asyncio.Protocol):
             session = of_credentials(_credentials(self._head))
             front.handler.open(session)
         except (UnknownSession, StoreError) as error:
-            self._refuse(403, opened_by(error))
+            self._refuse(403, session_error_text(error))
             return
         if front.providers.find(host, port) is not None:
             work = self._serve(transport, Origin("https", host, port, session))

@@ -32,7 +32,7 @@ from wiretape.report.report import Row
 from wiretape.sessions.control import Control, LocalNames
 from wiretape.sessions.own_port import JSON, ForControl, Refusal, purpose_of
 from wiretape.sessions.sessions import HEADER as SESSION_HEADER
-from wiretape.sessions.sessions import Session, UnknownSession, of_credentials, opened_by
+from wiretape.sessions.sessions import Session, UnknownSession, of_credentials, session_error_text
 
 from . import local_servers, websocket
 from .replayer import (
@@ -188,7 +188,7 @@ class Handler:
         except StoreError as error:
             if descriptors.is_exhaustion(error):
                 return self._unavailable()
-            return self._refused(Refusal(opened_by(error)))
+            return self._refused(Refusal(session_error_text(error)))
         if played is None:
             status, headers, body = self._replayer.miss(asked)
             return whole(status, plain_headers(headers), body)

@@ -136,6 +136,6 @@ def of_credentials(value: str | None) -> str | None:
     return name or None
 
 
-def opened_by(error: StoreError | UnknownSession) -> str:
+def session_error_text(error: StoreError | UnknownSession) -> str:
     """What to answer a client whose session cannot be had."""
     return f"this session cannot be used: {error}"
