@@ -10,7 +10,7 @@ from wiretape.core.model import Chunk, Exchange, Request, Response
 from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import from_exchange, from_request
 from wiretape.library import index_cache
-from wiretape.library.library import Library
+from wiretape.library.library import Library, LocalState
 
 COUNT = int(os.environ.get("WIRETAPE_SCALE", "20000"))
 """100,000 by hand: that takes a minute."""
@@ -47,9 +47,7 @@ def library(folder: Path, cache: Path) -> Library:
     opened = Library(
         folder,
         Matcher(built_in()),
-        locks=cache.parent,
-        cache=cache,
-        fingerprint=index_cache.fingerprint(cache),
+        state=LocalState(cache.parent, index_cache.fingerprint(cache)),
     )
     opened.load()
     return opened

@@ -18,7 +18,7 @@ from wiretape.core.model import Chunk, Exchange, Request, Response
 from wiretape.core.playback.policy import RecordMode
 from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import from_exchange, from_request
-from wiretape.library.library import Library, endpoint_slug, host_folder
+from wiretape.library.library import Library, LocalState, endpoint_slug, host_folder
 
 SEEDS = paths.RECORDINGS
 JSON = (("content-type", "application/json"),)
@@ -40,7 +40,7 @@ def library(
         folder,
         Matcher(built_in()),
         session=session,
-        locks=folder.parent,
+        state=LocalState(folder.parent),
         record_mode=record_mode,
     )
     made.load()
@@ -171,7 +171,8 @@ def test_two_runs_at_once_lose_nothing_of_one_another(tmp_path: Path) -> None:
     program = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "from tests.library.test_library import *\n"
-        "into = Library(Path(sys.argv[2]), Matcher(built_in()), locks=Path(sys.argv[2]).parent)\n"
+        "folder = Path(sys.argv[2])\n"
+        "into = Library(folder, Matcher(built_in()), state=LocalState(folder.parent))\n"
         "into.join(); into.load()\n"
         "for n in range(25): write(into, exchange('Hi', f'{sys.argv[3]}-{n}'))\n"
         "print('written', flush=True); sys.stdin.read(); into.leave()\n"
@@ -200,7 +201,7 @@ def test_what_a_dead_run_left_behind_does_not_count(tmp_path: Path) -> None:
     (marker,) = tmp_path.glob("*.run")
     marker.rename(str(marker).replace(f".{os.getpid()}.", f".{dead.pid}."))
     write(one, exchange("Hi", "old"))
-    later = Library(folder, Matcher(built_in()), locks=tmp_path)
+    later = Library(folder, Matcher(built_in()), state=LocalState(tmp_path))
     later.join()
     later.load()
     write(later, exchange("Hi", "new"))

@@ -22,7 +22,7 @@ from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import Document, from_exchange, from_request
 from wiretape.core.recording.given_ids import AnswerId
 from wiretape.library import lookup
-from wiretape.library.library import Library
+from wiretape.library.library import Library, LocalState
 
 JSON = (("content-type", "application/json"),)
 HOST = "api.together.xyz"
@@ -51,9 +51,7 @@ class Open:
         made = Library(
             self.folder,
             Matcher(built_in()),
-            locks=self.folder.parent,
-            cache=cache,
-            fingerprint="f" if cache else "",
+            state=LocalState(cache.parent, "f") if cache else LocalState(self.folder.parent),
             **options,
         )
         self.opened.append(made)
@@ -259,9 +257,7 @@ def test_nothing_is_read_again_in_the_next_run(
             seen.append(request)
             return super().canonical(request)
 
-    again = Library(
-        folder, Counting(built_in()), locks=tmp_path, cache=tmp_path / "index", fingerprint="f"
-    )
+    again = Library(folder, Counting(built_in()), state=LocalState(tmp_path, "f"))
     again.load()
     assert (len(again), seen) == (2, [])
     again.close()
@@ -278,7 +274,7 @@ def test_a_cache_under_another_fingerprint_is_not_asked(
     monkeypatch.setattr(lookup, "LARGE", 1)
     library(tmp_path / "index").close()
     rules = Matcher(built_in(), headers=["content-type"])
-    other = Library(folder, rules, locks=tmp_path, cache=tmp_path / "index", fingerprint="g")
+    other = Library(folder, rules, state=LocalState(tmp_path, "g"))
     other.load()
     assert len(other.takes(rules.canonical(form("Hi")).key)) == 1
     other.close()
@@ -387,7 +383,7 @@ def test_a_recording_is_found_by_where_its_ids_came_from_and_by_their_spelling(
     folder: Path,
 ) -> None:
     stamped(folder, "about resp_1", {"resp_1": "aaaaaaaaaaaa#0"}, "by-id")
-    opened = Library(folder, Stamped(built_in()), locks=folder.parent)
+    opened = Library(folder, Stamped(built_in()), state=LocalState(folder.parent))
     opened.load()
     live = opened.keys(form("about resp_9", {"resp_9": "aaaaaaaaaaaa#0"}))
     assert [len(opened.takes(one.key)) for one in live] == [1, 0]
@@ -400,7 +396,7 @@ def test_a_recording_is_found_by_where_its_ids_came_from_and_by_their_spelling(
 def test_a_request_is_answered_by_one_sequence_however_its_ids_are_told(folder: Path) -> None:
     stamped(folder, "about resp_1", {"resp_1": "aaaaaaaaaaaa#0"}, "by-id")
     (place(folder) / "plain.json").write_text(text("about resp_1", "plain"))
-    opened = Library(folder, Stamped(built_in()), locks=folder.parent)
+    opened = Library(folder, Stamped(built_in()), state=LocalState(folder.parent))
     opened.load()
     spelled = opened.takes(opened.keys(form("about resp_1"))[0].key)
     assert sorted(entry.name.rpartition("/")[2] for entry in spelled) == [

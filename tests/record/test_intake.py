@@ -15,7 +15,7 @@ from wiretape.core.matching.matcher import Matcher
 from wiretape.core.model import Headers, Outcome, Request
 from wiretape.core.redaction import encodings
 from wiretape.core.redaction.redactor import RedactionRules, Redactor
-from wiretape.library.library import Library
+from wiretape.library.library import Library, LocalState
 from wiretape.record.intake import Intake
 from wiretape.record.journal import Journal
 from wiretape.record.journal_reader import read
@@ -32,7 +32,9 @@ async def kept(
     """The row of an exchange with that answer, and the files there are then."""
     report = Report("record")
     providers = built_in()
-    sessions = Sessions(lambda name: Library(folder / "r", Matcher(providers), locks=folder))
+    sessions = Sessions(
+        lambda name: Library(folder / "r", Matcher(providers), state=LocalState(folder))
+    )
     intake = Intake(Redactor(rules), providers, report)
     recorder = Recorder(
         Request(
@@ -114,7 +116,9 @@ async def journaled(
 ) -> tuple[Intake, Recorder, Journal]:
     """An exchange that was put, not waited for."""
     providers = built_in()
-    sessions = Sessions(lambda name: Library(folder / "r", Matcher(providers), locks=folder))
+    sessions = Sessions(
+        lambda name: Library(folder / "r", Matcher(providers), state=LocalState(folder))
+    )
     journal = Journal(folder, folder / "r")
     intake = Intake(
         Redactor(RedactionRules()), providers, Report("record"), journal=journal, **options
@@ -177,7 +181,9 @@ async def test_a_burst_is_slowed_before_it_fills_the_memory(
 ) -> None:
     monkeypatch.setattr("wiretape.record.intake._MOST_BYTES_BEHIND", 10)
     providers = built_in()
-    sessions = Sessions(lambda name: Library(tmp_path / "r", Matcher(providers), locks=tmp_path))
+    sessions = Sessions(
+        lambda name: Library(tmp_path / "r", Matcher(providers), state=LocalState(tmp_path))
+    )
     report = Report("record")
     intake = Intake(Redactor(RedactionRules()), providers, report)
     recorder = Recorder(Request("GET", "https", "api.together.xyz", 443, "/v1/x"))

@@ -16,7 +16,7 @@ from wiretape.core.matching.matcher import Matcher
 from wiretape.core.model import Headers, Outcome, Request
 from wiretape.core.playback.player import Player
 from wiretape.core.redaction.redactor import RedactionRules, Redactor
-from wiretape.library.library import Library
+from wiretape.library.library import Library, LocalState
 from wiretape.record.intake import EndedExchange, Intake
 from wiretape.record.journal import Journal
 from wiretape.record.journal_reader import KEEP_SECONDS
@@ -57,7 +57,7 @@ class Case:
             self.recordings,
             Matcher(PROVIDERS),
             session=name,
-            locks=self.home,
+            state=LocalState(self.home),
             record_mode=record_mode,
         )
         library.join(since_ns)

@@ -28,7 +28,7 @@ from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import from_exchange
 from wiretape.core.recording.given_ids import AnswerId, KnownIds, answer_ids, stamp
 from wiretape.core.redaction.redactor import RedactionRules, Redactor
-from wiretape.library.library import Library
+from wiretape.library.library import Library, LocalState
 from wiretape.replay.replayer import Replayer
 from wiretape.report.report import Report
 from wiretape.sessions.sessions import Sessions
@@ -65,7 +65,9 @@ class Recorded:
         self.legacy = legacy
         self.known = KnownIds()
         matcher = Matcher(built_in())
-        self.library = Library(folder / "r", matcher, locks=folder, record_mode="append")
+        self.library = Library(
+            folder / "r", matcher, state=LocalState(folder), record_mode="append"
+        )
         self.library.join()
         self.library.load()
 
@@ -99,7 +101,7 @@ class Played:
         matcher = Matcher(built_in())
 
         def opened(name: str | None) -> Library:
-            library = Library(folder / "r", matcher, locks=folder)
+            library = Library(folder / "r", matcher, state=LocalState(folder))
             library.load()
             return library
 

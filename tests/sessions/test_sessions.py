@@ -7,7 +7,7 @@ import pytest
 from wiretape.config.packs import built_in
 from wiretape.core.matching.matcher import Matcher
 from wiretape.core.recording.given_ids import AnswerId
-from wiretape.library.library import Library
+from wiretape.library.library import Library, LocalState
 from wiretape.sessions.sessions import Sessions, UnknownSession, of_credentials
 
 
@@ -35,7 +35,7 @@ def sessions(tmp_path: Path, opened: list[str | None]) -> Sessions:
 def made(folder: Path, opened: list[str | None], default: str | None) -> Sessions:
     def library(name: str | None) -> Library:
         opened.append(name)
-        return Library(folder, Matcher(built_in()), session=name, locks=folder)
+        return Library(folder, Matcher(built_in()), session=name, state=LocalState(folder))
 
     return Sessions(library, default=default)
 

@@ -28,7 +28,7 @@ from wiretape.files import write_whole
 
 from . import recording_file, replace_files
 from .index import Index, IndexRow
-from .lookup import LARGE, SESSION_NAME, Entry, Lookup, SkippedFile
+from .lookup import LARGE, SESSION_NAME, Entry, LocalState, Lookup, SkippedFile
 from .processes import is_alive
 from .recording_file import MAX_FILE_BYTES, OWN, Facts, stat_of
 from .scan_folder import LINKED, is_linked
@@ -39,6 +39,7 @@ __all__ = [
     "SESSION_NAME",
     "Entry",
     "Library",
+    "LocalState",
     "SkippedFile",
     "endpoint_slug",
     "host_folder",
@@ -63,12 +64,10 @@ class Library(Lookup):
         matcher: Matcher,
         prepare: Callable[[Document], Document] = lambda request: request,
         session: str | None = None,
-        locks: Path | None = None,
-        cache: Path | None = None,
+        state: LocalState | None = None,
         record_mode: RecordMode = "replace",
-        fingerprint: str = "",
     ) -> None:
-        super().__init__(folder, matcher, prepare, session, locks, cache, fingerprint)
+        super().__init__(folder, matcher, prepare, session, state)
         self.record_mode: Final = record_mode
         # Of these nothing is left that is to be replaced: it need not be looked for.
         self._rewritten: set[tuple[str, object]] = set()

@@ -106,13 +106,27 @@ class _Memo:
         return True
 
 
+@dataclass(frozen=True, slots=True)
+class LocalState:
+    """What is kept of recordings outside their folder: in `folder` the file that those lock who
+    change them, and below it the indexes of large folders, under the `fingerprint` of all that keys
+    depend on (`index_cache.fingerprint`). Without a fingerprint no index is kept.
+    """
+
+    folder: Path
+    fingerprint: str = ""
+
+    @property
+    def indexes(self) -> Path:
+        """The folder of the indexes."""
+        return self.folder / "index"
+
+
 class Lookup:
     """The recordings of one folder (or of one session in it), to be asked and read.
 
     `prepare` turns a stored `request` part into the one that is matched: redaction, the same as
-    for a live request. `locks` is where the file is that those who change the folder lock. `cache`
-    is where indexes of large folders are kept, under the `fingerprint` of all that keys depend on
-    (`indexcache.fingerprint`); without both none is kept.
+    for a live request. `state` is where the lock of the folder is, and its index if it is large.
     """
 
     def __init__(
@@ -121,9 +135,7 @@ class Lookup:
         matcher: Matcher,
         prepare: Callable[[Document], Document] = lambda request: request,
         session: str | None = None,
-        locks: Path | None = None,
-        cache: Path | None = None,
-        fingerprint: str = "",
+        state: LocalState | None = None,
     ) -> None:
         if session is not None and not SESSION_NAME.fullmatch(session):
             raise StoreError(
@@ -133,12 +145,12 @@ class Lookup:
         self.session: Final = session
         self.notify: Callable[[SkippedFile], None] | None = None
         """Told of files that become bad after `load`; it may be called in any thread."""
-        self._locks = locks or Path(tempfile.gettempdir())
+        self._state = state or LocalState(Path(tempfile.gettempdir()))
         self._matcher = matcher
         self._prepare = prepare
         self._cached = (
-            index_cache.database_path(cache, self.folder, fingerprint)
-            if cache and fingerprint
+            index_cache.database_path(self._state.indexes, self.folder, self._state.fingerprint)
+            if self._state.fingerprint
             else None
         )
         # The recorder's thread writes while the proxy's reads.
@@ -502,7 +514,7 @@ class Lookup:
     def _lock_file(self) -> Path:
         # Beside the recordings it would have to be kept out of git; one lock per folder and user.
         folder = re.sub(r"[^A-Za-z0-9]+", "-", str(self.folder.resolve()))[-150:]
-        return self._locks / f"wiretape{folder}.lock"
+        return self._state.folder / f"wiretape{folder}.lock"
 
 
 def _entry(row: IndexRow, key: str) -> Entry:

@@ -16,7 +16,7 @@ from wiretape.sessions.control import Control, LocalNames
 from wiretape.sessions.sessions import Sessions, UnknownSession
 from wiretape.state_dir import state_dir
 
-from .open_library import check_writable, index_mark, open_library, recover_killed
+from .open_library import check_writable, config_fingerprint, open_library, recover_killed
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def _sessions(settings: Settings, redactor: Redactor, report: Report) -> Session
     config, folder, recording = settings.config, settings.recordings, settings.mode != "replay"
     record_mode = settings.writes
 
-    mark = index_mark(config, redactor.paths)
+    fingerprint = config_fingerprint(config, redactor.paths)
 
     def opened(name: str | None) -> Library:
         return open_library(
@@ -122,7 +122,7 @@ def _sessions(settings: Settings, redactor: Redactor, report: Report) -> Session
             report,
             recording=recording,
             record_mode=record_mode,
-            mark=mark,
+            fingerprint=fingerprint,
         )
 
     try:

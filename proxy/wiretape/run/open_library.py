@@ -10,8 +10,8 @@ from wiretape.core.errors import StoreError
 from wiretape.core.playback.policy import RecordMode
 from wiretape.core.redaction.redactor import Redactor
 from wiretape.core.redaction.run_paths import NO_PATHS, RunPaths
-from wiretape.library.index_cache import fingerprint
-from wiretape.library.library import Library
+from wiretape.library import index_cache
+from wiretape.library.library import Library, LocalState
 from wiretape.report.report import Report
 from wiretape.state_dir import state_dir
 
@@ -28,23 +28,21 @@ def open_library(
     *,
     recording: bool,
     record_mode: RecordMode = "replace",
-    mark: str | None = None,
+    fingerprint: str | None = None,
     since_ns: float = math.inf,
 ) -> Library:
     """The recordings of a run, read; files that are none are told. StoreError as `load` has it.
 
-    `mark` is `index_mark`'s of the configuration, where there are several to open. Recordings that
-    are younger than `since_ns`, in nanoseconds of the epoch, are not replaced.
+    `fingerprint` is the configuration's, where there are several to open. Recordings that are
+    younger than `since_ns`, in nanoseconds of the epoch, are not replaced.
     """
     library = Library(
         folder,
         config.matcher,
         redactor.request,
         session,
-        locks=state_dir(),
-        cache=state_dir() / "index",
-        record_mode=record_mode,
-        fingerprint=mark or index_mark(config, redactor.paths),
+        LocalState(state_dir(), fingerprint or config_fingerprint(config, redactor.paths)),
+        record_mode,
     )
     if recording:
         library.join(since_ns)
@@ -89,10 +87,12 @@ def recover_killed(
     )
 
 
-def index_mark(config: Config, paths: RunPaths = NO_PATHS) -> str:
-    """What an index of recordings made with this configuration is known by."""
+def config_fingerprint(config: Config, paths: RunPaths = NO_PATHS) -> str:
+    """The fingerprint of all that the keys of recordings made with this configuration depend on."""
     values = (part for known in config.redaction.values for part in known)
-    return fingerprint(state_dir() / "index", config.text, *values, *paths.texts)
+    return index_cache.fingerprint(
+        LocalState(state_dir()).indexes, config.text, *values, *paths.texts
+    )
 
 
 def check_writable(folder: Path) -> None:
