@@ -8,13 +8,15 @@ import pytest
 
 from wiretape.core.recording.given_ids import AnswerId
 from wiretape.library.index import Index
-from wiretape.library.recording_file import FOREIGN, OWN, SPELLED, AnsweredKey, Facts, Same
+from wiretape.library.recording_file import AnsweredKey, Facts, MatchKind, Same
 
 CHAT = ("together", "POST", "/v1/chat/completions")
 KEY, OTHER = "ab" * 32, "cd" * 32
 
 
-def facts(name: str, tier: int = OWN, take: int = 1, key: str = KEY, content: str = "") -> Facts:
+def facts(
+    name: str, kind: MatchKind = MatchKind.EXACT, take: int = 1, key: str = KEY, content: str = ""
+) -> Facts:
     return Facts(
         name=name,
         stat=(1, 2, 3),
@@ -23,7 +25,7 @@ def facts(name: str, tier: int = OWN, take: int = 1, key: str = KEY, content: st
         take=take,
         sketch=name.encode(),
         ids=(AnswerId(f"id-{name}"),),
-        keys=(AnsweredKey(key, CHAT, tier),),
+        keys=(AnsweredKey(key, CHAT, kind),),
     )
 
 
@@ -41,8 +43,8 @@ def names(index: Index, key: str = KEY) -> list[str]:
 def test_takes_come_nearest_first_then_by_number_then_by_name(index: Index) -> None:
     index.put(
         [
-            facts("llama.json", FOREIGN),
-            facts("h/spelled.json", SPELLED),
+            facts("llama.json", MatchKind.LLAMA_STACK),
+            facts("h/spelled.json", MatchKind.WITH_IDS),
             facts("h/b.10.json", take=10),
             facts("h/b.2.json", take=2),
             facts("h/b.json"),

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from wiretape.core.recording.given_ids import AnswerId
 
-from .recording_file import FOREIGN, AnsweredKey, Endpoint, Facts, Same, Stat
+from .recording_file import AnsweredKey, Endpoint, Facts, MatchKind, Same, Stat
 from .sequence import Linked, in_recorded_order
 
 VERSION: Final = 2
@@ -78,7 +78,7 @@ class IndexRow:
     content: bytes
     take: int
     token: str
-    tier: int
+    match_kind: MatchKind
     endpoint: Endpoint
     recorded: int = 0
     hops: int = 0
@@ -86,7 +86,7 @@ class IndexRow:
 
     @property
     def is_foreign(self) -> bool:
-        return self.tier == FOREIGN
+        return self.match_kind is MatchKind.LLAMA_STACK
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,7 +277,7 @@ class Index:
         self._db.executemany(
             "INSERT INTO keys (key, file, tier, endpoint) VALUES (?, ?, ?, ?)",
             [
-                (_blob(found.key), number, found.tier, self._endpoint(found.endpoint))
+                (_blob(found.key), number, found.match_kind, self._endpoint(found.endpoint))
                 for found in keys
             ],
         )
@@ -332,7 +332,7 @@ class Index:
             (_blob(key),),
         ).fetchall()
         found = [_row(columns) for columns in rows]
-        return sorted(in_recorded_order(found), key=lambda row: row.tier)
+        return sorted(in_recorded_order(found), key=lambda row: row.match_kind)
 
     def created(self, ids: Iterable[str]) -> dict[str, list[tuple[int, str]]]:
         """Of each id the recordings that created it: when they were made, and their tokens."""
@@ -512,7 +512,7 @@ def _row(columns: tuple[Any, ...]) -> IndexRow:
         content=content,
         take=take,
         token=token,
-        tier=tier,
+        match_kind=MatchKind(tier),
         endpoint=_parts(endpoint),
         recorded=recorded,
         hops=hops,

@@ -30,7 +30,7 @@ from . import recording_file, replace_files
 from .index import Index, IndexRow
 from .lookup import LARGE, SESSION_NAME, Entry, LocalState, Lookup, SkippedFile
 from .processes import is_alive
-from .recording_file import MAX_FILE_BYTES, OWN, Facts, stat_of
+from .recording_file import MAX_FILE_BYTES, Facts, MatchKind, stat_of
 from .scan_folder import LINKED, is_linked
 
 __all__ = [
@@ -201,7 +201,7 @@ class Library(Lookup):
             void = [
                 row.name
                 for row in rows
-                if row.tier == OWN
+                if row.match_kind is MatchKind.EXACT
                 and self._is_as_it_stood(row)
                 and self._is_replaced_by(row.name, document)
             ]

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from enum import IntEnum
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,11 +27,6 @@ MAX_FILE_BYTES: Final = 256 * 1024 * 1024
 MTIME_GRANULARITY_NS: Final = 20_000_000
 """A file changed as lately as this may change again without its time telling: clocks have ticks."""
 
-OWN, SPELLED, FOREIGN = 0, 1, 2
-"""How near a recording is to a key it answers: by its own key, by that with its ids spelled out, or
-as one of llama-stack's. The nearer go before the others.
-"""
-
 _NAMED: Final = re.compile(r"[0-9a-f]{12}(?:\.\d{1,6})?")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -45,13 +41,24 @@ type Stat = tuple[int, int, int]
 type Endpoint = tuple[str, str, str]
 
 
+class MatchKind(IntEnum):
+    """How near a recording is to a key that it answers; the nearer go before the others."""
+
+    EXACT = 0
+    """The key is its own."""
+    WITH_IDS = 1
+    """The key is that of its request with the ids spelled out."""
+    LLAMA_STACK = 2
+    """It is a recording of llama-stack's."""
+
+
 @dataclass(frozen=True, slots=True)
 class AnsweredKey:
     """A key that a recording answers."""
 
     key: str
     endpoint: Endpoint
-    tier: int
+    match_kind: MatchKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,7 +266,9 @@ def answered(
     forms: Sequence[Canonical], more: Iterable[Canonical] = (), *, foreign: bool = False
 ) -> tuple[AnsweredKey, ...]:
     """The keys that a recording of those canonical forms answers; the first form is its own."""
-    own, spelled = (FOREIGN, FOREIGN) if foreign else (OWN, SPELLED)
+    own, spelled = MatchKind.EXACT, MatchKind.WITH_IDS
+    if foreign:
+        own = spelled = MatchKind.LLAMA_STACK
     found = {forms[0].key: AnsweredKey(forms[0].key, forms[0].endpoint, own)}
     for form in (*forms[1:], *more):
         found.setdefault(form.key, AnsweredKey(form.key, form.endpoint, spelled))
