@@ -773,7 +773,7 @@ A_NAME = "expected a name of lower-case letters, digits and hyphens"
         (
             "match:\n  rules:\n    - name: r\n    - name: s\n      ignore: [$.a]",
             "3: match.rules[0]: says nothing: give one of on, ignore, only, ignore_query,"
-            " ignore_headers, normalise, null_is_absent",
+            " ignore_headers, normalise, null_is_absent, record",
         ),
         (
             "match: {rules: [{name: r, ignore: [$.a], when: {metod: GET}}]}",

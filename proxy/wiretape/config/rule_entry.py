@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MEMBERS: Final = (
     *("on", "ignore", "only", "ignore_query", "ignore_headers", "normalise", "null_is_absent"),
+    "record",
 )
 """The keys of a rule that say what it does."""
 
@@ -51,6 +52,7 @@ def rule(
         only=_finders(entry.get("only", ())),
         null_is_absent=None if nulls is False else () if nulls is True else _finders(nulls),
         normalise=tuple(map(normaliser, entry.get("normalise", ()))),
+        never_recorded=entry.get("record") == "never",
         own=own,
         origin=origin,
         text={key: entry[key] for key in ("when", *MEMBERS) if entry.get(key) not in _NOTHING},

@@ -172,6 +172,7 @@ class RuleEntry(Section):
     ignore_headers: list[AnyHeader] = []
     normalise: list[Annotated[str | dict[str, Any], PlainValidator(as_normaliser)]] = []
     null_is_absent: Annotated[bool | list[str], PlainValidator(as_places)] = False
+    record: Literal["never"] | None = None
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:

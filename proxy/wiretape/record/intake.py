@@ -203,6 +203,9 @@ class Intake:
     def _rows(self, ending: "EndedExchange", *, recovered: bool) -> list[Row]:
         """Keep an exchange, and the outages before it that it makes a retry sequence of."""
         made = self._made(ending)
+        if made.never:
+            self.forget(made.recorder)
+            return [replace(made.row, outcome="passed", note=f"never recorded, by {made.never}")]
         if made.recorder.unrecorded is not None:
             self.forget(made.recorder)
             note = f"not recorded: {made.recorder.unrecorded}"
@@ -250,6 +253,7 @@ class Intake:
             findings=findings,
             secrets=secrets,
             row=row,
+            never=canonical.never_recorded,
         )
 
     def _write(self, made: "_Made", *, recovered: bool) -> Row:
@@ -337,7 +341,9 @@ class EndedExchange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Made:
-    """An exchange that is ready to be written; `row` is what to tell if it never is."""
+    """An exchange that is ready to be written; `row` is what to tell if it never is, `never` the
+    rule by which it is not.
+    """
 
     session: Session
     place: tuple[int, str]
@@ -348,6 +354,7 @@ class _Made:
     findings: tuple[Finding, ...]
     secrets: Secrets
     row: Row
+    never: str
 
     @property
     def status(self) -> int:

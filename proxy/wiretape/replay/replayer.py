@@ -354,6 +354,11 @@ class Replayer:
         """Answer a request that `play` has nothing for: status, headers and body; the report has
         its row.
         """
+        if never := asked.canonical.never_recorded:
+            row = missed_row(asked, None, 204)
+            note = f"never recorded, by {never}"
+            self.report.add(replace(row, outcome="passed", note=note))
+            return 204, (), b""
         miss = self.explain(asked)
         self.report.add(missed_row(asked, miss, self.miss_status))
         text = f"wiretape: {miss.message}"
@@ -446,7 +451,7 @@ def played_row(
     )
 
 
-def missed_row(asked: ReplayRequest, miss: Miss, status: int) -> Row:
+def missed_row(asked: ReplayRequest, miss: Miss | None, status: int) -> Row:
     """The row of a request that no recording answers."""
     return Row(
         "missed",

@@ -217,7 +217,12 @@ class Report:
     @property
     def is_silent(self) -> bool:
         """Whether nothing reached the proxy of a run that expects something."""
-        return self.expects_requests and not self.exchanges
+        return self.expects_requests and not self.is_reached
+
+    @property
+    def is_reached(self) -> bool:
+        """Whether anything reached the proxy but what replay answers without a recording."""
+        return self.exchanges > (self._counts["passed"] if self.mode == "replay" else 0)
 
     def as_json(self) -> dict[str, Any]:
         """The document `--report` writes."""

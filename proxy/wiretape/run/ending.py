@@ -26,7 +26,7 @@ def explain(settings: Settings, report: Report) -> None:
 
 
 def _explain_silence(report: Report) -> None:
-    if report.exchanges:
+    if report.is_reached:
         return
     fails = (
         "; this run fails: --allow-none is for a CMD that makes no request"

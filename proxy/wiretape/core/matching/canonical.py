@@ -20,7 +20,8 @@ class Canonical:
 
     `ignored` is what rules left out or changed: readable place ("body.metadata.run_id",
     "query.trace") to the rule's name and the raw value, ids left out, which are compared by order
-    or origin. `rules` names the rules that found something.
+    or origin. `rules` names the rules that found something, `never_recorded` the one by which the
+    request is not recorded.
     """
 
     endpoint: tuple[str, str, str]
@@ -29,6 +30,7 @@ class Canonical:
     ignored: Mapping[str, tuple[str, Any]] = field(default_factory=dict, compare=False)
     rules: tuple[str, ...] = field(default=(), compare=False)
     name_key: str = field(default="", compare=False)
+    never_recorded: str = field(default="", compare=False)
 
     @property
     def file_key(self) -> str:

@@ -113,6 +113,9 @@ class Matcher:
             ),
             "body": {kind: work.body(kind, body, rules)} if kind else None,
         }
+        never = next((rule.name for rule in rules if rule.never_recorded), "")
+        if never:
+            work.found[never] = None
         for rule in rules:
             if rule.on is not None:
                 starred = _leave_out(value, rule, work, _host(host, port), starred)
@@ -129,6 +132,7 @@ class Matcher:
             key=hashlib.sha256(text.encode()).hexdigest(),
             ignored=work.ignored,
             rules=tuple(work.found),
+            never_recorded=never,
         )
         return canonical, text
 

@@ -24,6 +24,7 @@ class Rule:
 
     `ignore` and `only` are places of a JSON body, `null_is_absent` too (None: nowhere, empty:
     everywhere). `own` rules are the user's; one that is not leaves headers that are named in full.
+    What a `never_recorded` rule is for is not recorded, and its misses are answered 204.
     `origin` says where it stands ("config.yaml:12", "the pack openai"), `text` what it says.
     """
 
@@ -41,6 +42,7 @@ class Rule:
     only: tuple[Finder, ...] = ()
     null_is_absent: tuple[Finder, ...] | None = None
     normalise: tuple[Normaliser, ...] = ()
+    never_recorded: bool = False
     own: bool = True
     origin: str = ""
     text: Mapping[str, Any] | None = None
