@@ -41,7 +41,9 @@ class Unescaped:
         self._ends: list[int] = []
         parts: list[str] = []
         done = length = 0
-        for found in _ESCAPE.finditer(source):
+        # Finding a constant is quick, and most texts have no escape.
+        escaped = "\\" in source or "%" in source
+        for found in _ESCAPE.finditer(source) if escaped else ():
             start = found.start()
             parts.append(source[done:start])
             length += start - done
@@ -258,7 +260,12 @@ def may_be_packed(data: bytes) -> bool:
     """Whether something in `data` begins as gzip (RFC 1952), zstd (RFC 8878) or zlib (RFC 1950)
     does.
     """
-    return _BEGINNING.search(data) is not None
+    # Finding constants is quick; the pattern alone looks at each byte in turn.
+    return (
+        b"\x1f\x8b\x08" in data
+        or b"\x28\xb5\x2f\xfd" in data
+        or ((data.startswith(b"x") or b"\nx" in data) and _BEGINNING.search(data) is not None)
+    )
 
 
 def packed(data: bytes) -> Iterator[Packed]:
