@@ -1,6 +1,7 @@
 """A miss names the reason, the nearest recording, what differs and what would make it match."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -28,6 +29,14 @@ def request(body: Any, matcher: Matcher = MATCHER, **more: Any) -> Canonical:
         "POST", "https", "api.together.xyz", 443, "/v1/chat/completions", headers=fields, body=raw
     )
     return matcher.canonical(from_request(made) | more)
+
+
+def named(miss: Miss) -> str:
+    """The name of the rule that a miss suggests; it follows from what the rule does."""
+    assert miss.suggestion is not None
+    found = re.match("    - name: (rule-[0-9a-f]{6})\n", miss.suggestion.yaml)
+    assert found is not None
+    return found[1]
 
 
 def miss_of(got: Any, recorded: Any, matcher: Matcher = MATCHER) -> Miss:
@@ -103,7 +112,7 @@ def test_the_nearest_is_the_one_that_differs_least_and_its_fields_are_told() -> 
         f"no recording answers POST {URL}; nearest is near.json, which differs in\n"
         "  body.temperature: got 0.7, recorded 0.2\n"
         "If that should not count, add under match.rules in config.yaml:\n"
-        f'    - name: my-rule\n{WHEN}      ignore: ["$.temperature"]\n'
+        f'    - name: {named(miss)}\n{WHEN}      ignore: ["$.temperature"]\n'
         "Warning: an answer depends on $.temperature, and other values would get this answer too.\n"
         "Else record it: wiretape record -- CMD"
     )
@@ -222,7 +231,8 @@ def test_used_up_takes_are_told() -> None:
 
 
 def test_the_report_holds_long_values_and_the_rule() -> None:
-    assert miss_of({"a": "x" * 900, "b": "y" * 9_000}, {"b": ""}).as_json() == {
+    miss = miss_of({"a": "x" * 900, "b": "y" * 9_000}, {"b": ""})
+    assert miss.as_json() == {
         "reason": "differs",
         "method": "POST",
         "url": URL,
@@ -231,7 +241,7 @@ def test_the_report_holds_long_values_and_the_rule() -> None:
             {"path": "body.a", "got": "x" * 900, "recorded": None},
             {"path": "body.b", "got": "y" * 3_999 + "…", "recorded": ""},
         ],
-        "rule": f'    - name: my-rule\n{WHEN}      ignore: ["$.a", "$.b"]',
+        "rule": f'    - name: {named(miss)}\n{WHEN}      ignore: ["$.a", "$.b"]',
     }
 
 
@@ -247,3 +257,11 @@ def test_the_report_holds_warnings_and_faults() -> None:
     )
     assert miss.as_json()["warnings"] == ["careful"]
     assert miss.as_json()["faults"] == ["a.json: x"]
+
+
+def test_a_message_that_only_warms_up_is_not_the_nearest_of_a_question() -> None:
+    body = {"model": "m", "input": [{"content": "hi there"}]}
+    warm = {**body, "generate": False}
+    far = {"model": "m", "input": [{"content": "something else entirely"}], "x": 1}
+    candidates = [("warm.json", request(warm)), ("far.json", request(far))]
+    assert explain(request(body), URL, candidates, total=2).nearest == "far.json"

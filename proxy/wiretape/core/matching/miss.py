@@ -235,14 +235,21 @@ def _told(fault: Faulty) -> str:
 def _nearest(
     request: Canonical, candidates: Iterable[tuple[str, Canonical]]
 ) -> tuple[str, Canonical, list[Differing]] | None:
-    best: tuple[float, str] | None = None
+    best: tuple[bool, float, str] | None = None
     nearest: tuple[str, Canonical, list[Differing]] | None = None
     for name, other in candidates:
         found = differing(request.value, other.value)
         apart = sum(map(_weight, found))
-        if best is None or (apart, name) < best:
-            best, nearest = (apart, name), (name, other, found)
+        # A message that only warms a cache up (`generate: false`) is not near to a question.
+        rank = (_warms_up(request) != _warms_up(other), apart, name)
+        if best is None or rank < best:
+            best, nearest = rank, (name, other, found)
     return nearest
+
+
+def _warms_up(canonical: Canonical) -> bool:
+    body = (canonical.value["body"] or {}).get("json")
+    return isinstance(body, dict) and body.get("generate") is False
 
 
 def _weight(one: Differing) -> float:

@@ -2,9 +2,12 @@
 
 The smallest that does: where two texts differ only in UUIDs, dates, temporary paths or numbers
 these are normalised, else the place is ignored. A rule is told only after it has been tried on
-both.
+both, which changes neither; and none is told that would let one question have another's answer:
+what was asked, the model and whether it streams are never ignored, nor a number within a prompt.
 """
 
+import copy
+import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -29,6 +32,15 @@ _MATTERS: Final = """
 """
 MATTERS: Final = frozenset(_MATTERS.split())
 """The members of a body that an answer depends on."""
+
+_ASKED: Final = frozenset(
+    (
+        *("messages", "input", "prompt", "contents", "content", "query", "documents", "text"),
+        *("texts", "system", "system_instruction", "systemInstruction", "instructions"),
+        *("model", "models", "stream", "generate", "tools", "functions"),
+    )
+)
+"""Members that are the question itself. Only a pattern within them may be taken out."""
 
 # A member below one of these that is named so says when or by whom, and not what.
 _VOLATILE: Final = re.compile(
@@ -81,7 +93,7 @@ def suggest(
             case _:
                 return None
     changes = _tried(request, recorded, body) if body else ()
-    if changes is None:
+    if changes is None or any(map(_hides_a_question, changes)):
         return None
     return Suggestion(
         _yaml(request, changes, list(dict.fromkeys(query)), list(dict.fromkeys(headers))),
@@ -162,6 +174,7 @@ def _same(got: Any, recorded: Any, changes: Iterable[_Change]) -> bool:
 def _changed(body: Any, changes: Iterable[_Change]) -> Any:
     """A body with the changes made, in the order a rule makes them: first it ignores."""
     finders = [found for c in changes if c.kind is None and c.path and (found := compiled(c.path))]
+    body = copy.deepcopy(body)  # a normaliser changes what it is given
     body = without(body, {tuple(place) for find in finders for place in find(body)})
     for change in changes:
         if change.kind is None:
@@ -233,7 +246,7 @@ def _yaml(
         when.append(f"method: {method}")
     if re.fullmatch(r"/[^?\[\]]*", path) and path.isprintable() and "REDACTED-" not in path:
         when.append(f"path: {_quoted(path)}")
-    lines = ["    - name: my-rule"]
+    lines = []
     if when:
         lines.append(f"      when: {{{', '.join(when)}}}")
     ignored = [change.path for change in changes if change.kind is None and change.path]
@@ -248,7 +261,9 @@ def _yaml(
     if changed:
         lines.append("      normalise:")
         lines += [f"        - {_normaliser(*key, paths)}" for key, paths in changed.items()]
-    return "\n".join(lines)
+    # Two rules that are pasted one after the other must not have one name.
+    name = hashlib.sha256("\n".join(lines).encode("utf-8", "surrogatepass")).hexdigest()[:6]
+    return "\n".join((f"    - name: rule-{name}", *lines))
 
 
 def _normaliser(kind: NormaliserKind, digits: int, paths: Sequence[str]) -> str:
@@ -266,12 +281,25 @@ def _quoted(text: str) -> str:
     return f'"{text}"'
 
 
+def _members(path: str | None) -> list[str]:
+    """The names of members that a JSONPath leads through."""
+    names = re.findall(r"\.([A-Za-z_][A-Za-z0-9_]*)|\['([^']*)'\]", path or "")
+    return [plain or quoted for plain, quoted in names]
+
+
+def _hides_a_question(change: _Change) -> bool:
+    """Whether a change would let two requests that ask for something else be one."""
+    members = _members(change.path)
+    if not members or members[0] not in _ASKED or change.kind in _KINDS:
+        return False
+    return not (len(members) > 1 and _VOLATILE.fullmatch(members[-1]))
+
+
 def _warnings(changes: Iterable[_Change]) -> Iterable[str]:
     """What of the rule would let different questions have one answer."""
     ignored, numbers = [], []
     for change in changes:
-        names = re.findall(r"\.([A-Za-z_][A-Za-z0-9_]*)|\['([^']*)'\]", change.path or "")
-        members = [plain or quoted for plain, quoted in names]
+        members = _members(change.path)
         matters = bool(members) and members[0] in MATTERS
         if not matters or (len(members) > 1 and _VOLATILE.fullmatch(members[-1])):
             continue
