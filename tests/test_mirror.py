@@ -14,6 +14,7 @@ WITHOUT_A_MODULE: Final = {
     "support/upstream": "the provider that other tests rely on",
     "addons/patches/patches": "the package: how its patches are installed",
     "core/redaction/agreement": "the redactor, the gate and scan say the same of a text",
+    "core/redaction/search_work": "how much a search looks at, over several modules",
     "replay/sequences": "generated sequences of requests, over several modules",
 }
 """Test files below a package's folder that are named for no module, and what they test."""
