@@ -260,7 +260,7 @@ STRAY = paths.ROOT / "tests" / "clients" / "stray.py"
 
 @pytest.mark.parametrize("mode", ["record", "replay"])
 def test_a_client_that_ignores_the_proxy_is_told_of(wiretape: Wiretape, mode: str) -> None:
-    ran = wiretape(mode, "-q", "--", sys.executable, STRAY)
+    ran = wiretape(mode, "-q", "--", sys.executable, STRAY, env={"WIRETAPE_NO_PRELOAD": "1"})
     assert ran.stdout == "no way there\n"
     assert "nothing reached the proxy" in ran.stderr
     assert "trust_env=True" in ran.stderr
