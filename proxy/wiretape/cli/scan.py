@@ -207,7 +207,7 @@ def _summary(result: "SortedHits", files: int) -> None:
 @click.option("-n", "--dry-run", is_flag=True, help="Only show what would be changed.")
 @guarded
 def redact(paths: tuple[Path, ...], config_file: Path | None, dry_run: bool) -> int:
-    """Take secrets out of recordings in place, and prove that they still replay.
+    """Take secrets out of recordings in place, and prove that each still answers.
 
     Exit status 0 if all are clean now, 1 if a file is not a recording (or, with --dry-run, would
     be changed), 4 if one was not rewritten since a secret would be left or it would not replay.
@@ -246,7 +246,7 @@ def redact(paths: tuple[Path, ...], config_file: Path | None, dry_run: bool) -> 
         say(f"{redactor.text(name_of(folder))}: cannot be read: {reason}")
         status = max(status, FOUND)
     done = "would be rewritten" if dry_run else "rewritten"
-    proved = "; they answer the same requests as before" if changed and not dry_run else ""
+    proved = "; each answers its own request as before" if changed and not dry_run else ""
     say(f"{changed} of {count(total, 'recording')} {done}{proved}")
     return max(status, FOUND) if dry_run and changed else status
 
