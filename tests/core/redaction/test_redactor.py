@@ -752,7 +752,11 @@ def test_any_document_without_the_key_comes_back_as_it_was(made: tuple[str, Exch
     bare = Redactor(
         RedactionRules(secret_headers=frozenset(), keep_request_headers=frozenset(("*",)))
     )
-    assert bare.document(before, Secrets()) == (before, ())
+    after, findings = bare.document(before, Secrets())
+    assert bool(findings) == (after != before)
+    # "Bearer KEY" names a credential wherever it stands, in a header that is kept too.
+    if not any("earer" in text for text in strings(before)):
+        assert after == before
 
 
 # ---------------------------------------------------------------------- a value named once
