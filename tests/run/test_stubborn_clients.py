@@ -1,5 +1,6 @@
 """Clients that ignore the proxy or the variables of trust are led in all the same."""
 
+import stat
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -71,6 +72,15 @@ def test_wget_keeps_the_users_settings_but_for_whom_it_trusts(bundle: Path, tmp_
     (tmp_path / ".wgetrc").write_text("tries = 3\nCA_Certificate = /mine.pem\nquiet = on")
     text = Path(variables(bundle, HOME=str(tmp_path))["WGETRC"]).read_text()
     assert text == f"tries = 3\nquiet = on\nca_certificate = {bundle}\n"
+
+
+def test_nobody_else_may_read_the_wgetrc_which_may_hold_a_password(
+    bundle: Path, tmp_path: Path
+) -> None:
+    (tmp_path / ".wgetrc").write_text("http_password = hunter2\n")
+    made = Path(variables(bundle, HOME=str(tmp_path))["WGETRC"])
+    assert "hunter2" in made.read_text()
+    assert stat.S_IMODE(made.stat().st_mode) == 0o600
 
 
 # ------------------------------------------------------------------ the clients themselves

@@ -116,5 +116,5 @@ def _wgetrc(environ: Mapping[str, str], bundle: Path, folder: Path) -> Path:
     path = folder / f"wgetrc-{hashlib.sha256(text).hexdigest()[:16]}"
     if not path.exists():
         # It may hold a password of the user's.
-        write_whole(path, text)
+        write_whole(path, text, 0o600)
     return path
