@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, Final
 
 from wiretape.core.model import DEFAULT_PORTS, Exchange, Request, header, split_url
@@ -18,6 +19,7 @@ from wiretape.core.providers.registry import Providers, error_shape
 from wiretape.core.recording.document import Document
 from wiretape.core.redaction.placeholder import WITH_DIGEST, is_encoded_in, may_be_in
 from wiretape.core.text.jsonpath import Path
+from wiretape.core.wire.header_names import HeaderNames
 from wiretape.core.wire.selecting_headers import (
     accepts,
     asks_for_stream,
@@ -63,10 +65,10 @@ class Matcher:
         self.headers: Final = tuple(sorted({name.lower() for name in headers}))
         self.rules: Final = tuple(rules)
         """All rules in effect."""
-        self._named = frozenset(name for name in self.headers if not name.endswith("*"))
-        self._starts = tuple(name[:-1] for name in self.headers if name.endswith("*"))
-        self._without = _Names(without_headers)
-        self._ignored = _Names(name for rule in self.rules for name in rule.ignore_headers)
+        self._counted = HeaderNames(self.headers)
+        self._named = self._counted.in_full
+        self._without = HeaderNames(without_headers)
+        self._ignored = HeaderNames(name for rule in self.rules for name in rule.ignore_headers)
         self._providers = providers
         self._secret_query = frozenset(name.lower() for name in secret_query)
         self._placeholders = Placeholders(distinct)
@@ -149,21 +151,15 @@ class Matcher:
             elif selects(name):
                 if value := normal(name, headers[name], asks_for_stream=asks_for_stream(body)):
                     counting[name] = value
-            elif self._starts and name.startswith(self._starts):
+            elif name in self._counted:
                 counting[name] = normal_list(name, headers[name])
         return counting
 
     def selecting(self, request: Document) -> frozenset[str]:
         """The names of the headers of a request that decide its answer and say something."""
-        body = request.get("body")
-        return frozenset(
-            lower
-            for name, value in request.get("headers", {}).items()
-            if (lower := name.lower()) not in self._without
-            and lower not in self._named
-            and selects(lower)
-            and normal(lower, value, asks_for_stream=asks_for_stream(body))
-        )
+        headers = {name.lower(): value for name, value in request.get("headers", {}).items()}
+        counting = self._counting(headers, request.get("body"))
+        return frozenset(name for name in counting if name not in self._named and selects(name))
 
     def apart(
         self, exchange: Exchange, live: Request, *, streams: bool
@@ -238,18 +234,6 @@ def tells(exchange: Exchange) -> bool:
     return exchange.recorded_at is not None and "." in exchange.recorded_at
 
 
-class _Names:
-    """Names of headers; one that ends in an asterisk is all that begin so."""
-
-    def __init__(self, names: Iterable[str]) -> None:
-        lower = [name.lower() for name in names]
-        self._names = frozenset(lower)
-        self._starts = tuple(name[:-1] for name in lower if name.endswith("*"))
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._names or (bool(self._starts) and name.startswith(self._starts))
-
-
 def without_selecting(request: Document) -> Document:
     """A document's `request` part without the headers that decide an answer."""
     headers = request.get("headers", {})
@@ -261,6 +245,9 @@ _MOST: Final = 1000
 """Places and methods that are remembered with their rules: a client may ask any host."""
 
 _NONE: Final = object()
+
+_header_names = lru_cache(maxsize=_MOST)(HeaderNames)
+"""A rule's names are asked for with each request."""
 
 
 def _host(host: str, port: int) -> str:
@@ -336,12 +323,9 @@ class _Work:
         for rule in rules:
             if not rule.ignore_headers:
                 continue
-            names = {name.lower() for name in rule.ignore_headers}
-            starts = tuple(name[:-1] for name in names if name.endswith("*"))
+            ignored = _header_names(rule.ignore_headers)
             for name in list(headers):
-                if (rule.own or name not in named) and (
-                    name in names or (starts and name.startswith(starts))
-                ):
+                if name in ignored and (rule.own or name not in named):
                     self.ignore(rule, f"headers.{name}", headers.pop(name))
         kind = headers.get("content-type")
         if isinstance(kind, str) and kind.lower().startswith("multipart/"):

@@ -25,6 +25,7 @@ from urllib.parse import unquote
 
 from wiretape.core.model import Request
 from wiretape.core.recording.document import Document
+from wiretape.core.wire.header_names import HeaderNames
 from wiretape.core.wire.selecting_headers import vary
 
 from . import streams
@@ -319,9 +320,7 @@ class _Kept:
     """Leaves out of a part the headers that are not on the list, or are secret."""
 
     def __init__(self, names: Iterable[str], never: frozenset[str]) -> None:
-        names = tuple(names)
-        self._names = frozenset(name for name in names if not name.endswith("*")) - never
-        self._starts = tuple(name[:-1] for name in names if name.endswith("*"))
+        self._names = HeaderNames(names)
         self._never = never
 
     def __call__(self, part: Document, more: Collection[str] = ()) -> Document:
@@ -336,9 +335,8 @@ class _Kept:
         return {
             lower: value
             for name, value in headers.items()
-            if (lower := name.lower()) in self._names
-            or (lower in more and lower not in self._never)
-            or (self._starts and lower.startswith(self._starts) and lower not in self._never)
+            if (lower := name.lower()) not in self._never
+            and (lower in self._names or lower in more)
         }
 
 

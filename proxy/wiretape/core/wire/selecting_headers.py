@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
+from .header_names import HeaderNames
+
 SELECTING: Final = frozenset(
     (
         "accept-language",  # 12.5.4
@@ -41,7 +43,7 @@ SELECTING: Final = frozenset(
 but not in a key: see `accepts`.
 """
 
-_STARTS: Final = tuple(name[:-1] for name in SELECTING if name.endswith("*"))
+_SELECTING: Final = HeaderNames(SELECTING)
 
 NEVER: Final = frozenset(
     (
@@ -65,7 +67,7 @@ type Header = str | list[str]
 
 def selects(name: str) -> bool:
     """Whether a header, in lower case, decides the answer wherever a request has it."""
-    return name in SELECTING or name.startswith(_STARTS)
+    return name in _SELECTING
 
 
 def by_header(headers: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
