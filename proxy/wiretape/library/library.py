@@ -23,7 +23,7 @@ from wiretape.core.matching.matcher import Matcher
 from wiretape.core.model import split_url
 from wiretape.core.playback.policy import RecordMode
 from wiretape.core.recording.document import Document, to_request
-from wiretape.core.wire.selecting_headers import vary
+from wiretape.core.wire.selecting_headers import document_vary
 from wiretape.files import write_whole
 
 from . import recording_file, replace_files
@@ -266,10 +266,8 @@ class Library(Lookup):
 
 def _headers_that_choose(document: Document) -> tuple[object, ...]:
     """What tells requests of one key apart: Accept, and what the answer's Vary names."""
-    named = document["response"].get("headers", {}).get("vary", [])
-    lines = named if isinstance(named, list) else [named]
     headers = document["request"].get("headers", {})
-    names = ("accept", *vary(("vary", line) for line in lines))
+    names = ("accept", *document_vary(document["response"]))
     return tuple(str(headers.get(name)) for name in names)
 
 

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wiretape.core.wire.selecting_headers import (
+    document_vary,
     may_answer,
     members,
     normal,
@@ -111,6 +112,9 @@ def test_the_order_of_a_list_that_nobody_knows_counts() -> None:
 )
 def test_vary_names_the_headers_that_count_too(value: str, names: tuple[str, ...]) -> None:
     assert vary([("Vary", value), ("content-type", "x")]) == names
+    assert document_vary({"headers": {"vary": value, "content-type": "x"}}) == names
+    assert document_vary({"headers": {"vary": [value, value]}}) == names
+    assert document_vary({}) == ()
 
 
 @given(st.lists(st.from_regex(r'[a-z]{1,5}|"[a-z, ]{0,5}"', fullmatch=True), max_size=5))

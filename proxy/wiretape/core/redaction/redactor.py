@@ -26,7 +26,7 @@ from urllib.parse import unquote
 from wiretape.core.model import Request
 from wiretape.core.recording.document import Document
 from wiretape.core.wire.header_names import HeaderNames
-from wiretape.core.wire.selecting_headers import vary
+from wiretape.core.wire.selecting_headers import document_vary
 
 from . import streams
 from .answer_headers import AnswerHeaders
@@ -203,7 +203,7 @@ class Redactor:
         kept = self._answer_headers(response, request.get("method"))
         named = {
             **document,
-            "request": of_request.request(self._kept_request(request, _vary(response))),
+            "request": of_request.request(self._kept_request(request, document_vary(response))),
             "response": of_response.response(kept),
         }
         values = [
@@ -338,12 +338,6 @@ class _Kept:
             if (lower := name.lower()) not in self._never
             and (lower in self._names or lower in more)
         }
-
-
-def _vary(response: Document) -> tuple[str, ...]:
-    """The request headers that an answer's Vary names."""
-    value = response.get("headers", {}).get("vary", [])
-    return vary(("vary", line) for line in (value if isinstance(value, list) else [value]))
 
 
 def _names_in_text(before: str, names: Iterable[str], after: str) -> re.Pattern[str]:

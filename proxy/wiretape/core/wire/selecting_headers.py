@@ -90,6 +90,16 @@ def vary(headers: Iterable[tuple[str, str]]) -> tuple[str, ...]:
     return tuple(sorted(name for name in lower if name not in NEVER))
 
 
+def document_vary(response: Mapping[str, Any]) -> tuple[str, ...]:
+    """What `vary` gives, of a document's `response` part.
+
+    >>> document_vary({"headers": {"vary": ["Origin", "X-Mode"]}})
+    ('x-mode',)
+    """
+    value = response.get("headers", {}).get("vary", [])
+    return vary(("vary", line) for line in (value if isinstance(value, list) else [value]))
+
+
 def normal(name: str, value: Header, *, asks_for_stream: bool = False) -> str:
     """What a header says, spelled one way; "" where it says nothing that a request without it does
     not. `asks_for_stream` is whether the body asks for an event stream by itself.
