@@ -263,4 +263,5 @@ def test_a_client_that_ignores_the_proxy_is_told_of(wiretape: Wiretape, mode: st
     ran = wiretape(mode, "-q", "--", sys.executable, STRAY, env={"WIRETAPE_NO_PRELOAD": "1"})
     assert ran.stdout == "no way there\n"
     assert "nothing reached the proxy" in ran.stderr
+    assert "With WIRETAPE_NO_PRELOAD set" in ran.stderr
     assert "trust_env=True" in ran.stderr

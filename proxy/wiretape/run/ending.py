@@ -10,6 +10,7 @@ from wiretape.report import junit
 from wiretape.report.report import Report
 
 from .settings import Settings
+from .stubborn_clients import OPT_OUT
 
 
 def explain(settings: Settings, report: Report) -> None:
@@ -35,9 +36,10 @@ def _explain_silence(report: Report) -> None:
     )
     if not report.connections:
         report.notice(
-            "nothing reached the proxy. CMD made no request, or its client ignores HTTPS_PROXY:"
-            " aiohttp does without trust_env=True, Node before 22.21 always, Java without"
-            " -Dhttps.proxyHost. Such clients can be given a base URL instead:"
+            "nothing reached the proxy. CMD made no request, or its client ignores HTTPS_PROXY."
+            f" With {OPT_OUT} set, or an environment of their own, some do: aiohttp without"
+            " trust_env=True, Node before 22.21 always, Java without -Dhttps.proxyHost. Such"
+            " clients can be given a base URL instead:"
             f" $WIRETAPE_BASE_URL/HOST/…, which CMD has in its environment{fails}"
         )
         return
