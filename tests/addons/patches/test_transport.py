@@ -447,6 +447,18 @@ async def test_blank_lines_before_a_message_are_passed_over(proxy: Place) -> Non
 HALF = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n"
 
 
+async def asking(proxy: Place, port: int, *, secure: bool) -> Client:
+    """A client that has asked a provider on localhost, over TLS or in plain text."""
+    if not secure:
+        client = await proxy.client()
+        await client.send(get(port))
+        return client
+    client = await proxy.tunnel(f"localhost:{port}")
+    await client.writer.start_tls(proxy.trust(), server_hostname="localhost")
+    await client.send(get(port, host="localhost").replace(b"http://localhost:%d" % port, b""))
+    return client
+
+
 @pytest.mark.parametrize("secure", [False, True])
 @pytest.mark.parametrize("kind", ["reset", "cut"])
 async def test_a_provider_s_break_is_told_and_done_as_it_was(
@@ -467,15 +479,7 @@ async def test_a_provider_s_break_is_told_and_done_as_it_was(
         proxying(state, roots) as proxy,
         providing(script, ssl=tls_of_provider if secure else None) as port,
     ):
-        if secure:
-            client = await proxy.tunnel(f"localhost:{port}")
-            await client.writer.start_tls(proxy.trust(), server_hostname="localhost")
-            await client.send(
-                get(port, host="localhost").replace(b"http://localhost:%d" % port, b"")
-            )
-        else:
-            client = await proxy.client()
-            await client.send(get(port))
+        client = await asking(proxy, port, secure=secure)
         assert await client.exactly(len(HALF)) == HALF
         read.set()
         rest, error = await client.until_end()
@@ -497,15 +501,7 @@ async def test_a_reset_before_the_head_is_a_reset_to_the_client(
         proxying(state, roots) as proxy,
         providing(script, ssl=tls_of_provider if secure else None) as port,
     ):
-        if secure:
-            client = await proxy.tunnel(f"localhost:{port}")
-            await client.writer.start_tls(proxy.trust(), server_hostname="localhost")
-            await client.send(
-                get(port, host="localhost").replace(b"http://localhost:%d" % port, b"")
-            )
-        else:
-            client = await proxy.client()
-            await client.send(get(port))
+        client = await asking(proxy, port, secure=secure)
         assert await client.until_end() == (b"", ConnectionResetError)
         _, flow = await proxy.watch.end()
     assert (transport.ended(flow), flow.response) == ("reset", None)
