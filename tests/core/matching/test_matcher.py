@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.request_document import CHAT, FORM, JSON, request
 
 from wiretape.config.packs import built_in, rules
 from wiretape.core.matching.body import plain_numbers
@@ -17,30 +18,13 @@ from wiretape.core.matching.canonical import ABSENT, Canonical, Difference, diff
 from wiretape.core.matching.matcher import Matcher
 from wiretape.core.matching.normalise import without
 from wiretape.core.matching.rule import Rule
-from wiretape.core.model import Exchange, Headers, Request, Response, split_url
+from wiretape.core.model import Exchange, Request, Response
 from wiretape.core.providers.registry import Provider, Providers
-from wiretape.core.recording.document import Document, from_exchange, from_request
+from wiretape.core.recording.document import Document, from_exchange
 from wiretape.core.recording.text import externalise
 from wiretape.core.text.jsonpath import Finder, Path
 
 PROVIDERS = built_in()
-JSON = "application/json"
-FORM = "application/x-www-form-urlencoded"
-CHAT = "https://api.together.xyz/v1/chat/completions"
-
-
-def request(
-    body: bytes | str = b"",
-    media: str = JSON,
-    url: str = CHAT,
-    method: str = "POST",
-    headers: Headers = (),
-) -> Document:
-    """The document of a request as it came."""
-    scheme, host, port, target = split_url(url)
-    kept = (("Content-Type", media), *headers) if media else headers
-    data = body.encode() if isinstance(body, str) else body
-    return from_request(Request(method, scheme, host, port, target, headers=kept, body=data))
 
 
 def canonical(document: Document, *rules: Rule) -> Canonical:

@@ -6,34 +6,17 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.request_document import CHAT, FORM, JSON, request
 
 from wiretape.config.packs import built_in
 from wiretape.config.rule_entry import rule as rule_of
 from wiretape.core.matching.canonical import Canonical, changed
 from wiretape.core.matching.matcher import Matcher
 from wiretape.core.matching.rule import Rule
-from wiretape.core.model import Headers, Request, split_url
-from wiretape.core.recording.document import Document, from_request
+from wiretape.core.recording.document import Document
 
 PROVIDERS = built_in()
-JSON = "application/json"
-FORM = "application/x-www-form-urlencoded"
-CHAT = "https://api.together.xyz/v1/chat/completions"
 UUID_1, UUID_2 = (f"{digit * 8}-1111-4111-8111-111111111111" for digit in "ab")
-
-
-def request(
-    body: bytes | str = b"",
-    media: str = JSON,
-    url: str = CHAT,
-    method: str = "POST",
-    headers: Headers = (),
-) -> Document:
-    """The document of a request as it came."""
-    scheme, host, port, target = split_url(url)
-    data = body.encode() if isinstance(body, str) else body
-    kept = (("Content-Type", media), *headers)
-    return from_request(Request(method, scheme, host, port, target, headers=kept, body=data))
 
 
 def written(**entry: Any) -> Rule:
