@@ -1,6 +1,6 @@
 """The demo's client: Python's own urllib, which knows nothing of wiretape.
 
-    python -m wiretape.democlient PROMPT [SAVE_TO]
+    python -m wiretape.demo.client PROMPT [SAVE_TO]
 
 Asks for a streamed chat answer, prints its words as they arrive and saves the raw bytes.
 """
