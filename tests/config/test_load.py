@@ -393,6 +393,32 @@ def test_rule_can_name_one_host_of_a_pattern_or_all(name: str, applies: list[boo
     assert bodies == [{"json": {} if one else {"a": 1}} for one in applies]
 
 
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        ("llm.example", "https://llm.example/v1"),
+        ("LLM.example:8443", "https://llm.example:8443/v1"),
+        ("localhost:8000", "http://localhost:8000/v1"),
+        ("127.0.0.1:8000", "http://127.0.0.1:8000/v1"),
+        ("[::1]:8000", "http://[::1]:8000/v1"),
+        ("::1", "http://[::1]/v1"),
+    ],
+)
+def test_rule_can_name_a_host_that_is_no_provider_s(name: str, url: str) -> None:
+    config = read(f"match: {{rules: [{{name: r, when: {{provider: '{name}'}}, ignore: [$.a]}}]}}")
+    bodies = [
+        config.matcher.canonical(request(at, body={"a": 1})).value["body"]
+        for at in (url, "https://other.example/v1")
+    ]
+    assert bodies == [{"json": {}}, {"json": {"a": 1}}]
+
+
+def test_a_fault_names_a_host_that_is_some_provider_s() -> None:
+    text = "faults: [{name: f, when: {provider: llm.example}, status: 500}]"
+    with pytest.raises(ConfigError, match=r"faults\[0\].when.provider: unknown provider"):
+        read(text)
+
+
 def test_a_built_in_rule_can_be_taken_out_by_name() -> None:
     history = [{"tool_call_id": "call_1", "content": "x"}]
 

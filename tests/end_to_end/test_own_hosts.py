@@ -67,6 +67,29 @@ def test_a_host_is_recorded_by_name_and_replayed_by_being_there(
     assert len(upstream.requests) == 1
 
 
+def test_the_rule_that_a_miss_at_such_a_host_suggests_can_be_pasted(
+    wiretape: Wiretape, upstream: Upstream, tmp_path: Path
+) -> None:
+    upstream.script(CHAT, Answer.json({"n": 1}))
+    host = "llm.example:8443"
+    first, second, other = (
+        curl(CHAT, json.dumps({"model": "m", "trace": trace, "messages": prompt}), host)
+        for trace, prompt in (("one", "x"), ("two", "x"), ("two", "y"))
+    )
+    to_host = options(upstream, tmp_path / "r", host)
+    assert wiretape("record", *to_host, "--host", host, "--", *first).returncode == 0
+    missed = wiretape("replay", "-r", tmp_path / "r", "--", *second)
+    assert missed.returncode == 3
+    lines = missed.stderr.splitlines()
+    start = next(n for n, line in enumerate(lines) if "add under match.rules" in line) + 1
+    end = next(n for n in range(start, len(lines)) if not lines[n].startswith("      "))
+    config = tmp_path / "own.yaml"
+    config.write_text("\n".join(["match:", "  rules:", *lines[start:end], ""]))
+    again = wiretape("replay", "-c", config, "-r", tmp_path / "r", "--", *second)
+    assert (again.returncode, again.stdout) == (0, '{"n": 1}'), again.stderr
+    assert wiretape("replay", "-c", config, "-r", tmp_path / "r", "--", *other).returncode == 3
+
+
 def test_a_local_server_goes_through_the_proxy_and_its_neighbours_pass(
     wiretape: Wiretape, local: int, tmp_path: Path
 ) -> None:

@@ -47,22 +47,41 @@ def _own(
     wrong: list[Wrong],
 ) -> Rule:
     when = entry.when.provider
-    provider = when and host_key(when, providers, (*location, "when", "provider"), wrong)
+    place = (*location, "when", "provider")
+    # `--host` may add the host: a miss there suggests a rule that names it.
+    provider = when and host_key(when, providers, place, wrong, is_any_host=True)
     written = entry.model_dump(exclude_defaults=True)
     return rule(written, provider=provider, origin=f"{source}:{tree.line(location)}")
 
 
-def host_key(name: str, providers: Providers, location: Location, wrong: list[Wrong]) -> str:
-    """The key that a matcher has for a provider, which a rule names by its name or a host."""
+def host_key(
+    name: str,
+    providers: Providers,
+    location: Location,
+    wrong: list[Wrong],
+    *,
+    is_any_host: bool = False,
+) -> str:
+    """The key that a matcher has for a provider, which a rule names by its name or a host.
+
+    With `is_any_host` a host that is no provider's is one too: a name with a dot or a colon.
+    """
     if any(provider.name == name for provider in providers.all):
         return name
-    host, _, port = name.partition(":")
-    number = int(port) if port.isdecimal() else None
-    if providers.find(host, number) is None:
+    host, number = _host_and_port(name)
+    is_host = is_any_host and ("." in name or ":" in name)
+    if not is_host and providers.find(host, number) is None:
         names = [provider.name for provider in providers.all]
         text = f"unknown provider, expected a host or one of: {', '.join(names)}{near(name, names)}"
         wrong.append((location, text))
     return providers.place(host, number)
+
+
+def _host_and_port(name: str) -> tuple[str, int | None]:
+    host, _, port = name.rpartition(":")
+    if port.isdecimal() and (":" not in host or host.endswith("]")):
+        return host, int(port)
+    return name, None
 
 
 def _conflicts(
