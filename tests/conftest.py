@@ -17,6 +17,21 @@ settings.register_profile("wiretape", deadline=None)
 settings.load_profile("wiretape")
 
 
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name bytes that are no text by their length.
+
+    Compressed bytes may hold the time they were made at, and workers that name a test differently
+    run none at all.
+    """
+    if not isinstance(val, bytes):
+        return None
+    try:
+        val.decode()
+    except UnicodeDecodeError:
+        return f"{len(val)} bytes"
+    return None
+
+
 @pytest.fixture(scope="session")
 def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """wiretape's own folder for these tests: its CA is made once."""

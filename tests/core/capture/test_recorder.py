@@ -130,7 +130,9 @@ def test_a_compressed_stream_left_at_done_is_complete_without_the_codings_own_en
     assert record(reads, headers, "client-closed") == (EVENTS, "complete", True)
 
 
-@pytest.mark.parametrize("body", [b"not gzip at all", gzip.compress(b"x" * 99)[:-9] + b"\xff" * 9])
+@pytest.mark.parametrize(
+    "body", [b"not gzip at all", gzip.compress(b"x" * 99, mtime=0)[:-9] + b"\xff" * 9]
+)
 def test_a_body_that_cannot_be_decoded_stays_as_it_came(body: bytes) -> None:
     recorder = Recorder(CHAT)
     recorder.start(200, (("content-type", "application/json"), ("content-encoding", "gzip")), 0)
