@@ -51,7 +51,9 @@ def _round(folder: Path, *, fast: bool) -> int:
     _say(f"   It wrote {written[0].relative_to(folder)}, fit for git:")
     _show(written[0].read_text(), key["TOGETHER_API_KEY"])
     _say("3. Replay it: the provider is stopped, the key is gone.")
-    _wiretape(["replay", "-r", str(recordings)], _client(LIVE_PROMPT, replayed), folder)
+    _wiretape(
+        ["replay", "-r", str(recordings)], _client(LIVE_PROMPT, replayed), folder, is_at_once=True
+    )
     if live.read_bytes() != replayed.read_bytes():
         raise WiretapeError("the replayed bytes differ from the recorded ones")
     _say(f"   The {live.stat().st_size} bytes the client got are equal.")
@@ -83,6 +85,8 @@ def _wiretape(
     client: Sequence[str],
     folder: Path,
     environ: Mapping[str, str] | None = None,
+    *,
+    is_at_once: bool = False,
 ) -> None:
     # The demo is to work on the shipped configuration, with no real key in sight.
     clean = {k: v for k, v in os.environ.items() if not k.endswith("_API_KEY")}
@@ -91,6 +95,11 @@ def _wiretape(
         env={**clean, "CI": "", **(environ or {})},
         cwd=folder,
         check=False,
+        # An answer that comes at once would stand within what wiretape says of it.
+        stdout=subprocess.PIPE if is_at_once else None,
+        text=True,
     )
+    if is_at_once:
+        _say(done.stdout.rstrip("\n"))
     if done.returncode != 0:
         raise WiretapeError(f"`wiretape {command[0]}` exited with {done.returncode}")
