@@ -49,9 +49,8 @@ type _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class LocalProvider:
     """The provider on a port of 127.0.0.1 that the system chose, while the context is open.
 
-    >>> async with LocalProvider() as provider:
-    ...     print(provider.url)
-    http://127.0.0.1:40123
+    async with LocalProvider() as provider:
+        print(provider.url)  # http://127.0.0.1:40123
     """
 
     def __init__(

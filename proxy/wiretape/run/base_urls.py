@@ -12,8 +12,9 @@ def through_base_url(environ: Mapping[str, str], door: str) -> dict[str, str]:
     One that the user has set keeps where it leads. A value that the port cannot lead to stays: no
     URL, or plain http at another machine.
 
-    >>> through_base_url({"OPENAI_BASE_URL": "https://llm.example.com/v1"}, "http://127.0.0.1:8081")
-    {'OPENAI_BASE_URL': 'http://127.0.0.1:8081/llm.example.com/v1', ...}
+    >>> environ = {"OPENAI_BASE_URL": "https://llm.example.com/v1"}
+    >>> through_base_url(environ, "http://127.0.0.1:8081")["OPENAI_BASE_URL"]
+    'http://127.0.0.1:8081/llm.example.com/v1'
     """
     urls = {name: environ.get(name) or usual for name, usual in base_urls().items()}
     return {name: f"{door}/{place}" for name, url in urls.items() if (place := _place(url))}

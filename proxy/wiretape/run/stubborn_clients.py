@@ -39,8 +39,8 @@ def stubborn_clients(
     bundle     the PEM file of all that CMD is to trust
     folder     where files for clients are kept between runs; each is named by its content
 
-    >>> stubborn_clients({"NODE_OPTIONS": "--trace-warnings"}, …)["NODE_OPTIONS"]
-    '--trace-warnings --require "…/preload/node.cjs"'
+    {"NODE_OPTIONS": "--trace-warnings"} gives, among others,
+    {"NODE_OPTIONS": '--trace-warnings --require "…/preload/node.cjs"'}.
     """
     if environ.get(OPT_OUT):
         return {}

@@ -35,12 +35,14 @@ class _Cursor:
 class Player:
     """Remembers which recordings a session was given.
 
-    A recording may be a take of several requests: of an id told by its origin and of the same id as
-    it is spelled. However it is found it is given once, and nothing that was recorded before it is
-    given after it.
+    A recording may be a take of several keys: of a request's key with its ids replaced by their
+    sources and of its key with the ids as they are. It is given once all the same, and nothing
+    recorded before it is given after it.
 
+    >>> from types import SimpleNamespace
+    >>> takes = [SimpleNamespace(name="a.json"), SimpleNamespace(name="b.json")]
     >>> player = Player()
-    >>> [player.next("key", takes) for _ in range(3)]  # of two takes
+    >>> [player.next("key", takes) for _ in range(3)]
     [Pick(take=0, beyond=False), Pick(take=1, beyond=False), Pick(take=1, beyond=True)]
     """
 

@@ -44,8 +44,13 @@ or `name` outside of lists: a list and a search tell of what others made.
 class AnswerId:
     """An id in an answer. Its number, which is part of its token, is its place among all of them.
 
-    >>> answer_ids(document)  # of `POST /v1/batches {"input_file_id": "file-1"}`
-    (AnswerId("batch_1", "created"), AnswerId("file-1", "repeated"))
+    >>> sent = {"input_file_id": "file-1"}
+    >>> request = {"method": "POST", "url": "https://api.openai.com/v1/batches", "body": sent}
+    >>> response = {"body": [{"__data__": {"id": "batch_1"} | sent}]}
+    >>> for answer_id in answer_ids({"request": request, "response": response}):
+    ...     print(answer_id)
+    AnswerId(text='batch_1', claim='created')
+    AnswerId(text='file-1', claim='repeated')
     """
 
     text: str
