@@ -10,7 +10,7 @@ from wiretape.core.matching.miss import SHOWN, Miss
 from wiretape.core.redaction.redactor import RedactionRules, Redactor
 from wiretape.core.text.printable import count, printable
 from wiretape.core.text.wire_quotes import failure_text, without_quotes
-from wiretape.core.text.word_diff import plain
+from wiretape.core.text.word_diff import in_brackets
 
 from .report import Report, Row, RowOutcome, other_host_lines
 
@@ -238,5 +238,5 @@ def _diff(miss: Miss) -> "Text":
             text.append(printable(recorded), "red")
             continue
         for run in runs:
-            text.append(printable(plain([run])), _STYLES[run.kind])
+            text.append(printable(in_brackets([run])), _STYLES[run.kind])
     return text

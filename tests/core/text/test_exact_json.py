@@ -1,4 +1,4 @@
-"""JSON text comes back byte for byte, or is said not to."""
+"""JSON text comes back byte for byte, or `read` gives None."""
 
 import json
 import random
@@ -62,18 +62,18 @@ def depth(levels: int) -> str:
 @given(VALUES, st.sampled_from(STYLES))
 def test_json_in_any_style_is_read_and_written_back_exactly(value: Any, style: str) -> None:
     text = dumps(value, style)
-    found = read(text)
-    assert found is not None
-    assert dumps(*found) == text
+    result = read(text)
+    assert result is not None
+    assert dumps(*result) == text
 
 
 @settings(deadline=None)
 @given(VALUES, st.sampled_from(STYLES), st.sampled_from(STYLES))
 def test_a_hint_never_changes_what_comes_back(value: Any, style: str, hint: str) -> None:
     text = dumps(value, style)
-    found = read(text, hint)
-    assert found is not None
-    assert dumps(*found) == text
+    result = read(text, hint)
+    assert result is not None
+    assert dumps(*result) == text
 
 
 @settings(deadline=None)
@@ -107,11 +107,11 @@ TOKENS = st.one_of(st.sampled_from("{}[],:1 \n\t\ufeff"), st.sampled_from(WORDS)
 @settings(deadline=None)
 @given(st.one_of(st.text(), st.lists(TOKENS, max_size=12).map("".join)))
 def test_any_text_comes_back_exactly_or_is_left_alone(text: str) -> None:
-    found = read(text)
-    if found is None:
+    result = read(text)
+    if result is None:
         return
     json.loads(text)
-    assert dumps(*found) == text
+    assert dumps(*result) == text
 
 
 @settings(deadline=None)
@@ -120,8 +120,8 @@ def test_json_spaced_at_random_comes_back_exactly_or_is_left_alone(
     value: Any, chance: random.Random
 ) -> None:
     tokens = "".join(chance.choice(("", "", " ", "\n", "\t")) + c for c in dumps(value, "spaced"))
-    found = read(tokens)
-    assert found is None or dumps(*found) == tokens
+    result = read(tokens)
+    assert result is None or dumps(*result) == tokens
 
 
 @pytest.mark.parametrize(
@@ -223,7 +223,7 @@ def test_a_float_as_python_spells_it_is_a_plain_float() -> None:
         ("{", "Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"),
     ],
 )
-def test_what_is_not_json_is_said(text: str, message: str) -> None:
+def test_what_is_not_json_is_refused(text: str, message: str) -> None:
     with pytest.raises(ValueError) as caught:  # noqa: PT011  # the message is compared below
         parse(text)
     assert str(caught.value) == message
@@ -250,7 +250,7 @@ def test_bytes_that_are_not_utf_8_are_not_json() -> None:
         ("1", True),
     ],
 )
-def test_a_member_named_twice_is_found(text: str, unique: bool) -> None:
+def test_duplicate_members_are_noticed(text: str, unique: bool) -> None:
     assert unique_keys(text) is unique
 
 

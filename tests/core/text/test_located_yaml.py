@@ -187,10 +187,10 @@ def test_broken_yaml_says_what_is_wrong_and_in_what() -> None:
 )
 def test_message_holds_nothing_of_the_text(text: str) -> None:
     try:
-        said = [str(fault) for fault in parse(text.encode()).problems]
+        messages = [str(fault) for fault in parse(text.encode()).problems]
     except NotYaml as error:
-        said = [str(error)]
-    assert "s3cr" not in "".join(said)
+        messages = [str(error)]
+    assert "s3cr" not in "".join(messages)
 
 
 def test_alias_of_nothing_is_refused() -> None:

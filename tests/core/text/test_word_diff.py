@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wiretape.core.text.word_diff import Run, likeness, plain, runs, shown
+from wiretape.core.text.word_diff import Run, in_brackets, likeness, runs, shown
 
 LONG = "It was in the year that the old man of the sea had told everybody of. "
 
 
-def told(old: str, new: str) -> str:
-    return plain(shown(runs(old, new)))
+def shown_line(old: str, new: str) -> str:
+    return in_brackets(shown(runs(old, new)))
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def told(old: str, new: str) -> str:
     ],
 )
 def test_what_changed_stands_in_what_did_not(old: str, new: str, text: str) -> None:
-    assert told(old, new) == text
+    assert shown_line(old, new) == text
 
 
 def test_runs_are_values() -> None:
@@ -49,23 +49,23 @@ def test_runs_are_values() -> None:
 
 @given(*[st.lists(st.sampled_from(["a", "b ", "\n", "foo", " bar", "東", "-"])).map("".join)] * 2)
 def test_runs_hold_both_texts(old: str, new: str) -> None:
-    found = runs(old, new)
-    assert "".join(run.text for run in found if run.kind in ("same", "removed")) == old
-    assert "".join(run.text for run in found if run.kind in ("same", "added")) == new
+    diff = runs(old, new)
+    assert "".join(run.text for run in diff if run.kind in ("same", "removed")) == old
+    assert "".join(run.text for run in diff if run.kind in ("same", "added")) == new
 
 
 def test_runs_of_many_words_hold_both_texts() -> None:
     source = random.Random(7)
     old = [source.choice("abcdefghij") + str(source.randrange(400)) for _ in range(1_500)]
     new = [word for word in old if source.random() < 0.9] + ["end"]
-    found = runs(" ".join(old), " ".join(new))
-    assert "".join(run.text for run in found if run.kind in ("same", "removed")) == " ".join(old)
-    assert "".join(run.text for run in found if run.kind in ("same", "added")) == " ".join(new)
+    diff = runs(" ".join(old), " ".join(new))
+    assert "".join(run.text for run in diff if run.kind in ("same", "removed")) == " ".join(old)
+    assert "".join(run.text for run in diff if run.kind in ("same", "added")) == " ".join(new)
 
 
 def test_a_long_change_and_many_changes_are_cut_short() -> None:
-    assert len(told("a " * 9_000, "b " * 9_000)) < 700
-    many = told(
+    assert len(shown_line("a " * 9_000, "b " * 9_000)) < 700
+    many = shown_line(
         " ".join(f"{n} a b c d e f" for n in range(900)),
         " ".join(f"{n} a b c d e g" for n in range(900)),
     )
@@ -87,7 +87,7 @@ def test_a_long_change_and_many_changes_are_cut_short() -> None:
     ids=["many words", "two words", "one word", "no word"],
 )
 def test_a_megabyte_does_not_take_the_square_of_its_length(old: str, new: str) -> None:
-    assert told(old, new)
+    assert shown_line(old, new)
 
 
 def test_likeness_counts_words() -> None:

@@ -139,7 +139,7 @@ def lines(difference: PairDifference) -> Iterator[Line]:
 def _text(a: str, b: str) -> Iterator[Line]:
     left, right = a.splitlines(), b.splitlines()
     if min(len(left), len(right)) < 4 or max(len(left), len(right)) > _LINES or left == right:
-        yield "~", word_diff.plain(word_diff.shown(word_diff.runs(a, b)))
+        yield "~", word_diff.in_brackets(word_diff.shown(word_diff.runs(a, b)))
         return
     for line in list(unified_diff(left, right, n=1, lineterm=""))[2:]:
         yield (" ", "…") if line.startswith("@@") else (line[:1], line[1:])

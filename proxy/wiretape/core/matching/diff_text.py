@@ -33,7 +33,7 @@ def describe(difference: Difference) -> str:
     "body.prompt: … the quick [-brown-]{+red+} fox …".
     """
     runs = word_diff(difference)
-    told = words.plain(runs) if runs else ", ".join(sides(difference))
+    told = words.in_brackets(runs) if runs else ", ".join(sides(difference))
     return f"{clipped(difference.path, _LONGEST)}: {told}"
 
 

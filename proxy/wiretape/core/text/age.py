@@ -1,4 +1,4 @@
-"""An age as people write it: 90d, 12h."""
+"""Read an age as people write it: 90d, 12h."""
 
 import re
 from datetime import timedelta
@@ -9,7 +9,7 @@ _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w":
 
 
 def parse_age(text: str) -> timedelta:
-    """An age such as 90d, 12h or 2w; ValueError for anything else.
+    """Read an age such as 90d, 12h or 2w; raises ValueError for anything else.
 
     >>> parse_age("2w")
     datetime.timedelta(days=14)

@@ -35,7 +35,7 @@ MAX_DEPTH: Final = 200
 
 
 _numbers_made = 0
-"""How many there have been: who sees it unchanged, or zero, knows of none to look for."""
+"""How many `Number`s were created; while it stays the same, no value can hold a new one."""
 
 
 class Number(float):
@@ -61,7 +61,7 @@ def _constant(name: str) -> Json:
     raise ValueError(f"{name} is not JSON (RFC 8259, section 6)")
 
 
-# One decoder for all: to make one takes longer than to read an event.
+# Shared: creating a decoder takes longer than reading an event.
 _DECODER: Final = json.JSONDecoder(parse_float=_float, parse_constant=_constant)
 
 
@@ -70,6 +70,9 @@ def parse(text: str | bytes, *, max_depth: int = MAX_DEPTH) -> Json:
 
     Raises ValueError for anything RFC 8259 does not allow (NaN, trailing text, bad UTF-8), for
     integers too long for Python to convert and for nesting deeper than `max_depth`.
+
+    >>> parse('{"seed": 1e0}'), dumps(parse('{"seed": 1e0}'))
+    ({'seed': 1.0}, '{"seed":1e0}')
     """
     return _parse(text, max_depth)[0]
 
@@ -86,7 +89,7 @@ def _parse(text: str | bytes, max_depth: int = MAX_DEPTH) -> tuple[Json, bool]:
         raise ValueError("JSON nested too deeply") from None
     if (text.count("[") + text.count("{") > max_depth) and _depth_exceeds(value, max_depth):
         raise ValueError(f"JSON nested deeper than {max_depth} levels")
-    # Another thread may have made one meanwhile, which costs no more than a look.
+    # Another thread may have created a number meanwhile; that costs only a walk of the value.
     return value, _numbers_made != before
 
 
@@ -108,7 +111,10 @@ def _depth_exceeds(value: Json, limit: int) -> bool:
 def unique_keys(text: str | bytes) -> bool:
     """Whether no object in the JSON text names a member twice.
 
-    ValueError where `text` is not JSON.
+    Raises ValueError if `text` is not JSON.
+
+    >>> unique_keys('{"a": 1, "b": {"a": 2}}'), unique_keys('{"a": 1, "a": 2}')
+    (True, False)
     """
     seen_twice = False
 
@@ -142,7 +148,7 @@ _ENCODERS: Final[dict[tuple[str, bool], Callable[[Json], str]]] = {
 
 @cache
 def _parts(style: str) -> tuple[str, bool, bool, bool] | None:
-    """A style's layout, and whether it has +ascii, +html and +newline; None where it is none."""
+    """A style's layout, and whether it has +ascii, +html and +newline; None if it is invalid."""
     match = _STYLE.fullmatch(style)
     return match and (match[1], match[2] is not None, match[3] is not None, match[4] is not None)
 
@@ -179,8 +185,8 @@ def dumps(value: Json, style: str = "compact", *, numbers: bool = True) -> str:
         for plain, escaped in (*_HTML, *_LINES):
             text = text.replace(plain, escaped)
     if not ascii_only and not text.isascii():
-        # A lone surrogate has no UTF-8 form; its escape is the only way to write it.
-        text = _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+        # A lone surrogate has no UTF-8 form, so it is written as an escape.
+        text = _SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
     return text + "\n" if newline else text
 
 
@@ -196,7 +202,7 @@ def _holds_number(value: Json) -> bool:
 
 
 def _spell(value: Json, layout: str, ascii_only: bool, level: int) -> Iterable[str]:
-    """The encoder for values that hold a `Number`, which the standard library's would respell."""
+    """Encode a value that holds a `Number`, which the standard library would spell its own way."""
     if isinstance(value, Number):
         yield value.text
         return
@@ -227,8 +233,13 @@ _INDENT: Final = re.compile(r"[\[{]\n( {1,8})\S")
 def read(text: str, hint: str = "compact") -> tuple[Json, str] | None:
     """Read JSON and find the style that writes it back exactly; `hint` is tried first.
 
-    Gives (value, style), or None where `text` is not JSON or no style gives it back: then it has to
-    be kept as text.
+    Gives (value, style), or None if `text` is not JSON or no style gives it back: then it has to
+    be stored as text.
+
+    >>> read('{"a": [1, 2]}\\n')
+    ({'a': [1, 2]}, 'spaced+newline')
+    >>> read('{"a":1, "b":2}') is None
+    True
     """
     try:
         value, numbers = _parse(text)
@@ -252,5 +263,5 @@ def read(text: str, hint: str = "compact") -> tuple[Json, str] | None:
 
 def style_of(text: str) -> str | None:
     """The style that gives `text` back exactly, or None."""
-    found = read(text)
-    return found[1] if found else None
+    result = read(text)
+    return result[1] if result else None

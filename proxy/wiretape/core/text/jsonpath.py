@@ -1,8 +1,8 @@
-"""The JSONPaths most rules are written with, found without a library: `$.messages[*].id`.
+"""Evaluate the JSONPaths most rules are written with, without a library: `$.messages[*].id`.
 
-`compiled` reads names, indexes from 0, `[*]`, and `[?@.type=='x']` (or `!=`) where the member is
-text; for all else of RFC 9535 it gives None, and a full implementation has to be asked. Loading one
-takes longer than all that wiretape itself does at its start.
+`compiled` reads names, indexes from 0, `[*]`, and `[?@.type=='x']` (or `!=`) comparing text. For
+everything else of RFC 9535 it gives None and a full implementation has to be used; loading one
+takes longer than the rest of wiretape's start.
 """
 
 import re
@@ -12,13 +12,13 @@ from typing import Any, Final
 from .exact_json import Json
 
 type Path = tuple[str | int, ...]
-"""A place in a JSON value: ("messages", 0, "content")."""
+"""The path to a value within a JSON value: ("messages", 0, "content")."""
 
 type Finder = Callable[[Json], Iterable[Path]]
-"""Finds places in a JSON value, as a compiled JSONPath does (RFC 9535)."""
+"""Gives the paths of what it selects in a JSON value, as a compiled JSONPath does (RFC 9535)."""
 
-type _Places = list[tuple[Path, Json]]
-type _Step = Callable[[_Places], _Places]
+type _Nodes = list[tuple[Path, Json]]
+type _Step = Callable[[_Nodes], _Nodes]
 
 _STEP: Final = re.compile(
     r"\.(?P<name>[A-Za-z_][A-Za-z0-9_]*)"
@@ -30,58 +30,63 @@ _STEP: Final = re.compile(
 
 
 def compiled(path: str) -> Finder | None:
-    """What finds the places of a JSONPath, or None where it is not a simple one."""
+    """Compile a JSONPath, or give None if it is not among the simple ones.
+
+    >>> find = compiled("$.messages[*].id")
+    >>> list(find({"messages": [{"id": "a"}, {"role": "user"}, {"id": "b"}]}))
+    [('messages', 0, 'id'), ('messages', 2, 'id')]
+    """
     if not path.startswith("$"):
         return None
     steps: list[_Step] = []
     at = 1
     while at < len(path):
-        found = _STEP.match(path, at)
-        if found is None:
+        match = _STEP.match(path, at)
+        if match is None:
             return None
-        steps.append(_step(found))
-        at = found.end()
+        steps.append(_step(match))
+        at = match.end()
 
     def find(value: Json) -> Iterable[Path]:
-        places: _Places = [((), value)]
+        nodes: _Nodes = [((), value)]
         for step in steps:
-            if not places:
+            if not nodes:
                 return ()
-            places = step(places)
-        return [place for place, _ in places]
+            nodes = step(nodes)
+        return [path for path, _ in nodes]
 
     return find if steps else None
 
 
-def _step(found: re.Match[str]) -> _Step:
-    name = found["name"] if found["name"] is not None else found["quoted"]
+def _step(match: re.Match[str]) -> _Step:
+    name = match["name"] if match["name"] is not None else match["quoted"]
     if name is not None:
-        return lambda places: [
-            ((*place, name), value[name])
-            for place, value in places
+        return lambda nodes: [
+            ((*path, name), value[name])
+            for path, value in nodes
             if type(value) is dict and name in value
         ]
-    if found["index"] is not None:
-        index = int(found["index"])
-        return lambda places: [
-            ((*place, index), value[index])
-            for place, value in places
+    if match["index"] is not None:
+        index = int(match["index"])
+        return lambda nodes: [
+            ((*path, index), value[index])
+            for path, value in nodes
             if type(value) is list and index < len(value)
         ]
-    if found["all"]:
-        return lambda places: [child for one in places for child in _children(*one)]
-    member, text, equal = found["member"], found["value"], found["sign"] == "=="
-    return lambda places: [
-        (place, value)
-        for one in places
-        for place, value in _children(*one)
+    if match["all"]:
+        return lambda nodes: [child for node in nodes for child in _children(*node)]
+    member, text, equal = match["member"], match["value"], match["sign"] == "=="
+    return lambda nodes: [
+        (path, value)
+        for node in nodes
+        for path, value in _children(*node)
         if (type(value) is dict and value.get(member) == text) is equal
     ]
 
 
-def _children(place: Path, value: Any) -> Iterable[tuple[Path, Json]]:
+def _children(path: Path, value: Any) -> Iterable[tuple[Path, Json]]:
     if type(value) is dict:
-        return (((*place, name), item) for name, item in value.items())
+        return (((*path, name), item) for name, item in value.items())
     if type(value) is list:
-        return (((*place, index), item) for index, item in enumerate(value))
+        return (((*path, index), item) for index, item in enumerate(value))
     return ()

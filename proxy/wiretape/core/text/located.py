@@ -1,4 +1,4 @@
-"""Plain values that remember the lines they were read from, and problems that name their place."""
+"""Values that know the lines they were read from, and problems that name a location."""
 
 import json
 import re
@@ -9,7 +9,7 @@ MAX_BYTES: Final = 1 << 20
 """The longest document that is read."""
 
 type Location = tuple[str | int, ...]
-"""Where a value stands: ("redact", "patterns", 0, "regex")."""
+"""The path to a value: ("redact", "patterns", 0, "regex")."""
 
 _PLAIN_KEY: Final = re.compile(r"[A-Za-z0-9_*.-]{1,80}")
 
@@ -39,7 +39,7 @@ class Problem:
 @dataclass(frozen=True, slots=True)
 class Tree:
     """A document's value (dicts, lists, text, numbers, booleans, None) and the line of each
-    location in it. What `problems` name is None in `value`.
+    location in it. A value with a problem is None in `value`.
     """
 
     value: Any
@@ -51,14 +51,14 @@ class Tree:
         return self.lines[self.nearest(location)]
 
     def nearest(self, location: Location) -> Location:
-        """A location, or, where the document does not have it, the nearest one around it."""
+        """A location, or the nearest one around it that the document has."""
         while location not in self.lines:
             location = location[:-1]
         return location
 
 
 def dotted(location: Location) -> str:
-    """A location as a person writes it.
+    """Write a location as a person does.
 
     >>> dotted(("redact", "patterns", 0, "regex"))
     'redact.patterns[0].regex'

@@ -1,9 +1,9 @@
 """Read YAML 1.2 into plain values that remember their lines.
 
-ruamel.yaml reads, so `12:30`, `on` and `no` stay text, and so do dates. Refused are keys given
-twice, numbers in unusual forms, tags and merge keys; size, depth and what aliases expand to have
-limits, since a document may come from anybody. Import this module only where there is a document:
-ruamel.yaml costs 20 ms at start. What it gives is in `located.py`.
+ruamel.yaml reads, so `12:30`, `on` and `no` stay text, and so do dates. Duplicate keys, numbers in
+unusual forms, tags and merge keys are refused. Size, depth and the expansion of aliases are
+limited, since a document may come from anybody. Import this module only if there is a document:
+ruamel.yaml costs 20 ms at start. The result's types are in `located.py`.
 """
 
 import math
@@ -18,7 +18,7 @@ from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 from .located import MAX_BYTES, Location, NotYaml, Problem, Tree
 
 MAX_NODES: Final = 10_000
-"""Most values in a document, aliases expanded."""
+"""The most values of a document, aliases expanded."""
 
 MAX_DEPTH: Final = 50
 
@@ -26,7 +26,7 @@ _NOT_PRINTABLE: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x
 _TAG: Final = "tag:yaml.org,2002:"
 _INTEGER: Final = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})")
 _FLOAT: Final = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
-# ruamel.yaml quotes what it met; an unquoted secret may begin as an alias does.
+# ruamel.yaml's messages quote the text; an unquoted secret may begin as an alias does.
 _QUOTED: Final = re.compile(r" '[^'<]{2,}'| \"[^\"<]{2,}\"")
 
 _UNKNOWN_TAG: Final = "unknown tag (!): write the value without it"
@@ -37,7 +37,7 @@ _ODD_NUMBER: Final = (
 
 
 def parse(data: bytes) -> Tree:
-    """Read one YAML document in UTF-8; an empty one is None. Raises NotYaml.
+    """Read a YAML document in UTF-8; an empty one gives None. Raises NotYaml.
 
     >>> parse(b"listen:\\n  port: 80").line(("listen", "port"))
     2
@@ -58,7 +58,7 @@ def parse(data: bytes) -> Tree:
 
 
 class _BoundedComposer(Composer):
-    """Stop before a document without end is in memory."""
+    """Composes nodes up to a limit, before an endless document fills the memory."""
 
     def __init__(self, loader: Any = None) -> None:
         super().__init__(loader)
@@ -117,7 +117,7 @@ def _not_yaml(error: MarkedYAMLError) -> NotYaml:
 
 
 class _Expansion:
-    """Values of nodes, with a location for each; aliases are written out."""
+    """Turns nodes into values and notes the line of each; expands aliases."""
 
     def __init__(self) -> None:
         self.lines: dict[Location, int] = {}
@@ -164,7 +164,7 @@ class _Expansion:
 
 
 class _Unusable(ValueError):
-    """A value that YAML knows and wiretape does not take; the text says what to do."""
+    """A value that is valid YAML but not accepted; the text says what to do."""
 
 
 def _refuse_tag(node: Node, known: str) -> None:
@@ -173,7 +173,7 @@ def _refuse_tag(node: Node, known: str) -> None:
 
 
 def _scalar(node: Node) -> str | int | float | bool | None:
-    """The value of a scalar, or _Unusable."""
+    """The value of a scalar; raises _Unusable."""
     text: str = node.value
     match str(node.tag).removeprefix(_TAG):
         case "str" | "value" | "timestamp":
@@ -183,7 +183,7 @@ def _scalar(node: Node) -> str | int | float | bool | None:
         case "bool" if text.lower() in ("true", "false"):
             return text.lower() == "true"
         case "bool":
-            return text  # %YAML 1.1 asks for yes and no to be booleans
+            return text  # under %YAML 1.1, yes and no would be booleans
         case "int" if _INTEGER.fullmatch(text):
             return int(text)
         case "float" if _FLOAT.fullmatch(text) and math.isfinite(number := float(text)):

@@ -1,8 +1,8 @@
-"""Text that cannot steer a terminal: names, paths and prompts may hold anything."""
+"""Make text safe to print: names, paths and prompts may hold control characters."""
 
 
 def printable(text: str, *, one_line: bool = False) -> str:
-    """Replace what a terminal would obey; line ends stay, unless it is to be one line.
+    """Replace control characters; line ends stay, unless `one_line`.
 
     >>> printable("a\\x1b[2Jb\\n"), printable("a\\nb", one_line=True)
     ('a\N{REPLACEMENT CHARACTER}[2Jb\\n', 'a\N{REPLACEMENT CHARACTER}b')
@@ -14,12 +14,12 @@ def printable(text: str, *, one_line: bool = False) -> str:
 
 
 def escaped(text: str) -> str:
-    """Spell what a terminal would obey, so that two names stay two: "a\\n" gives "a\\\\n"."""
+    """Escape control characters, so that different names stay different: "a\\n" gives "a\\\\n"."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def count(number: int, noun: str) -> str:
-    """A number of things: "1 file", "2 files"."""
+    """A number with its noun: "1 file", "2 files"."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 

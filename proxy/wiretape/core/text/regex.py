@@ -1,4 +1,4 @@
-"""The user's regular expressions, which take time in proportion to a text whatever they say: RE2.
+"""The user's regular expressions, run by RE2: time is linear in the text, whatever the pattern.
 
 RE2 knows neither look-around nor backreferences, and its \\w, \\d and \\s are ASCII.
 """
@@ -11,7 +11,7 @@ _LONE: Final = re.compile("[\ud800-\udfff]")
 
 
 class Match(Protocol):
-    """Where an expression fits."""
+    """A match of an expression."""
 
     def span(self, group: int = 0, /) -> tuple[int, int]: ...
 
@@ -25,7 +25,7 @@ class Regex(Protocol):
 
 
 class Linear:
-    """A compiled expression; ValueError where RE2 has none such."""
+    """An expression compiled by RE2; raises ValueError if RE2 does not support it."""
 
     def __init__(self, pattern: str) -> None:
         import re2  # type: ignore[import-untyped]  # it ships no types; late: few need it
@@ -42,8 +42,8 @@ class Linear:
         self.pattern: Final = pattern
 
     def finditer(self, string: str, pos: int = 0, /) -> Iterator[Match]:
-        """Where it fits from `pos` on, in order."""
-        # A byte that is no UTF-8 is a lone surrogate here, which RE2 takes no more than UTF-8 does.
+        """The matches from `pos` on, in order."""
+        # A byte that is not UTF-8 is a lone surrogate here, which RE2 does not accept.
         text = string if string.isascii() else _LONE.sub("\ufffd", string)
         matches: Iterator[Match] = self._regex.finditer(text, pos)
         return matches

@@ -1,11 +1,11 @@
-"""A text being edited by spans: what has to go in it, and what stands there instead."""
+"""Replace spans of a text, in one pass or in several."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
 
 
 class Span(NamedTuple):
-    """What has to go in a text: from `start` up to `end`, by which rule, and what to put there."""
+    """A stretch of a text, from `start` up to `end`, to be replaced, and the rule that wants it."""
 
     start: int
     end: int
@@ -14,7 +14,11 @@ class Span(NamedTuple):
 
 
 def applied(text: str, spans: Iterable[Span]) -> str:
-    """A text with spans of it replaced; they are in order and apart."""
+    """Replace spans of a text; they are in order and do not overlap.
+
+    >>> applied("key=abc", [Span(4, 7, "[redacted]", "keys")])
+    'key=[redacted]'
+    """
     parts: list[str] = []
     done = 0
     for span in spans:
@@ -24,7 +28,7 @@ def applied(text: str, spans: Iterable[Span]) -> str:
 
 
 class Edit:
-    """A text with spans of it replaced; what is replaced later may be given by its place then."""
+    """A text edited in several passes, each giving its spans in the text as it is by then."""
 
     __slots__ = ("spans", "text")
 
@@ -33,7 +37,7 @@ class Edit:
         self.spans: list[Span] = []
 
     def gaps(self) -> list[tuple[int, int]]:
-        """The stretches of the text as it is now that lie beside what was replaced."""
+        """The stretches of the present text beside what was replaced; none if nothing was."""
         result, at, shift = list[tuple[int, int]](), 0, 0
         for span in self.spans:
             result.append((at, span.start + shift))
@@ -41,17 +45,17 @@ class Edit:
             at = span.end + shift
         return [gap for gap in [*result, (at, len(self.text))] if gap[0] < gap[1]] if result else []
 
-    def put(self, found: list[Span]) -> None:
-        """Replace spans of the text as it is now: in order, apart from one another, each holding
-        what was replaced before whole or not at all.
+    def put(self, spans: list[Span]) -> None:
+        """Replace spans of the present text: in order, not overlapping, and each containing an
+        earlier replacement wholly or not at all.
         """
-        if not found:
+        if not spans:
             return
         earlier, result = iter([*self.spans, None]), list[Span]()
         old = next(earlier)
         shift = done = 0
         parts: list[str] = []
-        for start, end, instead, rule in found:
+        for start, end, instead, rule in spans:
             parts += (self.text[done:start], instead)
             done = end
             while old is not None and old.start + shift < start:

@@ -1,11 +1,11 @@
-"""How one text became another, word by word, with what is the same left out.
+"""A word diff of two texts that leaves out what is the same.
 
     … the quick [-brown-]{+red+} fox …
 
-Only the middle, between what two texts begin and end with, is taken apart into words; there the
-words that each text has once are lined up first (the idea of Bram Cohen's patience diff), and what
-is between two of them is compared in full, up to a number of words. So a megabyte takes a moment.
-Of a middle that is longer than `_MIDDLE` characters the first ones are compared.
+The common start and end are skipped and only the middle is split into words. Words that occur once
+in each text are aligned first (Bram Cohen's patience diff); what lies between two of those is
+compared in full, up to `_FULL` words, so a megabyte takes a moment. Only the first `_MIDDLE`
+characters of a middle are compared.
 """
 
 import re
@@ -21,18 +21,18 @@ type RunKind = Literal["same", "removed", "added", "left out"]
 
 _MIDDLE: Final = 20_000
 _FULL: Final = 200
-"""Words of which each is compared with each, which takes time by the square: the first ones."""
+"""The most words that are compared each with each, which takes quadratic time."""
 
 _LONG_WORD: Final = 40
 
-# A language that puts no spaces between words is compared character by character.
+# Languages without spaces between words are compared character by character.
 _TOKEN: Final = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|\w+|\s+|[^\w\s]")
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A stretch of text that is in both, in the old one only or in the new one only; "left out"
-    stands for any text that need not be shown.
+    """A stretch of text in both texts, only in the old or only in the new; "left out" stands
+    for text that is not shown.
     """
 
     kind: RunKind
@@ -40,31 +40,31 @@ class Run:
 
 
 def runs(old: str, new: str) -> list[Run]:
-    """Both texts as runs in order: without the added ones the old text, without the removed ones
-    the new one, up to a run "left out" where they are too long.
+    """Both texts as runs in order; if they are too long, a run "left out" ends the list.
+
+    >>> [(run.kind, run.text) for run in runs("say hi", "say bye")]
+    [('same', 'say '), ('removed', 'hi'), ('added', 'bye')]
     """
     start = _same_start(old, new)
     end = _same_end(old[start:], new[start:])
-    one, two = old[start : len(old) - end], new[start : len(new) - end]
-    rest = old[len(old) - end :]
-    found = [Run("same", old[:start])]
-    if max(len(one), len(two)) > _MIDDLE:
-        one, two, rest = one[:_MIDDLE], two[:_MIDDLE], ""
-        found += [*_compared(_TOKEN.findall(one), _TOKEN.findall(two)), Run("left out", "")]
-    else:
-        found += _compared(_TOKEN.findall(one), _TOKEN.findall(two))
-    found.append(Run("same", rest))
-    return list(_joined(found))
+    old_middle, new_middle = old[start : len(old) - end], new[start : len(new) - end]
+    rest = Run("same", old[len(old) - end :])
+    result = [Run("same", old[:start])]
+    if max(len(old_middle), len(new_middle)) > _MIDDLE:
+        old_middle, new_middle = old_middle[:_MIDDLE], new_middle[:_MIDDLE]
+        rest = Run("left out", "")
+    result += _compared(_TOKEN.findall(old_middle), _TOKEN.findall(new_middle))
+    return list(_joined([*result, rest]))
 
 
-def shown(found: Sequence[Run], context: int = 24, limit: int = 400) -> list[Run]:
-    """The runs to show: of what is the same `context` characters beside a change, of a long change
-    its beginning, and `limit` characters or little more in all.
+def shown(diff: Sequence[Run], context: int = 24, limit: int = 400) -> list[Run]:
+    """The runs to show: `context` characters of what is the same on either side of a change, the
+    beginning of a long change, and about `limit` characters in all.
     """
     result: list[Run] = []
     length = 0
-    for number, run in enumerate(found):
-        before, after = number > 0, number < len(found) - 1
+    for number, run in enumerate(diff):
+        before, after = number > 0, number < len(diff) - 1
         if length >= limit:
             result.append(Run("left out", ""))
             break
@@ -74,15 +74,19 @@ def shown(found: Sequence[Run], context: int = 24, limit: int = 400) -> list[Run
     return list(_joined(result))
 
 
-def plain(found: Iterable[Run]) -> str:
-    """Runs on one line of plain text: "… the quick [-brown-]{+red+} fox …"."""
+def in_brackets(diff: Iterable[Run]) -> str:
+    """Write runs on one line.
+
+    >>> in_brackets(runs("say hi", "say bye"))
+    'say [-hi-]{+bye+}'
+    """
     marks: dict[RunKind, str] = {
         "same": "{}",
         "removed": "[-{}-]",
         "added": "{{+{}+}}",
         "left out": "…",
     }
-    return "".join(marks[run.kind].format(one_line(run.text)) for run in found)
+    return "".join(marks[run.kind].format(one_line(run.text)) for run in diff)
 
 
 def one_line(text: str) -> str:
@@ -90,118 +94,121 @@ def one_line(text: str) -> str:
     return text.replace("\r", "\\r").replace("\n", "\\n").replace("\t", "\\t")
 
 
-def likeness(one: str, two: str) -> float:
-    """How much two texts have in common, from 0 to 1, by their words and without their order;
-    exact enough to tell a near text from a far one, and bounded.
+def likeness(old: str, new: str) -> float:
+    """The share of words that two texts have in common, from 0 to 1, whatever their order.
+
+    It looks at a bounded part of long texts: enough to tell similar texts from different ones.
     """
-    return common(words(one), words(two))
+    return common(words(old), words(new))
 
 
 def words(text: str) -> Counter[str]:
-    """A text's words with their counts; of a long one those of its start and its end."""
+    """Count a text's words; of a long text those of its start and its end."""
     if len(text) > 8_000:
         text = text[:4_000] + " " + text[-4_000:]
     return Counter(token for token in _TOKEN.findall(text) if not token.isspace())
 
 
-def common(one: Counter[str], two: Counter[str]) -> float:
-    """The part of two texts' words that they share, from 0 to 1."""
-    size = one.total() + two.total()
-    return 2 * (one & two).total() / size if size else 1.0
+def common(old: Counter[str], new: Counter[str]) -> float:
+    """The share of words that two counts have in common, from 0 to 1."""
+    size = old.total() + new.total()
+    return 2 * (old & new).total() / size if size else 1.0
 
 
 # ------------------------------------------------------------------ comparing
 
 
-def same_start(one: str, two: str) -> int:
-    """How many characters two texts both begin with."""
-    low, high = 0, min(len(one), len(two))
+def same_start(old: str, new: str) -> int:
+    """How many characters both texts begin with."""
+    low, high = 0, min(len(old), len(new))
     while low < high:
         middle = (low + high + 1) // 2
-        if one.startswith(two[low:middle], low):
+        if old.startswith(new[low:middle], low):
             low = middle
         else:
             high = middle - 1
     return low
 
 
-def _same_start(one: str, two: str) -> int:
-    """How many characters both begin with, back to where a word begins."""
-    same = back = same_start(one, two)
-    while back and same - back < _LONG_WORD and _within_word(one, two, back):
+def _same_start(old: str, new: str) -> int:
+    """How many characters both texts begin with, up to the start of a word."""
+    same = back = same_start(old, new)
+    while back and same - back < _LONG_WORD and _within_word(old, new, back):
         back -= 1
-    return same if back and _within_word(one, two, back) else back
+    return same if back and _within_word(old, new, back) else back
 
 
-def _within_word(one: str, two: str, at: int) -> bool:
-    return any(_is_word(text[at - 1 : at]) and _is_word(text[at : at + 1]) for text in (one, two))
+def _within_word(old: str, new: str, at: int) -> bool:
+    return any(_is_word(text[at - 1 : at]) and _is_word(text[at : at + 1]) for text in (old, new))
 
 
 def _is_word(character: str) -> bool:
-    # Not a word's part where each character is a word of its own.
+    # A character that is a word of its own is not part of another.
     return (character.isalnum() or character == "_") and not "\u3040" <= character <= "\u9fff"
 
 
-def _same_end(one: str, two: str) -> int:
-    """How many characters both end with, from where a word ends."""
-    return _same_start(one[::-1], two[::-1])
+def _same_end(old: str, new: str) -> int:
+    """How many characters both texts end with, from the end of a word."""
+    return _same_start(old[::-1], new[::-1])
 
 
 def _compared(old: list[str], new: list[str]) -> Iterator[Run]:
-    at = was = 0
-    for one, two, size in [*_blocks(old, new), (len(old), len(new), 0)]:
-        if was < one:
-            yield Run("removed", "".join(old[was:one]))
-        if at < two:
-            yield Run("added", "".join(new[at:two]))
+    new_done = old_done = 0
+    for old_at, new_at, size in [*_blocks(old, new), (len(old), len(new), 0)]:
+        if old_done < old_at:
+            yield Run("removed", "".join(old[old_done:old_at]))
+        if new_done < new_at:
+            yield Run("added", "".join(new[new_done:new_at]))
         if size:
-            yield Run("same", "".join(old[one : one + size]))
-        was, at = one + size, two + size
+            yield Run("same", "".join(old[old_at : old_at + size]))
+        old_done, new_done = old_at + size, new_at + size
 
 
 def _blocks(old: list[str], new: list[str]) -> Iterator[tuple[int, int, int]]:
-    """Where both have the same words: (place in old, place in new, how many)."""
+    """Where both have the same words: (index in old, index in new, how many)."""
     anchors = _anchors(old, new) if max(len(old), len(new)) > _FULL else []
-    for (one, two), (until_one, until_two) in pairwise([(-1, -1), *anchors, (len(old), len(new))]):
-        if one >= 0:
-            yield one, two, 1
-        left, right = old[one + 1 : until_one], new[two + 1 : until_two]
+    for (old_at, new_at), (old_until, new_until) in pairwise(
+        [(-1, -1), *anchors, (len(old), len(new))]
+    ):
+        if old_at >= 0:
+            yield old_at, new_at, 1
+        old_gap, new_gap = old[old_at + 1 : old_until], new[new_at + 1 : new_until]
         start = end = 0
-        shorter = min(len(left), len(right))
-        while start < shorter and left[start] == right[start]:
+        shorter = min(len(old_gap), len(new_gap))
+        while start < shorter and old_gap[start] == new_gap[start]:
             start += 1
-        while end < shorter - start and left[-1 - end] == right[-1 - end]:
+        while end < shorter - start and old_gap[-1 - end] == new_gap[-1 - end]:
             end += 1
         if start:
-            yield one + 1, two + 1, start
-        left, right = left[start : len(left) - end], right[start : len(right) - end]
-        left, right = left[:_FULL], right[:_FULL]
-        if left and right:
-            # White space that happens to be the same would cut a sentence into words.
-            matcher = SequenceMatcher(str.isspace, left, right, autojunk=False)
+            yield old_at + 1, new_at + 1, start
+        old_gap, new_gap = old_gap[start : len(old_gap) - end], new_gap[start : len(new_gap) - end]
+        old_gap, new_gap = old_gap[:_FULL], new_gap[:_FULL]
+        if old_gap and new_gap:
+            # Matching white space would cut a sentence into words.
+            matcher = SequenceMatcher(str.isspace, old_gap, new_gap, autojunk=False)
             for block in matcher.get_matching_blocks():
                 if block.size:
-                    yield one + 1 + start + block.a, two + 1 + start + block.b, block.size
+                    yield old_at + 1 + start + block.a, new_at + 1 + start + block.b, block.size
         if end:
-            yield until_one - end, until_two - end, end
+            yield old_until - end, new_until - end, end
 
 
 def _anchors(old: list[str], new: list[str]) -> list[tuple[int, int]]:
-    """The longest rising row of words that both have exactly once."""
+    """The indexes of words that both have exactly once: the longest row that rises in both."""
     olds, news = Counter(old), Counter(new)
-    places = {word: place for place, word in enumerate(new) if olds[word] == news[word] == 1}
-    pairs = [(place, places[word]) for place, word in enumerate(old) if word in places]
+    new_at = {word: index for index, word in enumerate(new) if olds[word] == news[word] == 1}
+    pairs = [(index, new_at[word]) for index, word in enumerate(old) if word in new_at]
     # Patience sorting: the last of each pile, and what lay on the pile before it.
     piles: list[int] = []
     tops: list[int] = []
     under: list[int] = []
-    for number, (_, place) in enumerate(pairs):
-        pile = bisect_left(piles, place)
+    for number, (_, index) in enumerate(pairs):
+        pile = bisect_left(piles, index)
         if pile == len(piles):
-            piles.append(place)
+            piles.append(index)
             tops.append(number)
         else:
-            piles[pile] = place
+            piles[pile] = index
             tops[pile] = number
         under.append(tops[pile - 1] if pile else -1)
     row: list[tuple[int, int]] = []
@@ -215,24 +222,24 @@ def _anchors(old: list[str], new: list[str]) -> list[tuple[int, int]]:
 # ------------------------------------------------------------------ showing
 
 
-def _joined(found: Iterable[Run]) -> Iterator[Run]:
-    """The runs without empty ones, and neighbours of one kind as one; of neighbouring changes the
-    removed text goes first.
+def _joined(diff: Iterable[Run]) -> Iterator[Run]:
+    """Drop empty runs and join neighbours of a kind; of neighbouring changes the removed text goes
+    first.
     """
-    held: dict[RunKind, str] = {}
+    changes: dict[RunKind, str] = {}
     last: Run | None = None
-    for run in found:
+    for run in diff:
         if run.kind in ("removed", "added"):
-            held[run.kind] = held.get(run.kind, "") + run.text
+            changes[run.kind] = changes.get(run.kind, "") + run.text
             continue
         if not run.text and run.kind == "same":
             continue
-        if held:
+        if changes:
             if last is not None:
                 yield last
                 last = None
-            yield from _held(held)
-            held = {}
+            yield from _changes(changes)
+            changes = {}
         if last is not None and last.kind == run.kind:
             last = Run(run.kind, last.text + run.text)
         else:
@@ -241,16 +248,16 @@ def _joined(found: Iterable[Run]) -> Iterator[Run]:
             last = run
     if last is not None:
         yield last
-    yield from _held(held)
+    yield from _changes(changes)
 
 
-def _held(held: dict[RunKind, str]) -> Iterator[Run]:
+def _changes(changes: dict[RunKind, str]) -> Iterator[Run]:
     kinds: tuple[RunKind, ...] = ("removed", "added")
-    yield from (Run(kind, held[kind]) for kind in kinds if held.get(kind))
+    yield from (Run(kind, changes[kind]) for kind in kinds if changes.get(kind))
 
 
 def _piece(run: Run, context: int, *, before: bool, after: bool, room: int) -> Iterator[Run]:
-    """A run as it is shown, beside a change before it, after it or both."""
+    """What is shown of a run, next to a change before it, after it or both."""
     text = run.text
     if run.kind != "same":
         longest = max(40, room // 2)
@@ -267,7 +274,7 @@ def _piece(run: Run, context: int, *, before: bool, after: bool, room: int) -> I
 
 
 def _cut_after(text: str) -> str:
-    """A text up to its last whole word, where it has spaces."""
+    """A text up to its last space, if it has one."""
     cut = text.rfind(" ")
     return text[: cut + 1] if cut > 0 else text
 
