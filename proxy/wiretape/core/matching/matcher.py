@@ -67,12 +67,27 @@ class Matcher:
         """All rules in effect."""
         self._counted = HeaderNames(self.headers)
         self._named = self._counted.in_full
-        self._without = HeaderNames(without_headers)
+        self._without_headers = tuple(without_headers)
+        self._without = HeaderNames(self._without_headers)
         self._ignored = HeaderNames(name for rule in self.rules for name in rule.ignore_headers)
         self._providers = providers
         self._secret_query = frozenset(name.lower() for name in secret_query)
-        self._placeholders = Placeholders(distinct)
+        self._distinct = frozenset(distinct)
+        self._placeholders = Placeholders(self._distinct)
         self._chosen: dict[tuple[str, str, str, str], tuple[Rule, ...]] = {}
+
+    def with_rules(self, rules: Iterable[Rule]) -> "Matcher":
+        """The same matcher with further rules, which come after the user's and before the packs'."""
+        own = [rule for rule in self.rules if rule.own]
+        built_in = [rule for rule in self.rules if not rule.own]
+        return Matcher(
+            self._providers,
+            self.headers,
+            (*own, *rules, *built_in),
+            self._secret_query,
+            self._distinct,
+            self._without_headers,
+        )
 
     def canonical(self, request: Document) -> Canonical:
         """The canonical form of a document's `request` part, which has been redacted.
