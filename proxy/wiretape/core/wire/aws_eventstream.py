@@ -1,8 +1,8 @@
-"""AWS event streams (`application/vnd.amazon.eventstream`): frames of typed headers and a payload,
-with two checksums each.
+"""Read and write AWS event streams (`application/vnd.amazon.eventstream`).
 
-`FrameSplitter` cuts a stream into frames; the frames joined are the stream. `decode` reads a frame
-and `encode` writes one, with smithy-aws-event-stream, which is imported when the first one comes.
+Their frames have typed headers, a payload and two checksums. `FrameSplitter` cuts a stream into
+frames; the frames joined are the stream. `decode` reads a frame and `encode` writes one, with
+smithy-aws-event-stream, which is imported when first used.
 Source: https://smithy.io/2.0/aws/amazon-eventstream.html
 """
 
@@ -28,9 +28,9 @@ _MAX_FRAME: Final = 24 * 1024 * 1024 + _MAX_HEADERS + _SMALLEST
 
 
 class FrameSplitter:
-    """Cut a stream of bytes into frames, whatever the reads.
+    """Cuts a stream of bytes into frames, wherever the reads begin and end.
 
-    Where what should be a frame's first 12 bytes is none, nothing tells where the next one begins:
+    After 12 bytes that are not a valid start of a frame nothing says where the next one begins:
     from there on it gives each read as it came.
     """
 
@@ -61,7 +61,7 @@ class FrameSplitter:
         return frames + self.close() if self._lost else frames
 
     def close(self) -> list[bytes]:
-        """The stream has ended: give what is left of it."""
+        """End the stream; give what is left of it."""
         rest = bytes(self._buffer)
         self._buffer.clear()
         return [rest] if rest else []
@@ -76,8 +76,8 @@ class Frame:
 
 
 def decode(data: bytes) -> Frame | None:
-    """Read one frame; None where `encode` would not give the same bytes: a wrong checksum, a header
-    that is there twice, more than a frame.
+    """Read a frame; None if `encode` would not give the same bytes: a wrong checksum, a duplicate
+    header, more than a frame.
     """
     from smithy_aws_event_stream.events import Event
     from smithy_core.exceptions import SmithyError
@@ -100,8 +100,9 @@ def decode(data: bytes) -> Frame | None:
 
 
 def encode(frame: Frame) -> bytes:
-    """Write a frame with its checksums; ValueError where it cannot be written. Its text says
-    nothing of what stands in it.
+    """Write a frame with its checksums.
+
+    Raises ValueError, without quoting the frame, if it cannot be written.
     """
     from smithy_aws_event_stream.events import EventMessage
     from smithy_core.exceptions import SmithyError
@@ -116,7 +117,7 @@ def encode(frame: Frame) -> bytes:
 
 
 class _Source:
-    """Bytes to be read; a length below zero asks for none."""
+    """A reader of bytes that gives nothing for a negative length."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -146,12 +147,12 @@ def _value(value: Any) -> HeaderValue:
             return {"long": int(value)}
         case int():
             return {"integer": value}
-    # The last type there is, the library's for it a datetime.
+    # The one type left: the library's timestamps are datetimes.
     return {"timestamp": round(value.timestamp() * 1000)}
 
 
 def _typed(value: Any) -> Any:
-    """A header's value as the library takes it; ValueError where it is none."""
+    """A header's value in the library's type; raises ValueError if it is invalid."""
     from smithy_aws_event_stream.events import Byte, Long, Short
     from smithy_core.types import TimestampFormat
 
@@ -179,5 +180,5 @@ def _typed(value: Any) -> Any:
 
 
 def base64_bytes(text: str) -> bytes:
-    """The bytes of a base64 text; ValueError where it is none."""
+    """Decode base64; raises ValueError if it is invalid."""
     return base64.b64decode(text.encode(), validate=True)

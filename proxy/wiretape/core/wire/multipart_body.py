@@ -1,8 +1,8 @@
-"""Multipart bodies of any kind (RFC 2046, section 5.1), taken apart as leniently as servers do.
+"""Parse multipart bodies of any kind (RFC 2046, section 5.1), as leniently as servers do.
 
 Form data is one kind; a resumable upload sends `multipart/related`, a batch `multipart/mixed`, and
-a part may itself be one. Line ends may be LF, a part may lack headers, what stands before the first
-boundary and after the last does not count.
+a part may itself be multipart. Line ends may be LF, a part may lack headers; text before the first
+boundary and after the last is ignored.
 """
 
 import re
@@ -11,7 +11,7 @@ from typing import NamedTuple
 import multipart  # type: ignore[import-untyped]  # it ships no types
 
 MOST_PARTS = 10_000
-"""More parts than this are no body that is met; it is compared by its bytes then."""
+"""The most parts; a body with more is compared by its bytes."""
 
 
 class BodyPart(NamedTuple):
@@ -21,12 +21,12 @@ class BodyPart(NamedTuple):
     content: bytes
 
     def header(self, name: str) -> str:
-        """The first header of that name, in lower case; "" where there is none."""
+        """The first header of a name in lower case, or ""."""
         return next((value for key, value in self.headers if key == name), "")
 
 
 def boundary_of(content_type: str) -> str | None:
-    """The boundary that a content type names; None where it is of no multipart body.
+    """The boundary that a content type names; None if it is not multipart.
 
     >>> boundary_of('multipart/related; type="text/xml"; boundary="a b"')
     'a b'
@@ -37,7 +37,7 @@ def boundary_of(content_type: str) -> str | None:
 
 
 def parts_of(body: bytes, boundary: str) -> list[BodyPart] | None:
-    """The parts of a body in order; None where no boundary stands in it.
+    """The parts of a body in order; None if it does not contain the boundary.
 
     >>> [part.content for part in parts_of(b"--b\\n\\nhi\\n--b--", "b")]
     [b'hi']
@@ -48,20 +48,20 @@ def parts_of(body: bytes, boundary: str) -> list[BodyPart] | None:
         + re.escape(boundary.encode("utf-8", "surrogateescape"))
         + rb"(--)?[ \t]*(?=\r?\n|\Z)"
     )
-    found = []
+    parts = []
     start: int | None = None
     for delimiter in line.finditer(body):
         if start is not None:
-            found.append(_part(body[start : delimiter.start()]))
-            if len(found) > MOST_PARTS:
+            parts.append(_part(body[start : delimiter.start()]))
+            if len(parts) > MOST_PARTS:
                 return None
         start = delimiter.end()
         if delimiter[1]:
-            return found
+            return parts
     if start is not None:
-        # Without a last delimiter the body ends the last part: as it came, it may have been cut.
-        found.append(_part(body[start:]))
-    return found or None
+        # Without a final delimiter, as in a truncated body, the last part runs to the end.
+        parts.append(_part(body[start:]))
+    return parts or None
 
 
 _HEADERS_END = re.compile(rb"\r?\n\r?\n")

@@ -1,8 +1,8 @@
 """Request headers that decide the answer: which part, in which form, on which condition.
 
-Two requests that say the same but for their Range are two requests. Each of these headers counts
-where a request has it, unless it says nothing ("Accept: */*"); whatever else an answer's Vary names
-counts for that answer (RFC 9110, section 12.5.5). Lists compare as lists, however they are spelled.
+Two requests that differ only in their Range are two requests. Each of these headers counts if a
+request has it, unless its value is the default ("Accept: */*"); whatever else an answer's Vary
+names counts for that answer (RFC 9110, section 12.5.5). Lists compare as lists, however written.
 """
 
 import re
@@ -39,8 +39,8 @@ SELECTING: Final = frozenset(
         "x-ms-range",  # Azure's
     )
 )
-"""The headers that count wherever a request has them; `*` is all that begin so. Accept counts too,
-but not in a key: see `accepts`.
+"""The headers that count if a request has them; `*` stands for any ending. Accept counts too, but
+not in a key: see `accepts`.
 """
 
 _SELECTING: Final = HeaderNames(SELECTING)
@@ -48,7 +48,7 @@ _SELECTING: Final = HeaderNames(SELECTING)
 NEVER: Final = frozenset(
     (
         "accept-charset",
-        "accept-encoding",  # a body is compared and stored with its coding undone
+        "accept-encoding",  # a body is compared and stored decoded
         "authorization",
         "cookie",
         "host",
@@ -59,28 +59,28 @@ NEVER: Final = frozenset(
         "*",
     )
 )
-"""What Vary often names, and what says of whom, not what, was asked."""
+"""What Vary often names but says who asked, not what for."""
 
 type Header = str | list[str]
-"""A header of a document: its value, or where it came several times all of them."""
+"""A header in a document: its value, or a list if it came several times."""
 
 
 def selects(name: str) -> bool:
-    """Whether a header, in lower case, decides the answer wherever a request has it."""
+    """Whether a header, named in lower case, decides the answer if a request has it."""
     return name in _SELECTING
 
 
 def by_header(headers: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
-    """The lines of each header, by its name in lower case."""
-    found: dict[str, list[str]] = {}
+    """The values of each header, by its name in lower case."""
+    values: dict[str, list[str]] = {}
     for name, value in headers:
-        found.setdefault(name.lower(), []).append(value)
-    return found
+        values.setdefault(name.lower(), []).append(value)
+    return values
 
 
 def vary(headers: Iterable[tuple[str, str]]) -> tuple[str, ...]:
-    """The request headers that an answer says it depends on, in lower case and in order; without
-    those that never count.
+    """The request headers that an answer's Vary names, in lower case and sorted, without those that
+    never count.
 
     >>> vary([("vary", "Origin, X-Mode")])
     ('x-mode',)
@@ -91,7 +91,7 @@ def vary(headers: Iterable[tuple[str, str]]) -> tuple[str, ...]:
 
 
 def document_vary(response: Mapping[str, Any]) -> tuple[str, ...]:
-    """What `vary` gives, of a document's `response` part.
+    """What `vary` gives for a document's `response` part.
 
     >>> document_vary({"headers": {"vary": ["Origin", "X-Mode"]}})
     ('x-mode',)
@@ -101,8 +101,9 @@ def document_vary(response: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def normal(name: str, value: Header, *, asks_for_stream: bool = False) -> str:
-    """What a header says, spelled one way; "" where it says nothing that a request without it does
-    not. `asks_for_stream` is whether the body asks for an event stream by itself.
+    """A header's value in normal form; "" if it means the same as no header.
+
+    `asks_for_stream` is whether the body asks for an event stream.
 
     >>> normal("range", "bytes = 0-99") == normal("range", "bytes=0-99")
     True
@@ -118,7 +119,7 @@ def normal(name: str, value: Header, *, asks_for_stream: bool = False) -> str:
 
 
 def normal_list(name: str, value: Header) -> str:
-    """A header's value with its list spelled one way; of those whose order says nothing, sorted.
+    """A header's list in normal form: sorted if its order has no meaning.
 
     >>> normal_list("anthropic-beta", ["b", "a"])
     'a,b'
@@ -130,7 +131,7 @@ def normal_list(name: str, value: Header) -> str:
 
 
 def members(value: str) -> list[str]:
-    """The members of a list (RFC 9110, section 5.6.1), without the white space around them.
+    """The members of a list (RFC 9110, section 5.6.1), trimmed.
 
     >>> members(' a ,, "b, c";q=1')
     ['a', '"b, c";q=1']
@@ -167,32 +168,32 @@ _NORMAL: Final[Mapping[str, Callable[[list[str]], str]]] = {
 
 
 def _weighted(text: str) -> list[tuple[float, str]]:
-    """The members of a list, each with its weight (12.4.2); what is refused is left out."""
-    found = []
+    """The members of a list, each with its weight (12.4.2), without those of weight 0."""
+    weighted = []
     for item in members(text):
         value, *parameters = (part.strip() for part in item.lower().split(";"))
         weight = 1.0
-        kept = [value]
+        media = [value]
         for parameter in parameters:
             name, _, number = parameter.partition("=")
             if name.strip() != "q":
-                kept.append(parameter.replace(" ", ""))
+                media.append(parameter.replace(" ", ""))
                 continue
             try:
                 weight = float(number)
             except ValueError:
                 weight = 1.0
         if weight > 0:
-            found.append((weight, ";".join(kept)))
-    return found
+            weighted.append((weight, ";".join(media)))
+    return weighted
 
 
 def _accept(text: str, asks_for_stream: bool) -> str:
-    """The media types that are liked best; nothing where JSON or anything is among them, which is
-    what a provider answers with by itself.
+    """The media types of the highest weight; "" if these allow JSON, which is what providers answer
+    with by default.
     """
-    found = _weighted(text)
-    best = {media for weight, media in found if weight == max(found)[0]}
+    weighted = _weighted(text)
+    best = {media for weight, media in weighted if weight == max(weighted)[0]}
     plain = {media.partition(";")[0] for media in best}
     if not best or plain & {"*/*", "application/*", "application/json"}:
         return ""
@@ -204,12 +205,12 @@ def _accept(text: str, asks_for_stream: bool) -> str:
 
 
 def _language(text: str) -> str:
-    found = sorted(_weighted(text), key=lambda pair: (-pair[0], pair[1]))
-    return ",".join(language for _, language in found) if found[:1] != [(1.0, "*")] else ""
+    weighted = sorted(_weighted(text), key=lambda pair: (-pair[0], pair[1]))
+    return ",".join(language for _, language in weighted) if weighted[:1] != [(1.0, "*")] else ""
 
 
 def accepts(accept: str, media: str) -> bool:
-    """Whether an Accept takes an answer of a media type (RFC 9110, section 12.5.1).
+    """Whether an Accept allows an answer of a media type (RFC 9110, section 12.5.1).
 
     >>> accepts("text/*;q=0.5, application/json", "text/event-stream")
     True
@@ -222,11 +223,11 @@ def accepts(accept: str, media: str) -> bool:
 
 
 def asks_for_stream(body: Any) -> bool:
-    """Whether a JSON body asks for a stream by itself."""
+    """Whether a JSON body asks for a stream."""
     return isinstance(body, dict) and body.get("stream") is True
 
 
-# ------------------------------------------------------------------ recordings that do not tell
+# ------------------------------------------------------------------ recordings without headers
 
 _PARTIAL: Final = frozenset((206, 416))
 _CONDITIONAL: Final = frozenset((304, 412))
@@ -236,15 +237,15 @@ _CONDITIONS: Final = frozenset(
 
 
 def tells_of_condition(status: int) -> bool:
-    """Whether an answer's status tells of a header that its request had."""
+    """Whether an answer's status shows that its request had a selecting header."""
     return status in _PARTIAL or status in _CONDITIONAL
 
 
 def may_answer(status: int, selecting: Iterable[str]) -> bool:
-    """Whether a recording that does not hold these headers of its request may be of one that had
-    `selecting`: nothing but the answer's status tells.
+    """Whether an answer of this status may belong to a request with the headers `selecting`.
 
-    A 206 is of a request with a range, a 304 of one with a condition.
+    For recordings that do not hold these headers, only the status tells: a 206 belongs to a request
+    with a range, a 304 to one with a condition.
     """
     names = frozenset(selecting)
     if status in _PARTIAL:

@@ -1,9 +1,9 @@
-"""Server-sent events, without losing a byte (WHATWG HTML, section 9.2, "Server-sent events").
+"""Read and write server-sent events without losing a byte (WHATWG HTML, section 9.2).
 
 `EventSplitter` cuts a stream into blocks at the blank lines that end events; the blocks joined are
-the stream. `parse` reads a block's fields and `encode` writes them; whoever stores an event keeps
-its fields where `encode` gives the block back, and the block itself where it does not (comments,
-odd spacing, mixed line ends).
+the stream. `parse` reads a block's fields and `encode` writes them. A recording stores an event's
+fields if `encode` gives the block back, and the block itself if not (comments, odd spacing, mixed
+line ends).
 """
 
 import re
@@ -17,10 +17,16 @@ BOM: Final = b"\xef\xbb\xbf"
 
 
 class EventSplitter:
-    """Cut a stream of bytes into event blocks, whatever the reads.
+    """Cuts a stream of bytes into event blocks, wherever the reads begin and end.
 
-    A block runs to the end of the blank line that dispatches it, so a block ends in one of the nine
-    pairs of LF, CR and CRLF; blank lines that dispatch nothing are blocks of their own.
+    A block runs to the end of the blank line that dispatches it, so it ends in one of the nine
+    pairs of LF, CR and CRLF. Blank lines that dispatch nothing are blocks of their own.
+
+    >>> splitter = EventSplitter()
+    >>> splitter.feed(b"data: 1\\n\\ndata: ")
+    [b'data: 1\\n\\n']
+    >>> splitter.feed(b"2\\n\\ndata: [DO"), splitter.close()
+    ([b'data: 2\\n\\n'], [b'data: [DO'])
     """
 
     def __init__(self) -> None:
@@ -31,14 +37,12 @@ class EventSplitter:
     def feed(self, data: bytes) -> list[bytes]:
         """Take one read; give the blocks it completes, in order."""
         self._buffer += data
-        # Asked of each read alone: an event may take thousands, and each would look at all before.
+        # Look at each read alone: an event may take thousands of them.
         self._has_cr = self._has_cr or b"\r" in data
         return self._cut(final=False)
 
     def close(self) -> list[bytes]:
-        """The stream has ended: give what is left, complete blocks first, then a rest that no blank
-        line ended.
-        """
+        """End the stream; give the remaining blocks, then what no blank line ended."""
         blocks = self._cut(final=True)
         if self._buffer:
             blocks.append(bytes(self._buffer))
@@ -52,11 +56,11 @@ class EventSplitter:
         start = 0
         while True:
             lead = _LINE_END.match(self._buffer, start)
-            found = lead or _BLANK.search(self._buffer, max(start, self._searched))
-            if found is None:
+            match = lead or _BLANK.search(self._buffer, max(start, self._searched))
+            if match is None:
                 break
-            end = found.end()
-            # A CR at the end of what we have may be half of a CRLF.
+            end = match.end()
+            # A CR at the end of the buffer may be half of a CRLF.
             if end == len(self._buffer) and self._buffer[end - 1] == 0x0D and not final:
                 break
             blocks.append(bytes(self._buffer[start:end]))
@@ -67,7 +71,7 @@ class EventSplitter:
         return blocks
 
     def _cut_at_lf(self) -> list[bytes]:
-        """The same where every line ends in LF, as in nearly all streams."""
+        """Cut a stream whose lines all end in LF, as in nearly all streams."""
         blocks = []
         start = 0
         while True:
@@ -86,7 +90,7 @@ class EventSplitter:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """The fields of one event block as they stand on the wire; None where a field is absent."""
+    """The fields of an event block as they are on the wire; None if a field is absent."""
 
     data: str | None = None
     event: str | None = None
@@ -103,10 +107,13 @@ class Spelling:
 
 
 def parse(block: bytes) -> Event | None:
-    """Read a block's fields; None where it holds no field or is not UTF-8.
+    """Read a block's fields; None if it has no field or is not UTF-8.
 
     Several data lines are joined by "\\n", as section 9.2.6 says; comments and unknown fields are
-    passed over.
+    ignored.
+
+    >>> parse(b": ping\\nevent: done\\ndata: a\\ndata: b\\n\\n")
+    Event(data='a\\nb', event='done', id=None, retry=None)
     """
     try:
         text = block.removeprefix(BOM).decode("utf-8")
@@ -127,7 +134,7 @@ def parse(block: bytes) -> Event | None:
 
 
 def spelling(block: bytes) -> Spelling:
-    """How this block is spelled: its first line end and its first colon."""
+    """How a block is spelled, by its first line end and its first colon."""
     end = _LINE_END.search(block)
     colon = block.find(b":")
     return Spelling(
@@ -136,11 +143,13 @@ def spelling(block: bytes) -> Spelling:
     )
 
 
-def encode(event: Event, spelled: Spelling = Spelling()) -> bytes:
-    """Write an event block: event, id, retry, then a line for each line of data, then the blank
-    line.
+def encode(event: Event, style: Spelling = Spelling()) -> bytes:
+    """Write an event block: event, id, retry, a data line for each line, then the blank line.
+
+    >>> encode(Event(data="hi", event="done"))
+    b'event: done\\ndata: hi\\n\\n'
     """
-    colon = ": " if spelled.space else ":"
+    colon = ": " if style.space else ":"
     lines = [
         name + colon + value
         for name, value in (("event", event.event), ("id", event.id), ("retry", event.retry))
@@ -148,4 +157,4 @@ def encode(event: Event, spelled: Spelling = Spelling()) -> bytes:
     ]
     if event.data is not None:
         lines += ["data" + colon + line for line in event.data.split("\n")]
-    return (spelled.line_end.join([*lines, "", ""])).encode("utf-8", "surrogatepass")
+    return (style.line_end.join([*lines, "", ""])).encode("utf-8", "surrogatepass")
