@@ -42,7 +42,6 @@ STILL_VAGUE: Final[set[str]] = {
     "wiretape.core.providers",
     "wiretape.core.recording",
     "wiretape.core.redaction",
-    "wiretape.core.wire",
     "wiretape.demo",
     "wiretape.doctor",
     "wiretape.library",

@@ -26,8 +26,8 @@ from wiretape.core.recording.document import Document, from_exchange, to_exchang
 from wiretape.core.redaction.placeholder import placeholder
 from wiretape.core.redaction.redactor import RedactionRules, Redactor
 from wiretape.core.wire import aws_eventstream, sse
-from wiretape.core.wire.content_coding import decoded, decoder, media_type
-from wiretape.core.wire.recode import recoded
+from wiretape.core.wire.content_coding import decoded, decoder, encode
+from wiretape.core.wire.framing import media_type
 
 
 def _zlib(wbits: int) -> Callable[[bytes], bytes]:
@@ -118,7 +118,7 @@ def goes_through(
         assert again.response.end == exchange.response.end
     assert len(again.response.chunks) == len(exchange.response.chunks)
 
-    sent_headers, sent = recoded(again.response, "gzip, deflate, br, zstd")
+    sent_headers, sent = encode(again.response, "gzip, deflate, br, zstd")
     undo = decoder(names if exchange.response.chunks else ())
     assert [undo.decode(data) for data in sent] == chunks(again)
     assert undo.flush() == b""

@@ -11,8 +11,7 @@ from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import from_exchange, to_exchange
 from wiretape.core.redaction.redactor import RedactionRules, Redactor
 from wiretape.core.wire import aws_eventstream
-from wiretape.core.wire.content_coding import decoder
-from wiretape.core.wire.recode import recoded
+from wiretape.core.wire.content_coding import decoder, encode
 
 _LIMIT: Final = 1024 * 1024
 _MEDIA: Final = (
@@ -54,7 +53,7 @@ def answer(data: bytes) -> None:
     assert [c.data for c in again.response.chunks] == [c.data for c in exchange.response.chunks]
     assert again.request.body == body
     assert recording_format.dumps(from_exchange(again)) == text
-    sent = recoded(again.response, "*")[1]
+    sent = encode(again.response, "*")[1]
     assert len(sent) == len(again.response.chunks)
     redacted, _ = _redactor.document(document, _redactor.secrets(request))
     assert len(to_exchange(redacted).response.chunks) == len(exchange.response.chunks)

@@ -19,7 +19,7 @@ from wiretape.core.playback.faults import Fault
 from wiretape.core.playback.pace import Pace, Schedule
 from wiretape.core.providers.base_url import links_to_door
 from wiretape.core.providers.registry import Providers
-from wiretape.core.wire.recode import recoded
+from wiretape.core.wire import content_coding
 from wiretape.report.report import Report
 
 from .abrupt_end import end, reset
@@ -103,7 +103,7 @@ class AnswerSender:
         known = self._recoded.get((name, accepted))
         if known is not None and known[0] is answer:
             return known[1:]
-        headers, coded = recoded(answer, accepted)
+        headers, coded = content_coding.encode(answer, accepted)
         chunks = zip(answer.chunks, coded, strict=True)
         made = replace(answer, chunks=tuple(replace(chunk, data=data) for chunk, data in chunks))
         if sum(map(len, coded)) <= _READY_BYTES:

@@ -1,4 +1,4 @@
-"""Content codings are undone read by read; what cannot be undone says so."""
+"""Content codings are decoded read by read, and encoded chunk by chunk for who accepts them."""
 
 import contextlib
 import gzip
@@ -11,18 +11,8 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wiretape.core.model import Framing, Headers
-from wiretape.core.wire.content_coding import (
-    TooLarge,
-    charset,
-    codings,
-    decoded,
-    decoder,
-    framing,
-    is_json,
-    is_text,
-    media_type,
-)
+from wiretape.core.model import Chunk, End, Headers, Response
+from wiretape.core.wire.content_coding import TooLarge, accepts, codings, decoded, decoder, encode
 
 TEXT = "data: {“a”: 1}\n\n".encode() * 50
 
@@ -40,7 +30,7 @@ ENCODERS = {
     "zstd": zstandard.compress,
     "identity": bytes,
 }
-CODED = [pytest.param(name, encode(TEXT), id=name) for name, encode in ENCODERS.items()]
+CODED = [pytest.param(name, compress(TEXT), id=name) for name, compress in ENCODERS.items()]
 CODED += [
     pytest.param("deflate", raw_deflate(TEXT), id="raw deflate"),
     pytest.param("deflate", raw_deflate(TEXT, level=0), id="raw deflate, stored"),
@@ -222,85 +212,72 @@ def test_no_body_is_given_as_it_is_whatever_its_coding() -> None:
     assert decoded((("content-encoding", "unknown"),), b"") == b""
 
 
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        ("application/json", "application/json"),
-        ("Text/Event-Stream; charset=utf-8", "text/event-stream"),
-        ("", ""),
-    ],
+SSE: Headers = (("content-type", "text/event-stream"),)
+
+
+def answer(coding: str | None, *chunks: bytes, end: End = "complete") -> Response:
+    timed = tuple(Chunk(data, 0.1) for data in chunks)
+    return Response(200, SSE, timed, streaming=True, end=end, coding=coding)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.binary(max_size=300), min_size=1, max_size=6),
+    st.lists(st.sampled_from(["gzip", "x-gzip", "deflate", "br", "zstd"]), min_size=1, max_size=3),
 )
-def test_the_media_type_of(value: str, expected: str) -> None:
-    assert media_type((("Content-Type", value),)) == expected
+def test_each_coded_chunk_says_one_chunk(chunks: list[bytes], names: list[str]) -> None:
+    headers, coded = encode(answer(", ".join(names), *chunks), "gzip, deflate, br, zstd")
+    sent = dict(headers)["content-encoding"].split(", ")
+    sent_decoder = decoder(sent)
+    assert [sent_decoder.decode(data) for data in coded] == chunks
+    assert sent_decoder.flush() == b""
+    assert sent == [name.removeprefix("x-") for name in names]
 
 
-def test_without_a_content_type_there_is_no_media_type() -> None:
-    assert media_type(()) == ""
+def test_a_client_that_does_not_accept_the_coding_gets_the_body_as_it_is() -> None:
+    assert encode(answer("br", b"a", b"b"), "gzip") == (SSE, (b"a", b"b"))
+    assert encode(answer("gzip, br", b"a"), "gzip") == (SSE, (b"a",))
+    assert encode(answer("gzip", b"a"), None) == (SSE, (b"a",))
 
 
-@pytest.mark.parametrize("media", ["application/json", "application/problem+json"])
-def test_this_is_json(media: str) -> None:
-    assert is_json(media)
+def test_an_answer_that_had_no_coding_gets_none() -> None:
+    assert encode(answer(None, b"a"), "gzip") == (SSE, (b"a",))
 
 
-@pytest.mark.parametrize("media", ["", "text/plain", "application/jsonl", "application/x-ndjson"])
-def test_this_is_not_json(media: str) -> None:
-    assert not is_json(media)
+def test_a_coding_that_is_not_known_is_not_put_on() -> None:
+    assert encode(answer("sdch", b"a"), "*") == (SSE, (b"a",))
 
 
-@pytest.mark.parametrize(
-    ("media", "text"),
-    [
-        ("text/html", True),
-        ("application/x-www-form-urlencoded", True),
-        ("application/xml", True),
-        ("application/octet-stream", False),
-        ("audio/mpeg", False),
-        ("", False),
-    ],
-)
-def test_text_is_told_from_bytes(media: str, text: bool) -> None:
-    assert is_text(media) is text
+def test_an_answer_without_a_body_gets_no_coding() -> None:
+    assert encode(answer("gzip"), "gzip") == (SSE, ())
 
 
-@pytest.mark.parametrize(
-    ("headers", "path", "expected"),
-    [
-        ((("content-type", "text/event-stream"),), "", "sse"),
-        ((("Content-Type", "text/event-stream;charset=utf-8"),), "", "sse"),
-        ((("content-type", "text/event-stream"), ("content-length", "9")), "", "sse"),
-        ((("content-type", "application/x-ndjson"),), "/api/chat", "ndjson"),
-        ((("content-type", "application/jsonl; charset=utf-8"),), "", "ndjson"),
-        ((("content-type", "application/json"),), "", "whole"),
-        ((("content-type", "text/plain"),), "", "whole"),
-        ((("content-type", "audio/mpeg"),), "", "reads"),
-        ((("content-type", "audio/mpeg"), ("Content-Length", "9")), "", "whole"),
-        ((("content-type", "application/vnd.amazon.eventstream"),), "", "frames"),
-        ((("content-type", "application/json"),), "/m:streamGenerateContent", "reads"),
-        ((("content-type", "text/event-stream"),), "/m:streamGenerateContent", "sse"),
-        ((), "", "reads"),
-    ],
-)
-def test_chunks_are_cut_as_the_content_type_says(
-    headers: Headers, path: str, expected: Framing
-) -> None:
-    assert framing(headers, path) == expected
+def test_an_answer_that_was_cut_lacks_the_codings_end() -> None:
+    _, coded = encode(answer("gzip", b"a", b"b", end="cut"), "gzip")
+    gzip_decoder = decoder(["gzip"])
+    assert [gzip_decoder.decode(data) for data in coded] == [b"a", b"b"]
+    with pytest.raises(ValueError, match="compressed data ends early"):
+        gzip_decoder.flush()
 
 
 @pytest.mark.parametrize(
-    ("value", "body", "expected"),
+    ("accept", "coding", "expected"),
     [
-        ("application/json", b"{}", None),
-        ("application/json; charset=utf-8", b"{}", None),
-        ("application/json; charset=UTF-16LE", b"{\0}\0", "utf-16-le"),
-        ('text/plain; a=b; charset="iso-8859-1"', b"\xe9", "iso-8859-1"),
-        ("text/plain; charset=utf-16", b"\0a", "utf-16-be"),
-        ("text/plain; charset=utf-16", b"a\0", "utf-16-le"),
-        ("text/plain", b"\xff\xfea\0", "utf-16-le"),
-        ("text/plain", b"\xfe\xff\0a", "utf-16-be"),
-        ("text/plain", b"\xff\xfe\0\0", "utf-32-le"),
-        ("text/plain; charset=rot13", b"a", None),
+        ("gzip", "gzip", True),
+        ("GZip", "gzip", True),
+        ("x-gzip", "gzip", True),
+        ("br, gzip;q=0.5", "gzip", True),
+        ("gzip;q=0", "gzip", False),
+        ("gzip; q=0.0, *", "gzip", False),
+        ("*", "zstd", True),
+        ("*;q=0", "zstd", False),
+        ("identity", "gzip", False),
+        ("", "gzip", False),
+        (None, "gzip", False),
+        ("gzip;q=2", "gzip", False),
+        ("gzip;q=nan", "gzip", False),
+        ("gzip;level=9", "gzip", True),
     ],
 )
-def test_what_a_body_is_spelled_in(value: str, body: bytes, expected: str | None) -> None:
-    assert charset((("content-type", value),), body) == expected
+def test_what_a_client_accepts(accept: str | None, coding: str, expected: bool) -> None:
+    assert accepts(accept, coding) is expected

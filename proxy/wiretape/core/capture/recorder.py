@@ -28,8 +28,8 @@ from wiretape.core.model import (
     header,
 )
 from wiretape.core.wire import aws_eventstream
-from wiretape.core.wire.content_coding import TooLarge, codings, decoder, framing, media_type
-from wiretape.core.wire.framing import sniffed
+from wiretape.core.wire.content_coding import TooLarge, codings, decoder
+from wiretape.core.wire.framing import actual_framing, declared_framing, media_type
 from wiretape.core.wire.sse import EventSplitter, parse
 
 MAX_CHUNKS: Final = 250_000
@@ -152,8 +152,8 @@ class Recorder:
             chunks = []
         streaming = kind != "whole"
         end = self._end(outcome, kind, chunks)
-        told = framing(headers, self.request.path)
-        own = streaming and kind != ("reads" if told == "whole" else told)
+        declared = declared_framing(headers, self.request.path)
+        own = streaming and kind != ("reads" if declared == "whole" else declared)
         response = Response(
             status=self.status,
             headers=headers,
@@ -177,11 +177,11 @@ class Recorder:
         return replace(self.request, body=self.request.body + b"".join(self._sent))
 
     def _kind(self, headers: Headers, reads: list[tuple[bytes, float]]) -> Framing:
-        told = framing(headers, self.request.path)
+        declared = declared_framing(headers, self.request.path)
         if header(headers, "content-encoding") is not None and codings(headers):
-            return "whole" if told == "whole" else "reads"  # what it says cannot be read
+            return "whole" if declared == "whole" else "reads"  # what it says cannot be read
         sized = header(headers, "content-length") is not None
-        return sniffed(told, media_type(headers), reads, sized=sized)
+        return actual_framing(declared, media_type(headers), reads, sized=sized)
 
     def _end(self, outcome: Outcome, kind: Framing, chunks: list[Chunk]) -> End:
         if outcome == "failed":

@@ -14,7 +14,7 @@ import multipart  # type: ignore[import-untyped]  # it ships no types
 
 from wiretape.core.recording.document import Document
 from wiretape.core.text import exact_json
-from wiretape.core.wire.content_coding import FORM, is_json
+from wiretape.core.wire.framing import FORM, is_json
 from wiretape.core.wire.multipart_body import BodyPart, boundary_of, parts_of
 
 FORM_DATA: Final = "multipart/form-data"

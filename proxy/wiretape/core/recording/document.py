@@ -25,7 +25,7 @@ from wiretape.core.model import (
     split_url,
 )
 from wiretape.core.text import exact_json
-from wiretape.core.wire.content_coding import FORM, charset, framing, is_json, media_type
+from wiretape.core.wire.framing import FORM, charset, declared_framing, is_json, media_type
 
 from .chunks import (
     Item,
@@ -162,8 +162,8 @@ def from_response(response: Response, path: str) -> Document:
 
 def framing_of(response: Response, path: str) -> Framing:
     """How the chunks of a streamed answer are told apart: as it says itself or by its headers."""
-    found = response.framing or framing(response.headers, path)
-    return "reads" if found == "whole" else found
+    framing = response.framing or declared_framing(response.headers, path)
+    return "reads" if framing == "whole" else framing
 
 
 def _from_body(response: Response, path: str) -> tuple[Manner, list[Item]]:

@@ -1,27 +1,22 @@
-"""Content codings (RFC 9110, section 8.4.1) undone read by read, and what a content type says of a
-body.
-"""
+"""Decode content codings read by read, and encode them chunk by chunk (RFC 9110, section 8.4.1)."""
 
-import re
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Final, Protocol
+from functools import partial
+from typing import Any, Final, Protocol
 
 import brotli  # type: ignore[import-untyped]  # it ships no types
 import zstandard
 
-from wiretape.core.model import Framing, Headers, Request, header
-
-FORM: Final = "application/x-www-form-urlencoded"
-FRAMES: Final = "application/vnd.amazon.eventstream"
+from wiretape.core.model import Headers, Request, Response
 
 MAX_DECODED: Final = 64 * 1024 * 1024
-"""The most bytes that a body is undone to: a few KiB of each coding can say gigabytes."""
+"""The most bytes that a body is decoded to: a few KiB can hold gigabytes."""
 
 
 MAX_STACKED: Final = 5
-"""The most content codings that are undone: no one applies more than two."""
+"""The most content codings that are decoded: nobody applies more than two."""
 
 
 class TooLarge(ValueError):
@@ -29,8 +24,8 @@ class TooLarge(ValueError):
 
 
 class Decoder(Protocol):
-    """Undo one coding: `decode` what came, `flush` what is left; ValueError where the bytes are not
-    of the coding, TooLarge where they say more than the limit.
+    """Decodes one coding: `decode` each read, `flush` at the end. Raises ValueError for bytes that
+    are not in the coding, TooLarge beyond the limit.
     """
 
     def decode(self, data: bytes) -> bytes: ...
@@ -38,7 +33,7 @@ class Decoder(Protocol):
 
 
 class _Inflate(Protocol):
-    """What zlib's and zstandard's decompression objects have in common."""
+    """The interface that zlib's and zstandard's decompression objects share."""
 
     @property
     def eof(self) -> bool: ...
@@ -47,8 +42,8 @@ class _Inflate(Protocol):
     def decompress(self, data: bytes, /) -> bytes: ...
 
 
-class _Room:
-    """How many bytes more a decoder may give."""
+class _Limit:
+    """Counts the bytes that a decoder gives; raises TooLarge beyond the limit."""
 
     def __init__(self, limit: int) -> None:
         self._left = limit
@@ -60,8 +55,8 @@ class _Room:
         return data
 
 
-# What a slice can say at most is 4 MiB in deflate (1,032 bytes a byte) and 8 MiB in zstd (a block
-# of 128 KiB takes 4 bytes). Brotli's library has a limit of its own.
+# A slice decodes to at most 4 MiB in deflate (1,032 bytes a byte) and 8 MiB in zstd (a block of
+# 128 KiB takes 4 bytes). Brotli's library has a limit of its own.
 _DEFLATE_SLICE: Final = 4096
 _ZSTD_SLICE: Final = 256
 _BROTLI_LIMIT: Final = 1024 * 1024
@@ -75,26 +70,15 @@ def _slices(data: bytes, size: int) -> Iterator[bytes]:
         yield data[at : at + size]
 
 
-class _Identity:
-    def __init__(self, limit: int) -> None:
-        """What is not decoded cannot grow."""
-
-    def decode(self, data: bytes) -> bytes:
-        return data
-
-    def flush(self) -> bytes:
-        return b""
-
-
 class _Members:
-    """A coding that may be applied piece by piece: its members follow one another (gzip, RFC 1952,
-    section 2.2; zstd frames, RFC 8878, section 3).
+    """Decodes a coding whose data is a series of members (gzip, RFC 1952, section 2.2) or frames
+    (zstd, RFC 8878, section 3).
     """
 
     def __init__(self, member: Callable[[], _Inflate], size: int, limit: int) -> None:
         self._member = member
         self._size = size
-        self._room = _Room(limit)
+        self._limit = _Limit(limit)
         self._inflate: _Inflate | None = None
 
     def decode(self, data: bytes) -> bytes:
@@ -104,7 +88,7 @@ class _Members:
                 if self._inflate is None or self._inflate.eof:
                     self._inflate = self._member()
                 try:
-                    parts.append(self._room.take(self._inflate.decompress(rest)))
+                    parts.append(self._limit.take(self._inflate.decompress(rest)))
                 except (zlib.error, zstandard.ZstdError) as error:
                     raise ValueError(str(error)) from error
                 rest = self._inflate.unused_data
@@ -116,23 +100,11 @@ class _Members:
         return b""
 
 
-class _Gzip(_Members):
-    def __init__(self, limit: int) -> None:
-        super().__init__(lambda: zlib.decompressobj(zlib.MAX_WBITS | 16), _DEFLATE_SLICE, limit)
-
-
-class _ZstdDecoder(_Members):
-    def __init__(self, limit: int) -> None:
-        super().__init__(lambda: zstandard.ZstdDecompressor().decompressobj(), _ZSTD_SLICE, limit)
-
-
 class _Deflate:
-    """deflate in both of its spellings: with the zlib wrapper (RFC 1950) and, as some send it,
-    without.
-    """
+    """Decodes deflate with the zlib wrapper (RFC 1950) and, as some send it, without."""
 
     def __init__(self, limit: int) -> None:
-        self._room = _Room(limit)
+        self._limit = _Limit(limit)
         self._head = b""
         self._inflate: _Inflate | None = None
 
@@ -147,7 +119,7 @@ class _Deflate:
         parts = []
         for part in _slices(data, _DEFLATE_SLICE):
             try:
-                parts.append(self._room.take(self._inflate.decompress(part)))
+                parts.append(self._limit.take(self._inflate.decompress(part)))
             except zlib.error as error:
                 raise ValueError(str(error)) from error
             if self._inflate.unused_data:
@@ -163,7 +135,7 @@ class _Deflate:
 class _BrotliDecoder:
     def __init__(self, limit: int) -> None:
         self._inflate = brotli.Decompressor()
-        self._room = _Room(limit)
+        self._limit = _Limit(limit)
         self._fed = False
 
     def decode(self, data: bytes) -> bytes:
@@ -178,7 +150,7 @@ class _BrotliDecoder:
         return b"".join(parts)
 
     def _process(self, data: bytes) -> bytes:
-        return self._room.take(
+        return self._limit.take(
             bytes(self._inflate.process(data, output_buffer_limit=_BROTLI_LIMIT))
         )
 
@@ -189,8 +161,8 @@ class _BrotliDecoder:
 
 
 class _Stacked:
-    def __init__(self, decoders: Iterable[Decoder]) -> None:
-        self._decoders = tuple(decoders)
+    def __init__(self, decoders: Sequence[Decoder]) -> None:
+        self._decoders = decoders
 
     def decode(self, data: bytes) -> bytes:
         for decoder in self._decoders:
@@ -205,128 +177,161 @@ class _Stacked:
 
 
 _DECODERS: Final[dict[str, Callable[[int], Decoder]]] = {
-    "identity": _Identity,
-    "gzip": _Gzip,
-    "x-gzip": _Gzip,
+    "gzip": partial(_Members, partial(zlib.decompressobj, zlib.MAX_WBITS | 16), _DEFLATE_SLICE),
     "deflate": _Deflate,
     "br": _BrotliDecoder,
-    "zstd": _ZstdDecoder,
+    "zstd": partial(_Members, lambda: zstandard.ZstdDecompressor().decompressobj(), _ZSTD_SLICE),
 }
+_ALIASES: Final = {"x-gzip": "gzip"}  # RFC 9110, section 8.4.1.3
 
 
 def codings(headers: Headers) -> tuple[str, ...]:
     """The content codings of a message in the order they were applied, identity left out."""
     values = ",".join(value for name, value in headers if name.lower() == "content-encoding")
-    names = (name.strip().lower() for name in values.split(","))
-    return tuple(name for name in names if name and name != "identity")
+    return tuple(name for name in _names(values) if name != "identity")
+
+
+def _names(codings: str) -> list[str]:
+    return [name for item in codings.split(",") if (name := item.strip().lower())]
 
 
 def decoder(names: Iterable[str], limit: int = MAX_DECODED) -> Decoder:
-    """A decoder for stacked codings, named in the order they were applied; ValueError for an
-    unknown one. It gives at most `limit` bytes.
+    """A decoder for codings, named in the order they were applied, that gives at most `limit`
+    bytes. Raises ValueError for an unknown coding and for too many.
     """
-    stack = list(names)
+    stack = [_ALIASES.get(name, name) for name in names if name != "identity"]
     unknown = next((name for name in stack if name not in _DECODERS), None)
     if unknown is not None:
         raise ValueError(f"content coding {unknown!r} is not known")
     if len(stack) > MAX_STACKED:
         raise ValueError(f"more than {MAX_STACKED} content codings")
-    if len(stack) == 1:
-        return _DECODERS[stack[0]](limit)
-    return _Stacked(_DECODERS[name](limit) for name in reversed(stack))
+    decoders = [_DECODERS[name](limit) for name in reversed(stack)]
+    return decoders[0] if len(decoders) == 1 else _Stacked(decoders)
 
 
 def decoded(headers: Headers, body: bytes, limit: int = MAX_DECODED) -> bytes:
-    """A whole body with its content codings undone; ValueError where that cannot be done, TooLarge
-    where it would be more than `limit` bytes.
-    """
+    """Decode a whole body. Raises ValueError if it cannot be, TooLarge beyond `limit` bytes."""
     names = codings(headers)
     if not names or not body:
         return body
-    undo = decoder(names, limit)
-    return undo.decode(body) + undo.flush()
-
-
-def media_type(headers: Headers) -> str:
-    """The content type without its parameters, lower-case; "" where there is none."""
-    return (header(headers, "content-type") or "").partition(";")[0].strip().lower()
-
-
-_BOMS: Final = (
-    (b"\xff\xfe\0\0", "utf-32-le"),
-    (b"\0\0\xfe\xff", "utf-32-be"),
-    (b"\xff\xfe", "utf-16-le"),
-    (b"\xfe\xff", "utf-16-be"),
-)
-_CHARSET: Final = re.compile(r";\s*charset\s*=\s*\"?([^\s;\"]+)", re.IGNORECASE)
-_CHARSETS: Final = {
-    # RFC 2781, section 4.3: UTF-16 without a byte order mark is big-endian, by the book.
-    "utf-16": "utf-16-be",
-    "utf-16le": "utf-16-le",
-    "utf-16be": "utf-16-be",
-    "utf-32": "utf-32-be",
-    "utf-32le": "utf-32-le",
-    "utf-32be": "utf-32-be",
-    "iso-8859-1": "iso-8859-1",
-    "latin1": "iso-8859-1",
-    "windows-1252": "windows-1252",
-}
-
-
-def charset(headers: Headers, body: bytes) -> str | None:
-    """What a body's text is spelled in by its byte order mark or its content type, where that is
-    not UTF-8; None where neither says so, or the charset is not known.
-    """
-    for mark, name in _BOMS:
-        if body.startswith(mark):
-            return name
-    found = _CHARSET.search(header(headers, "content-type") or "")
-    name = found[1].lower() if found else ""
-    if name == "utf-16" and body[1:2] == b"\0":
-        return "utf-16-le"  # ASCII's half, whatever the book says
-    return _CHARSETS.get(name)
-
-
-def is_json(media: str) -> bool:
-    """Whether a media type is JSON's (RFC 6839: also anything that ends in +json)."""
-    return media == "application/json" or media.endswith("+json")
-
-
-def is_text(media: str) -> bool:
-    return media.startswith("text/") or media in (
-        FORM,
-        "application/xml",
-        "application/javascript",
-    )
-
-
-_LINES: Final = frozenset(
-    f"application/{name}" for name in ("x-ndjson", "ndjson", "jsonl", "jsonlines", "json-lines")
-)
-
-
-def framing(headers: Headers, path: str = "") -> Framing:
-    """How an answer's chunks are told apart, by its content type and, for Gemini's JSON streams,
-    its path.
-    """
-    media = media_type(headers)
-    if media == "text/event-stream":
-        return "sse"
-    if media in _LINES:
-        return "ndjson"
-    if media == FRAMES:
-        return "frames"
-    if path.endswith(":streamGenerateContent"):
-        return "reads"
-    if header(headers, "content-length") is not None or is_json(media) or is_text(media):
-        return "whole"
-    return "reads"
+    body_decoder = decoder(names, limit)
+    return body_decoder.decode(body) + body_decoder.flush()
 
 
 def plain_request(request: Request) -> Request:
-    """The request with the content coding of its body undone, where that can be done."""
+    """The request with its body decoded, or as it is if that fails."""
     try:
         body = decoded(request.headers, request.body)
     except ValueError:
         return request
     return request if body is request.body else replace(request, body=body)
+
+
+class _Encoder(Protocol):
+    """Applies one coding: `encode` gives all that decodes to its input, `finish` the trailer."""
+
+    def encode(self, data: bytes) -> bytes: ...
+    def finish(self) -> bytes: ...
+
+
+class _FlushingEncoder:
+    def __init__(self, compressor: Any, flush_mode: int) -> None:
+        self._compressor = compressor
+        self._flush_mode = flush_mode
+
+    def encode(self, data: bytes) -> bytes:
+        return bytes(self._compressor.compress(data) + self._compressor.flush(self._flush_mode))
+
+    def finish(self) -> bytes:
+        return bytes(self._compressor.flush())
+
+
+class _BrotliEncoder:
+    def __init__(self) -> None:
+        # The default is the best quality, for which a client would wait seconds.
+        self._compressor = brotli.Compressor(quality=5)
+
+    def encode(self, data: bytes) -> bytes:
+        return bytes(self._compressor.process(data) + self._compressor.flush())
+
+    def finish(self) -> bytes:
+        return bytes(self._compressor.finish())
+
+
+def _zlib_encoder(wbits: int) -> _Encoder:
+    return _FlushingEncoder(zlib.compressobj(wbits=wbits), zlib.Z_SYNC_FLUSH)
+
+
+def _zstd_encoder() -> _Encoder:
+    compressor = zstandard.ZstdCompressor().compressobj()
+    return _FlushingEncoder(compressor, zstandard.COMPRESSOBJ_FLUSH_BLOCK)
+
+
+_ENCODERS: Final[dict[str, Callable[[], _Encoder]]] = {
+    "gzip": lambda: _zlib_encoder(zlib.MAX_WBITS | 16),
+    "deflate": lambda: _zlib_encoder(zlib.MAX_WBITS),
+    "br": _BrotliEncoder,
+    "zstd": _zstd_encoder,
+}
+
+
+def accepts(accept_encoding: str | None, coding: str) -> bool:
+    """Whether a client that sent this Accept-Encoding accepts a coding (RFC 9110, section 12.5.3).
+
+    By the RFC a client without the header accepts every coding; in practice it decodes none, and
+    servers send it the body as it is.
+
+    >>> accepts("gzip;q=0, *", "gzip"), accepts("gzip;q=0, *", "br")
+    (False, True)
+    """
+    any_weight = 0.0
+    for item in (accept_encoding or "").split(","):
+        name, _, parameters = item.partition(";")
+        name = name.strip().lower()
+        if _ALIASES.get(name, name) == coding:
+            return _weight(parameters) > 0
+        if name == "*":
+            any_weight = _weight(parameters)
+    return any_weight > 0
+
+
+def _weight(parameters: str) -> float:
+    """The q of an item (section 12.4.2); 0 if it is invalid."""
+    for parameter in parameters.split(";"):
+        name, _, value = parameter.partition("=")
+        if name.strip().lower() == "q":
+            try:
+                weight = float(value)
+            except ValueError:
+                return 0.0
+            return weight if 0 <= weight <= 1 else 0.0
+    return 1.0
+
+
+def encode(response: Response, accept_encoding: str | None) -> tuple[Headers, tuple[bytes, ...]]:
+    """Put an answer's content coding back on, if the client accepts it.
+
+    Gives the headers and the chunks to send. A recording holds bodies decoded and names their
+    coding. A client that accepts it gets it again, flushed after each chunk, so that each chunk
+    sent decodes to one recorded; any other client gets the body as it is. The end of the coded
+    data is left out where the answer was not complete.
+
+    >>> from wiretape.core.model import Chunk
+    >>> answer = Response(200, (), (Chunk(b"hi", 0.1),), coding="gzip")
+    >>> headers, chunks = encode(answer, "gzip, br")
+    >>> headers, decoded(headers, b"".join(chunks))
+    ((('content-encoding', 'gzip'),), b'hi')
+    """
+    chunks = tuple(chunk.data for chunk in response.chunks)
+    names = [_ALIASES.get(name, name) for name in _names(response.coding or "")]
+    if not names or not chunks or not all(name in _ENCODERS for name in names):
+        return response.headers, chunks
+    if not all(accepts(accept_encoding, name) for name in names):
+        return response.headers, chunks
+    for name in names:
+        encoder = _ENCODERS[name]()
+        *earlier, last = (encoder.encode(data) for data in chunks)
+        if response.end == "complete":
+            last += encoder.finish()
+        chunks = (*earlier, last)
+    return (*response.headers, ("content-encoding", ", ".join(names))), chunks
