@@ -36,9 +36,9 @@ ALLOWED = {
     "report": CORE - {"core.capture", "core.playback"},
     "tls": {*LEAVES},
     "sessions": {*CORE, "library", "report"},
-    "record": {*CORE, "library", "report", "sessions"},
-    "replay": {*CORE, "library", "report", "sessions", "tls"},
-    "wiretape_mitm": {*CORE, "record", "replay", "report", "sessions", "tls"},
+    "intake": {*CORE, "library", "report", "sessions"},
+    "engine": {*CORE, "library", "report", "sessions", "tls"},
+    "wiretape_mitm": {*CORE, "engine", "intake", "report", "sessions", "tls"},
     "scanning": {*CORE, "library"},
     "maintenance": {*CORE, "core.conversation", "library", "scanning"},
     "demo": {*LEAVES, "tls"},
@@ -188,6 +188,6 @@ def test_a_package_says_what_lives_there(name: str) -> None:
 
 
 def test_what_breaks_the_rules_would_be_found() -> None:
-    assert "wiretape.replay.front" in imports("wiretape.run.proxies")
+    assert "wiretape.engine.front" in imports("wiretape.run.proxies")
     assert package("wiretape.core.text.exact_json") == "core.text"
     assert package("wiretape_mitm.addon") == "wiretape_mitm"

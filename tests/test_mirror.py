@@ -15,7 +15,7 @@ WITHOUT_A_MODULE: Final = {
     "addons/patches/patches": "the package: how its patches are installed",
     "core/redaction/agreement": "the redactor, the gate and scan say the same of a text",
     "core/redaction/search_work": "how much a search looks at, over several modules",
-    "replay/sequences": "generated sequences of requests, over several modules",
+    "engine/sequences": "generated sequences of requests, over several modules",
 }
 """Test files below a package's folder that are named for no module, and what they test."""
 
@@ -29,10 +29,10 @@ REACHED_BY: Final = {
             "addons/record_flow",
             "addons/replay_flow",
         ),
-        *("addons/patches/error_answers", "addons/patches/websocket_close", "replay/handler"),
-        *("replay/abrupt_end", "replay/local_servers", "replay/selecting", "replay/tunnel"),
-        *("replay/request", "run/compose", "run/folders", "run/preload/python/sitecustomize"),
-        *("demo/client", "doctor/drive", "doctor/probes", "record/journal_reader"),
+        *("addons/patches/error_answers", "addons/patches/websocket_close", "engine/handler"),
+        *("engine/abrupt_end", "engine/local_servers", "engine/selecting", "engine/tunnel"),
+        *("engine/request", "run/compose", "run/folders", "run/preload/python/sitecustomize"),
+        *("demo/client", "doctor/drive", "doctor/probes", "intake/journal_reader"),
     ),
     "commands: tests/cli/test_library, test_maintenance and tests/scanning run them": (
         *("cli/command", "cli/doctor", "cli/folder", "cli/init", "cli/main", "cli/options"),

@@ -6,8 +6,8 @@ from typing import Final
 
 from wiretape.core.model import MAX_BODY
 from wiretape.core.providers.registry import Providers
-from wiretape.record.intake import Intake
-from wiretape.replay.replayer import Replayer, Tickets
+from wiretape.engine.replayer import Replayer, Tickets
+from wiretape.intake.intake import Intake
 from wiretape.report.report import Report
 from wiretape.sessions.control import Control
 from wiretape.sessions.sessions import Sessions

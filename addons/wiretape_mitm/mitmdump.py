@@ -17,7 +17,7 @@ from mitmproxy.proxy import server_hooks
 from wiretape.config.load import load
 from wiretape.core.errors import ConfigError, WiretapeError
 from wiretape.core.playback.pace import Pace
-from wiretape.replay.handler import Engine
+from wiretape.engine.handler import Engine
 from wiretape.report.console import line, summary
 from wiretape.report.report import Report
 from wiretape.run.compose import Parts, compose

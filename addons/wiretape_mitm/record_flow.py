@@ -21,7 +21,7 @@ from wiretape.core.providers.registry import Providers
 from wiretape.core.redaction.subprotocols import credentials_as_headers
 from wiretape.core.text.wire_quotes import without_quotes
 from wiretape.core.wire.websocket import is_opening
-from wiretape.record.intake import Intake
+from wiretape.intake.intake import Intake
 from wiretape.report.report import Report
 from wiretape.sessions.own_port import JSON, Refusal
 from wiretape.sessions.sessions import Session, UnknownSession, session_error_text

@@ -8,9 +8,9 @@ from wiretape.core.errors import StoreError
 from wiretape.core.model import Request
 from wiretape.core.playback.faults import HEADER as FAULT_HEADER
 from wiretape.core.redaction.subprotocols import credentials_as_headers
-from wiretape.record.intake import Intake
-from wiretape.replay.replayer import Replayer, Tickets
-from wiretape.replay.request import ReplayRequest
+from wiretape.engine.replayer import Replayer, Tickets
+from wiretape.engine.request import ReplayRequest
+from wiretape.intake.intake import Intake
 from wiretape.sessions.own_port import Refusal
 from wiretape.sessions.sessions import Session, UnknownSession, session_error_text
 

@@ -98,7 +98,7 @@ def test_an_exception_in_a_hook_lets_no_request_out(
     (tmp_path / "config.yaml").write_text('providers: {here: {hosts: ["localhost"]}}\n')
     broken = tmp_path / "sitecustomize.py"
     broken.write_text(
-        "import wiretape.replay.replayer as replay\n"
+        "import wiretape.engine.replayer as replay\n"
         "def fail(*_): raise RuntimeError('broken')\n"
         "replay.Replayer.play = fail\n"
     )

@@ -28,7 +28,7 @@ from wiretape.core.playback.websocket import LockStep, MessageMatcher, ReplayedC
 from wiretape.core.recording.fields import Members
 from wiretape.core.recording.websocket import from_websocket, to_websocket
 from wiretape.core.redaction.redactor import RedactionRules, Redactor
-from wiretape.replay.websocket import play
+from wiretape.engine.websocket import play
 from wiretape.tls.authority import Authority
 from wiretape_mitm import websocket
 from wiretape_mitm.embedded import EmbeddedProxy

@@ -156,7 +156,7 @@ def test_log_lines_and_tracebacks_hold_no_secret(
     try:
         raise ValueError(f"Authorization: Bearer {key}")
     except ValueError:
-        logging.getLogger("wiretape.replay.handler").debug("failed on ?key=%s", key, exc_info=True)
+        logging.getLogger("wiretape.engine.handler").debug("failed on ?key=%s", key, exc_info=True)
     told = capsys.readouterr().err
     assert key not in told
     assert "wiretape: failed on ?key=REDACTED-" in told

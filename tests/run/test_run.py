@@ -350,7 +350,7 @@ def test_a_fault_inside_is_an_answer_and_fails_the_run(
     (tmp_path / "sitecustomize.py").write_text(
         "import sys\n"
         "if '-m' in sys.orig_argv and 'wiretape' in sys.orig_argv:\n"
-        "    import wiretape.replay.replayer as replay\n"
+        "    import wiretape.engine.replayer as replay\n"
         "    def fail(*_): raise RuntimeError('broken')\n"
         "    replay.Replayer.play = fail\n"
     )

@@ -1,5 +1,5 @@
 """One run, put together from the packages beside it, and the environment CMD needs.
 
-The composition root: the only place that knows record, replay and (lazily) mitmproxy's side. Begin
+The composition root: the only place that knows intake, engine and (lazily) mitmproxy's side. Begin
 with `run.py`.
 """

@@ -9,8 +9,8 @@ from wiretape.config.packs import dummy_keys
 from wiretape.core.errors import ConfigError
 from wiretape.core.playback.faults import Faults
 from wiretape.core.redaction.redactor import Redactor
+from wiretape.engine.replayer import Replayer, ReplayOptions
 from wiretape.library.library import Library
-from wiretape.replay.replayer import Replayer, ReplayOptions
 from wiretape.report.report import Report
 from wiretape.sessions.control import Control, LocalNames
 from wiretape.sessions.sessions import Sessions, UnknownSession
@@ -20,7 +20,7 @@ from .open_library import check_writable, config_fingerprint, open_library, reco
 from .settings import Settings
 
 if TYPE_CHECKING:
-    from wiretape.record.intake import Intake
+    from wiretape.intake.intake import Intake
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,8 +91,8 @@ def _redactor(settings: Settings) -> Redactor:
 
 def _intake(settings: Settings, sessions: Sessions, redactor: Redactor, report: Report) -> "Intake":
     # They take a tenth of a second to import: only who records pays for it.
-    from wiretape.record.intake import Intake
-    from wiretape.record.journal import Journal
+    from wiretape.intake.intake import Intake
+    from wiretape.intake.journal import Journal
 
     config = settings.config
     check_writable(sessions.own.library.folder)

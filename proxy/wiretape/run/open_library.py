@@ -61,7 +61,7 @@ def recover_killed(
     config: Config, folder: Path, redactor: Redactor, report: Report, record_mode: RecordMode
 ) -> None:
     """Record what runs into this folder that were killed had not recorded yet."""
-    from wiretape.record.recovery import recover
+    from wiretape.intake.recovery import recover
 
     def opened(name: str | None, replaces: bool, since_ns: int) -> Library:
         kind = "append" if record_mode == "replace" and not replaces else record_mode

@@ -14,7 +14,7 @@ from .compose import Parts, compose
 from .settings import Settings
 
 if TYPE_CHECKING:
-    from wiretape.replay.handler import Engine
+    from wiretape.engine.handler import Engine
     from wiretape_mitm.embedded import EmbeddedProxy
     from wiretape_mitm.hooks import Hooks
 
@@ -33,8 +33,8 @@ class ReplayProxy:
     """Pure replay: mitmproxy is not imported and nothing can go out."""
 
     def __init__(self, settings: Settings, report: Report, authority: Authority) -> None:
-        from wiretape.replay.front import Front
-        from wiretape.replay.handler import Handler
+        from wiretape.engine.front import Front
+        from wiretape.engine.handler import Handler
 
         config, parts = settings.config, compose(settings, report)
         folder = parts.sessions.own.library.folder
@@ -150,7 +150,7 @@ async def start_engine(parts: Parts, hooks: "Hooks") -> "Engine | None":
     """Start the replay engine that the hooks hand answers to; None where nothing is replayed."""
     if parts.replayer is None:
         return None
-    from wiretape.replay.handler import Engine
+    from wiretape.engine.handler import Engine
 
     engine = Engine(parts.replayer, parts.settings.pace, hooks.tickets)
     hooks.exits.engine = await engine.start()

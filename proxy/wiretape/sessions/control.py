@@ -6,7 +6,7 @@
     POST /wiretape/sessions/NAME/reset      the same for one that is open
     POST /wiretape/sessions/NAME/finish     wait until all is written; what it came to; forget it
 
-Only who has the run's token is answered. The doors translate (`replay/handler.py`,
+Only who has the run's token is answered. The doors translate (`engine/handler.py`,
 `wiretape_mitm/own_port.py`).
 """
 

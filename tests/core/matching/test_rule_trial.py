@@ -4,6 +4,7 @@ import copy
 from typing import Any
 
 from tests.support.request_document import CHAT, request
+
 from wiretape.config.packs import built_in, rules
 from wiretape.config.rule_entry import rule
 from wiretape.core.matching.matcher import Matcher

@@ -12,10 +12,10 @@ import pytest
 from wiretape.core.capture.recorder import Recorder
 from wiretape.core.capture.websocket import WebSocketRecorder
 from wiretape.core.model import Close, Headers, Message, Request, WebSocket
-from wiretape.record import journal as module
-from wiretape.record.journal import Journal, Track
-from wiretape.record.journal_key import find
-from wiretape.record.journal_reader import UnfinishedExchange, left_behind, read
+from wiretape.intake import journal as module
+from wiretape.intake.journal import Journal, Track
+from wiretape.intake.journal_key import find
+from wiretape.intake.journal_reader import UnfinishedExchange, left_behind, read
 
 JSON: Headers = (("content-type", "application/json"),)
 SSE: Headers = (("content-type", "text/event-stream"),)
@@ -247,7 +247,7 @@ def test_where_there_is_no_place_for_a_key_nothing_is_kept(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    caplog.set_level("DEBUG", "wiretape.record.journal")
+    caplog.set_level("DEBUG", "wiretape.intake.journal")
     monkeypatch.setenv("WIRETAPE_RUNTIME_DIR", str(tmp_path / "missing"))
     journal = Journal(tmp_path, tmp_path / "r", notify=notices)
     assert journal.begin(CHAT, None, WHEN) is None

@@ -15,10 +15,10 @@ from wiretape.core.matching.matcher import Matcher
 from wiretape.core.model import Headers, Outcome, Request
 from wiretape.core.redaction import encodings
 from wiretape.core.redaction.redactor import RedactionRules, Redactor
+from wiretape.intake.intake import Intake
+from wiretape.intake.journal import Journal
+from wiretape.intake.journal_reader import read
 from wiretape.library.library import Library, LocalState
-from wiretape.record.intake import Intake
-from wiretape.record.journal import Journal
-from wiretape.record.journal_reader import read
 from wiretape.report.report import Report, Row
 from wiretape.sessions.sessions import Sessions
 
@@ -179,7 +179,7 @@ async def test_a_recording_says_when_its_exchange_ended(tmp_path: Path) -> None:
 async def test_a_burst_is_slowed_before_it_fills_the_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("wiretape.record.intake._MOST_BYTES_BEHIND", 10)
+    monkeypatch.setattr("wiretape.intake.intake._MOST_BYTES_BEHIND", 10)
     providers = built_in()
     sessions = Sessions(
         lambda name: Library(tmp_path / "r", Matcher(providers), state=LocalState(tmp_path))

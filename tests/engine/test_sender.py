@@ -17,7 +17,7 @@ import brotli  # type: ignore[import-untyped]  # it ships no types
 import pytest
 import zstandard
 from aiohttp import web
-from tests.replay.test_replayer import port_of
+from tests.engine.test_replayer import port_of
 from tests.support.commands import Wiretape, serving
 from tests.support.limits import PATIENCE
 from tests.support.virtual_time import VirtualTimeLoop
@@ -28,9 +28,9 @@ from wiretape.core.model import Chunk, Exchange, Request, Response
 from wiretape.core.playback.pace import Pace
 from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import from_exchange
+from wiretape.engine.replayer import ReplayAnswer
+from wiretape.engine.sender import AnswerSender
 from wiretape.library.library import Library
-from wiretape.replay.replayer import ReplayAnswer
-from wiretape.replay.sender import AnswerSender
 from wiretape.report.report import Report
 
 HOST = "api.openai.com"

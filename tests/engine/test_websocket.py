@@ -18,7 +18,7 @@ from wiretape.core.model import Close, End, Message, WebSocket
 from wiretape.core.playback.pace import Pace
 from wiretape.core.playback.websocket import LockStep, MessageMatcher, ReplayedConnection
 from wiretape.core.redaction.redactor import RedactionRules, Redactor
-from wiretape.replay.websocket import play
+from wiretape.engine.websocket import play
 
 PATH = "/v1/realtime"
 INSTANT = Pace()

@@ -28,8 +28,8 @@ from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import from_exchange
 from wiretape.core.recording.given_ids import AnswerId, KnownIds, answer_ids, stamp
 from wiretape.core.redaction.redactor import RedactionRules, Redactor
+from wiretape.engine.replayer import Replayer
 from wiretape.library.library import Library, LocalState
-from wiretape.replay.replayer import Replayer
 from wiretape.report.report import Report
 from wiretape.sessions.sessions import Sessions
 

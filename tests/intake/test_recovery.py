@@ -16,11 +16,11 @@ from wiretape.core.matching.matcher import Matcher
 from wiretape.core.model import Headers, Outcome, Request
 from wiretape.core.playback.player import Player
 from wiretape.core.redaction.redactor import RedactionRules, Redactor
+from wiretape.intake.intake import EndedExchange, Intake
+from wiretape.intake.journal import Journal
+from wiretape.intake.journal_reader import KEEP_SECONDS
+from wiretape.intake.recovery import recover
 from wiretape.library.library import Library, LocalState
-from wiretape.record.intake import EndedExchange, Intake
-from wiretape.record.journal import Journal
-from wiretape.record.journal_reader import KEEP_SECONDS
-from wiretape.record.recovery import recover
 from wiretape.report.report import Report
 from wiretape.sessions.sessions import Session
 

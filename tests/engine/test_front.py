@@ -14,10 +14,10 @@ from wiretape.config.load import load
 from wiretape.core.matching.matcher import Matcher
 from wiretape.core.playback.pace import Pace
 from wiretape.core.redaction.redactor import Redactor
+from wiretape.engine.front import MAX_HEAD_BYTES, Front
+from wiretape.engine.handler import Handler
+from wiretape.engine.replayer import Replayer
 from wiretape.library.library import Library
-from wiretape.replay.front import MAX_HEAD_BYTES, Front
-from wiretape.replay.handler import Handler
-from wiretape.replay.replayer import Replayer
 from wiretape.report.report import Report
 from wiretape.sessions.sessions import Sessions
 from wiretape.tls.authority import Authority

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from wiretape.record import journal_key as module
-from wiretape.record.journal_key import RunKey, _is_in_memory, find, make, remove_orphans
+from wiretape.intake import journal_key as module
+from wiretape.intake.journal_key import RunKey, _is_in_memory, find, make, remove_orphans
 
 
 @pytest.fixture

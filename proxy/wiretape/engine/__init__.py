@@ -1,5 +1,5 @@
 """The replay engine: a request in, a recorded answer or a miss out, with no way to the network.
 
-The CONNECT and TLS front, the aiohttp handler, the sender. It imports neither `record` nor
+The CONNECT and TLS front, the aiohttp handler, the sender. It imports neither `intake` nor
 mitmproxy. Begin with `replayer.py`.
 """
