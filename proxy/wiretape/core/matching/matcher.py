@@ -77,7 +77,7 @@ class Matcher:
         self._chosen: dict[tuple[str, str, str, str], tuple[Rule, ...]] = {}
 
     def with_rules(self, rules: Iterable[Rule]) -> "Matcher":
-        """The same matcher with further rules, which come after the user's and before the packs'."""
+        """The same matcher with further rules: after the user's and before the packs'."""
         own = [rule for rule in self.rules if rule.own]
         built_in = [rule for rule in self.rules if not rule.own]
         return Matcher(

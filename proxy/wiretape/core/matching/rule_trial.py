@@ -39,7 +39,7 @@ def try_rules(
 
     `recorded` has each recording's name and the `request` part of its document, redacted as a live
     request is; a WebSocket has an item for each message of the client. `request` is a live one
-    that the rules are to let match. Takes about 0.2 ms for a request of 1 KB, 4 ms for one of 60 KB.
+    that the rules are to let match. Takes some 0.2 ms for a request of 1 KB, 4 ms for 60 KB.
 
     >>> from wiretape.core.providers.registry import Providers
     >>> from wiretape.core.text.jsonpath import compiled
