@@ -96,6 +96,7 @@ def tree(module: str) -> ast.Module:
     return ast.parse(modules()[module].read_text(encoding="utf-8"))
 
 
+@cache
 def imports(module: str) -> set[str]:
     """The modules that a module imports anywhere in it, by their full names."""
     found = set()
@@ -113,12 +114,15 @@ def imports(module: str) -> set[str]:
     return found
 
 
-def crossings() -> Iterator[tuple[str, str, str]]:
+@cache
+def crossings() -> tuple[tuple[str, str, str], ...]:
     """Each import between packages: module, imported module, and the latter's package."""
-    for module in modules():
-        for other in sorted(imports(module) & set(modules())):
-            if package(other) != package(module):
-                yield module, other, package(other)
+    return tuple(
+        (module, other, package(other))
+        for module in modules()
+        for other in sorted(imports(module) & set(modules()))
+        if package(other) != package(module)
+    )
 
 
 @pytest.mark.parametrize("name", sorted(ALLOWED))

@@ -29,8 +29,14 @@ KNOWN = "a/known+value-5f2e?8d1c~"
 SHAPED = "tgp_v1_" + "aB3dEfG9hIjK2mNoP4qRsT6uVwX8yZ0-_cD5eF7g"
 
 
+SEARCH = Search(Shapes(PATTERNS), Secrets([("env", KNOWN)]), [])
+"""What keeps no finding; making one for each look would take longer than all looks."""
+
+
 def search(findings: list[Finding] | None = None) -> Search:
-    return Search(Shapes(PATTERNS), Secrets([("env", KNOWN)]), findings or [])
+    if findings is None:
+        return SEARCH
+    return Search(Shapes(PATTERNS), Secrets([("env", KNOWN)]), findings)
 
 
 def b64(text: str) -> str:
