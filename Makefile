@@ -4,6 +4,9 @@ ARGS ?=
 # All tests at once use every core; a few that are named do not wait for workers to start.
 TEST_ARGS = $(if $(ARGS),$(ARGS),-n auto)
 
+# Without it each worker would rewrite the assertions of all tests anew at each start.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help setup demo test test-fast lint bench lock clean
 
 help:
