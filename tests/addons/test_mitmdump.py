@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ import pytest
 from tests.end_to_end.test_record import CHAT, EVENTS, HOST, STREAM, curl, documents
 from tests.support import paths
 from tests.support.limits import PATIENCE
+from tests.support.ports import unused_port
 from tests.support.upstream import Answer, Upstream
 
 ADDONS = paths.ROOT / "addons"
@@ -24,9 +24,7 @@ def mitmdump(
     script: str, env: dict[str, str], cwd: Path, *options: str
 ) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """mitmdump with one of our scripts; gives the process and its proxy's URL."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = unused_port()
     arguments = [
         MITMDUMP, "-s", str(ADDONS / script), "--listen-host", "127.0.0.1", "-p", str(port),
         "--set", f"confdir={cwd / 'conf'}", *options,
@@ -150,7 +148,7 @@ def test_what_the_configuration_and_options_say_holds_inside_mitmdump(
 
     def ask(proxy: str, *more: str) -> str:
         command = ["curl", "-sS", "-k", "--noproxy", "*", *more]
-        done = subprocess.run(command, env=env, capture_output=True, timeout=20, check=False)
+        done = subprocess.run(command, env=env, capture_output=True, timeout=PATIENCE, check=False)
         return done.stdout.decode()
 
     for text in ("one", "two"):
@@ -191,7 +189,7 @@ def test_a_wrong_option_ends_mitmdump(
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode != 0

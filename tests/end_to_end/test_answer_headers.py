@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from tests.support.ports import unused_port
 from tests.support.rawclient import Connection, Reply
 from tests.support.rawprovider import providing
 from tests.support.soak import proxy
@@ -64,8 +65,7 @@ def connected(
     mode: str, env: dict[str, str], tmp_path: Path, *more: str, base: bool
 ) -> Iterator[Client]:
     ca = Path(env["WIRETAPE_HOME"]) / "mitmproxy-ca-cert.pem"
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        base_port = probe.getsockname()[1]
+    base_port = unused_port()
     options = ("--base-url-port", str(base_port), *more)
     with proxy(mode, tmp_path / "recordings", env, *options) as (_, port):
         own = base_port if base else port

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from tests.support.limits import PATIENCE
 from tests.support.rawprovider import providing
 from tests.support.soak import proxy
 
@@ -38,7 +39,7 @@ ANSWERS: Final = (
 
 
 def exchange(port: int, data: str) -> None:
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as sock:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as sock:
         sock.sendall(data.encode())
         sock.shutdown(socket.SHUT_WR)
         while sock.recv(65536):
@@ -90,7 +91,7 @@ def test_ten_thousand_headers_are_refused_at_once(
         options = ("--map", f"{HOST}={url}")
         with proxy("record", tmp_path / "recordings", clean_env, *options) as (_, port):
             for headers in (lines, "x-0: v\r\n"):
-                with socket.create_connection(("127.0.0.1", port), timeout=10) as sock:
+                with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as sock:
                     head = f"GET {ABSOLUTE}/v1/x HTTP/1.1\r\nHost: {HOST}\r\n{headers}\r\n"
                     sock.sendall(head.encode())
                     statuses.append(sock.recv(65536).split(b" ")[1])
@@ -113,7 +114,7 @@ def test_a_provider_with_an_ipv6_address_is_recorded_and_replayed(
         for mode, more in (("record", ("--map", f"{place}={url}")), ("replay", ())):
             with proxy(mode, tmp_path / "recordings", clean_env, *more) as (_, port):
                 for target in (f"http://{place}/v1/x", f"http://{place}/v1/y"):
-                    with socket.create_connection(("127.0.0.1", port), timeout=10) as sock:
+                    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as sock:
                         sock.sendall(f"GET {target} HTTP/1.1\r\nHost: {place}\r\n\r\n".encode())
                         got = b""
                         while not got.endswith(b"{}") and (data := sock.recv(65536)):

@@ -12,7 +12,7 @@ from tests.support.upstream import Answer, Upstream
 CLIENT = """
 import sys
 import httpx
-with httpx.Client(timeout=60) as client:
+with httpx.Client(timeout=600) as client:
     for path, text in (("chat/completions", "hi"), ("events", sys.argv[1]), ("events", "more")):
         answer = client.post(f"https://api.openai.com/v1/{path}", json={"text": text})
         print(answer.status_code, answer.text.replace(" ", ""))
@@ -38,16 +38,14 @@ def test_what_is_never_recorded_is_forwarded_and_then_answered_204(
         upstream.script(path, Answer.json({"done": 1}))
     folder = tmp_path / "r"
     options = (*record_options(upstream, folder), "-c", config)
-    done = wiretape("record", *options, *client("one"), timeout=300)
+    done = wiretape("record", *options, *client("one"))
     assert (done.returncode, done.stdout.split()) == (0, ["200", '{"done":1}'] * 3), done.stderr
     assert len(upstream.requests) == 3
     (file,) = folder.rglob("*.json")
     assert json.loads(file.read_bytes())["request"]["body"] == {"text": "hi"}
 
     report = tmp_path / "report.json"
-    done = wiretape(
-        *("replay", "-r", folder, "-c", config, "--report", report), *client("two"), timeout=300
-    )
+    done = wiretape(*("replay", "-r", folder, "-c", config, "--report", report), *client("two"))
     assert (done.returncode, done.stdout.split()) == (0, ["200", '{"done":1}', "204", "204"])
     assert "never recorded, by events" in done.stderr
     assert "missed" not in done.stderr
@@ -58,8 +56,8 @@ def test_without_the_rule_it_is_a_miss(
 ) -> None:
     upstream.script("/v1/chat/completions", Answer.json({"done": 1}))
     options = (*record_options(upstream, tmp_path / "r"), "-c", config)
-    assert wiretape("record", *options, *client("one"), timeout=300).returncode == 0
-    done = wiretape("replay", "-r", tmp_path / "r", *client("one"), timeout=300)
+    assert wiretape("record", *options, *client("one")).returncode == 0
+    done = wiretape("replay", "-r", tmp_path / "r", *client("one"))
     assert done.returncode == 3
 
 
@@ -68,9 +66,9 @@ def test_a_replay_that_saw_nothing_but_such_requests_has_seen_nothing(
 ) -> None:
     upstream.script("/v1/chat/completions", Answer.json({"done": 1}))
     options = (*record_options(upstream, tmp_path / "r"), "-c", config)
-    assert wiretape("record", *options, *client("one"), timeout=300).returncode == 0
+    assert wiretape("record", *options, *client("one")).returncode == 0
     line = ["--", "curl", "-sS", "https://api.openai.com/v1/events", "-d", "{}"]
-    done = wiretape("replay", "-r", tmp_path / "r", "-c", config, *line, timeout=300)
+    done = wiretape("replay", "-r", tmp_path / "r", "-c", config, *line)
     assert done.returncode == 3, done.stderr
     assert "this run fails" in done.stderr
 

@@ -19,7 +19,7 @@ OLD = paths.ROOT / "tests" / "data" / "kept_df62e2d" / "recordings"
 CLIENT = """
 import json, sys
 import httpx
-with httpx.Client(base_url="https://api.openai.com/v1", timeout=20) as client:
+with httpx.Client(base_url="https://api.openai.com/v1", timeout=600) as client:
     out = []
     for step in sys.argv[1:]:
         method, path = step.split(" ", 1)

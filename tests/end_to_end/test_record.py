@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from tests.support.commands import Wiretape, command, serving
 from tests.support.limits import PATIENCE
+from tests.support.ports import unused_port
 from tests.support.upstream import Answer, Upstream
 
 HOST = "api.together.xyz"
@@ -215,9 +216,7 @@ def test_other_hosts_pass_untouched_and_unrecorded(
 def test_a_provider_that_is_not_reached_is_a_clear_502_and_no_recording(
     wiretape: Wiretape, upstream: Upstream, tmp_path: Path, where: str, host: str, shape: list[str]
 ) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        closed = probe.getsockname()[1]
+    closed = unused_port()
     # Without --upstream-ca the upstream's certificate is not to be trusted.
     url = f"https://127.0.0.1:{closed}" if where == "down" else upstream.url
     client = curl("/v1/models", None, host, "-w", "%{http_code}")

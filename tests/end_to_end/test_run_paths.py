@@ -16,7 +16,7 @@ where = os.getcwd()
 slug = "".join(c if c.isalnum() else "-" for c in where)
 text = f"cwd: {where}; memory: {os.environ['HOME']}/.agent/{slug}/memory; {sys.argv[1]}"
 body = {"model": "m", "messages": [{"role": "user", "content": text}], "stream": True}
-with httpx.Client(timeout=60) as client:
+with httpx.Client(timeout=600) as client:
     answer = client.post("https://api.openai.com/v1/chat/completions", json=body)
     print(answer.status_code, answer.text)
 """
@@ -40,7 +40,7 @@ class Machine:
     def run(self, mode: str, *options: str | Path, prompt: str = "hi") -> tuple[int, str]:
         line = ["--", sys.executable, "-c", AGENT, prompt]
         env = {"HOME": str(self.home)}
-        done = self.wiretape(mode, *options, *line, env=env, cwd=self.work, timeout=300)
+        done = self.wiretape(mode, *options, *line, env=env, cwd=self.work)
         return done.returncode, done.stdout
 
 

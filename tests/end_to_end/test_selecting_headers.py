@@ -15,7 +15,7 @@ CLIENT = """
 import json, sys
 import httpx
 out = []
-with httpx.Client(base_url="https://api.openai.com", timeout=60) as client:
+with httpx.Client(base_url="https://api.openai.com", timeout=600) as client:
     for method, path, headers, body in json.loads(sys.argv[1]):
         got = client.request(method, path, headers=headers, json=body)
         out.append([got.status_code, got.text if got.status_code < 400 else ""])

@@ -252,7 +252,7 @@ def test_an_informational_status_is_never_a_final_answer(
     path.write_text(json.dumps(document))
     (recorded.parent / "config.yaml").write_text("on_miss: fail\n")
     for mode in ("replay", "auto"):
-        client = curl(CHAT, BODY, HOST, "-m", "20", "-o", os.devnull, "-w", "%{http_code}")
+        client = curl(CHAT, BODY, HOST, "-o", os.devnull, "-w", "%{http_code}")
         done = wiretape(mode, *options(upstream, recorded), "--", *client)
         assert (done.returncode, done.stdout) == (3, "400"), done.stderr
         assert "response.status: expected the status of a final answer" in done.stderr

@@ -23,6 +23,7 @@ from mitmproxy import http, tls
 from mitmproxy.test import tflow, tutils
 from tests.support.hooks import hooks_with
 from tests.support.limits import PATIENCE
+from tests.support.ports import unused_port
 from tests.support.standstill import standstill
 
 from wiretape.tls.authority import Authority
@@ -1182,9 +1183,7 @@ async def test_an_outer_proxy_that_refuses_is_a_502_without_its_credentials(
 
 
 async def test_a_proxy_that_is_ourselves_is_none(state: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = unused_port()
     environ = {"HTTP_PROXY": f"http://127.0.0.1:{port}", "HTTPS_PROXY": f"http://localhost:{port}"}
     authority = Authority.load_or_create(state)
     bundle = authority.upstream_bundle([], {})
