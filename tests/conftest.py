@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from tests.support.commands import Wiretape, command
+from tests.support import commands
+from tests.support.commands import Wiretape
 from tests.support.limits import PATIENCE
 from tests.support.upstream import Upstream
 
@@ -69,18 +70,15 @@ def wiretape(clean_env: dict[str, str], tmp_path: Path) -> Wiretape:
         cwd: Path | None = None,
         timeout: float = PATIENCE,
     ) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            command(*args),
-            env={**clean_env, **(env or {})},
-            cwd=cwd or tmp_path,
-            timeout=timeout,
-            check=False,
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
-        )
+        return commands.run(args, {**clean_env, **(env or {})}, cwd or tmp_path, timeout)
 
     return run
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _fork_server() -> Iterator[None]:
+    yield
+    commands.SERVER.close()
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ WITHOUT_A_MODULE: Final = {
     "fuzz/fuzz": "the fuzzer's own rounds",
     "config/agent_packs": "the packs of agents, which are data",
     "support/upstream": "the provider that other tests rely on",
+    "support/fork_server": "how other tests start wiretape",
     "addons/patches/patches": "the package: how its patches are installed",
     "core/redaction/agreement": "the redactor, the gate and scan say the same of a text",
     "core/redaction/search_work": "how much a search looks at, over several modules",
