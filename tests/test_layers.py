@@ -38,12 +38,13 @@ ALLOWED = {
     "sessions": {*CORE, "library", "report"},
     "intake": {*CORE, "library", "report", "sessions"},
     "engine": {*CORE, "library", "report", "sessions", "tls"},
-    "wiretape_mitm": {*CORE, "engine", "intake", "report", "sessions", "tls"},
+    "exchange_formats": {*CORE, "intake", "library", "report", "sessions"},
+    "wiretape_mitm": {*CORE, "engine", "exchange_formats", "intake", "report", "sessions", "tls"},
     "scanning": {*CORE, "library"},
     "maintenance": {*CORE, "core.conversation", "library", "scanning"},
     "demo": {*LEAVES, "tls"},
 }
-SHELLS = set(ALLOWED) - {"maintenance", "scanning", "demo"}
+SHELLS = set(ALLOWED) - {"exchange_formats", "maintenance", "scanning", "demo"}
 ALLOWED |= {
     "doctor": {*LEAVES, "core.recording", "config"},
     "starter": {*LEAVES, "core.providers"},
@@ -58,8 +59,10 @@ for name, allowed in ALLOWED.items():
     if not name.startswith("core"):
         allowed.add("wiretape")
 
-ONE_DOOR_TO_MITMPROXY = "wiretape.run.proxies"
-"""The only module of `proxy/` that imports mitmproxy's side, and only in a function."""
+DOORS_TO_MITMPROXY = {"wiretape.run.proxies", "wiretape.exchange_formats.formats"}
+"""The only modules of `proxy/` that import mitmproxy's side, and only in functions: one when
+something is recorded, one when a file of mitmproxy's is read.
+"""
 
 FRAMEWORKS = {"aiohttp", "asyncio", "click", "mitmproxy", "pydantic", "pytest", "rich", "socket"}
 IMPURE = {"datetime", "io", "logging", "os", "pathlib", "random", "secrets", "subprocess"}
@@ -131,19 +134,18 @@ def test_a_package_imports_only_what_the_architecture_allows(name: str) -> None:
         f"{module} -> {other}"
         for module, other, target in crossings()
         if package(module) == name and target not in ALLOWED[name]
-        if (module, target) != (ONE_DOOR_TO_MITMPROXY, "wiretape_mitm")
+        if not (module in DOORS_TO_MITMPROXY and target == "wiretape_mitm")
     ]
     assert wrong == []
 
 
-def test_the_one_door_to_mitmproxy_is_opened_only_when_something_is_recorded() -> None:
+@pytest.mark.parametrize("door", sorted(DOORS_TO_MITMPROXY))
+def test_a_door_to_mitmproxy_is_opened_only_when_it_is_needed(door: str) -> None:
     at_the_top = [
-        node.module
-        for node in tree(ONE_DOOR_TO_MITMPROXY).body
-        if isinstance(node, ast.ImportFrom) and node.module
+        node.module for node in tree(door).body if isinstance(node, ast.ImportFrom) and node.module
     ]
     assert not [name for name in at_the_top if name.startswith("wiretape_mitm")]
-    assert any(other.startswith("wiretape_mitm") for other in imports(ONE_DOOR_TO_MITMPROXY))
+    assert any(other.startswith("wiretape_mitm") for other in imports(door))
 
 
 def test_nothing_under_proxy_imports_mitmproxy() -> None:

@@ -35,9 +35,10 @@ REACHED_BY: Final = {
         *("engine/request", "run/compose", "run/folders", "run/preload/python/sitecustomize"),
         *("demo/client", "doctor/drive", "doctor/probes", "intake/journal_reader"),
     ),
-    "commands: tests/cli/test_library, test_maintenance and tests/scanning run them": (
+    "commands: tests/cli, tests/scanning and tests/end_to_end/test_import run them": (
         *("cli/command", "cli/doctor", "cli/folder", "cli/init", "cli/main", "cli/options"),
         *("cli/scan", "cli/show", "cli/terminal"),
+        "cli/exchange_formats",
     ),
     "config.yaml's parts: tests/config/test_load reads each in a file": (
         *("config/rules", "config/schema", "config/value_types"),

@@ -12,9 +12,9 @@ import click
 from wiretape import __version__
 from wiretape.core.errors import WiretapeError
 
-from . import doctor, init, library, maintenance, prune, rules, scan
+from . import doctor, exchange_formats, init, library, maintenance, prune, rules, scan
 from .command import guarded
-from .options import CONFIG, RECORDINGS, session, with_options
+from .options import CONFIG, RECORDINGS, record_mode, session, with_options
 
 if TYPE_CHECKING:
     from wiretape.run.settings import Mode, Settings
@@ -134,12 +134,7 @@ _OPTIONS: Final[tuple[Callable[..., Any], ...]] = (
 )
 
 
-_RECORD_MODE: Final = click.option(
-    "--record-mode",
-    type=click.Choice(["replace", "append", "missing-only"]),
-    help="What becomes of recordings that are there: replace them (default), add takes to them,"
-    " or write only what is missing.",
-)
+_RECORD_MODE: Final = record_mode()
 
 
 _REPLAYED: Final[tuple[Callable[..., Any], ...]] = (
@@ -346,5 +341,6 @@ for command in (
     *(maintenance.verify, maintenance.rekey, maintenance.completion),
     *(prune.unused, prune.prune, prune.stale),
     *(scan.scan, scan.redact),
+    exchange_formats.import_,
 ):
     main.add_command(command)

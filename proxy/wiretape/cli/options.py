@@ -27,6 +27,18 @@ DRY_RUN: Final[Option] = click.option(
 )
 
 
+def record_mode(default: str | None = None) -> Option:
+    """`--record-mode MODE`; without a default the configuration says it."""
+    return click.option(
+        "--record-mode",
+        type=click.Choice(["replace", "append", "missing-only"]),
+        default=default,
+        help="What becomes of recordings that are there: replace them"
+        f"{'' if default else ' (default)'}, add takes to them, or write only what is missing"
+        f"{' (default)' if default else ''}.",
+    )
+
+
 def session(text: str) -> Option:
     """`--session NAME`, with what it says of itself."""
     return click.option("--session", metavar="NAME", help=text)

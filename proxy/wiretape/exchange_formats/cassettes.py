@@ -1,0 +1,215 @@
+"""Cassettes in YAML or JSON: vcrpy's and pytest-recording's, Ruby VCR's, httpmock's.
+
+vcrpy's own reader is not used: it is `yaml.load` for its own layout, and knows neither the parsed
+bodies that pydantic-ai's serializer writes nor the files of others, which lie in the same folders.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, BinaryIO, Final
+
+import yaml
+
+from wiretape.core.errors import FormatError
+from wiretape.core.model import Headers, Request
+from wiretape.core.text import exact_json
+
+from .foreign import (
+    ForeignExchange,
+    ForeignItem,
+    ForeignItems,
+    LeftOut,
+    NotCarriedOver,
+    answered_at,
+    checked_headers,
+    final_status,
+    instant,
+    request_of,
+)
+
+_JSON_NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+_INTEGER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)")
+
+
+class _CassetteLoader(yaml.CSafeLoader):
+    """YAML whose scalars are JSON's or text: a header that looks like a date stays as it is."""
+
+
+def _scalar(loader: _CassetteLoader, node: yaml.Node) -> object:
+    text = str(node.value)
+    if _INTEGER.fullmatch(text) and len(text) < 1000:
+        return int(text)
+    if _JSON_NUMBER.fullmatch(text):
+        number = float(text)
+        return number if repr(number) == text else exact_json.Number(text)
+    return {"true": True, "false": False}.get(text, text)
+
+
+def _binary(loader: _CassetteLoader, node: yaml.Node) -> object:
+    assert isinstance(node, yaml.ScalarNode)
+    return loader.construct_yaml_binary(node)
+
+
+def _untagged(loader: _CassetteLoader, suffix: str, node: yaml.Node) -> object:
+    """What a tag of another language marks, as what it is without."""
+    if isinstance(node, yaml.MappingNode):
+        return loader.construct_mapping(node, deep=True)
+    if isinstance(node, yaml.SequenceNode):
+        return loader.construct_sequence(node, deep=True)
+    return node.value
+
+
+for kind in ("bool", "int", "float", "timestamp"):
+    _CassetteLoader.add_constructor(f"tag:yaml.org,2002:{kind}", _scalar)
+_CassetteLoader.add_constructor("!binary", _binary)
+_CassetteLoader.add_multi_constructor("!", _untagged)
+_CassetteLoader.add_multi_constructor("tag:yaml.org,2002:python/", _untagged)
+
+
+def read(file: BinaryIO, hint: Request | None = None) -> ForeignItems:
+    """The exchanges of a cassette; FormatError where it is not YAML or not a cassette.
+
+    `hint` tells the host, or the whole URL, where the cassette keeps none.
+    """
+    try:
+        documents = list(yaml.load_all(file.read(), _CassetteLoader))
+    except yaml.MarkedYAMLError as error:
+        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+        raise FormatError(f"{line}not YAML: {error.problem or 'broken'}") from None
+    except (yaml.YAMLError, ValueError, RecursionError):
+        raise FormatError("not YAML, and not JSON") from None
+    number = 0
+    for document in documents:
+        for entry, layout in _entries(document):
+            number += 1
+            yield _item(f"#{number}", entry, partial(layout, hint))
+
+
+type _Layout = Callable[[Request | None, str, Any], ForeignExchange]
+
+
+def _entries(document: Any) -> Iterator[tuple[Any, _Layout]]:
+    if not isinstance(document, dict):
+        raise FormatError(
+            "expected a cassette: a mapping with interactions (vcrpy), http_interactions (Ruby VCR)"
+            " or when and then (httpmock)"
+        )
+    if isinstance(document.get("interactions"), list):
+        yield from ((entry, _exchange) for entry in document["interactions"])
+    elif isinstance(document.get("http_interactions"), list):
+        yield from ((entry, _exchange) for entry in document["http_interactions"])
+    elif isinstance(document.get("requests"), list) and isinstance(document.get("responses"), list):
+        pairs = zip(document["requests"], document["responses"], strict=False)
+        yield from (({"request": sent, "response": got}, _exchange) for sent, got in pairs)
+    elif "when" in document and "then" in document:
+        yield document, _mock
+    else:
+        raise FormatError("no interactions in it: not a cassette of vcrpy, Ruby VCR or httpmock")
+
+
+def _item(where: str, entry: Any, layout: Callable[[str, Any], ForeignExchange]) -> ForeignItem:
+    try:
+        return layout(where, entry)
+    except NotCarriedOver as error:
+        return LeftOut(where, str(error))
+
+
+def _exchange(hint: Request | None, where: str, entry: Any) -> ForeignExchange:
+    if isinstance(entry, dict) and "direction" in entry:
+        raise NotCarriedOver("a message of a WebSocket, of which the cassette keeps no URL")
+    if not isinstance(entry, dict) or not isinstance(entry.get("request"), dict):
+        raise NotCarriedOver("it has no request")
+    sent, received = entry["request"], entry.get("response")
+    if not isinstance(received, dict):
+        raise NotCarriedOver("it has no answer; messages of a WebSocket are not read from here")
+    headers = _headers(received.get("headers"))
+    status = received.get("status", received.get("status_code"))
+    return ForeignExchange(
+        where=where,
+        request=request_of(
+            str(sent.get("method", "")),
+            _url(sent, hint),
+            _headers(sent.get("headers")),
+            _body(sent),
+        ),
+        status=final_status(status.get("code") if isinstance(status, dict) else status),
+        headers=headers,
+        body=_body(received),
+        recorded_at=instant(entry.get("recorded_at")) or answered_at(headers),
+    )
+
+
+def _mock(hint: Request | None, where: str, entry: Any) -> ForeignExchange:
+    sent, received = entry["when"], entry["then"]
+    if not isinstance(sent, dict) or not isinstance(received, dict):
+        raise NotCarriedOver("it has no request or no answer")
+    named = {str(item.get("name")).lower(): item for item in sent.get("header") or ()}
+    host = sent.get("host") or named.get("host", {}).get("value")
+    origin = f"https://{host}" if host else hint and f"{hint.scheme}://{hint.authority}"
+    if not origin:
+        raise NotCarriedOver("httpmock kept no host of it: give one with --url")
+    headers = _headers(received.get("header"))
+    return ForeignExchange(
+        where=where,
+        request=request_of(
+            str(sent.get("method", "")),
+            f"{origin}{sent.get('path', '/')}",
+            _headers(sent.get("header")),
+            _body(sent),
+        ),
+        status=final_status(received.get("status")),
+        headers=headers,
+        body=_body(received),
+        recorded_at=answered_at(headers),
+    )
+
+
+def _url(sent: dict[str, Any], hint: Request | None) -> str:
+    """A request's URL, or the one that was given where its owner took that out."""
+    url = str(sent.get("uri", sent.get("url", "")))
+    return hint.url if hint is not None and "://" not in url else url
+
+
+def _headers(value: Any) -> Headers:
+    if isinstance(value, list):
+        return checked_headers((str(item["name"]), _text(item.get("value"))) for item in value)
+    lines = (value or {}).items() if isinstance(value, dict) or not value else ()
+    return checked_headers(
+        (str(name), _text(line))
+        for name, values in lines
+        for line in (values if isinstance(values, list) else [values])
+    )
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "surrogateescape")
+    if isinstance(value, bool):
+        return str(value).lower()
+    return value.text if isinstance(value, exact_json.Number) else str(value)
+
+
+def _body(part: dict[str, Any]) -> bytes:
+    if "parsed_body" in part:
+        return exact_json.dumps(part["parsed_body"], "compact").encode("utf-8", "surrogatepass")
+    return _bytes(part["body"] if "body" in part else part.get("content"))
+
+
+def _bytes(value: object) -> bytes:
+    if value is None:
+        return b""
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, dict):
+        if "base64_string" in value:
+            try:
+                return base64.b64decode("".join(str(value["base64_string"]).split()), validate=True)
+            except (binascii.Error, ValueError):
+                raise NotCarriedOver("a body of it is not base64, which it says it is") from None
+        return _bytes(value.get("string"))
+    if isinstance(value, list):
+        raise NotCarriedOver("a body of it is a list")
+    return _text(value).encode("utf-8", "surrogateescape")
