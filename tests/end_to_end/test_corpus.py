@@ -20,8 +20,9 @@ from tests.support.corpus_streams import streams
 from wiretape.config.packs import built_in
 from wiretape.core.capture.recorder import Recorder
 from wiretape.core.matching.matcher import Matcher
-from wiretape.core.matching.miss import explain
+from wiretape.core.matching.miss import FolderState, miss_for
 from wiretape.core.matching.placeholders import ANY
+from wiretape.core.matching.rule_trial import RuleTrial
 from wiretape.core.model import Exchange
 from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import Document, from_exchange, from_request, to_exchange
@@ -106,9 +107,9 @@ def _shown(exchange: Exchange, document: Document, redactor: Redactor) -> dict[s
     secrets = redactor.secrets(exchange.request)
     other = document["request"] | {"body": {"model": "other"}}
     canonical = matcher.canonical(document["request"])
-    miss = explain(
-        canonical, document["request"]["url"], [("a", matcher.canonical(other))], total=1
-    )
+    folder = FolderState(total=1, try_rule=lambda rule: RuleTrial(1, (), ("a",)))
+    candidates = [("a", matcher.canonical(other))]
+    miss = miss_for(canonical, document["request"]["url"], candidates, folder)
     body = exchange.request.body[:20_000].decode("utf-8", "replace")
     answer = exchange.response.body[:20_000].decode("utf-8", "replace")
     log = f"POST {exchange.request.url} failed: {body!r}; answered {answer}"

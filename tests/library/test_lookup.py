@@ -15,9 +15,10 @@ from tests.support import paths
 from tests.support.limits import PATIENCE
 
 from wiretape.config.packs import built_in
+from wiretape.core.errors import StoreError
 from wiretape.core.matching.canonical import Canonical
 from wiretape.core.matching.matcher import Matcher
-from wiretape.core.model import Chunk, Exchange, Request, Response
+from wiretape.core.model import Chunk, Close, Exchange, Message, Request, Response, WebSocket
 from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import Document, from_exchange, from_request
 from wiretape.core.recording.given_ids import AnswerId
@@ -462,6 +463,60 @@ def test_the_stored_request_is_to_be_had(library: Open) -> None:
     assert opened.request(name) == form("Hi")
     assert opened.recorded(name) == opened.keys(form("Hi"))
     assert name in opened.names()
+
+
+def test_the_requests_of_a_recording_are_had_as_rules_see_them(library: Open, folder: Path) -> None:
+    opened = library()
+    names = {name: stat for name, stat, _ in opened.endpoints()}
+    assert list(names) == opened.names()
+    for name, stat in names.items():
+        assert list(opened.requests(name, stat)) == [(name, opened.request(name))]
+
+
+def test_the_messages_of_a_websocket_are_requests_too(tmp_path: Path) -> None:
+    opening = Request("GET", "https", HOST, 443, "/v1/live?m=1")
+    messages = (
+        Message(b'{"a":1}', 0.1, "client"),
+        Message(b'{"b":1}', 0.2, "server"),
+        Message(b"plain", 0.3, "client"),
+    )
+    socket = WebSocket(101, (), messages, streaming=True, close=Close("client", 1000))
+    (tmp_path / "a.json").write_text(
+        recording_format.dumps(from_exchange(Exchange(opening, socket, None)))
+    )
+    opened = Library(tmp_path, Matcher(built_in()), state=LocalState(tmp_path.parent))
+    opened.load()
+    ((name, stat, endpoint),) = opened.endpoints()
+    requests = list(opened.requests(name, stat))
+    assert endpoint == ("together", "GET", "/v1/live")
+    assert [part for part, _ in requests] == ["a.json", "a.json #1", "a.json #2"]
+    assert [document.get("body", document.get("body_text")) for _, document in requests] == [
+        None,
+        {"a": 1},
+        "plain",
+    ]
+    keys = {opened.matched(document).endpoint for _, document in requests}
+    assert keys == {endpoint}
+
+
+def test_a_llama_stack_file_has_all_requests_that_it_answers(tmp_path: Path) -> None:
+    seed = next(iter(sorted(paths.RECORDINGS.rglob("*.json"))))
+    (tmp_path / "a.json").write_bytes(seed.read_bytes())
+    opened = Library(tmp_path, Matcher(built_in()), state=LocalState(tmp_path.parent))
+    opened.load()
+    stats = {name: stat for name, stat, _ in opened.endpoints()}
+    (stat,) = stats.values()
+    keys = {opened.matched(document).key for _, document in opened.requests("a.json", stat)}
+    assert keys
+    assert all(opened.takes(key) for key in keys)
+
+
+def test_requests_of_a_file_that_changed_are_refused(library: Open, folder: Path) -> None:
+    opened = library()
+    name, stat, _ = opened.endpoints()[0]
+    (folder / name).write_text(text("something longer than it was"))
+    with pytest.raises(StoreError, match="changed"):
+        list(opened.requests(name, stat))
 
 
 def test_a_link_to_a_folder_is_not_followed(library: Open, folder: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from wiretape.core.matching.canonical import Change, Difference
 from wiretape.core.matching.miss import Miss
+from wiretape.core.matching.rule import Rule
 from wiretape.core.matching.suggested_rule import Suggestion
 from wiretape.core.redaction.redactor import RedactionRules
 from wiretape.report.console import View, line, log_to_stderr, stale_lines, summary
@@ -31,7 +32,9 @@ MISS = Miss(
     nearest="near.json",
     differences=(Difference("body.t", 0.7, 0.2),),
     recordings=3,
-    suggestion=Suggestion('    - name: my-rule\n      ignore: ["$.t"]', ("mind the t",)),
+    suggestion=Suggestion(
+        '    - name: my-rule\n      ignore: ["$.t"]', ("mind the t",), rule=Rule("my-rule")
+    ),
 )
 
 

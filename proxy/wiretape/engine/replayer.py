@@ -17,7 +17,7 @@ from wiretape import descriptors
 from wiretape.core.errors import FormatError, StoreError
 from wiretape.core.matching.canonical import Canonical, Change, changed
 from wiretape.core.matching.matcher import Matcher
-from wiretape.core.matching.miss import Miss, explain
+from wiretape.core.matching.miss import FolderState, Miss, RuleNames, miss_for
 from wiretape.core.matching.placeholders import ANY
 from wiretape.core.model import Exchange, Headers, Request, Response
 from wiretape.core.playback.faults import Fault, Faults
@@ -36,6 +36,7 @@ from wiretape.report.report import Report, Row
 from wiretape.sessions.sessions import Session, Sessions
 
 from .request import ReplayRequest
+from .rule_trials import RuleTrials
 from .selecting import Choice, Selecting
 
 log = logging.getLogger(__name__)
@@ -98,6 +99,8 @@ class Replayer:
         self._clock = options.clock
         self._messages = MessageMatcher(matcher, redactor)
         self._gaps: set[str] = set()
+        self._rule_trials = RuleTrials(matcher)
+        self._rule_names = RuleNames(rule.name for rule in matcher.rules)
         self._selection = Selecting(matcher)
         self._compared: OrderedDict[tuple[int, str], Canonical] = OrderedDict()
         self._missed: OrderedDict[tuple[object, ...], Miss] = OrderedDict()
@@ -187,14 +190,17 @@ class Replayer:
         if mismatch is None:
             return row
         library = asked.session.library
-        miss = explain(
-            mismatch.got,
-            asked.url,
-            mismatch.candidates,
+        message = self._messages.request(
+            asked.url, asked.path, mismatch.message, self._redactor.secrets(asked.request)
+        )
+        folder = FolderState(
             total=len(library),
             of_endpoint=max(len(mismatch.candidates), 1),
             session=asked.session.name,
+            try_rule=self._rule_trials.of(library, message),
+            rule_names=self._rule_names,
         )
+        miss = miss_for(mismatch.got, asked.url, mismatch.candidates, folder)
         return replace(row, outcome="missed", note=mismatch.reason, miss=miss)
 
     def told(self, text: str) -> str:
@@ -383,16 +389,18 @@ class Replayer:
         miss = self._missed.get(place)
         if miss is None:
             request, nearest = headers or (canonical, () if used else library.nearest(canonical))
-            miss = self._missed[place] = explain(
-                request,
-                asked.url,
-                nearest,
+            tokens = {text: origin.token for text, origin in asked.origins.items()}
+            document = {**asked.document, "ids": tokens} if tokens else asked.document
+            folder = FolderState(
                 total=len(library),
                 of_endpoint=library.count(canonical.endpoint),
                 takes_used=used,
                 faults=library.faults,
                 session=asked.session.name,
+                try_rule=self._rule_trials.of(library, document),
+                rule_names=self._rule_names,
             )
+            miss = self._missed[place] = miss_for(request, asked.url, nearest, folder)
             if len(self._missed) > _COMPARED:
                 self._missed.popitem(last=False)
         return miss

@@ -427,6 +427,17 @@ class Index:
         )
         return {_parts(parts)[0] for (parts,) in rows}
 
+    def endpoints(self) -> list[tuple[str, Stat, Endpoint]]:
+        """The recordings by name, in order: each with its stat and an endpoint that it answers."""
+        rows = self._db.execute(
+            f"SELECT DISTINCT {_NAME}, files.ino, files.changed, size, parts FROM files"
+            " JOIN folders ON folders.id = folder JOIN keys ON keys.file = files.id"
+            " JOIN endpoints ON endpoints.id = keys.endpoint WHERE files.fault IS NULL"
+        )
+        return sorted(
+            (name, (ino, changed, size), _parts(parts)) for name, ino, changed, size, parts in rows
+        )
+
     def sketches(self, endpoint: Endpoint) -> Iterator[tuple[int, bytes]]:
         """The rows of an endpoint's recordings, by number, and their sketches, in order."""
         yield from self._db.execute(

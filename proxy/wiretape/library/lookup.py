@@ -9,7 +9,7 @@ import os
 import re
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +30,14 @@ from wiretape.core.recording.given_ids import AnswerId, IdSource
 from . import index_cache, replace_files
 from .file_cache import RecordingCache
 from .index import Index, IndexRow, Rooted
-from .recording_file import MTIME_GRANULARITY_NS, Endpoint, Facts, Stat, answered
+from .recording_file import (
+    MTIME_GRANULARITY_NS,
+    Endpoint,
+    Facts,
+    Stat,
+    answered,
+    load_requests,
+)
 from .scan_folder import LINKED, Sweep, has_at_least
 from .sequence import Roots, sequence
 
@@ -489,6 +496,20 @@ class Lookup:
                 request = _with_links(request, self._ask(lambda index: index.links(name)))
             cached.forms = self._stored_keys(request)
         return cached.forms
+
+    def endpoints(self) -> list[tuple[str, Stat, Endpoint]]:
+        """The recordings by name, in order: each with its stat and an endpoint that it answers."""
+        rows = self._ask(Index.endpoints)
+        return [row for row in rows if row[0] not in self._replaced]
+
+    def requests(self, name: str, stat: Stat) -> Iterator[tuple[str, Document]]:
+        """What a recording answers, as rules see it: its request, further ones of llama-stack's,
+        and the messages of a WebSocket's client; by name and number. Errors as `load_requests`.
+        """
+        for number, part in enumerate(load_requests(self.folder / name, stat)):
+            if "ids" in part:
+                part = _with_links(part, self._ask(lambda index: index.links(name)))
+            yield f"{name} #{number}" if number else name, self._prepare(part)
 
     def ids(self, name: str) -> tuple[AnswerId, ...]:
         """The ids in a recording's answer, in order."""

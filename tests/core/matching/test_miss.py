@@ -10,7 +10,9 @@ from wiretape.config.packs import built_in
 from wiretape.config.rule_entry import rule
 from wiretape.core.matching.canonical import ABSENT, Canonical, Difference
 from wiretape.core.matching.matcher import Matcher
-from wiretape.core.matching.miss import MESSAGE_LENGTH, Miss, explain
+from wiretape.core.matching.miss import MESSAGE_LENGTH, FolderState, Miss, RuleNames, miss_for
+from wiretape.core.matching.rule import Rule
+from wiretape.core.matching.rule_trial import RuleTrial
 from wiretape.core.matching.suggested_rule import Suggestion
 from wiretape.core.model import Request
 from wiretape.core.recording.document import from_request
@@ -37,6 +39,19 @@ def named(miss: Miss) -> str:
     found = re.match("    - name: (rule-[0-9a-f]{6})\n", miss.suggestion.yaml)
     assert found is not None
     return found[1]
+
+
+def harmless(rule: Rule) -> RuleTrial:
+    """The trial of a rule on a folder where it does no harm."""
+    return RuleTrial(1, (), ("r.json",))
+
+
+def explain(
+    request: Canonical, url: str, candidates: list[tuple[str, Canonical]], total: int, **more: Any
+) -> Miss:
+    return miss_for(
+        request, url, candidates, FolderState(total=total, **{"try_rule": harmless, **more})
+    )
 
 
 def miss_of(got: Any, recorded: Any, matcher: Matcher = MATCHER) -> Miss:
@@ -214,8 +229,9 @@ def test_no_secret_of_the_request_stands_in_a_miss() -> None:
 def test_a_message_is_bounded_and_keeps_its_rule() -> None:
     words = " ".join(f"w{n}" for n in range(5_000))
     got = {f"member-{'x' * 150}-{n}": words for n in range(9)}
-    recorded = {name: words.replace("7", "seven") for name in got}
-    miss = explain(request(got), f"{URL}?{'y' * 9_000}", [("r.json", request(recorded))], total=1)
+    recorded = {"metadata": {name: words.replace("7", "seven") for name in got}}
+    url = f"{URL}?{'y' * 9_000}"
+    miss = explain(request({"metadata": got}), url, [("r.json", request(recorded))], total=1)
     assert len(miss.message) <= MESSAGE_LENGTH
     assert miss.message.endswith("Else record it: wiretape record -- CMD")
     assert "A rule that would ignore it is in the file of --report." in miss.message
@@ -231,17 +247,17 @@ def test_used_up_takes_are_told() -> None:
 
 
 def test_the_report_holds_long_values_and_the_rule() -> None:
-    miss = miss_of({"a": "x" * 900, "b": "y" * 9_000}, {"b": ""})
+    miss = miss_of({"metadata": {"a": "x" * 900, "b": "y" * 9_000}}, {"metadata": {"b": ""}})
     assert miss.as_json() == {
         "reason": "differs",
         "method": "POST",
         "url": URL,
         "nearest": "r.json",
         "differences": [
-            {"path": "body.a", "got": "x" * 900, "recorded": None},
-            {"path": "body.b", "got": "y" * 3_999 + "…", "recorded": ""},
+            {"path": "body.metadata.a", "got": "x" * 900, "recorded": None},
+            {"path": "body.metadata.b", "got": "y" * 3_999 + "…", "recorded": ""},
         ],
-        "rule": f'    - name: {named(miss)}\n{WHEN}      ignore: ["$.a", "$.b"]',
+        "rule": f'    - name: {named(miss)}\n{WHEN}      ignore: ["$.metadata.a", "$.metadata.b"]',
     }
 
 
@@ -253,15 +269,109 @@ def test_what_utf_8_cannot_write_is_replaced() -> None:
 
 def test_the_report_holds_warnings_and_faults() -> None:
     miss = Miss(
-        "GET", URL, "corrupt", suggestion=Suggestion("rule", ("careful",)), faults=("a.json: x",)
+        "GET",
+        URL,
+        "corrupt",
+        suggestion=Suggestion("rule", ("careful",), rule=Rule("r")),
+        faults=("a.json: x",),
     )
     assert miss.as_json()["warnings"] == ["careful"]
     assert miss.as_json()["faults"] == ["a.json: x"]
 
 
-def test_a_message_that_only_warms_up_is_not_the_nearest_of_a_question() -> None:
-    body = {"model": "m", "input": [{"content": "hi there"}]}
-    warm = {**body, "generate": False}
-    far = {"model": "m", "input": [{"content": "something else entirely"}], "x": 1}
-    candidates = [("warm.json", request(warm)), ("far.json", request(far))]
-    assert explain(request(body), URL, candidates, total=2).nearest == "far.json"
+MODEL = {"model": "m"}
+QUESTION = {**MODEL, "input": [{"role": "user", "content": "hi there"}], "tools": [{"name": "f"}]}
+TITLE = {
+    **MODEL,
+    "instructions": "Generate a short title for what follows.",
+    "input": [{"role": "user", "content": "hi there"}],
+}
+SIDE_REQUESTS = {
+    "a warm-up": {**QUESTION, "generate": False},
+    "a quota check": {**QUESTION, "max_tokens": 1},
+    "a title": TITLE,
+    "a title by a message": {
+        **MODEL,
+        "input": [
+            {"role": "system", "content": [{"text": "You are a title generator."}]},
+            {"role": "user", "content": "hi there"},
+        ],
+    },
+}
+
+
+@pytest.mark.parametrize("name", SIDE_REQUESTS)
+def test_what_an_agent_asks_aside_is_not_the_nearest_of_a_question(name: str) -> None:
+    aside = request(SIDE_REQUESTS[name])
+    far = request({**MODEL, "x": 1, "y": 2, "messages": [{"role": "user", "content": "else"}]})
+    question = request(QUESTION)
+    assert explain(question, URL, [("a.json", aside), ("b.json", far)], 2).nearest == "b.json"
+    assert explain(question, URL, [("a.json", aside), ("b.json", far)], 2).reason == "differs"
+    assert explain(aside, URL, [("a.json", question), ("b.json", aside)], 2).nearest == "b.json"
+
+
+@pytest.mark.parametrize("name", SIDE_REQUESTS)
+def test_where_only_another_kind_is_recorded_nothing_is_nearest_and_no_rule_is_suggested(
+    name: str,
+) -> None:
+    question, aside = request(QUESTION), request(SIDE_REQUESTS[name])
+    for got, recorded in ((question, aside), (aside, question)):
+        miss = explain(got, URL, [("a.json", recorded)], total=1)
+        assert (miss.reason, miss.differences, miss.suggestion) == ("side-request", (), None)
+        assert "what is recorded there is of another kind" in miss.message
+        assert "such as a.json. Record it: wiretape record -- CMD" in miss.message
+
+
+def test_a_rule_that_makes_recordings_equal_is_not_suggested() -> None:
+    merging = RuleTrial(9, (("a.json", "b.json"),), ("a.json", "b.json"))
+    candidates = [("a.json", request({"a": 1}))]
+    miss = explain(request({"a": 2}), URL, candidates, total=9, try_rule=lambda rule: merging)
+    assert miss.suggestion is None
+    assert miss.message.endswith(
+        "No rule is suggested: recordings that differ would become equal by it (a.json, b.json)."
+        "\nRecord it: wiretape record -- CMD"
+    )
+    assert miss.as_json()["no_rule"].startswith("recordings that differ would become equal")
+
+
+def test_a_rule_that_was_not_tried_on_all_recordings_is_not_suggested() -> None:
+    candidates = [("a.json", request({"a": 1}))]
+    miss = explain(request({"a": 2}), URL, candidates, total=9, try_rule=lambda rule: None)
+    assert (miss.suggestion, miss.rule) == (None, None)
+    assert "No rule is suggested: it was not tried on all recordings" in miss.message
+    untried = explain(request({"a": 2}), URL, candidates, total=9, try_rule=None)
+    assert untried.suggestion is None
+
+
+def test_a_rule_by_which_nothing_answers_is_not_suggested() -> None:
+    candidates = [("a.json", request({"a": 1}))]
+    nothing = RuleTrial(9)
+    miss = explain(request({"a": 2}), URL, candidates, total=9, try_rule=lambda rule: nothing)
+    assert (miss.suggestion, miss.withheld) == (None, "")
+
+
+def test_what_a_rule_would_hide_is_named() -> None:
+    miss = miss_of({"model": "a", "run": 1}, {"model": "b", "run": 2})
+    assert "No rule is suggested: it would hide what was asked (body.model)." in miss.message
+
+
+def test_a_rule_that_was_suggested_before_is_referred_to() -> None:
+    names = RuleNames()
+    messages = [
+        explain(request({"a": n}), URL, [("r.json", request({"a": 0}))], 1, rule_names=names)
+        for n in (1, 2)
+    ]
+    name = named(messages[0])
+    assert f"    - name: {name}\n" in messages[0].message
+    assert f"If that should not count: {name}, suggested before, covers it too." in (
+        messages[1].message
+    )
+    assert "- name:" not in messages[1].message
+    assert messages[1].rule == messages[0].rule
+
+
+def test_a_rule_of_another_content_does_not_take_a_name_that_is_configured() -> None:
+    name = named(miss_of({"a": 1}, {"a": 2}))
+    names = RuleNames([name, f"{name}-2"])
+    miss = explain(request({"a": 1}), URL, [("r.json", request({"a": 2}))], 1, rule_names=names)
+    assert f"    - name: {name}-3\n" in miss.message

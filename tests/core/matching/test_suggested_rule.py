@@ -14,7 +14,7 @@ from wiretape.config.rule_entry import rule
 from wiretape.core.matching.canonical import Canonical
 from wiretape.core.matching.matcher import Matcher
 from wiretape.core.matching.structural_diff import differing
-from wiretape.core.matching.suggested_rule import Suggestion, suggest
+from wiretape.core.matching.suggested_rule import NoRule, Suggestion, suggest
 from wiretape.core.model import Request
 from wiretape.core.recording.document import from_request
 
@@ -39,10 +39,15 @@ def document(
     return from_request(Request("POST", "https", host, 443, target, headers=headers, body=raw))
 
 
+def asked(got: dict[str, Any], recorded: dict[str, Any]) -> Suggestion | NoRule:
+    live, stored = PLAIN.canonical(got), PLAIN.canonical(recorded)
+    assert live.key != stored.key
+    return suggest(live, stored, differing(live.value, stored.value))
+
+
 def suggested(got: dict[str, Any], recorded: dict[str, Any]) -> Suggestion | None:
-    one, two = PLAIN.canonical(got), PLAIN.canonical(recorded)
-    assert one.key != two.key
-    return suggest(one, two, differing(one.value, two.value))
+    suggestion = asked(got, recorded)
+    return suggestion if isinstance(suggestion, Suggestion) else None
 
 
 def under(suggestion: Suggestion, *documents: dict[str, Any]) -> list[Canonical]:
@@ -85,21 +90,21 @@ CASES = {
         'ignore: ["$.messages[*].ts"]',
     ),
     "a UUID": (
-        document({"note": NOTE % (1, 1, 1)}),
-        document({"note": NOTE % (1, 1, 2)}),
-        'normalise:\n        - {with: uuids, at: ["$.note"]}',
+        document({"metadata": {"note": NOTE % (1, 1, 1)}}),
+        document({"metadata": {"note": NOTE % (1, 1, 2)}}),
+        'normalise:\n        - {with: uuids, at: ["$.metadata.note"]}',
     ),
     "a UUID, a date and a path": (
-        document({"note": NOTE % (1, 1, 1)}),
-        document({"note": NOTE % (2, 2, 2)}),
-        'normalise:\n        - {with: uuids, at: ["$.note"]}\n'
-        '        - {with: dates, at: ["$.note"]}\n'
-        '        - {with: temporary-paths, at: ["$.note"]}',
+        document({"metadata": {"note": NOTE % (1, 1, 1)}}),
+        document({"metadata": {"note": NOTE % (2, 2, 2)}}),
+        'normalise:\n        - {with: uuids, at: ["$.metadata.note"]}\n'
+        '        - {with: dates, at: ["$.metadata.note"]}\n'
+        '        - {with: temporary-paths, at: ["$.metadata.note"]}',
     ),
     "numbers in a text": (
-        document({"note": "attempt 3 of 4"}),
-        document({"note": "attempt 12 of 4"}),
-        'normalise:\n        - {regex: "[0-9]+", replace: "0", at: ["$.note"]}',
+        document({"metadata": {"note": "attempt 3 of 4"}}),
+        document({"metadata": {"note": "attempt 12 of 4"}}),
+        'normalise:\n        - {regex: "[0-9]+", replace: "0", at: ["$.metadata.note"]}',
     ),
     "a number's last digits": (
         document({"score": 0.1 + 0.2}),
@@ -180,10 +185,18 @@ def says(text: str) -> dict[str, str]:
     return {"role": "user", "content": f"what of {text}"}
 
 
+def tool_call(arguments: Any) -> dict[str, Any]:
+    content = [{"type": "tool_use", "id": "t", "name": "delete", "input": arguments}]
+    return {"messages": [{"role": "assistant", "content": content}]}
+
+
+UUIDS = [f"0b0e7b5a-7c1e-4b8e-9c5d-00000000000{n}" for n in range(2)]
+
 QUESTIONS: dict[str, tuple[Any, Any]] = {
     "the last message": ({"messages": [*TALK, says("a")]}, {"messages": [*TALK, says("b")]}),
     "a message more": ({"messages": [*TALK, says("a")]}, {"messages": TALK}),
     "a number in it": ({"messages": [says("1")]}, {"messages": [says("2")]}),
+    "a day in it": ({"messages": [says("2026-01-02")]}, {"messages": [says("2026-01-03")]}),
     "a prompt": ({"prompt": "write a poem on tax law"}, {"prompt": "hi"}),
     "input": ({"input": [{"content": "hi"}]}, {"input": [{"content": "ho"}]}),
     "a system text": ({"system": [{"text": "Be brief."}]}, {"system": [{"text": "Be long."}]}),
@@ -191,20 +204,117 @@ QUESTIONS: dict[str, tuple[Any, Any]] = {
     "the model": ({"model": "a"}, {"model": "b"}),
     "stream": ({"stream": True}, {"stream": False}),
     "no stream": ({"stream": True}, {}),
+    "stream further in": ({"a": {"stream": 1}}, {"a": {"stream": 2}}),
     "generate": ({"generate": False}, {}),
+    "generate, a number": ({"generate": 1}, {"generate": 2}),
     "tools": ({"tools": [{"name": "f"}]}, {"tools": [{"name": "g"}]}),
+    "an id among tools": ({"tools": [{"id": "f1"}]}, {"tools": [{"id": "g1"}]}),
+    "the form of the answer": ({"response_format": {"n": 1}}, {"response_format": {"n": 2}}),
+    "an id that a tool is called with": (tool_call({"id": "a1"}), tool_call({"id": "b1"})),
+    "a flag": ({"think": True}, {"think": False}),
+    "an option that is a word": ({"reasoning_effort": "low"}, {"reasoning_effort": "high"}),
+    "an option with digits": ({"voice": "v1"}, {"voice": "v2"}),
+    "a realtime message": (
+        {"item": {"content": [{"text": "hi room 1"}]}},
+        {"item": {"content": [{"text": "hi room 2"}]}},
+    ),
+    "words at an unknown place": ({"utterance": "hi there"}, {"utterance": "bye now"}),
+    "one word at an unknown place": ({"utterance": "hi"}, {"utterance": "bye"}),
+    "a number in words there": ({"utterance": "book room 1"}, {"utterance": "book room 2"}),
+    "a day in words there": ({"u": "news of 2026-01-02"}, {"u": "news of 2026-01-03"}),
+    "words within a whole list": ({"list": [{"u": "hi there"}]}, {"list": [1]}),
     "one of several": ({"stream": True, "run": 1}, {"stream": False, "run": 2}),
 }
 
 
 @pytest.mark.parametrize("name", QUESTIONS)
-def test_no_rule_is_told_that_gives_one_question_another_s_answer(name: str) -> None:
+def test_no_rule_gives_one_question_the_answer_of_another(name: str) -> None:
     got, recorded = QUESTIONS[name]
-    assert suggested(document(got), document(recorded)) is None
+    suggestion = asked(document(got), document(recorded))
+    assert isinstance(suggestion, NoRule)
+    assert suggestion.hidden
+
+
+@pytest.mark.parametrize(
+    ("got", "recorded"),
+    [
+        ("/v1/x?alt=sse", "/v1/x?alt=json"),
+        ("/v1/x?page=1", "/v1/x?page=2"),
+        ("/v1/x?model=m1", "/v1/x?model=m2"),
+        ("/v1/x?sort=asc", "/v1/x?sort=desc"),
+    ],
+)
+def test_no_rule_ignores_a_parameter_that_says_what_is_asked_for(got: str, recorded: str) -> None:
+    suggestion = asked(document({}, got), document({}, recorded))
+    assert isinstance(suggestion, NoRule)
+    assert suggestion.hidden[0].startswith("query.")
+
+
+def test_no_rule_ignores_a_header_that_decides_the_answer() -> None:
+    suggestion = asked(document({}, range="bytes=1-"), document({}, range="bytes=2-"))
+    assert suggestion == NoRule(("headers.range",))
+    language = asked(
+        document({}, **{"accept-language": "de"}), document({}, **{"accept-language": "fr"})
+    )
+    assert isinstance(language, Suggestion)
+
+
+ANNOUNCED = {
+    "in words": "You help. Today's date is %s. Be brief.",
+    "in an element": "<env>\n  <current_date>%s</current_date>\n</env>",
+    "with special signs": "Be brief.\n(current time) [now]: %s",
+}
+
+
+@pytest.mark.parametrize("name", ANNOUNCED)
+def test_a_date_that_a_text_announces_is_taken_out_with_what_announces_it(name: str) -> None:
+    def says_on(day: str, more: str = "") -> dict[str, Any]:
+        return document({"messages": [{"role": "user", "content": ANNOUNCED[name] % day + more}]})
+
+    got, recorded = says_on("2026-01-02"), says_on("2026-11-29")
+    suggestion = suggested(got, recorded)
+    assert suggestion is not None
+    assert suggestion.warnings == ()
+    live, stored, other, of_day = under(
+        suggestion,
+        got,
+        recorded,
+        says_on("2026-01-02", " What?"),
+        document({"messages": [{"role": "user", "content": "news of 2026-01-02"}]}),
+    )
+    assert live.key == stored.key
+    assert live.key != other.key
+    assert "2026-01-02" in json.dumps(of_day.value)
+
+
+def test_a_pattern_within_a_question_comes_with_a_warning() -> None:
+    suggestion = suggested(*(document({"prompt": f"delete {uuid}"}) for uuid in UUIDS))
+    assert suggestion is not None
+    assert suggestion.warnings == (
+        "a question that differs only in uuids of $.prompt gets this answer too",
+    )
+
+
+def test_the_rule_does_what_its_yaml_does() -> None:
+    for got, recorded, _ in CASES.values():
+        suggestion = suggested(got, recorded)
+        assert suggestion is not None
+        (loaded,) = yaml.safe_load("rules:\n" + suggestion.yaml)["rules"]
+        matchers = [
+            Matcher(built_in(), ["anthropic-beta"], [each])
+            for each in (suggestion.rule, rule(loaded))
+        ]
+        for part in (got, recorded):
+            own, configured = (matcher.canonical(part) for matcher in matchers)
+            assert own == configured
+            assert own.ignored == configured.ignored
 
 
 def test_to_try_a_rule_changes_nothing() -> None:
-    one, two = (PLAIN.canonical(document({"note": f"hi room {number}"})) for number in (39, 37))
+    one, two = (
+        PLAIN.canonical(document({"metadata": {"note": f"hi room {number}"}}))
+        for number in (39, 37)
+    )
     values = copy.deepcopy((one.value, two.value))
     assert suggest(one, two, differing(one.value, two.value)) is not None
     assert (one.value, two.value) == values
@@ -247,7 +357,7 @@ def test_a_rule_that_ignores_what_matters_comes_with_a_warning(
     [
         ({"metadata": {"run": "a"}}, {"metadata": {"run": "b"}}),
         ({"messages": [{"id": "a"}]}, {"messages": [{"id": "b"}]}),
-        ({"prompt": NOTE % (1, 1, 1)}, {"prompt": NOTE % (2, 2, 2)}),
+        ({"metadata": {"a": NOTE % (1, 1, 1)}}, {"metadata": {"a": NOTE % (2, 2, 2)}}),
     ],
 )
 def test_a_rule_that_ignores_what_does_not_matter_has_none(got: Any, recorded: Any) -> None:

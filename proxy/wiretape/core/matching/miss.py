@@ -1,11 +1,11 @@
-"""Why no recording answers a request, told so that the next step is plain.
+"""Explain why no recording answers a request, so that the next step is plain.
 
-Everything here is told to people and files: canonical values are redacted, and of two values of
-which one is redacted the other is never shown.
+Everything here is shown to people and written to files: canonical values are redacted, and of two
+values of which one is redacted the other is never shown.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
 from functools import partial
 from typing import Any, Final, Literal, Protocol
 
@@ -13,8 +13,11 @@ from wiretape.core.text import word_diff
 
 from .canonical import ABSENT, Canonical, Difference
 from .diff_text import clipped, describe, difference, is_edited, is_redaction
+from .rule import Rule
+from .rule_trial import RuleTrial
+from .side_request import request_kind
 from .structural_diff import Differing, differing
-from .suggested_rule import Suggestion, suggest
+from .suggested_rule import NoRule, Suggestion, suggest
 
 type Reason = Literal[
     "no-recordings",
@@ -24,13 +27,15 @@ type Reason = Literal[
     "streaming",
     "redaction",
     "normalised",
+    "side-request",
     "takes-used",
     "corrupt",
 ]
 """no-recordings: there are none; session: the named session has none; no-endpoint: none is of this
 endpoint; differs: the nearest is another request; streaming: one is streamed and the other is not;
 redaction: they differ only where one is redacted; normalised: only in what a rule's normaliser has
-changed; takes-used: all takes have been given; corrupt: the file that should answer cannot be read.
+changed; side-request: only one of the two is what a user asks; takes-used: all takes have been
+given; corrupt: the file that should answer cannot be read.
 """
 
 SHOWN: Final = 5
@@ -64,6 +69,10 @@ class Miss:
     differences: tuple[Difference, ...] = ()
     recordings: int = 0
     suggestion: Suggestion | None = None
+    withheld: str = ""
+    """Why no rule is suggested, "" where there is nothing to say of that."""
+    is_repeated: bool = False
+    """Whether an earlier miss of the run suggested the same rule."""
     rules: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
     session: str | None = None
@@ -73,8 +82,8 @@ class Miss:
         """The report as text, for the HTTP body and pipes: at most `MESSAGE_LENGTH` characters."""
         text = ""
         for shown in range(SHOWN, 0, -1):
-            told = map(describe, self.differences[:shown])
-            text = "\n".join([self.head, *(f"  {line}" for line in told), *self.tail(shown)])
+            lines = (f"  {describe(difference)}" for difference in self.differences[:shown])
+            text = "\n".join([self.head, *lines, *self.tail(shown)])
             if len(text) <= MESSAGE_LENGTH:
                 break
         return clipped(text, MESSAGE_LENGTH)
@@ -111,14 +120,17 @@ class Miss:
                 return f"the recordings of this endpoint cannot be read. {_RECORD}"
             return "the file that should cannot be used. Mend it, or delete it and record it again"
         if self.reason == "no-endpoint":
-            one = self.recordings == 1
-            none = (
-                "the one recording is not"
-                if one
-                else f"none of the {self.recordings} recordings is"
+            count = self.recordings
+            subject = (
+                "the one recording is not" if count == 1 else f"none of the {count} recordings is"
             )
-            return f"{none} of this endpoint. {_RECORD}"
-        return f"{self.nearest} is as good as the same, and yet another request. {_RECORD}"
+            return f"{subject} of this endpoint. {_RECORD}"
+        if self.reason == "side-request":
+            return (
+                "what is recorded there is of another kind (of the two one warms up, checks a quota"
+                f" or makes a title), such as {self.nearest}. {_RECORD}"
+            )
+        return f"{self.nearest} reads the same, but is another request. {_RECORD}"
 
     def tail(self, shown: int = SHOWN) -> list[str]:
         """The lines after the first `shown` differences: how many more there are, what to do."""
@@ -136,12 +148,17 @@ class Miss:
                 " them back."
             )
         if self.suggestion is not None:
-            if len(self.suggestion.yaml) <= _RULE:
+            if self.is_repeated:
+                name = self.suggestion.rule.name
+                lines.append(f"If that should not count: {name}, suggested before, covers it too.")
+            elif len(self.suggestion.yaml) <= _RULE:
                 lines.append("If that should not count, add under match.rules in config.yaml:")
                 lines.append(self.suggestion.yaml)
             else:
                 lines.append("A rule that would ignore it is in the file of --report.")
             lines += [f"Warning: {warning}." for warning in self.suggestion.warnings]
+        elif self.withheld:
+            lines.append(f"No rule is suggested: {self.withheld}.")
         lines.append(
             _RECORD if self.suggestion is None else "Else record it: wiretape record -- CMD"
         )
@@ -169,6 +186,7 @@ class Miss:
         }
         further = {
             "warnings": list(self.suggestion.warnings) if self.suggestion else [],
+            "no_rule": self.withheld,
             "rules": list(self.rules),
             "faults": list(self.faults),
             "session": self.session,
@@ -183,44 +201,114 @@ def as_told(value: Any) -> Any:
 
 # ------------------------------------------------------------------ why
 
+type TryRule = Callable[[Rule], RuleTrial | None]
+"""Tries a rule on all recordings of the folder; None where they are too many."""
 
-def explain(
-    request: Canonical,
-    url: str,
-    candidates: Iterable[tuple[str, Canonical]],
-    total: int,
-    of_endpoint: int | None = None,
-    takes_used: str | None = None,
-    faults: Sequence[Faulty] = (),
-    session: str | None = None,
-) -> Miss:
-    """The miss of `request`, given recordings of its endpoint by name, those that are likely to be
-    near.
 
-    `total` counts all recordings, `of_endpoint` those of the endpoint; `takes_used` names the
-    recording whose takes have all been given, `faults` the files that could not be read.
+class RuleNames:
+    """The names of a run's rules: those of the configuration and those suggested so far."""
+
+    def __init__(self, configured: Iterable[str] = ()) -> None:
+        self.taken: Final = dict.fromkeys(configured, "")
+        """Each name with the YAML of its rule, "" where that is not known."""
+
+    def add(self, suggestion: Suggestion) -> bool:
+        """Take a suggestion's name; gives whether the same rule was suggested before."""
+        is_known = suggestion.rule.name in self.taken
+        self.taken[suggestion.rule.name] = suggestion.yaml
+        return is_known
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderState:
+    """What a miss has to know of the recordings beside the likely ones.
+
+    `total` counts all recordings, `of_endpoint` those of the request's endpoint; `takes_used` names
+    the recording whose takes have all been given, `faults` the files that could not be read.
+    Without `try_rule` no rule is suggested: none is that was not tried.
     """
-    missed = partial(Miss, request.value["method"], url, recordings=total, session=session)
-    named = [one for one in faults if _is_of(one, request.key)]
-    if takes_used is not None:
-        return missed("takes-used", nearest=takes_used)
-    if named:
-        return missed("corrupt", nearest=named[0].name, faults=tuple(map(_told, named)))
+
+    total: int
+    of_endpoint: int = 0
+    takes_used: str | None = None
+    faults: Sequence[Faulty] = ()
+    session: str | None = None
+    try_rule: TryRule | None = None
+    rule_names: RuleNames = field(default_factory=RuleNames)
+
+
+def miss_for(
+    request: Canonical, url: str, candidates: Iterable[tuple[str, Canonical]], folder: FolderState
+) -> Miss:
+    """Explain why nothing answers `request`; `candidates` are recordings of its endpoint by name,
+    those that are likely to be near.
+
+    >>> from wiretape.core.providers.registry import Providers
+    >>> from .matcher import Matcher
+    >>> def asks(heat):
+    ...     body = {"prompt": "hi", "temperature": heat}
+    ...     document = {"method": "POST", "url": "https://llm.example/v1", "body": body}
+    ...     return Matcher(Providers(())).canonical(document)
+    >>> candidates = [("a.json", asks(0.2))]
+    >>> miss = miss_for(asks(0.7), "https://llm.example/v1", candidates, FolderState(total=1))
+    >>> miss.reason, miss.nearest, miss.differences
+    ('differs', 'a.json', (Difference(path='body.temperature', got=0.7, recorded=0.2),))
+    """
+    new_miss = partial(
+        Miss, request.value["method"], url, recordings=folder.total, session=folder.session
+    )
+    corrupt = [fault for fault in folder.faults if _is_of(fault, request.key)]
+    if folder.takes_used is not None:
+        return new_miss("takes-used", nearest=folder.takes_used)
+    if corrupt:
+        return new_miss("corrupt", nearest=corrupt[0].name, faults=tuple(map(_line, corrupt)))
     best = _nearest(request, candidates)
     if best is None:
-        reason: Reason = "no-endpoint" if total else "session" if session else "no-recordings"
-        if of_endpoint:
+        reason: Reason = "session" if folder.session else "no-recordings"
+        if folder.of_endpoint:
             reason = "corrupt"
-        return missed(reason, faults=tuple(map(_told, faults)))
-    name, recorded, found = best
-    reason, rules = _reason(request, recorded, found)
-    return missed(
+        elif folder.total:
+            reason = "no-endpoint"
+        return new_miss(reason, faults=tuple(map(_line, folder.faults)))
+    name, recorded, differences = best
+    reason, rules = _reason(request, recorded, differences)
+    if reason == "side-request":
+        return new_miss(reason, nearest=name)
+    suggestion, withheld, is_repeated = _rule(reason, request, recorded, differences, folder)
+    return new_miss(
         reason,
         nearest=name,
-        differences=tuple(difference(one) for one in found),
-        suggestion=None if reason == "redaction" else suggest(request, recorded, found),
+        differences=tuple(map(difference, differences)),
+        suggestion=suggestion,
+        withheld=withheld,
+        is_repeated=is_repeated,
         rules=rules,
     )
+
+
+def _rule(
+    reason: Reason,
+    request: Canonical,
+    recorded: Canonical,
+    differences: Sequence[Differing],
+    folder: FolderState,
+) -> tuple[Suggestion | None, str, bool]:
+    """The rule to suggest, why there is none, and whether it was suggested before."""
+    if reason == "redaction" or not differences or folder.try_rule is None:
+        return None, "", False
+    suggestion = suggest(request, recorded, differences, folder.rule_names.taken)
+    if isinstance(suggestion, NoRule):
+        hidden = ", ".join(suggestion.hidden[:3])
+        return None, f"it would hide what was asked ({hidden})" if hidden else "", False
+    trial = folder.try_rule(suggestion.rule)
+    if trial is None:
+        return None, "it was not tried on all recordings, of which there are too many", False
+    if trial.merged:
+        names = ", ".join(trial.merged[0][:3])
+        return None, f"recordings that differ would become equal by it ({names})", False
+    if not trial.answering:
+        return None, "", False
+    return suggestion, "", folder.rule_names.add(suggestion)
 
 
 def _is_of(fault: Faulty, key: str) -> bool:
@@ -228,48 +316,45 @@ def _is_of(fault: Faulty, key: str) -> bool:
     return fault.name.rpartition("/")[2].partition(".")[0] == key[:12]
 
 
-def _told(fault: Faulty) -> str:
+def _line(fault: Faulty) -> str:
     return clipped(f"{fault.name}: {fault.reason}", 300)
 
 
 def _nearest(
     request: Canonical, candidates: Iterable[tuple[str, Canonical]]
 ) -> tuple[str, Canonical, list[Differing]] | None:
-    best: tuple[bool, float, str] | None = None
+    best: tuple[int, float, str] | None = None
     nearest: tuple[str, Canonical, list[Differing]] | None = None
-    for name, other in candidates:
-        found = differing(request.value, other.value)
-        apart = sum(map(_weight, found))
-        # A message that only warms a cache up (`generate: false`) is not near to a question.
-        rank = (_warms_up(request) != _warms_up(other), apart, name)
+    kind = request_kind(request)
+    for name, recorded in candidates:
+        differences = differing(request.value, recorded.value)
+        # What an agent asks for itself, such as a title, is not near to what its user asks.
+        rank = (kind.distance(request_kind(recorded)), sum(map(_weight, differences)), name)
         if best is None or rank < best:
-            best, nearest = rank, (name, other, found)
+            best, nearest = rank, (name, recorded, differences)
     return nearest
 
 
-def _warms_up(canonical: Canonical) -> bool:
-    body = (canonical.value["body"] or {}).get("json")
-    return isinstance(body, dict) and body.get("generate") is False
-
-
-def _weight(one: Differing) -> float:
-    if isinstance(one.got, str) and isinstance(one.recorded, str):
-        return 1.0 - 0.9 * word_diff.likeness(one.got, one.recorded)
+def _weight(difference: Differing) -> float:
+    if isinstance(difference.got, str) and isinstance(difference.recorded, str):
+        return 1.0 - 0.9 * word_diff.likeness(difference.got, difference.recorded)
     return 1.0
 
 
 def _reason(
-    request: Canonical, recorded: Canonical, found: Sequence[Differing]
+    request: Canonical, recorded: Canonical, differences: Sequence[Differing]
 ) -> tuple[Reason, tuple[str, ...]]:
-    if not found:
+    if not differences:
         return "differs", ()
-    if all(_is_streaming(one) for one in found):
+    if request_kind(request).is_aside != request_kind(recorded).is_aside:
+        return "side-request", ()
+    if all(map(_is_streaming, differences)):
         return "streaming", ()
-    if all(is_redaction(one) for one in found):
+    if all(map(is_redaction, differences)):
         return "redaction", ()
     changed: Mapping[str, tuple[str, Any]] = {**recorded.ignored, **request.ignored}
-    if all(one.path in changed and ABSENT not in (one.got, one.recorded) for one in found):
-        return "normalised", tuple(dict.fromkeys(changed[one.path][0] for one in found))
+    if all(d.path in changed and ABSENT not in (d.got, d.recorded) for d in differences):
+        return "normalised", tuple(dict.fromkeys(changed[d.path][0] for d in differences))
     return "differs", ()
 
 
@@ -280,5 +365,5 @@ _STREAMED: Final = (
 )
 
 
-def _is_streaming(one: Differing) -> bool:
-    return any(one.steps[: len(place)] == place for place in _STREAMED)
+def _is_streaming(difference: Differing) -> bool:
+    return any(difference.steps[: len(steps)] == steps for steps in _STREAMED)

@@ -72,8 +72,13 @@ class MessageMatcher:
     def _canonical(
         self, url: str, path: str, message: Message, secrets: Secrets | None
     ) -> Canonical:
-        request = as_request(url, path, message)
-        return self._matcher.canonical(self._redactor.request(request, secrets))
+        return self._matcher.canonical(self.request(url, path, message, secrets))
+
+    def request(
+        self, url: str, path: str, message: Message, secrets: Secrets | None = None
+    ) -> Document:
+        """The redacted `request` part that a message is matched as; see `of`."""
+        return self._redactor.request(as_request(url, path, message), secrets)
 
 
 def as_request(url: str, path: str, message: Message) -> Document:
@@ -154,7 +159,7 @@ class Mismatch:
     number: int
     recording: str
     got: Canonical
-    kind: str | None
+    message: Message
     candidates: tuple[tuple[str, Canonical], ...] = ()
 
     @property
@@ -167,7 +172,8 @@ class Mismatch:
     @property
     def reason(self) -> str:
         """The mismatch in a line: no value stands in it."""
-        kind = f" ({self.kind})" if self.kind and len(self.kind) <= 60 else ""
+        kind = kind_of(self.message.data)
+        kind = f" ({kind})" if kind and len(kind) <= 60 else ""
         head = f"no recording has client message {self.number}{kind}"
         if not self.candidates:
             return f"{head}: {self.recording} ends before it"
@@ -339,7 +345,7 @@ class LockStep:
             said = take.turns[number].said
             assert said is not None
             candidates.append((take.name, self._canonise(said, True)))
-        return Mismatch(number, self._take.name, got, kind_of(message.data), tuple(candidates))
+        return Mismatch(number, self._take.name, got, message, tuple(candidates))
 
 
 def _kinds(turn: _Turn) -> list[str | None]:
