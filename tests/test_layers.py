@@ -38,7 +38,7 @@ ALLOWED = {
     "sessions": {*CORE, "library", "report"},
     "intake": {*CORE, "library", "report", "sessions"},
     "engine": {*CORE, "library", "report", "sessions", "tls"},
-    "exchange_formats": {*CORE, "intake", "library", "report", "sessions"},
+    "exchange_formats": {*CORE, "core.conversation", "intake", "library", "report", "sessions"},
     "wiretape_mitm": {*CORE, "engine", "exchange_formats", "intake", "report", "sessions", "tls"},
     "scanning": {*CORE, "library"},
     "maintenance": {*CORE, "core.conversation", "library", "scanning"},

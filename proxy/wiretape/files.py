@@ -87,17 +87,17 @@ def replace(path: Path, data: bytes) -> None:
     write_whole(target, data, mode)
 
 
-def write_whole(path: Path, data: bytes, mode: int | None = None) -> None:
+def write_whole(path: Path, data: bytes | Iterable[bytes], mode: int | None = None) -> None:
     """Write a file so that a crash leaves the old one or the new one, whole; a link is replaced.
 
-    Without a `mode` it is what the user's umask leaves of 0644.
+    `data` may come in pieces. Without a `mode` it is what the user's umask leaves of 0644.
     """
     temporary = path.with_name(f".{os.getpid()}-{token_hex(6)}.tmp")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     handle = os.open(temporary, flags, 0o644 if mode is None else mode & 0o600)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(data)
+            file.writelines([data] if isinstance(data, bytes) else data)
             file.flush()
             os.fsync(file.fileno())
         if mode is not None:

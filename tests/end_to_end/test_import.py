@@ -54,6 +54,23 @@ def test_a_folder_of_cassettes_is_imported_and_replays(wiretape: Wiretape, tmp_p
     assert wiretape("verify").returncode == 0
 
 
+def test_recordings_are_exported_and_imported_again(wiretape: Wiretape, tmp_path: Path) -> None:
+    wiretape("import", cassettes(tmp_path / "cassettes"), "--session-per-file")
+    for target, name in (("har", "trace.har"), ("vcr", "all.yaml")):
+        done = wiretape("export", "--to", target, "-o", name)
+        assert (done.returncode, done.stdout) == (0, ""), done.stderr
+        assert "2 recordings exported" in done.stderr
+        assert wiretape("import", name, "-r", target).returncode == 0
+        assert len(list((tmp_path / target).rglob("*.json"))) == 2
+    lines = wiretape("export", "--to", "jsonl", "--session", "test_module-test_a").stdout
+    assert json.loads(lines)["prompt"] == "hi"
+    broken = next((tmp_path / "har").rglob("*.json"))
+    broken.write_text("{")
+    done = wiretape("export", "--to", "jsonl", "-r", "har")
+    assert (done.returncode, done.stdout.count("\n")) == (1, 1)
+    assert broken.name in done.stderr
+
+
 def test_what_is_not_carried_over_is_told(wiretape: Wiretape, tmp_path: Path) -> None:
     (tmp_path / "page.html").write_text("<html>")
     done = wiretape("import", "page.html")

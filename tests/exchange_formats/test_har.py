@@ -77,6 +77,23 @@ def test_the_fields_of_a_form_are_its_body() -> None:
     assert exchange(request_postData=form).request.body == b"a=1+2&b=%C3%A9"
 
 
+def test_the_messages_of_a_websocket_as_chrome_keeps_them() -> None:
+    began = datetime(2026, 7, 27, 21, 32, 32, 500_000, UTC).timestamp()
+    changed = entry(response_status=101)
+    changed["_webSocketMessages"] = [
+        {"type": "send", "time": began + 1, "opcode": 1, "data": "hi"},
+        {"type": "receive", "time": began + 2, "opcode": 2, "data": "AAE="},
+    ]
+    (item,) = read(changed)
+    assert isinstance(item, ForeignExchange)
+    assert [(m.sender, m.data, m.binary, round(m.at or 0, 3)) for m in item.messages] == [
+        ("client", b"hi", False, 1.0),
+        ("server", b"\0\1", True, 2.0),
+    ]
+    changed["_webSocketMessages"] = [{"type": "send"}]
+    assert isinstance(read(changed)[0], LeftOut)
+
+
 def test_polly_keeps_a_coded_body_as_a_list_of_reads() -> None:
     content = {"text": '["AAE=", "Ag=="]', "encoding": "base64", "_isBinary": True}
     assert exchange(response_content=content).body == b"\0\1\2"
@@ -89,7 +106,7 @@ def test_polly_keeps_a_coded_body_as_a_list_of_reads() -> None:
         ({"response_content": {"text": "!", "encoding": "base64"}}, "base64"),
         ({"request_postData": {"mimeType": "multipart/form-data", "params": [{}]}}, "multipart"),
         ({"response_status": 0}, "no final answer"),
-        ({"response_status": 101}, "WebSocket"),
+        ({"response_status": 101}, "no messages"),
         ({"request_url": "data:text/plain,1"}, "URL"),
         ({"request_headers": {}}, "headers"),
     ],

@@ -341,6 +341,6 @@ for command in (
     *(maintenance.verify, maintenance.rekey, maintenance.completion),
     *(prune.unused, prune.prune, prune.stale),
     *(scan.scan, scan.redact),
-    exchange_formats.import_,
+    *(exchange_formats.import_, exchange_formats.export),
 ):
     main.add_command(command)

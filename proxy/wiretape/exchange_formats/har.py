@@ -7,13 +7,14 @@ Source: http://www.softwareishard.com/blog/har-12-spec/
 import base64
 import binascii
 import json
+from datetime import datetime
 from typing import Any, BinaryIO, Final
 from urllib.parse import urlencode
 
 import ijson  # type: ignore[import-untyped]  # it has no annotations
 
 from wiretape.core.errors import FormatError
-from wiretape.core.model import Headers, Request, header
+from wiretape.core.model import SWITCHING, Headers, Message, Request, Sender, header
 from wiretape.core.wire.framing import charset
 
 from .foreign import (
@@ -51,6 +52,7 @@ def _exchange(where: str, entry: Any) -> ForeignExchange:
     sent, received = _object(entry, "request"), _object(entry, "response")
     headers = _headers(received)
     request_headers = _headers(sent)
+    began = instant(entry.get("startedDateTime"))
     wait, receive = (_seconds(entry, name) for name in ("wait", "receive"))
     return ForeignExchange(
         where=where,
@@ -60,12 +62,13 @@ def _exchange(where: str, entry: Any) -> ForeignExchange:
             request_headers,
             _sent_body(sent, request_headers),
         ),
-        status=_status(received),
+        status=final_status(received.get("status")),
         headers=headers,
         body=_received_body(received, headers),
-        recorded_at=instant(entry.get("startedDateTime")),
+        recorded_at=began,
         headers_at=wait,
         end_at=None if wait is None or receive is None else wait + receive,
+        messages=_messages(entry, received, began),
     )
 
 
@@ -76,10 +79,27 @@ def _object(holder: Any, name: str) -> dict[str, Any]:
     return value
 
 
-def _status(received: dict[str, Any]) -> int:
-    if received.get("status") == 101:
-        raise NotCarriedOver("a WebSocket: HAR keeps no messages of it")
-    return final_status(received.get("status"))
+def _messages(
+    entry: dict[str, Any], received: dict[str, Any], began: datetime | None
+) -> tuple[Message, ...]:
+    """The messages of a WebSocket, where it is one: Chrome's, for HAR itself has no place."""
+    if received.get("status") != SWITCHING:
+        return ()
+    messages = entry.get("_webSocketMessages")
+    if not isinstance(messages, list) or began is None:
+        raise NotCarriedOver("a WebSocket, of which the HAR keeps no messages")
+    return tuple(_message(message, began.timestamp()) for message in messages)
+
+
+def _message(message: Any, began: float) -> Message:
+    try:
+        is_binary = message["opcode"] == 2
+        data = _decoded(str(message["data"]), "base64" if is_binary else None, "")
+        at = max(float(message["time"]) - began, 0.0)
+        sender: Sender = "client" if message["type"] == "send" else "server"
+    except (KeyError, TypeError, ValueError):
+        raise NotCarriedOver("a message of its WebSocket cannot be read") from None
+    return Message(data, at, sender, is_binary)
 
 
 def _headers(message: dict[str, Any]) -> Headers:
