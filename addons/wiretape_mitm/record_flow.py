@@ -287,7 +287,7 @@ class RecordFlow:
             recorder.unrecorded = _EARLY
         left = transport.left_at(flow)
         if left is not None:
-            recorder.left_at = left - exchange.started
+            recorder.client_closed_at = left - exchange.started
         at = (now or perf_counter()) - exchange.started
         self._intake.put(recorder, outcome, at, exchange.session)
         self._leave(flow, exchange)

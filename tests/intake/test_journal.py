@@ -64,7 +64,7 @@ def journal(tmp_path: Path, notices: Notices) -> Iterator[Journal]:
 def begun(journal: Journal, recorder: Recorder, session: str | None = None) -> Track:
     track = journal.begin(recorder.request, session, WHEN)
     assert track is not None
-    recorder.tap = track
+    recorder.listener = track
     return track
 
 
@@ -270,8 +270,8 @@ def test_more_exchanges_than_files_can_stay_open(
     assert len(os.listdir("/dev/fd")) - before == 2
     assert [read(path, journal.seal) is not None for path in files(journal)] == [True] * 5
     for recorder in recorders:
-        assert recorder.tap is not None
-        recorder.tap.drop()
+        assert recorder.listener is not None
+        recorder.listener.drop()
     assert len(os.listdir("/dev/fd")) == before
 
 

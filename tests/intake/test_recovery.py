@@ -86,8 +86,8 @@ class Case:
         journal = Journal(self.home, recordings or self.recordings, self.rules.values)
         recorder = answered(journal, answer, session)
         if outcome is not None:
-            assert recorder.tap is not None
-            recorder.tap.ended(recorder, outcome, 0.5, WHEN)  # type: ignore[attr-defined]  # a Track
+            assert recorder.listener is not None
+            recorder.listener.ended(recorder, outcome, 0.5, WHEN)  # type: ignore[attr-defined]  # a Track
         dead(journal)
         return journal
 
@@ -123,7 +123,7 @@ class Case:
 def answered(journal: Journal | None, answer: bytes, session: str | None = None) -> Recorder:
     recorder = Recorder(CHAT)
     if journal is not None:
-        recorder.tap = journal.begin(CHAT, session, WHEN)
+        recorder.listener = journal.begin(CHAT, session, WHEN)
     recorder.start(200, (*JSON, ("content-length", "3")), 0.125)
     recorder.read(answer, 0.25)
     return recorder

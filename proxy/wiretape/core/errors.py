@@ -1,11 +1,12 @@
-"""What can go wrong, said so that a person can act on it.
+"""The errors, worded so that a person can act on them.
 
-    WiretapeError            anything wiretape says instead of a traceback
+    WiretapeError            anything wiretape reports instead of a traceback
     ├── ConfigError          config.yaml or an option is wrong; nothing was started (exit 2)
     ├── FormatError          a file is not a recording we can read
     └── StoreError           a recording could not be read from or written to disk
 
-Each message names the place, what was found, what was expected and what to do. None holds a secret.
+Each message names the file, line or key, what was got, what was expected and what to do. None holds
+a secret.
 """
 
 
@@ -14,7 +15,7 @@ class WiretapeError(Exception):
 
 
 class ConfigError(WiretapeError):
-    """The configuration or the command line is wrong; one line a fault."""
+    """The configuration or the command line is wrong; each fault has a line."""
 
     def __init__(self, *faults: str) -> None:
         super().__init__("\n".join(faults))
@@ -22,7 +23,7 @@ class ConfigError(WiretapeError):
 
 
 class FormatError(WiretapeError):
-    """A document is not a recording; `str()` says what was found and what was expected."""
+    """A document is not a recording; `str()` says what was got and what was expected."""
 
 
 class StoreError(WiretapeError):

@@ -1,7 +1,8 @@
-"""What is recorded: an exchange, that is one request with its answer as they were on the wire.
+"""The values that are recorded: an exchange is a request with its answer, as on the wire.
 
-All values are frozen and comparable. Bodies are bytes with transfer coding (RFC 9112, section 7)
-and content coding (RFC 9110, section 8.4) undone; header names keep their case, order and repeats.
+All values are frozen and comparable. Bodies are bytes, decoded from their transfer coding (RFC
+9112, section 7) and content coding (RFC 9110, section 8.4); header names keep their case, order and
+repeats.
 """
 
 import re
@@ -27,18 +28,18 @@ ENDS: Final[tuple[End, ...]] = (
 )
 
 type Framing = Literal["sse", "ndjson", "frames", "reads", "whole"]
-"""How an answer's body is cut into chunks: at events, at lines, at the frames of AWS's event
-streams, as it was read, or not at all.
+"""How an answer's body is divided into chunks: into events, lines, frames of AWS's event streams,
+the reads as they came, or not at all.
 """
 
 FRAMINGS: Final[tuple[Framing, ...]] = ("sse", "ndjson", "frames", "reads")
-"""Those that an answer has which came in chunks."""
+"""The framings of streamed answers."""
 
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
 def header(headers: Headers, name: str) -> str | None:
-    """The first value of a header, by any case of its name; None where it is absent."""
+    """The first value of a header, whatever the case of its name; None if it is absent."""
     name = name.lower()
     return next((value for key, value in headers if key.lower() == name), None)
 
@@ -47,7 +48,10 @@ def header(headers: Headers, name: str) -> str | None:
 class Request:
     """A request as the provider was meant to get it; `target` is path and query in origin form.
 
-    Its `repr`, like those below, tells nothing that may be secret: a traceback may show it.
+    Its `repr`, like those below, leaves out what may be secret: a traceback may show it.
+
+    >>> Request("GET", "https", "api.openai.com", 443, "/v1/models?limit=1").url
+    'https://api.openai.com/v1/models?limit=1'
     """
 
     method: str
@@ -61,7 +65,7 @@ class Request:
 
     @property
     def authority(self) -> str:
-        """Host, with the port where it is not the scheme's own: "localhost:8080"."""
+        """Host, with the port if it is not the scheme's default: "localhost:8080"."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == DEFAULT_PORTS.get(self.scheme) else f"{host}:{self.port}"
 
@@ -78,7 +82,7 @@ class Request:
         return self.target.partition("?")[2]
 
 
-# The rest is taken as it stands: urlsplit() would drop a fragment, an empty query and tabs.
+# The target stays as it is: urlsplit() would drop a fragment, an empty query and tabs.
 _URL: Final = re.compile(
     r"(https?)://([^/?#\\\x00-\x20\x7f]+)((?:[/?#].*)?)", re.IGNORECASE | re.DOTALL
 )
@@ -97,18 +101,19 @@ def models_in_path(path: str) -> list[str]:
 
 
 def split_url(url: str) -> tuple[str, str, int, str]:
-    """Split an absolute http(s) URL into scheme, host, port and target; ValueError for anything
-    else.
+    """Split an absolute http(s) URL into scheme, host, port and target.
+
+    Raises ValueError for anything else.
 
     >>> split_url("https://api.together.xyz/v1/models?limit=1")
     ('https', 'api.together.xyz', 443, '/v1/models?limit=1')
     """
-    found = _URL.fullmatch(url)
-    authority = urlsplit("//" + found[2]) if found else None
-    if found is None or authority is None or not authority.hostname:
+    match = _URL.fullmatch(url)
+    authority = urlsplit("//" + match[2]) if match else None
+    if match is None or authority is None or not authority.hostname:
         raise ValueError("expected an http or https URL with a host")
-    scheme = found[1].lower()
-    target = found[3] if found[3].startswith("/") else "/" + found[3]
+    scheme = match[1].lower()
+    target = match[3] if match[3].startswith("/") else "/" + match[3]
     return scheme, authority.hostname, authority.port or DEFAULT_PORTS[scheme], target
 
 
@@ -119,12 +124,12 @@ answer is wiretape's own.
 """
 
 MAX_BODY: Final = 64 * 1024 * 1024
-"""The most bytes of a body that are recorded, as it came and with its content coding undone."""
+"""The most bytes of a recorded body, both as it came and decoded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """One unit of an answer's body and when its last byte came, in seconds after the request was
+    """A unit of an answer's body, and when its last byte came, in seconds after the request was
     sent.
     """
 
@@ -134,11 +139,11 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An answer. Streamed ones have a chunk an event (or line, or read), others at most one.
+    """An answer. A streamed one has a chunk for each event (or line, or read), others at most one.
 
-    `headers_at` and `end_at` are seconds after the request was sent; None where they were not
-    measured. `coding` names the content codings that were undone, in the order they were applied
-    ("gzip", "gzip, br"). `framing` is there where it is not what the headers say.
+    `headers_at` and `end_at` are seconds after the request was sent, None if not measured. `coding`
+    names the content codings that were decoded, in the order they were applied ("gzip", "gzip,
+    br"). `framing` is set if it is not what the headers say.
     """
 
     status: int
@@ -153,8 +158,8 @@ class Response:
     framing: Framing | None = None
     trailers: Headers = field(default=(), repr=False)
     until_close: bool = False
-    """Whether the body of an answer that was cut had neither a length nor chunks: its client could
-    not know that it was.
+    """Whether the body of a cut answer had neither a length nor chunked coding, so that its client
+    could not notice.
     """
 
     @property
@@ -182,12 +187,12 @@ SWITCHING: Final = 101
 """The status of an answer that a WebSocket follows."""
 NO_STATUS: Final = 1005
 NEVER_SENT: Final = (NO_STATUS, 1006, 1015)
-"""Codes that no closing frame holds: they tell of its absence (RFC 6455, section 7.4.1)."""
+"""Codes that stand for a missing closing frame or code (RFC 6455, section 7.4.1)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message(Chunk):
-    """One message, its fragments put together; a text's data is its UTF-8."""
+    """A message, its fragments joined; the data of a text is its UTF-8."""
 
     sender: Sender = "server"
     binary: bool = False
@@ -195,7 +200,7 @@ class Message(Chunk):
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """A closing frame: who sent it first, and its code, None where it had none."""
+    """A closing frame: who sent it first, and its code, if it had one."""
 
     sender: Sender
     code: int | None = 1000

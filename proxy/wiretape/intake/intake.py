@@ -73,19 +73,19 @@ class Intake:
     def begin(self, recorder: Recorder, session: Session) -> None:
         """An exchange of a session begins; what its recorder is told is kept in the journal."""
         if self._journal is not None and recorder.unrecorded is None:
-            recorder.tap = self._journal.begin(recorder.request, session.name, self._now())
+            recorder.listener = self._journal.begin(recorder.request, session.name, self._now())
 
     def forget(self, recorder: Recorder) -> None:
         """An exchange that has begun will not be put: there is nothing to keep of it."""
-        if recorder.tap is not None:
-            recorder.tap.drop()
-            recorder.tap = None
+        if recorder.listener is not None:
+            recorder.listener.drop()
+            recorder.listener = None
 
     def put(self, recorder: Recorder, outcome: Outcome, at: float, session: Session) -> None:
         """An exchange of a session has ended; `at` is seconds after its request was sent."""
         ending = EndedExchange(recorder, outcome, at, session, self._now())
-        if isinstance(recorder.tap, Track):
-            recorder.tap.ended(recorder, outcome, at, ending.recorded_at)
+        if isinstance(recorder.listener, Track):
+            recorder.listener.ended(recorder, outcome, at, ending.recorded_at)
         self._waiting.append(ending)
         if self._timer is None:
             loop = asyncio.get_running_loop()
@@ -235,7 +235,7 @@ class Intake:
             chunks=len(response.chunks) if response.streaming else None,
             first_chunk=recorder.first_chunk_at,
             duration=at,
-            note=_ended(response, recorder.left_at),
+            note=_ended(response, recorder.client_closed_at),
         )
         if is_outage(response.status) and not self._record_errors:
             note = f"a {response.status} is not recorded (record.errors: true would)"
@@ -362,7 +362,7 @@ class _Made:
 
     @property
     def ended(self) -> str | None:
-        return _ended(self.response, self.recorder.left_at)
+        return _ended(self.response, self.recorder.client_closed_at)
 
 
 def _ended(response: Response, left_at: float | None) -> str | None:

@@ -149,7 +149,7 @@ class Journal:
 
 
 class Track:
-    """One exchange's file: a recorder's `Tap`."""
+    """One exchange's file: a recorder's listener."""
 
     def __init__(self, journal: Journal, key: RunKey, number: int) -> None:
         self._journal = journal

@@ -336,18 +336,18 @@ def test_of_an_answer_that_is_let_go_no_read_is_kept() -> None:
 
 def test_an_answer_that_becomes_too_large_when_decompressed_is_let_go() -> None:
     headers: Headers = (*SSE, ("content-encoding", "gzip"))
-    told = "an answer of more than 1,000 bytes when decompressed"
-    assert limited(1000, [gzip.compress(bytes(1001))], headers) == (told, 0)
+    reason = "an answer of more than 1,000 bytes when decompressed"
+    assert limited(1000, [gzip.compress(bytes(1001))], headers) == (reason, 0)
 
 
 def test_an_answer_of_too_many_reads_is_let_go() -> None:
-    told = "an answer of more than 250,000 reads"
-    assert limited(10**9, [b"\n"] * (MAX_CHUNKS + 1)) == (told, 0)
+    reason = "an answer of more than 250,000 reads"
+    assert limited(10**9, [b"\n"] * (MAX_CHUNKS + 1)) == (reason, 0)
 
 
 def test_an_answer_of_too_many_events_is_let_go() -> None:
-    told = "an answer of more than 250,000 chunks"
-    assert limited(10**9, [b"\n" * (MAX_CHUNKS + 1)]) == (told, 0)
+    reason = "an answer of more than 250,000 chunks"
+    assert limited(10**9, [b"\n" * (MAX_CHUNKS + 1)]) == (reason, 0)
     assert limited(10**9, [b"\n" * MAX_CHUNKS]) == (None, MAX_CHUNKS)
 
 

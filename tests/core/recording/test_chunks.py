@@ -14,8 +14,8 @@ from wiretape.core.model import Chunk
 from wiretape.core.recording import chunks
 from wiretape.core.recording.chunks import (
     MAX_PAD,
+    BodyFormat,
     Item,
-    Manner,
     as_text,
     from_events,
     from_lines,
@@ -29,14 +29,14 @@ from wiretape.core.wire import sse
 WIRE = paths.WIRE
 
 
-def events(*blocks: bytes) -> tuple[Manner, list[Item]]:
+def events(*blocks: bytes) -> tuple[BodyFormat, list[Item]]:
     """The manner and the items of an event stream, which must give the stream back."""
     manner, items = from_events([Chunk(block) for block in blocks], None)
     assert [to_bytes(Members(item), manner) for item in items] == list(blocks)
     return manner, items
 
 
-def lines(*parts: bytes) -> tuple[Manner, list[Item]]:
+def lines(*parts: bytes) -> tuple[BodyFormat, list[Item]]:
     """The same of an NDJSON stream."""
     manner, items = from_lines([Chunk(part) for part in parts], None)
     assert [to_bytes(Members(item), manner) for item in items] == list(parts)
@@ -75,17 +75,17 @@ def lines(*parts: bytes) -> tuple[Manner, list[Item]]:
     ],
 )
 def test_the_item_of_an_event(block: bytes, item: Item) -> None:
-    assert events(block) == (Manner("sse"), [item])
+    assert events(block) == (BodyFormat("sse"), [item])
 
 
 def test_json_of_several_data_lines_is_json() -> None:
     block = b'data: {\ndata:   "a": 1\ndata: }\n\n'
-    assert events(block) == (Manner("sse", "indent2"), [{"__data__": {"a": 1}}])
+    assert events(block) == (BodyFormat("sse", "indent2"), [{"__data__": {"a": 1}}])
 
 
 def test_the_stream_says_once_how_its_events_are_spelled() -> None:
     manner, items = events(b'data:{"a":1}\r\n\r\n', b"data:[DONE]\r\n\r\n")
-    assert manner == Manner("sse", "compact", sse.Spelling("\r\n", False))
+    assert manner == BodyFormat("sse", "compact", sse.Spelling("\r\n", False))
     assert items == [{"__data__": {"a": 1}}, {"data": "[DONE]"}]
 
 
@@ -106,7 +106,7 @@ def test_the_style_that_fits_the_most_chunks_is_the_streams() -> None:
     manner, items = events(
         b'data: {"type": "ping"}\n\n', b'data: {"a":1}\n\n', b'data: {"b":2}\n\n', b"data: {}\n\n"
     )
-    assert manner == Manner("sse")
+    assert manner == BodyFormat("sse")
     assert items == [
         {"__data__": {"type": "ping"}, "json": "spaced"},
         {"__data__": {"a": 1}},
@@ -117,13 +117,13 @@ def test_the_style_that_fits_the_most_chunks_is_the_streams() -> None:
 
 def test_a_style_that_only_some_chunks_show_is_the_streams_where_it_fits_all() -> None:
     manner, items = events(b'data: {"a": "b"}\n\n', b'data: {"a": "\\u00e9"}\n\n')
-    assert manner == Manner("sse", "spaced+ascii")
+    assert manner == BodyFormat("sse", "spaced+ascii")
     assert items == [{"__data__": {"a": "b"}}, {"__data__": {"a": "é"}}]
 
 
 def test_googles_events_are_json() -> None:
     manner, items = events(b'data: {"a": [{"b": "\xc3\xa9"}],"c": 1.0}\r\n\r\n')
-    assert manner == Manner("sse", "colons", sse.Spelling("\r\n"))
+    assert manner == BodyFormat("sse", "colons", sse.Spelling("\r\n"))
     assert items == [{"__data__": {"a": [{"b": "é"}], "c": 1.0}}]
 
 
@@ -162,12 +162,12 @@ def test_items_have_the_name_of_their_type() -> None:
     ],
 )
 def test_the_item_of_a_line(line: bytes, item: Item) -> None:
-    assert lines(line) == (Manner("ndjson"), [item])
+    assert lines(line) == (BodyFormat("ndjson"), [item])
 
 
 def test_the_stream_says_once_how_its_lines_are_spelled() -> None:
     assert lines(b'{"a": 1}\n', b'{"b": 2}\n', b'{"c":3}\n') == (
-        Manner("ndjson", "spaced"),
+        BodyFormat("ndjson", "spaced"),
         [
             {"__data__": {"a": 1}},
             {"__data__": {"b": 2}},
@@ -179,14 +179,14 @@ def test_the_stream_says_once_how_its_lines_are_spelled() -> None:
 @pytest.mark.parametrize(
     ("data", "json", "manner", "item"),
     [
-        (b'{"a":1}', True, Manner("whole"), {"__data__": {"a": 1}}),
-        (b"5\n", True, Manner("whole", "compact+newline"), {"__data__": 5}),
-        (b'{"a":1}', False, Manner("whole"), {"text": '{"a":1}'}),
-        (b"{", True, Manner("whole"), {"text": "{"}),
-        (b"\xff", True, Manner("whole"), {"base64": "/w=="}),
+        (b'{"a":1}', True, BodyFormat("whole"), {"__data__": {"a": 1}}),
+        (b"5\n", True, BodyFormat("whole", "compact+newline"), {"__data__": 5}),
+        (b'{"a":1}', False, BodyFormat("whole"), {"text": '{"a":1}'}),
+        (b"{", True, BodyFormat("whole"), {"text": "{"}),
+        (b"\xff", True, BodyFormat("whole"), {"base64": "/w=="}),
     ],
 )
-def test_the_item_of_a_whole_body(data: bytes, json: bool, manner: Manner, item: Item) -> None:
+def test_the_item_of_a_whole_body(data: bytes, json: bool, manner: BodyFormat, item: Item) -> None:
     assert from_whole(data, None, json=json) == (manner, item)
     assert to_bytes(Members(item), manner) == data
 
@@ -194,12 +194,12 @@ def test_the_item_of_a_whole_body(data: bytes, json: bool, manner: Manner, item:
 @pytest.mark.parametrize("pad", [0, -1, MAX_PAD + 1, True, "4", 1.0])
 def test_only_a_number_of_spaces_is_a_pad(pad: Any) -> None:
     with pytest.raises(FormatError, match=r"at\.pad: expected"):
-        to_bytes(Members({"__data__": {}, "pad": pad}, "at"), Manner("sse"))
+        to_bytes(Members({"__data__": {}, "pad": pad}, "at"), BodyFormat("sse"))
 
 
 def test_only_an_object_has_a_pad() -> None:
     with pytest.raises(FormatError, match="before the last brace of an object"):
-        to_bytes(Members({"__data__": [], "pad": 1}, "at"), Manner("sse"))
+        to_bytes(Members({"__data__": [], "pad": 1}, "at"), BodyFormat("sse"))
 
 
 # ------------------------------------------------------------------ what providers really sent
@@ -230,11 +230,11 @@ def strings(value: Any) -> Iterator[bytes]:
 def streams(path: Path) -> list[bytes]:
     """The event streams in a file of another recorder: one as it was, or YAML that holds some."""
     (data,) = strings(path.read_bytes())
-    found = [data]
+    texts = [data]
     if {".yaml", ".yml"} & set(path.suffixes):
-        found = [one for document in yaml.load_all(data, _Loader) for one in strings(document)]
+        texts = [text for document in yaml.load_all(data, _Loader) for text in strings(document)]
     begins = (b"data:", b"event:", b"id:", b"retry:", b":")
-    return [one for one in found if one.startswith(begins) and b"\n" in one]
+    return [text for text in texts if text.startswith(begins) and b"\n" in text]
 
 
 def split(stream: bytes) -> list[bytes]:

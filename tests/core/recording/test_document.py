@@ -62,8 +62,8 @@ UTF_16 = header("application/json; charset=utf-16le")
 
 
 def answer(*chunks: bytes, headers: Headers = EVENTS, streaming: bool = True) -> Response:
-    made = tuple(Chunk(data, number / 8) for number, data in enumerate(chunks))
-    return Response(200, headers, made, streaming)
+    timed = tuple(Chunk(data, number / 8) for number, data in enumerate(chunks))
+    return Response(200, headers, timed, streaming)
 
 
 def items(response: Response, path: str = "/v1/messages") -> list[Document]:
@@ -206,7 +206,7 @@ def responses(draw: st.DrawFn) -> Response:
     return Response(
         status=draw(st.sampled_from([200, 201, 204, 400, 429, 500])),
         headers=header(media) if media else (),
-        chunks=tuple(Chunk(one, draw(at)) for one in data),
+        chunks=tuple(Chunk(chunk, draw(at)) for chunk in data),
         streaming=streaming,
         end=draw(st.sampled_from(ENDS)),
         headers_at=draw(at),
@@ -561,17 +561,17 @@ BASES = [
 ]
 
 
-def places(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+def paths_of(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     children = value.items() if isinstance(value, dict) else []
     if isinstance(value, list):
         children = list(enumerate(value))
     for key, child in children:
-        yield (*place, key)
-        yield from places(child, (*place, key))
+        yield (*path, key)
+        yield from paths_of(child, (*path, key))
 
 
 KEYS = st.one_of(
-    st.sampled_from(sorted({place[-1] for base in BASES for place in places(base)}, key=str)).map(
+    st.sampled_from(sorted({path[-1] for base in BASES for path in paths_of(base)}, key=str)).map(
         str
     ),
     st.sampled_from(["body_text", "body_base64", "body_file", "file", "json", "line_end", "pad"]),
@@ -597,15 +597,15 @@ def untrusted(draw: st.DrawFn) -> Document:
     """A document with a few things changed, gone or added anywhere in it."""
     document = copy.deepcopy(draw(st.sampled_from(BASES)))
     for _ in range(draw(st.integers(1, 3))):
-        place = draw(st.sampled_from([*places(document), ("request",)]))
+        path = draw(st.sampled_from([*paths_of(document), ("request",)]))
         holder: Any = document
-        for step in place[:-1]:
+        for step in path[:-1]:
             holder = holder[step]
         kind = draw(st.sampled_from(["change", "change", "remove", "add"]))
         if kind == "change":
-            holder[place[-1]] = draw(JUNK)
+            holder[path[-1]] = draw(JUNK)
         elif kind == "remove":
-            holder.pop(place[-1], None) if isinstance(holder, dict) else holder.pop(place[-1])
+            holder.pop(path[-1], None) if isinstance(holder, dict) else holder.pop(path[-1])
         elif isinstance(holder, dict):
             holder[draw(KEYS)] = draw(JUNK)
     return document

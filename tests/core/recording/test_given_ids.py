@@ -7,18 +7,18 @@ from wiretape.core.recording.given_ids import (
     IdSource,
     KnownIds,
     answer_ids,
-    is_id_place,
+    is_id_name,
     sent_ids,
     stamp,
 )
 
 
 def texts(document: dict[str, Any]) -> tuple[str, ...]:
-    return tuple(found.text for found in answer_ids(document))
+    return tuple(answer_id.text for answer_id in answer_ids(document))
 
 
 def claims(document: dict[str, Any]) -> dict[str, str]:
-    return {found.text: found.claim for found in answer_ids(document)}
+    return {answer_id.text: answer_id.claim for answer_id in answer_ids(document)}
 
 
 def given(*texts: str) -> list[AnswerId]:
@@ -82,12 +82,12 @@ def test_a_recording_without_an_answer_gives_nothing() -> None:
     ["id", "file_id", "file_ids", "vectorStoreId", "conversation", "fileUri", "container"],
 )
 def test_ids_stand_in_members_named_so(name: str) -> None:
-    assert is_id_place(name)
+    assert is_id_name(name)
 
 
 @pytest.mark.parametrize("name", ["content", "model", "grid", "void", "identity", "role", "valid"])
 def test_other_members_hold_no_ids(name: str) -> None:
-    assert not is_id_place(name)
+    assert not is_id_name(name)
 
 
 def test_ids_are_sent_back_in_paths_queries_and_bodies() -> None:
@@ -114,8 +114,8 @@ def test_lists_of_ids_are_found() -> None:
 def test_what_was_given_is_stamped_with_where_it_came_from() -> None:
     known = KnownIds()
     known.learn(given("resp_1", "msg_1"), "3f2a00112233")
-    asked = request("/v1/responses", {"previous_response_id": "resp_1", "input": "resp_1"})
-    assert stamp(asked, known) == {**asked, "ids": {"resp_1": "3f2a00112233#0"}}
+    sending = request("/v1/responses", {"previous_response_id": "resp_1", "input": "resp_1"})
+    assert stamp(sending, known) == {**sending, "ids": {"resp_1": "3f2a00112233#0"}}
 
 
 def test_the_latest_that_created_an_id_counts() -> None:
@@ -141,7 +141,7 @@ def test_an_answer_does_not_give_what_its_request_sent() -> None:
     assert len(known) == 0
 
 
-def asked(method: str, path: str, answer: Any, body: Any = None) -> dict[str, Any]:
+def document_of(method: str, path: str, answer: Any, body: Any = None) -> dict[str, Any]:
     document = recording(answer, path=path)
     document["request"] |= {"method": method} | ({} if body is None else {"body": body})
     return document
@@ -154,33 +154,33 @@ BATCH = {"id": "b1", "input_file_id": "f1", "errors": None, "output": {"id": "o1
     ("document", "expected"),
     [
         (
-            asked("POST", "/v1/batches", BATCH, {"input_file_id": "f1"}),
+            document_of("POST", "/v1/batches", BATCH, {"input_file_id": "f1"}),
             {"b1": "created", "f1": "repeated", "o1": "created", "f2": "named"},
         ),
         (
-            asked("GET", "/v1/batches/b1", BATCH),
+            document_of("GET", "/v1/batches/b1", BATCH),
             {"b1": "repeated", "f1": "named", "o1": "named", "f2": "named"},
         ),
-        (asked("POST", "/v1/batches/b1/cancel", {"id": "b1"}), {"b1": "repeated"}),
-        (asked("GET", "/v1/batches", {"data": [{"id": "b1"}]}), {"b1": "named"}),
-        (asked("POST", "/v1/search", {"data": [{"id": "b1"}]}), {"b1": "named"}),
-        (asked("GET", "/v1/batches?after=b1", {"data": [{"id": "b1"}]}), {"b1": "repeated"}),
-        (asked("PUT", "/v1/things/mine", {"id": "mine"}), {"mine": "repeated"}),
-        (asked("DELETE", "/v1/files/f1", {"id": "f1", "deleted": True}), {"f1": "repeated"}),
+        (document_of("POST", "/v1/batches/b1/cancel", {"id": "b1"}), {"b1": "repeated"}),
+        (document_of("GET", "/v1/batches", {"data": [{"id": "b1"}]}), {"b1": "named"}),
+        (document_of("POST", "/v1/search", {"data": [{"id": "b1"}]}), {"b1": "named"}),
+        (document_of("GET", "/v1/batches?after=b1", {"data": [{"id": "b1"}]}), {"b1": "repeated"}),
+        (document_of("PUT", "/v1/things/mine", {"id": "mine"}), {"mine": "repeated"}),
+        (document_of("DELETE", "/v1/files/f1", {"id": "f1", "deleted": True}), {"f1": "repeated"}),
         (
-            asked("POST", "/v1beta/batches/x:cancel", {"name": "batches/x"}),
+            document_of("POST", "/v1beta/batches/x:cancel", {"name": "batches/x"}),
             {"batches/x": "repeated", "x": "repeated"},
         ),
         (
-            asked("GET", "/v1beta/files/x", {"name": "files/x"}),
+            document_of("GET", "/v1beta/files/x", {"name": "files/x"}),
             {"files/x": "repeated", "x": "repeated"},
         ),
         (
-            asked("POST", "/upload/v1beta/files", {"file": {"name": "files/x"}}),
+            document_of("POST", "/upload/v1beta/files", {"file": {"name": "files/x"}}),
             {"files/x": "created", "x": "created"},
         ),
         (
-            asked("POST", "/v1/responses", {"id": "r2"}, {"previous_response_id": "r1"}),
+            document_of("POST", "/v1/responses", {"id": "r2"}, {"previous_response_id": "r1"}),
             {"r2": "created"},
         ),
     ],
@@ -198,10 +198,10 @@ def test_what_a_stream_creates_is_in_its_events() -> None:
 
 def test_a_request_that_sends_nothing_back_stays_the_same_object() -> None:
     known = KnownIds()
-    asked = request("/v1/responses", {"input": "hi"})
-    assert stamp(asked, known) is asked
+    sending = request("/v1/responses", {"input": "hi"})
+    assert stamp(sending, known) is sending
     known.learn(given("resp_1"), "aaaaaaaaaaaa")
-    assert stamp(asked, known) is asked
+    assert stamp(sending, known) is sending
 
 
 def test_a_session_that_starts_over_knows_no_ids() -> None:

@@ -93,11 +93,11 @@ def objects_on_the_wire(exchange: Exchange) -> list[Any]:
     if media != "text/event-stream":
         return [json.loads(text)]
     assert text.endswith("\n\n")
-    found: list[Any] = []
+    objects: list[Any] = []
     for block in text.removesuffix("\n\n").split("\n\n"):
         data = [line.removeprefix("data: ") for line in block.split("\n") if line[:6] == "data: "]
-        found.append("[DONE]" if data == ["[DONE]"] else json.loads("\n".join(data)))
-    return found
+        objects.append("[DONE]" if data == ["[DONE]"] else json.loads("\n".join(data)))
+    return objects
 
 
 def recorded_objects(document: Document) -> list[Any]:
@@ -151,13 +151,13 @@ def test_a_file_without_an_http_form_says_why(name: str) -> None:
 def test_the_wire_says_every_object_as_it_is_stored(path: Path) -> None:
     document = stored(path)
     exchange = exchange_of(document)
-    found = objects_on_the_wire(exchange)
+    objects = objects_on_the_wire(exchange)
     if document["response"].get("is_exception"):
-        found = [item["error"] for item in found]
+        objects = [item["error"] for item in objects]
     # As text, so that spelling of numbers, order and integers above 2^63 count.
-    assert json.dumps(found) == json.dumps(expected_objects(document))
+    assert json.dumps(objects) == json.dumps(expected_objects(document))
     if exchange.response.streaming:
-        assert len(exchange.response.chunks) == len(found)
+        assert len(exchange.response.chunks) == len(objects)
     assert all(chunk.at is None for chunk in exchange.response.chunks)
 
 
@@ -199,22 +199,22 @@ def test_a_seed_is_its_chunks_and_done(name: str, url: str, chunks: int, last_se
 
 
 class Wire:
-    """Stands for the network: answers any request with an exchange's answer, and keeps what was
-    asked.
+    """Stands for the network: answers any request with an exchange's answer, and keeps the
+    requests.
     """
 
     def __init__(self, document: Document) -> None:
         self.converted = llamastack.convert(document)
         self.exchange = to_exchange(self.converted.document)
-        self.asked: list[Document] = []
+        self.requests: list[Document] = []
 
     def answer(self, request: Any, answer_type: Any) -> Any:
         scheme, host, port, target = split_url(str(request.url))
         headers = (("content-type", "application/json"),) if request.content else ()
-        asked = Request(
+        sent = Request(
             request.method, scheme, host, port, target, headers=headers, body=request.content
         )
-        self.asked.append(from_request(asked))
+        self.requests.append(from_request(sent))
         response = self.exchange.response
         return answer_type(response.status, headers=list(response.headers), content=response.body)
 
@@ -228,11 +228,11 @@ class Wire:
             transport=httpx2.MockTransport(lambda request: self.answer(request, httpx2.Response))
         )
 
-    def assert_asked_for(self) -> None:
+    def assert_request_matches(self) -> None:
         """The one request that was sent is matched by the recording."""
-        [asked] = self.asked
+        [request] = self.requests
         requests = [self.converted.document["request"], *self.converted.also]
-        assert key_of(asked) in [key_of(request) for request in requests]
+        assert key_of(request) in [key_of(request) for request in requests]
 
 
 def base_url(document: Document) -> str:
@@ -267,7 +267,10 @@ def less_added_nulls(got: Any, stored: Any) -> Any:
             if value is not None or key in stored
         }
     if isinstance(got, list) and isinstance(stored, list) and len(got) == len(stored):
-        return [less_added_nulls(one, two) for one, two in zip(got, stored, strict=True)]
+        return [
+            less_added_nulls(returned_item, stored_item)
+            for returned_item, stored_item in zip(got, stored, strict=True)
+        ]
     return got
 
 
@@ -285,7 +288,7 @@ def test_the_stock_openai_client_gets_the_recorded_objects(path: Path) -> None:
             api_key="none", base_url=base_url(document), http_client=http, max_retries=0
         )
         got = call(client, document)
-    wire.assert_asked_for()
+    wire.assert_request_matches()
     expected = recorded_objects(document)
     assert less_added_nulls(got, expected) == expected
 
@@ -301,7 +304,7 @@ def test_the_stock_openai_client_raises_the_recorded_exception(path: Path) -> No
         )
         with pytest.raises(openai.APIStatusError) as error:
             call(client, document)
-    wire.assert_asked_for()
+    wire.assert_request_matches()
     recorded = document["response"]["exception_data"]
     got = error.value
     assert (type(got).__name__, got.status_code) == (recorded["type"], recorded["status_code"])
@@ -318,7 +321,7 @@ def test_the_stock_together_client_gets_the_recorded_objects(path: Path) -> None
     with wire.httpx() as http:
         client = together.Together(api_key="none", http_client=http, max_retries=0)
         got = call(client, document)
-    wire.assert_asked_for()
+    wire.assert_request_matches()
     expected = recorded_objects(document)
     assert less_added_nulls(got, expected) == expected
 
@@ -343,7 +346,7 @@ def test_the_stock_anthropic_client_gets_the_recorded_answer(path: Path) -> None
             items = list(result) if arguments["stream"] else [result]
             got = [item.model_dump(mode="json") for item in items]
             expected = expected_objects(document)
-    wire.assert_asked_for()
+    wire.assert_request_matches()
     assert less_added_nulls(got, expected) == expected
 
 
@@ -455,7 +458,7 @@ def test_extra_query_becomes_the_url_s_query_as_the_openai_client_spells_it() ->
     with wire.httpx2() as http:
         client = openai.OpenAI(api_key="none", base_url="https://a.ai/v1", http_client=http)
         call(client, document)
-    wire.assert_asked_for()
+    wire.assert_request_matches()
     assert requests_of(document)[0][1] == (
         "https://a.ai/v1/completions?version=2023-05-29&n=1&on=true&tags%5B%5D=a+b&tags%5B%5D=c"
     )
@@ -568,13 +571,13 @@ def status_and_body(document: Document) -> tuple[int, bytes]:
 
 
 def test_the_answer_quoted_in_an_exception_comes_back_whole() -> None:
-    said = {
+    answer = {
         "error": {"message": 'it\'s "x" \\ \n\x07 é \U0001f600', "code": None, "n": [1.5, True]},
         "seed": 10296991816860367000,
     }
-    document = raised(f"Error code: 400 - {said}", status_code=400, body=said["error"])
+    document = raised(f"Error code: 400 - {answer}", status_code=400, body=answer["error"])
     status, body = status_and_body(document)
-    assert (status, json.dumps(json.loads(body))) == (400, json.dumps(said))
+    assert (status, json.dumps(json.loads(body))) == (400, json.dumps(answer))
 
 
 def test_an_exception_of_the_old_form_has_its_status_from_the_message() -> None:
@@ -588,7 +591,7 @@ DEEP = "[" * 100_000 + "]" * 100_000
 
 
 @pytest.mark.parametrize(
-    "said",
+    "quoted",
     [
         "slow down",
         "5",
@@ -604,10 +607,10 @@ DEEP = "[" * 100_000 + "]" * 100_000
         "{'a': '" + "x" * 300_000 + "'}",
         "{'a': " + "9" * 5000 + "}",
     ],
-    ids=lambda said: said[:30],
+    ids=lambda quoted: quoted[:30],
 )
-def test_what_an_exception_does_not_quote_is_made_of_its_body(said: str) -> None:
-    document = raised(f"Error code: 400 - {said}", status_code=400, body={"message": "m"})
+def test_what_an_exception_does_not_quote_is_made_of_its_body(quoted: str) -> None:
+    document = raised(f"Error code: 400 - {quoted}", status_code=400, body={"message": "m"})
     assert status_and_body(document) == (400, b'{"error":{"message":"m"}}')
 
 
@@ -687,7 +690,7 @@ MODELS = sdk_call("https://a.ai/v1", "/v1/models")
 
 
 @pytest.mark.parametrize(
-    ("document", "place", "value", "fault"),
+    ("document", "key", "value", "fault"),
     [
         (COMPLETION, "request", [], "an object, got a list"),
         (COMPLETION, "response", None, "an object, got nothing"),
@@ -723,12 +726,12 @@ MODELS = sdk_call("https://a.ai/v1", "/v1/models")
     ],
 )
 def test_a_wrong_value_is_named_and_not_shown(
-    document: Document, place: str, value: Any, fault: str
+    document: Document, key: str, value: Any, fault: str
 ) -> None:
-    path = tuple(int(step) if step.isdigit() else step for step in place.split("."))
+    path = tuple(int(step) if step.isdigit() else step for step in key.split("."))
     with pytest.raises(FormatError) as error:
         llamastack.convert(changed(document, path, value))
-    named = re.sub(r"\.(\d+)", r"[\1]", place)
+    named = re.sub(r"\.(\d+)", r"[\1]", key)
     assert str(error.value) == f"{named}: expected {fault} (llama-stack's format)"
 
 

@@ -168,24 +168,24 @@ def test_a_large_binary_answer_goes_to_a_side_file() -> None:
 
 @pytest.mark.parametrize("size", [SIDE_FILE_BYTES - 2, SIDE_FILE_BYTES])
 def test_a_binary_body_that_is_not_large_stays(size: int) -> None:
-    made = document(b"\xff" * size)
-    assert externalise(made) == (made, {})
+    recording = document(b"\xff" * size)
+    assert externalise(recording) == (recording, {})
 
 
 def test_large_text_stays_to_be_read() -> None:
-    made = document(b"x" * 100_000, Response(200, (), (Chunk(b"y" * 100_000),)))
-    assert externalise(made) == (made, {})
+    recording = document(b"x" * 100_000, Response(200, (), (Chunk(b"y" * 100_000),)))
+    assert externalise(recording) == (recording, {})
 
 
 def test_a_multipart_request_stays_to_be_compared_by_its_parts() -> None:
-    made = document(BIG, media="Multipart/form-data; boundary=x")
-    assert externalise(made) == (made, {})
+    recording = document(BIG, media="Multipart/form-data; boundary=x")
+    assert externalise(recording) == (recording, {})
 
 
 def test_moving_bodies_out_leaves_the_document_alone() -> None:
-    made = document(BIG)
-    externalise(made)
-    assert base64.b64decode(made["request"]["body_base64"]) == BIG
+    recording = document(BIG)
+    externalise(recording)
+    assert base64.b64decode(recording["request"]["body_base64"]) == BIG
 
 
 # ------------------------------------------------------------------ reading
@@ -303,9 +303,9 @@ def test_the_page_has_examples_of_both_kinds() -> None:
 
 @pytest.mark.parametrize("text", [text for kind, text in EXAMPLES if kind == "recording"])
 def test_an_example_of_a_recording_is_one_and_is_written_as_it_stands(text: str) -> None:
-    made = loads(text)
-    jsonschema.Draft202012Validator(SCHEMA).validate(made)
-    assert dumps(from_exchange(to_exchange(made))) == text + "\n"
+    recording = loads(text)
+    jsonschema.Draft202012Validator(SCHEMA).validate(recording)
+    assert dumps(from_exchange(to_exchange(recording))) == text + "\n"
 
 
 @pytest.mark.parametrize("text", [text for kind, text in EXAMPLES if kind == "chunk"])
@@ -321,14 +321,16 @@ def test_an_example_of_a_chunk_is_what_the_page_says_was_on_the_wire() -> None:
     for shown, text in wire:
         lines = re.findall(r"`([^`]+)`", shown)
         event = "\n".join(lines) + "\n\n"
-        made = {
+        response = {
             "status": 200,
             "headers": dict(EVENTS),
             "is_streaming": True,
             "body": [json.loads(text)],
         }
         request = {"method": "GET", "url": "http://h/", "headers": {}}
-        assert to_exchange({"request": request, "response": made}).response.body == event.encode()
+        assert (
+            to_exchange({"request": request, "response": response}).response.body == event.encode()
+        )
     assert len(wire) == 5
 
 
@@ -399,11 +401,11 @@ BASE = {
     ],
 )
 def test_the_schema_refuses(part: str, change: Document) -> None:
-    made: Document = json.loads(json.dumps(BASE))
-    jsonschema.Draft202012Validator(SCHEMA).validate(made)
-    (made[part] if part else made).update(change)
+    recording: Document = json.loads(json.dumps(BASE))
+    jsonschema.Draft202012Validator(SCHEMA).validate(recording)
+    (recording[part] if part else recording).update(change)
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.Draft202012Validator(SCHEMA).validate(made)
+        jsonschema.Draft202012Validator(SCHEMA).validate(recording)
 
 
 def test_a_byte_order_mark_at_the_start_is_read() -> None:

@@ -17,14 +17,14 @@ UPGRADE = (("Connection", "Upgrade"), ("Upgrade", "websocket"))
 KEY = "sk-proj-Xy12kd93mfAq77LpQz0aVb3n"
 
 
-def asked(*headers: tuple[str, str], target: str = "/v1/realtime?model=gpt-realtime") -> Request:
+def opening(*headers: tuple[str, str], target: str = "/v1/realtime?model=gpt-realtime") -> Request:
     return Request("GET", "https", "api.openai.com", 443, target, headers=(*UPGRADE, *headers))
 
 
-def recorder(limit: int = 1 << 20) -> WebSocketRecorder:
-    made = WebSocketRecorder(asked(), limit)
-    made.start(101, (), 0.1)
-    return made
+def open_recorder(limit: int = 1 << 20) -> WebSocketRecorder:
+    recorder = WebSocketRecorder(opening(), limit)
+    recorder.start(101, (), 0.1)
+    return recorder
 
 
 def recorded(*messages: Message, close: Close | None = None, end: Any = "complete") -> WebSocket:
@@ -48,12 +48,12 @@ def back(part: dict[str, Any]) -> tuple[tuple[Message, ...], Close | None]:
 
 
 def test_a_request_for_an_upgrade_to_websocket_is_an_opening() -> None:
-    assert is_opening(asked())
+    assert is_opening(opening())
     assert not is_opening(Request("GET", "https", "h", 443, "/", headers=(("Upgrade", "h2c"),)))
 
 
 def test_a_key_among_the_subprotocols_becomes_a_header() -> None:
-    request = asked(("Sec-WebSocket-Protocol", f"realtime, openai-insecure-api-key.{KEY}, b.v1"))
+    request = opening(("Sec-WebSocket-Protocol", f"realtime, openai-insecure-api-key.{KEY}, b.v1"))
     assert credentials_as_headers(request).headers == (
         *UPGRADE,
         ("sec-websocket-protocol", "realtime, openai-insecure-api-key, b.v1"),
@@ -63,7 +63,7 @@ def test_a_key_among_the_subprotocols_becomes_a_header() -> None:
 
 @pytest.mark.parametrize("scheme", ["token", "Bearer"])
 def test_what_follows_a_scheme_among_the_subprotocols_is_a_key(scheme: str) -> None:
-    request = asked(("Sec-WebSocket-Protocol", f"{scheme}, abc123"))
+    request = opening(("Sec-WebSocket-Protocol", f"{scheme}, abc123"))
     assert credentials_as_headers(request).headers == (
         *UPGRADE,
         ("sec-websocket-protocol", scheme),
@@ -72,7 +72,7 @@ def test_what_follows_a_scheme_among_the_subprotocols_is_a_key(scheme: str) -> N
 
 
 def test_an_account_among_the_subprotocols_becomes_the_header_it_would_be() -> None:
-    request = asked(("Sec-WebSocket-Protocol", "openai-organization.org-1"))
+    request = opening(("Sec-WebSocket-Protocol", "openai-organization.org-1"))
     assert ("openai-organization", "org-1") in credentials_as_headers(request).headers
 
 
@@ -82,18 +82,18 @@ def test_an_account_among_the_subprotocols_becomes_the_header_it_would_be() -> N
 )
 def test_a_usual_subprotocol_stays(name: str) -> None:
     assert subprotocols(
-        credentials_as_headers(asked(("Sec-WebSocket-Protocol", name))).headers
+        credentials_as_headers(opening(("Sec-WebSocket-Protocol", name))).headers
     ) == (name,)
 
 
 def test_a_subprotocol_that_looks_like_a_key_is_one_whatever_names_it() -> None:
-    request = asked(("Sec-WebSocket-Protocol", "my.own.Kd93mfAq77LpQz0aVb3nXy12"))
+    request = opening(("Sec-WebSocket-Protocol", "my.own.Kd93mfAq77LpQz0aVb3nXy12"))
     assert subprotocols(credentials_as_headers(request).headers) == ("my.own",)
 
 
 def test_redaction_knows_a_key_among_the_subprotocols() -> None:
     request = credentials_as_headers(
-        asked(("Sec-WebSocket-Protocol", f"openai-insecure-api-key.{KEY}"))
+        opening(("Sec-WebSocket-Protocol", f"openai-insecure-api-key.{KEY}"))
     )
     redactor = Redactor(RedactionRules(patterns=()))
     secrets = redactor.secrets(request)
@@ -112,11 +112,11 @@ def test_a_request_that_is_no_opening_stays_itself() -> None:
 
 
 def test_messages_of_both_sides_are_kept_in_order_with_their_times() -> None:
-    made = recorder()
-    made.message("server", b'{"type":"session.created"}', 0.2, binary=False)
-    made.message("client", b"\x00\xff", 0.3, binary=True)
-    outcome = made.closed("client", 1000, "bye")
-    assert made.finish(outcome, 0.4).response == WebSocket(
+    recorder = open_recorder()
+    recorder.message("server", b'{"type":"session.created"}', 0.2, binary=False)
+    recorder.message("client", b"\x00\xff", 0.3, binary=True)
+    outcome = recorder.closed("client", 1000, "bye")
+    assert recorder.finish(outcome, 0.4).response == WebSocket(
         status=101,
         chunks=(
             Message(b'{"type":"session.created"}', 0.2, "server"),
@@ -131,49 +131,49 @@ def test_messages_of_both_sides_are_kept_in_order_with_their_times() -> None:
 
 @pytest.mark.parametrize(("sender", "end"), [("client", "client-closed"), ("server", "cut")])
 def test_an_end_without_a_closing_frame_tells_whose_it_was(sender: Any, end: str) -> None:
-    made = recorder()
-    response = made.finish(made.closed(sender, 1006, ""), 1.0).response
+    recorder = open_recorder()
+    response = recorder.finish(recorder.closed(sender, 1006, ""), 1.0).response
     assert isinstance(response, WebSocket)
     assert (response.end, response.close) == (end, None)
 
 
 def test_a_closing_frame_without_a_code_has_none() -> None:
-    made = recorder()
-    assert made.closed("server", 1005, "") == "ended"
-    assert made.close == Close("server", None)
+    recorder = open_recorder()
+    assert recorder.closed("server", 1005, "") == "ended"
+    assert recorder.close == Close("server", None)
 
 
 def test_a_refused_upgrade_is_an_answer_like_any_other() -> None:
-    made = WebSocketRecorder(asked())
-    made.start(400, (("content-type", "application/json"),), 0.1)
-    made.read(b'{"error":{}}', 0.2)
-    response = made.finish("ended", 0.3).response
+    recorder = WebSocketRecorder(opening())
+    recorder.start(400, (("content-type", "application/json"),), 0.1)
+    recorder.read(b'{"error":{}}', 0.2)
+    response = recorder.finish("ended", 0.3).response
     assert (type(response).__name__, response.body) == ("Response", b'{"error":{}}')
-    assert made.first_chunk_at == 0.2
+    assert recorder.first_chunk_at == 0.2
 
 
 def test_the_first_message_of_the_provider_is_the_first_chunk() -> None:
-    made = recorder()
-    made.message("client", b"{}", 0.2, binary=False)
-    assert made.first_chunk_at is None
-    made.message("server", b"{}", 0.5, binary=False)
-    assert made.first_chunk_at == 0.5
+    recorder = open_recorder()
+    recorder.message("client", b"{}", 0.2, binary=False)
+    assert recorder.first_chunk_at is None
+    recorder.message("server", b"{}", 0.5, binary=False)
+    assert recorder.first_chunk_at == 0.5
 
 
 def test_a_connection_beyond_the_limit_is_let_go_and_says_why() -> None:
-    made = recorder(limit=1 << 20)
+    recorder = open_recorder(limit=1 << 20)
     for number in range(10):
-        made.message("client", b"x" * 200_000, number / 10, binary=True)
-    assert made.unrecorded == "a WebSocket with more than 1 MiB of messages"
-    assert made.reads == []
-    assert made.finish("ended", 1.0).response.chunks == ()
+        recorder.message("client", b"x" * 200_000, number / 10, binary=True)
+    assert recorder.unrecorded == "a WebSocket with more than 1 MiB of messages"
+    assert recorder.reads == []
+    assert recorder.finish("ended", 1.0).response.chunks == ()
 
 
 def test_empty_messages_count_against_the_limit_too() -> None:
-    made = recorder(limit=2000)
+    recorder = open_recorder(limit=2000)
     for _ in range(10):
-        made.message("client", b"", 0.1, binary=False)
-    assert made.unrecorded is not None
+        recorder.message("client", b"", 0.1, binary=False)
+    assert recorder.unrecorded is not None
 
 
 # ------------------------------------------------------------------ documents
@@ -242,15 +242,15 @@ def test_a_closing_frame_comes_back(close: Close) -> None:
 
 def test_a_side_file_is_a_binary_message() -> None:
     part = {"close": {"from": "client"}, "body": [{"from": "server", "file": "f.bin"}]}
-    found, _ = to_websocket(Members(part, "response"), {"f.bin": b"\x00"}.__getitem__)
-    assert found == (Message(b"\x00", binary=True),)
+    messages, _ = to_websocket(Members(part, "response"), {"f.bin": b"\x00"}.__getitem__)
+    assert messages == (Message(b"\x00", binary=True),)
 
 
 ENDED = {"from": "client", "code": 1000}
 
 
 @pytest.mark.parametrize(
-    ("part", "said"),
+    ("part", "message"),
     [
         (
             {"body": [{"from": "me", "text": "a"}], "close": ENDED},
@@ -285,10 +285,10 @@ ENDED = {"from": "client", "code": 1000}
         ),
     ],
 )
-def test_what_is_wrong_in_a_recording_is_named(part: dict[str, Any], said: str) -> None:
+def test_what_is_wrong_in_a_recording_is_named(part: dict[str, Any], message: str) -> None:
     with pytest.raises(FormatError) as raised:
         back(part)
-    assert str(raised.value) == said
+    assert str(raised.value) == message
 
 
 def test_a_secret_that_is_cut_up_over_messages_is_found() -> None:

@@ -1,5 +1,5 @@
-"""From what was read on the wire to an exchange, with how it ended.
+"""Turns what was read on the wire into an exchange, and tells how it ended.
 
-A recorder is told of every read and its time; redaction and files come after it. Begin with
+A recorder is given every read with its time; redaction and files come after it. Begin with
 `recorder.py`.
 """

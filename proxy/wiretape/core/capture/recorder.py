@@ -1,13 +1,13 @@
-"""What passed on the wire, put together into one exchange.
+"""Put together an exchange from what passed on the wire.
 
 The shell that tees an answer only appends its reads; all the work is done in `finish`, after the
 client has had its bytes.
 
-What is kept in memory has limits, so that no answer, however long or however well it was
-compressed, can take all of it. Beyond them the client is served as ever, and the exchange is not
-recorded: `unrecorded` says why. A recording is a text file that people read and keep in git, and
-what is larger than 64 MiB cannot be searched for secrets in reasonable time. So it is not spilled
-to a file either, from which it would have to be read again to be redacted.
+Memory is limited, so that no answer, however long or well compressed, can use it up. Beyond the
+limits the client is served as ever, but the exchange is not recorded: `unrecorded` says why. A
+recording is a text file that people read and keep in git, and more than 64 MiB cannot be searched
+for secrets in reasonable time. Spilling to a file would not help: it would have to be read again to
+be redacted.
 """
 
 import json
@@ -33,8 +33,7 @@ from wiretape.core.wire.framing import actual_framing, declared_framing, media_t
 from wiretape.core.wire.sse import EventSplitter, parse
 
 MAX_CHUNKS: Final = 250_000
-"""The most reads, and the most chunks, of an answer that is recorded: an hour of a model's tokens.
-"""
+"""The most reads, and the most chunks, of a recorded answer: an hour of a model's tokens."""
 
 MAX_HEAD: Final = 1024 * 1024
 """The most bytes of an answer's headers."""
@@ -42,24 +41,34 @@ MAX_HEAD: Final = 1024 * 1024
 _TERMINAL_TYPES: Final = frozenset(
     ("message_stop", "response.completed", "response.failed", "response.incomplete", "error")
 )
-# What the last event of a whole answer is, by the endpoint: "[DONE]" or one of the types above.
+# Endpoints whose complete streams end with "[DONE]" or an event of one of the types above.
 _EXPECT_TERMINAL: Final = ("/chat/completions", "/completions", "/messages", "/responses")
 _NO_BODY: Final = frozenset((204, 205, 304))
 
 
-class Tap(Protocol):
-    """Is told what a recorder is told, as it comes: its arguments are the recorder's."""
+class RecorderListener(Protocol):
+    """Is called with what a recorder is called with, as it comes."""
 
     def sent(self, data: bytes) -> None: ...
     def start(self, status: int, headers: Headers, at: float) -> None: ...
     def read(self, data: bytes, at: float) -> None: ...
     def message(self, sender: str, data: bytes, at: float, *, binary: bool) -> None: ...
     def drop(self) -> None:
-        """What was told is not wanted any more."""
+        """Discard the exchange: it will not be recorded."""
 
 
 class Recorder:
-    """Collects one exchange; times are in seconds after the request was sent."""
+    """Collects an exchange; times are in seconds after the request was sent.
+
+    >>> request = Request("POST", "https", "api.openai.com", 443, "/v1/chat/completions")
+    >>> recorder = Recorder(request)
+    >>> recorder.start(200, (("content-type", "text/event-stream"),), 0.2)
+    >>> recorder.read(b"data: {}\\n\\ndata: [DO", 0.3)
+    >>> recorder.read(b"NE]\\n\\n", 0.4)
+    >>> response = recorder.finish("ended", 0.5).response
+    >>> [(chunk.data, chunk.at) for chunk in response.chunks], response.end
+    ([(b'data: {}\\n\\n', 0.3), (b'data: [DONE]\\n\\n', 0.4)], 'complete')
+    """
 
     def __init__(self, request: Request, max_body: int = MAX_BODY) -> None:
         self.request: Final = request
@@ -68,15 +77,13 @@ class Recorder:
         self.headers: Headers = ()
         self.headers_at = 0.0
         self.trailers: Headers = ()
-        self.tap: Tap | None = None
-        self.left_at: float | None = None
-        """When the client left an answer that was read on without it."""
+        self.listener: RecorderListener | None = None
+        self.client_closed_at: float | None = None
+        """When the client closed an answer that was read to its end without it."""
         self.first_chunk_at: float | None = None
         """When the first byte of the body came."""
         self.unrecorded: str | None = None
-        """Why the exchange is too large to be recorded; None where it is not, as far as it is
-        known. `finish` may find out.
-        """
+        """Why the exchange is too large to be recorded, as far as is known before `finish`."""
         self._max_body: Final = max_body
         self._size = 0
         self._sent: Final[list[bytes]] = []
@@ -86,30 +93,30 @@ class Recorder:
 
     @property
     def size(self) -> int:
-        """How many bytes of bodies are kept."""
+        """How many bytes of bodies are in memory."""
         return 0 if self.unrecorded is not None else self._size + self._sent_size
 
     def sent(self, data: bytes) -> None:
-        """A read of the request's body, where that is not in `request` already."""
+        """Take a read of the request's body, if that is not in `request` already."""
         self._sent_size += len(data)
         if self._sent_size > self._max_body:
             self._give_up(f"a request of more than {_size(self._max_body)}")
         elif self.unrecorded is None:
             self._sent.append(data)
-            if self.tap is not None:
-                self.tap.sent(data)
+            if self.listener is not None:
+                self.listener.sent(data)
 
     def start(self, status: int, headers: Headers, at: float) -> None:
-        """The answer's head has come."""
+        """Take the answer's head."""
         self.status, self.headers, self.headers_at = status, headers, at
         if sum(len(name) + len(value) for name, value in headers) > MAX_HEAD:
             self.headers = ()
             self._give_up(f"headers of more than {_size(MAX_HEAD)}")
-        elif self.tap is not None:
-            self.tap.start(status, headers, at)
+        elif self.listener is not None:
+            self.listener.start(status, headers, at)
 
     def read(self, data: bytes, at: float) -> None:
-        """A read of the body, transfer coding undone, content coding not."""
+        """Take a read of the body: without its transfer coding, with its content coding."""
         if self.first_chunk_at is None:
             self.first_chunk_at = at
         self._size += len(data)
@@ -120,23 +127,23 @@ class Recorder:
             self._give_up(f"an answer of more than {_size(self._max_body)}")
         elif len(self.reads) > MAX_CHUNKS:
             self._give_up(f"an answer of more than {MAX_CHUNKS:,} reads")
-        elif self.tap is not None:
-            self.tap.read(data, at)
+        elif self.listener is not None:
+            self.listener.read(data, at)
 
     def _give_up(self, why: str) -> None:
-        """What was kept is let go: nothing of a part would replay as it was."""
+        """Forget the exchange: a part of it would not replay as it was."""
         self.unrecorded = self.unrecorded or why
         self.reads.clear()
         self._sent.clear()
-        if self.tap is not None:
-            self.tap.drop()
-            self.tap = None
+        if self.listener is not None:
+            self.listener.drop()
+            self.listener = None
 
     def finish(self, outcome: Outcome, at: float, recorded_at: str | None = None) -> Exchange:
-        """The exchange as it was, and how it ended by the endpoint's rule rather than the socket's.
+        """The exchange, with how it ended by the endpoint's rules rather than the socket's.
 
-        A body whose content coding is unknown or broken stays as it came and keeps its
-        content-encoding header. Of one that is too large (`unrecorded`) there are no chunks.
+        A body whose content coding is unknown or broken stays encoded and keeps its
+        content-encoding header. One that is too large (`unrecorded`) has no chunks.
         """
         headers, coding = self.headers, None
         reads, chunks = self.reads, list[Chunk]()
@@ -179,7 +186,9 @@ class Recorder:
     def _kind(self, headers: Headers, reads: list[tuple[bytes, float]]) -> Framing:
         declared = declared_framing(headers, self.request.path)
         if header(headers, "content-encoding") is not None and codings(headers):
-            return "whole" if declared == "whole" else "reads"  # what it says cannot be read
+            return (
+                "whole" if declared == "whole" else "reads"
+            )  # still encoded: its content cannot be looked at
         sized = header(headers, "content-length") is not None
         return actual_framing(declared, media_type(headers), reads, sized=sized)
 
@@ -194,13 +203,13 @@ class Recorder:
         chunked = header(self.headers, "transfer-encoding")
         if length and not chunked and self._has_body() and self._size < _number(length):
             return "cut"
-        # A body that only the closing of the connection ends looks the same when it was cut.
+        # A body that ends with the connection looks the same when it is cut.
         expected = self.request.path.endswith(_EXPECT_TERMINAL) and self.status < 400
         return "cut" if kind == "sse" and expected and not self._is_delimited else "complete"
 
     @property
     def _is_delimited(self) -> bool:
-        """Whether the head says how the body's end is known (RFC 9112, section 6.3)."""
+        """Whether the head says where the body ends (RFC 9112, section 6.3)."""
         names = ("content-length", "transfer-encoding")
         return any(header(self.headers, name) is not None for name in names)
 
@@ -209,7 +218,7 @@ class Recorder:
 
 
 def _number(length: str) -> int:
-    """A content-length's number; 0 where it is none that could be."""
+    """A content-length as a number; 0 if it is invalid."""
     return int(length) if length.isascii() and length.isdecimal() and len(length) < 20 else 0
 
 
@@ -221,26 +230,26 @@ def _size(limit: int) -> str:
 def _decoded(
     headers: Headers, reads: list[tuple[bytes, float]], limit: int
 ) -> tuple[list[tuple[bytes, float]], str | None]:
-    """The reads with their content codings undone, and which these were; None for none, and where
-    they cannot be undone.
+    """The decoded reads and their content codings; the reads as they are and None if they have
+    none or cannot be decoded.
     """
     names = codings(headers)
     if not names:
         return reads, None
     result = []
     try:
-        undo = decoder(names, limit)
+        body_decoder = decoder(names, limit)
         for data, at in reads:
-            result.append((undo.decode(data), at))
+            result.append((body_decoder.decode(data), at))
     except TooLarge:
         raise TooLarge(f"an answer of more than {_size(limit)} when decompressed") from None
     except ValueError:
         return reads, None
     coding = ", ".join(names)
     try:
-        rest = undo.flush()
+        rest = body_decoder.flush()
     except ValueError:
-        # The client may have left at the last event, before the coding's own end.
+        # The client may have left at the last event, before the encoded data ended.
         return result, coding
     if rest and result:
         result.append((rest, result[-1][1]))
@@ -251,23 +260,23 @@ def _decoded(
 
 
 def _cut(kind: Framing, reads: list[tuple[bytes, float]]) -> Iterator[Chunk]:
-    """A body's chunks; TooLarge where they are too many."""
+    """A body's chunks; raises TooLarge if they are too many."""
     if kind == "whole":
         body = b"".join(data for data, _ in reads)
         if body:
             yield Chunk(body, reads[-1][1])
         return
-    found: Iterable[Chunk] = (Chunk(data, at) for data, at in reads if data)
+    all_chunks: Iterable[Chunk] = (Chunk(data, at) for data, at in reads if data)
     if kind in _SPLITTERS:
-        found = _split(_SPLITTERS[kind](), reads)
-    for number, chunk in enumerate(found):
+        all_chunks = _split(_SPLITTERS[kind](), reads)
+    for number, chunk in enumerate(all_chunks):
         if number >= MAX_CHUNKS:
             raise TooLarge(f"an answer of more than {MAX_CHUNKS:,} chunks")
         yield chunk
 
 
 _SLICE: Final = 64 * 1024
-"""What is cut at a time: a read may hold as many empty lines as bytes."""
+"""How many bytes are cut at a time: a read may hold as many empty lines as bytes."""
 
 
 def _split(splitter: "_Splitter", reads: list[tuple[bytes, float]]) -> Iterator[Chunk]:
@@ -281,7 +290,7 @@ def _split(splitter: "_Splitter", reads: list[tuple[bytes, float]]) -> Iterator[
 
 
 class _LineSplitter:
-    """Cut a stream of bytes into lines, whatever the reads."""
+    """Cuts a stream of bytes into lines, wherever the reads begin and end."""
 
     def __init__(self) -> None:
         self._rest: list[bytes] = []
@@ -312,8 +321,11 @@ _SPLITTERS: Final[dict[Framing, Callable[[], _Splitter]]] = {
 
 
 def is_terminal(kind: str, chunks: list[Chunk]) -> bool:
-    """Whether a stream's last chunks say that the answer is whole ("[DONE]", message_stop, …), or
-    that the provider itself ended it with an error.
+    """Whether a stream's last chunks say that the answer is complete ("[DONE]", message_stop, …) or
+    that the provider ended it with an error.
+
+    >>> is_terminal("sse", [Chunk(b"data: {}\\n\\n"), Chunk(b"data: [DONE]\\n\\n")])
+    True
     """
     last = {"ndjson": _ends_lines, "frames": _ends_frames}.get(kind, _ends_events)
     return any(last(chunk.data) for chunk in chunks[-3:])
@@ -343,14 +355,14 @@ def _ends_frames(data: bytes) -> bool:
         return False
     if frame.headers.get(":message-type") in ("exception", "error"):
         return True
-    # ConverseStream's last event tells the usage; InvokeModel's is the model's own.
+    # ConverseStream's last event has the usage; InvokeModel's is the model's own.
     return frame.headers.get(":event-type") == "metadata" or (
         b'"bytes"' in frame.payload and _stops(_member(frame.payload, "bytes"))
     )
 
 
 def _stops(encoded: object) -> bool:
-    # Told by the last bytes' text: the event of Anthropic's models that ends a message.
+    # Anthropic's models end a message with this event.
     if not isinstance(encoded, str) or len(encoded) > _SLICE:
         return False
     try:

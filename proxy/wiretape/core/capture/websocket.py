@@ -1,4 +1,4 @@
-"""The messages of a WebSocket, put together into one exchange."""
+"""Put together an exchange from the messages of a WebSocket."""
 
 from typing import Final
 
@@ -19,18 +19,18 @@ from wiretape.core.model import (
 from .recorder import Recorder
 
 MAX_BYTES: Final = 64 * 1024 * 1024
-"""The most that is kept of one connection, in bytes of messages: some eight minutes of speech both
-ways. No more could be searched for secrets (`forms.MAX_DECODED`).
+"""The most bytes of a connection's messages, some eight minutes of speech both ways. More could not
+be searched for secrets (`encodings.MAX_DECODED`).
 """
 _MESSAGE_COST: Final = 256
-"""What a message costs beside its bytes; a million empty ones are no small recording."""
+"""What a message costs beside its bytes: a million empty ones are a large recording."""
 
 
 class WebSocketRecorder(Recorder):
-    """Collects a connection; where the upgrade was refused, the answer, as any other.
+    """Collects a connection or, if the upgrade was refused, the answer like any other.
 
-    `reads` has the messages' data. Of a connection with more than `max_body` bytes of messages
-    nothing is kept, and `unrecorded` says so.
+    `reads` has the messages' data. A connection with more than `max_body` bytes of messages is
+    forgotten, and `unrecorded` says so.
     """
 
     def __init__(self, request: Request, max_body: int = MAX_BYTES) -> None:
@@ -44,7 +44,7 @@ class WebSocketRecorder(Recorder):
         return self.status == SWITCHING
 
     def message(self, sender: Sender, data: bytes, at: float, *, binary: bool) -> None:
-        """A message has come; `at` is seconds after the opening request was sent."""
+        """Take a message; `at` is seconds after the opening request was sent."""
         if self.first_chunk_at is None and sender == "server":
             self.first_chunk_at = at
         if self.unrecorded is not None:
@@ -56,18 +56,18 @@ class WebSocketRecorder(Recorder):
             return
         self.reads.append((data, at))
         self._kinds.append((sender, binary))
-        if self.tap is not None:
-            self.tap.message(sender, data, at, binary=binary)
+        if self.listener is not None:
+            self.listener.message(sender, data, at, binary=binary)
 
     def closed(self, sender: Sender, code: int | None, reason: str) -> Outcome:
-        """The connection has ended, with a closing frame or (code 1006) without; tells which."""
+        """End the connection, with a closing frame or (code 1006) without; gives the outcome."""
         if code is not None and code in NEVER_SENT and code != NO_STATUS:
             return "client-closed" if sender == "client" else "cut"
         self.close = Close(sender, None if code == NO_STATUS else code, reason)
         return "ended"
 
     def finish(self, outcome: Outcome, at: float, recorded_at: str | None = None) -> Exchange:
-        """The exchange as it was; of one that is too large (`unrecorded`) there are no messages."""
+        """The exchange; one that is too large (`unrecorded`) has no messages."""
         if not self.is_open:
             return super().finish(outcome, at, recorded_at)
         end: End = "complete" if outcome == "ended" else outcome

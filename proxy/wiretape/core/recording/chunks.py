@@ -1,7 +1,7 @@
-"""An answer's chunks as they stand in a document, and back to the bytes they were.
+"""Turn an answer's chunks into the items of a document, and back into the same bytes.
 
-JSON stands there as JSON, an event as its fields, a frame as its headers and payload, text as text
-and the rest as base64; whatever its fields would not give back exactly is kept as the text it was.
+JSON becomes JSON, an event its fields, a frame its headers and payload, text a string and the rest
+base64; what these would not give back exactly stays text.
 """
 
 import base64
@@ -19,15 +19,15 @@ from .fields import Members, SideFile
 type Item = dict[str, Any]
 
 MAX_PAD: Final = 1000
-"""The most spaces before an object's last brace that are stored as their number."""
+"""The most spaces before an object's last brace that are stored as a number."""
 
 
 _ASCII_RUN: Final = re.compile(rb"[\x20-\x7e]{8}")
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
-    """How an answer's chunks are written: its framing, its JSON style, its spelling of events."""
+class BodyFormat:
+    """How an answer's chunks are written: framing, style of JSON, spelling of events."""
 
     framing: Framing
     style: str = "compact"
@@ -42,20 +42,24 @@ CHARSETS: Final = (
     "iso-8859-1",
     "windows-1252",
 )
-"""What text that is not UTF-8 may be spelled in."""
+"""The encodings of text that is not UTF-8."""
 
 
 def as_text(data: bytes, charset: str | None = None) -> Item:
-    """Bytes as text, or as base64 where they are not UTF-8; `charset` is what else they may be."""
+    """Bytes as text, in UTF-8 or else in `charset`, or as base64.
+
+    >>> as_text(b"hi"), as_text(b"\\xff")
+    ({'text': 'hi'}, {'base64': '/w=='})
+    """
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
         pass
     else:
-        # In ASCII, UTF-16 is UTF-8 with a NUL beside each letter, where no secret would be found.
+        # UTF-16 of ASCII is valid UTF-8 with a NUL beside each letter, which would hide a secret.
         if charset is None or "\0" not in text:
             return {"text": text}
-    # In a charset whose letters are wider than a byte a run of ASCII would hide from a search.
+    # A run of ASCII, read in a charset of wider characters, would be hidden from a search.
     if charset is not None and not (charset.startswith("utf-") and _ASCII_RUN.search(data)):
         try:
             text = data.decode(charset)
@@ -67,7 +71,7 @@ def as_text(data: bytes, charset: str | None = None) -> Item:
 
 
 def typed(type_name: str | None, value: exact_json.Json) -> Item:
-    """A JSON value with the name of its type, as llama-stack has it."""
+    """A JSON value with the name of its type, as llama-stack writes it."""
     return {"__type__": type_name, "__data__": value} if type_name else {"__data__": value}
 
 
@@ -75,7 +79,7 @@ def typed(type_name: str | None, value: exact_json.Json) -> Item:
 
 
 class _ChunkJson(NamedTuple):
-    """JSON in a chunk: its value and style, and how many spaces stand before its last brace."""
+    """JSON in a chunk: its value, style and text, and how many spaces precede its last brace."""
 
     value: exact_json.Json
     style: str
@@ -85,17 +89,17 @@ class _ChunkJson(NamedTuple):
 
 def from_whole(
     data: bytes, type_name: str | None, *, json: bool, charset: str | None = None
-) -> tuple[Manner, Item]:
-    """The item of a body that is one chunk; `json` where it is to be read as JSON."""
+) -> tuple[BodyFormat, Item]:
+    """The item of a body that is one chunk; `json` says whether to read it as JSON."""
     item = as_text(data, charset)
-    found = exact_json.read(item["text"]) if json and "text" in item else None
-    if found is None:
-        return Manner("whole"), item
+    parsed = exact_json.read(item["text"]) if json and "text" in item else None
+    if parsed is None:
+        return BodyFormat("whole"), item
     rest = {"charset": item["charset"]} if "charset" in item else {}
-    return Manner("whole", found[1]), typed(type_name, found[0]) | rest
+    return BodyFormat("whole", parsed[1]), typed(type_name, parsed[0]) | rest
 
 
-def from_events(chunks: Sequence[Chunk], type_name: str | None) -> tuple[Manner, list[Item]]:
+def from_events(chunks: Sequence[Chunk], type_name: str | None) -> tuple[BodyFormat, list[Item]]:
     """The items of an event stream's chunks, each with the fields of its event."""
     events = [sse.parse(chunk.data) for chunk in chunks]
     first = next((c.data for c, event in zip(chunks, events, strict=True) if event), None)
@@ -104,63 +108,61 @@ def from_events(chunks: Sequence[Chunk], type_name: str | None) -> tuple[Manner,
         event if event is not None and sse.encode(event, spelling) == chunk.data else None
         for event, chunk in zip(events, chunks, strict=True)
     ]
-    found = _read(["" if event is None else event.data or "" for event in exact])
-    common = _common_style(found)
+    parsed = _read(["" if event is None else event.data or "" for event in exact])
+    common = _common_style(parsed)
     items: list[Item] = []
-    for chunk, event, got in zip(chunks, exact, found, strict=True):
+    for chunk, event, json in zip(chunks, exact, parsed, strict=True):
         if event is None:
             items.append(as_text(chunk.data))
             continue
         fields = (("event", event.event), ("id", event.id), ("retry", event.retry))
         item: Item = {name: value for name, value in fields if value is not None}
-        if got is not None:
-            item |= _json_item(got, common, type_name)
+        if json is not None:
+            item |= _json_item(json, common, type_name)
         elif event.data is not None:
             item["data"] = event.data
         items.append(item)
-    return Manner("sse", common, spelling), items
+    return BodyFormat("sse", common, spelling), items
 
 
-def from_lines(chunks: Sequence[Chunk], type_name: str | None) -> tuple[Manner, list[Item]]:
-    """The items of an NDJSON stream's chunks, a line each."""
+def from_lines(chunks: Sequence[Chunk], type_name: str | None) -> tuple[BodyFormat, list[Item]]:
+    """The items of an NDJSON stream's chunks, one for each line."""
     plain = [as_text(chunk.data) for chunk in chunks]
     texts = [item.get("text", "") for item in plain]
-    found = _read([text[:-1] if text.endswith("\n") else "" for text in texts])
-    common = _common_style(found)
+    parsed = _read([text[:-1] if text.endswith("\n") else "" for text in texts])
+    common = _common_style(parsed)
     items = [
-        item if got is None else _json_item(got, common, type_name)
-        for item, got in zip(plain, found, strict=True)
+        item if json is None else _json_item(json, common, type_name)
+        for item, json in zip(plain, parsed, strict=True)
     ]
-    return Manner("ndjson", common), items
+    return BodyFormat("ndjson", common), items
 
 
-def from_frames(chunks: Sequence[Chunk], type_name: str | None) -> tuple[Manner, list[Item]]:
-    """The items of an AWS event stream's chunks: a frame's headers beside its payload, or the bytes
-    of what is no frame.
+def from_frames(chunks: Sequence[Chunk], type_name: str | None) -> tuple[BodyFormat, list[Item]]:
+    """The items of an AWS event stream's chunks: a frame's headers and its payload, or the bytes of
+    an invalid frame.
     """
     frames = [aws_eventstream.decode(chunk.data) for chunk in chunks]
     plain = [
         as_text(chunk.data if frame is None else frame.payload)
         for frame, chunk in zip(frames, chunks, strict=True)
     ]
-    found = _read(
+    parsed = _read(
         [
             "" if frame is None else item.get("text", "")
             for frame, item in zip(frames, plain, strict=True)
         ]
     )
-    common = _common_style(found)
+    common = _common_style(parsed)
     items: list[Item] = []
-    for frame, payload, got in zip(frames, plain, found, strict=True):
-        item = payload if got is None else _opened(_json_item(got, common, type_name))
+    for frame, payload, json in zip(frames, plain, parsed, strict=True):
+        item = payload if json is None else _with_inner_json(_json_item(json, common, type_name))
         items.append(item if frame is None else {"headers": dict(frame.headers)} | item)
-    return Manner("frames", common), items
+    return BodyFormat("frames", common), items
 
 
-def _opened(item: Item) -> Item:
-    """An item whose JSON carries another's in base64, as all of Bedrock's InvokeModel do, with
-    that in its place.
-    """
+def _with_inner_json(item: Item) -> Item:
+    """Decode the JSON that an item's JSON carries in base64, as in all of Bedrock's InvokeModel."""
     value = item["__data__"]
     encoded = value.get("bytes") if isinstance(value, dict) else None
     if not isinstance(encoded, str):
@@ -171,64 +173,64 @@ def _opened(item: Item) -> Item:
         return item
     if inner is None or not isinstance(inner[0], (dict, list)):
         return item
-    opened = item | {"__data__": value | {"bytes": inner[0]}, "bytes_json": inner[1]}
-    return opened if _closed(opened["__data__"], inner[1]) == value else item
+    result = item | {"__data__": value | {"bytes": inner[0]}, "bytes_json": inner[1]}
+    return result if _with_base64(result["__data__"], inner[1]) == value else item
 
 
-def _closed(value: dict[str, exact_json.Json], style: str) -> dict[str, exact_json.Json]:
+def _with_base64(value: dict[str, exact_json.Json], style: str) -> dict[str, exact_json.Json]:
     text = exact_json.dumps(value["bytes"], style).encode("utf-8", "surrogatepass")
     return value | {"bytes": base64.b64encode(text).decode()}
 
 
 def _read(texts: Sequence[str]) -> list[_ChunkJson | None]:
-    """The JSON of a stream's texts; None for one that is no object or list, or not exactly to be
-    had.
+    """Parse a stream's texts; None for one that is not an object or list, or that no style gives
+    back exactly.
     """
     hint = "compact"
     result: list[_ChunkJson | None] = []
     for text in texts:
-        found = None
+        parsed = None
         if text[:1] in ("{", "["):
-            # Anthropic puts spaces before the last brace of an event. No style does.
+            # Anthropic puts spaces before the last brace of an event, which no style does.
             plain = text[:-1].rstrip(" ") + "}" if text.endswith(" }") else text
             read = exact_json.read(plain, hint) if len(text) - len(plain) <= MAX_PAD else None
             if read is not None:
-                found = _ChunkJson(*read, plain, len(text) - len(plain))
-                hint = found.style
-        result.append(found)
+                parsed = _ChunkJson(*read, plain, len(text) - len(plain))
+                hint = parsed.style
+        result.append(parsed)
     return result
 
 
-def _common_style(found: Sequence[_ChunkJson | None]) -> str:
-    """The style that gives most of a stream's chunks back; the plainest where several do."""
-    there = [item for item in found if item is not None]
-    styles = sorted({item.style for item in there}, key=lambda style: (style != "compact", style))
+def _common_style(parsed: Sequence[_ChunkJson | None]) -> str:
+    """The style that gives back most of a stream's chunks; the simplest of several."""
+    present = [item for item in parsed if item is not None]
+    styles = sorted({item.style for item in present}, key=lambda style: (style != "compact", style))
     if len(styles) < 2:
         return styles[0] if styles else "compact"
-    return max(styles, key=lambda style: sum(_fits(item, style) for item in there))
+    return max(styles, key=lambda style: sum(_fits(item, style) for item in present))
 
 
-def _fits(found: _ChunkJson, style: str) -> bool:
-    return found.style == style or exact_json.dumps(found.value, style) == found.text
+def _fits(json: _ChunkJson, style: str) -> bool:
+    return json.style == style or exact_json.dumps(json.value, style) == json.text
 
 
-def _json_item(found: _ChunkJson, common: str, type_name: str | None) -> Item:
-    """The item of a chunk that is JSON, in the stream's common style or its own."""
-    item = typed(type_name, found.value)
-    if found.pad:
-        item["pad"] = found.pad
-    if not _fits(found, common):
-        item["json"] = found.style
+def _json_item(json: _ChunkJson, common: str, type_name: str | None) -> Item:
+    """The item of a JSON chunk, with its style if that is not the stream's common one."""
+    item = typed(type_name, json.value)
+    if json.pad:
+        item["pad"] = json.pad
+    if not _fits(json, common):
+        item["json"] = json.style
     return item
 
 
 # ------------------------------------------------------------------ from documents
 
 
-def to_bytes(item: Members, manner: Manner, read: SideFile | None = None) -> bytes:
-    """The bytes of one item; FormatError names the member that is wrong."""
-    if manner.framing == "frames" and "headers" in item:
-        return _to_frame(item, manner, read)
+def to_bytes(item: Members, body_format: BodyFormat, read: SideFile | None = None) -> bytes:
+    """The bytes of an item; FormatError names the wrong member."""
+    if body_format.framing == "frames" and "headers" in item:
+        return _to_frame(item, body_format, read)
     if "text" in item:
         charset = item.values.get("charset")
         return item.encoded("text") if charset is None else _in_charset(item, item.text("text"))
@@ -236,15 +238,15 @@ def to_bytes(item: Members, manner: Manner, read: SideFile | None = None) -> byt
         return item.base64("base64")
     if "file" in item:
         return item.file("file", read)
-    if manner.framing == "sse":
-        return _to_event(item, manner)
-    if "__data__" not in item or manner.framing in ("reads", "frames"):
+    if body_format.framing == "sse":
+        return _to_event(item, body_format)
+    if "__data__" not in item or body_format.framing in ("reads", "frames"):
         raise item.unlike(
             "one of text, base64, file"
             + (" (by its content type the answer has no JSON chunks)" if "__data__" in item else "")
         )
-    end = "\n" if manner.framing == "ndjson" else ""
-    text = _to_json(item, manner.style) + end
+    end = "\n" if body_format.framing == "ndjson" else ""
+    text = _to_json(item, body_format.style) + end
     return text.encode() if item.values.get("charset") is None else _in_charset(item, text)
 
 
@@ -260,13 +262,13 @@ def _in_charset(item: Members, text: str) -> bytes:
         ) from None
 
 
-def _to_frame(item: Members, manner: Manner, read: SideFile | None) -> bytes:
+def _to_frame(item: Members, body_format: BodyFormat, read: SideFile | None) -> bytes:
     headers = item.object("headers").values
     if "__data__" in item:
-        payload = _to_json(item, manner.style).encode()
+        payload = _to_json(item, body_format.style).encode()
     else:
         rest = {name: value for name, value in item.values.items() if name != "headers"}
-        payload = to_bytes(Members(rest, item.where), manner, read)
+        payload = to_bytes(Members(rest, item.where), body_format, read)
     try:
         return aws_eventstream.encode(aws_eventstream.Frame(headers, payload))
     except ValueError:
@@ -281,7 +283,7 @@ def _to_json(item: Members, style: str) -> str:
         inner = item.style("bytes_json")
         if not isinstance(value, dict) or "bytes" not in value:
             raise item.wrong("__data__", "an object with the member bytes")
-        value = _closed(value, inner)
+        value = _with_base64(value, inner)
     text = exact_json.dumps(value, item.style("json", style))
     if "pad" not in item:
         return text
@@ -294,25 +296,25 @@ def _to_json(item: Members, style: str) -> str:
 _ONE_LINE: Final = ("event", "id", "retry")
 
 
-def _to_event(item: Members, manner: Manner) -> bytes:
+def _to_event(item: Members, body_format: BodyFormat) -> bytes:
     fields: dict[str, str | None] = {}
     for name in (*_ONE_LINE, "data"):
         if item.values.get(name) is None:
             continue
         value = item.text(name, "text of one line" if name in _ONE_LINE else "text")
-        # A line end in a field would let it write fields of its own.
+        # A line end in a field would let it inject fields.
         if "\r" in value or ("\n" in value and name in _ONE_LINE):
             raise item.wrong(name, "text of one line" if name in _ONE_LINE else "text without CR")
         fields[name] = value
     if "__data__" in item:
-        fields["data"] = _to_json(item, manner.style)
+        fields["data"] = _to_json(item, body_format.style)
     if not fields:
         raise item.unlike("one of __data__, data, event, text, base64, file")
-    return sse.encode(sse.Event(**fields), manner.spelling)
+    return sse.encode(sse.Event(**fields), body_format.spelling)
 
 
 def spelling_of(document: Members) -> sse.Spelling:
-    """How a document says that its events are spelled."""
+    """The spelling of events that a document names."""
     line_end = document.values.get("line_end", "\n")
     space = document.values.get("colon_space", True)
     if line_end not in ("\n", "\r", "\r\n"):

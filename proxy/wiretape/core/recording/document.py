@@ -28,8 +28,8 @@ from wiretape.core.text import exact_json
 from wiretape.core.wire.framing import FORM, charset, declared_framing, is_json, media_type
 
 from .chunks import (
+    BodyFormat,
     Item,
-    Manner,
     from_events,
     from_frames,
     from_lines,
@@ -45,8 +45,8 @@ type Document = dict[str, Any]
 VERSION: Final = 1
 
 _OPENAI: Final = "openai.types."
-# What llama-stack calls the answers of these endpoints: its tools find their objects by these
-# names.
+# The classes of these endpoints' answers, by which llama-stack's tools find their objects: whole,
+# and a chunk of a stream.
 _TYPES: Final[dict[str, tuple[str, str]]] = {
     "/chat/completions": (
         _OPENAI + "chat.chat_completion.ChatCompletion",
@@ -61,15 +61,17 @@ _TYPES: Final[dict[str, tuple[str, str]]] = {
 
 
 def answer_type(path: str, *, streaming: bool) -> str | None:
-    """The `__type__` of an answer's objects, by the endpoint's path; None where there is no name
-    for them.
+    """The `__type__` of an answer's objects, by the endpoint's path; None for other endpoints.
+
+    >>> answer_type("/v1/embeddings", streaming=False)
+    'openai.types.create_embedding_response.CreateEmbeddingResponse'
     """
-    found = next((names for end, names in _TYPES.items() if path.endswith(end)), None)
-    return (found[1 if streaming else 0] or None) if found else None
+    whole, chunk = next((names for end, names in _TYPES.items() if path.endswith(end)), ("", ""))
+    return (chunk if streaming else whole) or None
 
 
 def seconds(value: float | None) -> float | None:
-    """A time as it is stored: rounded to the millisecond."""
+    """Round a time to the millisecond, as it is stored."""
     return None if value is None else round(float(value), 3)
 
 
@@ -77,7 +79,15 @@ def seconds(value: float | None) -> float | None:
 
 
 def from_exchange(exchange: Exchange) -> Document:
-    """The document of an exchange, with nothing left out: redaction comes after."""
+    """The document of an exchange, complete: redaction comes after.
+
+    >>> from wiretape.core.model import Chunk, Request
+    >>> request = Request("GET", "https", "api.openai.com", 443, "/v1/models")
+    >>> response = Response(200, (), (Chunk(b'{"data": []}', 0.1),))
+    >>> document = from_exchange(Exchange(request, response))
+    >>> document["request"]["url"], document["response"]["body"]
+    ('https://api.openai.com/v1/models', {'__data__': {'data': []}, 'at': 0.1})
+    """
     return {
         "wiretape": VERSION,
         "recorded_at": exchange.recorded_at,
@@ -108,19 +118,19 @@ def _put_body(document: Document, body: bytes, media: str) -> None:
     except UnicodeDecodeError:
         document["body_base64"] = base64.b64encode(body).decode()
         return
-    # `curl -d '{…}'` calls JSON a form.
+    # `curl -d '{…}'` labels JSON as a form.
     json = is_json(media) or not media or (media == FORM and text[:1] in ("{", "["))
-    found = exact_json.read(text) if json else None
-    if found is None:
+    value_and_style = exact_json.read(text) if json else None
+    if value_and_style is None:
         document["body_text"] = text
         return
-    document["body"], style = found
+    document["body"], style = value_and_style
     if style != "compact":
         document["body_json"] = style
 
 
 def from_response(response: Response, path: str) -> Document:
-    """The `response` part of a document; `path` tells the endpoint."""
+    """The `response` part of a document; `path` is the endpoint's."""
     document: Document = {
         "status": response.status,
         "headers": _from_headers(response.headers),
@@ -139,14 +149,14 @@ def from_response(response: Response, path: str) -> Document:
     if isinstance(response, WebSocket):
         more, items = from_websocket(response)
         document |= more
-        manner = Manner("whole")
+        body_format = BodyFormat("whole")
     else:
-        manner, items = _from_body(response, path)
-    if manner.style != "compact":
-        document["json"] = manner.style
-    if manner.spelling.line_end != "\n":
-        document["line_end"] = manner.spelling.line_end
-    if not manner.spelling.space:
+        body_format, items = _from_body(response, path)
+    if body_format.style != "compact":
+        document["json"] = body_format.style
+    if body_format.spelling.line_end != "\n":
+        document["line_end"] = body_format.spelling.line_end
+    if not body_format.spelling.space:
         document["colon_space"] = False
     timed = response.chunks if response.streaming else response.chunks[-1:]
     for chunk, item in zip(timed, items, strict=True):
@@ -161,28 +171,34 @@ def from_response(response: Response, path: str) -> Document:
 
 
 def framing_of(response: Response, path: str) -> Framing:
-    """How the chunks of a streamed answer are told apart: as it says itself or by its headers."""
+    """The framing of a streamed answer: its own, or the one its headers declare."""
     framing = response.framing or declared_framing(response.headers, path)
     return "reads" if framing == "whole" else framing
 
 
-def _from_body(response: Response, path: str) -> tuple[Manner, list[Item]]:
+def _from_body(response: Response, path: str) -> tuple[BodyFormat, list[Item]]:
     named = response.status < 400
     type_name = answer_type(path, streaming=response.streaming) if named else None
     if response.streaming:
         kind = framing_of(response, path)
         if kind in _FROM:
             return _FROM[kind](response.chunks, type_name)
-        return Manner("reads"), [from_whole(c.data, None, json=False)[1] for c in response.chunks]
+        return BodyFormat("reads"), [
+            from_whole(c.data, None, json=False)[1] for c in response.chunks
+        ]
     if not response.chunks:
-        return Manner("whole"), []
+        return BodyFormat("whole"), []
     json = is_json(media_type(response.headers) or "application/json")
     body = response.body
-    manner, item = from_whole(body, type_name, json=json, charset=charset(response.headers, body))
-    return manner, [item]
+    body_format, item = from_whole(
+        body, type_name, json=json, charset=charset(response.headers, body)
+    )
+    return body_format, [item]
 
 
-_FROM: Final[dict[Framing, Callable[[Sequence[Chunk], str | None], tuple[Manner, list[Item]]]]] = {
+_FROM: Final[
+    dict[Framing, Callable[[Sequence[Chunk], str | None], tuple[BodyFormat, list[Item]]]]
+] = {
     "sse": from_events,
     "ndjson": from_lines,
     "frames": from_frames,
@@ -206,8 +222,9 @@ def _from_headers(headers: Headers) -> Document:
 
 
 def to_exchange(document: Mapping[str, Any], side_file: SideFile | None = None) -> Exchange:
-    """The exchange of a document; `side_file` reads side files. FormatError names the key that is
-    wrong.
+    """The exchange of a document; `side_file` reads side files.
+
+    Raises FormatError, which names the wrong key.
     """
     top = Members(document)
     request = to_request(top.object("request").values, side_file)
@@ -224,7 +241,7 @@ def _to_paths(top: Members) -> tuple[str, ...]:
 
 
 def to_request(document: Mapping[str, Any], side_file: SideFile | None = None) -> Request:
-    """The request of a document's `request` part; FormatError names the key that is wrong."""
+    """The request of a document's `request` part; FormatError names the wrong key."""
     members = Members(document, "request")
     try:
         scheme, host, port, target = split_url(members.text("url", "a URL"))
@@ -254,7 +271,7 @@ def _to_body(members: Members, side_file: SideFile | None) -> bytes:
 def to_response(
     document: Mapping[str, Any], path: str, side_file: SideFile | None = None
 ) -> Response:
-    """The answer of a document's `response` part; FormatError names the key that is wrong."""
+    """The answer of a document's `response` part; FormatError names the wrong key."""
     members = Members(document, "response")
     streaming: bool = members.get("is_streaming", bool, "true or false")
     status = _to_status(members, streaming=streaming)
@@ -274,17 +291,17 @@ def to_response(
             end_at=members.seconds("end_at"),
             close=close,
         )
-    told = document.get("framing") if streaming else None
-    if told is not None and told not in FRAMINGS:
+    framing = document.get("framing") if streaming else None
+    if framing is not None and framing not in FRAMINGS:
         raise members.wrong("framing", f"one of {', '.join(FRAMINGS)}", show=True)
-    response = Response(status, headers, streaming=streaming, framing=cast(Framing | None, told))
-    manner = Manner(
+    response = Response(status, headers, streaming=streaming, framing=cast(Framing | None, framing))
+    body_format = BodyFormat(
         framing_of(response, path) if streaming else "whole",
         members.style("json"),
         spelling_of(members),
     )
     chunks = tuple(
-        Chunk(to_bytes(item, manner, side_file), item.seconds("at"))
+        Chunk(to_bytes(item, body_format, side_file), item.seconds("at"))
         for item in _items(members, streaming)
     )
     return replace(
@@ -304,7 +321,7 @@ def _to_status(members: Members, *, streaming: bool) -> int:
     if not 100 <= status <= 599:
         raise members.wrong("status", "an HTTP status")
     if status < 200 and not (status == SWITCHING and streaming):
-        # RFC 9110, section 15.2: after it a client waits for the answer.
+        # A 1xx is followed by the answer itself (RFC 9110, section 15.2).
         raise members.wrong("status", "the status of a final answer (200 to 599)")
     return status
 
@@ -328,19 +345,19 @@ def _items(members: Members, streaming: bool) -> list[Members]:
 # RFC 9110, section 5.6.2.
 _LONGEST_CODING: Final = 100
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-# A line end in a value would let a recording write headers of its own. U+DC80 to U+DCFF stand for
-# bytes that are not UTF-8; other lone surrogates stand for nothing.
+# A line end in a value would let a recording inject headers. U+DC80 to U+DCFF stand for bytes that
+# are not UTF-8; other lone surrogates are invalid.
 _NOT_IN_A_VALUE: Final = re.compile("[\r\n\0\ud800-\udc7f\udd00-\udfff]")
 
 
 def _to_headers(members: Members, key: str = "headers") -> Headers:
     headers: list[tuple[str, str]] = []
-    found = members.object(key)
-    for name, value in found.values.items():
+    lines = members.object(key)
+    for name, value in lines.values.items():
         if not _TOKEN.fullmatch(name):
             raise members.wrong(key, f"names of headers, not {name[:40]!r}")
-        for one in value if isinstance(value, list) else [value]:
-            if not isinstance(one, str) or _NOT_IN_A_VALUE.search(one):
-                raise found.wrong(name, "text without line ends, or a list of such")
-            headers.append((name, one))
+        for line in value if isinstance(value, list) else [value]:
+            if not isinstance(line, str) or _NOT_IN_A_VALUE.search(line):
+                raise lines.wrong(name, "text without line ends, or a list of such")
+            headers.append((name, line))
     return tuple(headers)

@@ -1,4 +1,4 @@
-"""The members of an untrusted JSON object, each checked before it is believed."""
+"""Read the members of an untrusted JSON object, checking each."""
 
 import base64
 import binascii
@@ -9,7 +9,7 @@ from wiretape.core.errors import FormatError
 from wiretape.core.text import exact_json
 
 type SideFile = Callable[[str], bytes]
-"""Reads a side file by its name; FormatError where it is not to be had."""
+"""Reads a side file by its name; raises FormatError if it cannot be read."""
 
 MAX_SECONDS: Final = 7 * 24 * 3600.0
 
@@ -17,8 +17,12 @@ _KINDS: Final[dict[type, str]] = {dict: "an object", list: "a list", str: "text"
 
 
 class Members:
-    """One object of a document, by its place in it ("response.body[3]"); what is wrong with a
-    member becomes a FormatError that names it.
+    """An object of a document, and where it is ("response.body[3]"); a wrong member raises a
+    FormatError that names it.
+
+    >>> Members({"status": "OK"}, "response").get("status", int, "an HTTP status")
+    Traceback (most recent call last):
+    wiretape.core.errors.FormatError: response.status: expected an HTTP status, got text
     """
 
     def __init__(self, values: Mapping[str, Any], where: str = "") -> None:
@@ -29,19 +33,19 @@ class Members:
         return key in self.values
 
     def wrong(self, key: str, expected: str, *, show: bool = False) -> FormatError:
-        """The error of a member; `show` where its value can be no secret and no body."""
-        return _fault(self._place(key), expected, self.values.get(key), show)
+        """The error for a member; `show` its value only if that cannot be a secret or a body."""
+        return _fault(self._path(key), expected, self.values.get(key), show)
 
-    def _place(self, key: str) -> str:
+    def _path(self, key: str) -> str:
         return f"{self.where}.{key}" if self.where else key
 
     def unlike(self, expected: str) -> FormatError:
-        """The error of an object that has none of the members it should have."""
+        """The error for an object without any of the members it should have."""
         names = ", ".join(self.values) or "none"
         return FormatError(f"{self.where}: expected {expected}, got the members {names:.60}")
 
     def get(self, key: str, kind: type, expected: str) -> Any:
-        """A member of a type; true is no number."""
+        """A member of a type; a boolean does not count as a number."""
         value = self.values.get(key)
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
             raise self.wrong(key, expected)
@@ -49,16 +53,16 @@ class Members:
 
     def object(self, key: str) -> "Members":
         """A member that is an object."""
-        return Members(self.get(key, dict, "an object"), self._place(key))
+        return Members(self.get(key, dict, "an object"), self._path(key))
 
     def objects(self, key: str, expected: str) -> "list[Members]":
         """A member that is a list of objects."""
         items = []
         for number, item in enumerate(self.get(key, list, expected)):
-            place = f"{self._place(key)}[{number}]"
+            path = f"{self._path(key)}[{number}]"
             if not isinstance(item, dict):
-                raise _fault(place, "an object", item)
-            items.append(Members(item, place))
+                raise _fault(path, "an object", item)
+            items.append(Members(item, path))
         return items
 
     def text(self, key: str, expected: str = "text") -> str:
@@ -66,7 +70,7 @@ class Members:
         return cast(str, self.get(key, str, expected))
 
     def encoded(self, key: str) -> bytes:
-        """A string as the bytes it stands for, a lone surrogate as itself."""
+        """A string as UTF-8; lone surrogates are encoded like other characters."""
         return self.text(key).encode("utf-8", "surrogatepass")
 
     def base64(self, key: str) -> bytes:
@@ -85,11 +89,11 @@ class Members:
         return read(name)
 
     def seconds(self, key: str) -> float | None:
-        """A time, at most a week; None where it is absent."""
+        """A time, at most a week; None if it is absent."""
         value = self.values.get(key)
         if value is None:
             return None
-        # Compared as it is: an integer of 400 digits has no float. NaN is in no range.
+        # Compared before conversion: an integer of 400 digits has no float. NaN fails the range.
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise self.wrong(key, "a number of seconds")
         if not 0 <= value <= MAX_SECONDS:
@@ -104,11 +108,11 @@ class Members:
         return cast(str, style)
 
 
-def _fault(place: str, expected: str, got: object, show: bool = False) -> FormatError:
+def _fault(path: str, expected: str, got: object, show: bool = False) -> FormatError:
     if got is None:
         shown = "nothing"
     elif isinstance(got, str) and show:
         shown = f"{got[:40]!r}"
     else:
         shown = _KINDS.get(type(got)) or f"{got!r:.40}"
-    return FormatError(f"{place}: expected {expected}, got {shown}")
+    return FormatError(f"{path}: expected {expected}, got {shown}")

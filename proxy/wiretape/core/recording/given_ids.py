@@ -1,13 +1,13 @@
 """Match generated ids by the recording that issued them.
 
-A provider makes up `resp_…`, `file-…`, `vs_…` anew at every run. Where a request sends one back its
-spelling says nothing: what counts is which recording gave it, and which of that one's ids it is.
+A provider generates `resp_…`, `file-…`, `vs_…` anew in every run. If a request sends one back, its
+text means nothing: what counts is which recording gave it, and which of that recording's ids it is.
 That is its token, "3f2a00112233.2#0": the recording's KEY12[.TAKE] and the number of the id. Ids
 of tool calls need none: the request that sends one back holds the call as well.
 
 An id belongs to the answer that created it, else to the first that named it, and never to one whose
-request sent it: a poll repeats the id that it asks about, and is not where it came from. So all
-polls of one resource have one key, and are takes of one sequence.
+request sent it: a poll repeats the id that it asks about and is not its source. So all polls of a
+resource have the same key, and are takes of one sequence.
 """
 
 import re
@@ -20,29 +20,30 @@ from wiretape.core.model import split_url
 from .document import Document
 
 MAX_IDS: Final = 500
-"""The most ids of one answer that are told apart."""
+"""The most ids of an answer that count."""
 
 _MAX_LENGTH: Final = 300
 _MAX_GIVEN: Final = 100_000
 _NAME: Final = re.compile(r"(?:^|_)ids?$|[a-z](?:Id|ID)s?$|(?:^|_)(?:file|Uri|uri)$|[a-z]Uri$")
 _NAMES: Final = frozenset(("cachedContent", "cached_content", "container", "conversation", "name"))
-# The call and its result stand in one request and are compared by their order in it.
+# The call and its result are in the same request and are compared by their order in it.
 _OF_TOOL_CALLS: Final = frozenset(("call_id", "tool_call_id", "tool_use_id", "toolUseId"))
 _CALLS: Final = frozenset(("function_call", "tool_call", "tool_use"))
-# Gemini's names of files and cached contents are the paths they are to be found at.
+# Gemini names files and cached contents by their paths.
 _RESOURCE: Final = re.compile(r"(?:batches|cachedContents|files|operations)/([^/]+)")
 _SAFE: Final = frozenset(("GET", "HEAD", "OPTIONS"))
 
 type Claim = Literal["created", "named", "repeated"]
-"""What an answer has to do with an id in it: it made it up, it tells of it, or its request had it
-already. Only a request that changes something creates, and what it creates is named by a plain `id`
-or `name` outside of lists: a list and a search tell of what others made.
+"""What an answer has to do with an id in it: it created it, it names it, or its request sent it.
+
+Only a request that changes something creates an id, and the id is then a plain `id` or `name`
+outside of lists: a list or a search names what others created.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerId:
-    """An id in an answer. Its number, which is part of its token, is its place among all of them.
+    """An id in an answer. Its number, which is part of its token, is its index among all of them.
 
     >>> sent = {"input_file_id": "file-1"}
     >>> request = {"method": "POST", "url": "https://api.openai.com/v1/batches", "body": sent}
@@ -59,31 +60,31 @@ class AnswerId:
 
 @dataclass(frozen=True, slots=True)
 class IdSource:
-    """Where a session has an id from."""
+    """The recording that gave a session an id."""
 
     token: str
     created: bool
 
 
-def is_id_place(name: str) -> bool:
-    """Whether a member of this name may hold an id (or, where it is a list, some)."""
+def is_id_name(name: str) -> bool:
+    """Whether a member of this name may hold an id or a list of ids."""
     return name in _NAMES or _NAME.search(name) is not None
 
 
 def answer_ids(document: Document) -> tuple[AnswerId, ...]:
-    """The ids in a recording's answer, in the order they come, each once."""
+    """The ids in a recording's answer, in order, each once."""
     response = document.get("response")
     if not isinstance(response, dict):
         return ()
     request = document["request"]
-    # The ids of models are names that everybody knows.
+    # The ids of models are public names.
     if str(request.get("endpoint", "")).endswith("/models"):
         return ()
     body = response.get("body")
     creates = str(request.get("method", "")).upper() not in _SAFE
     claims: dict[str, Claim] = {}
     for item in body if isinstance(body, list) else [body]:
-        # A WebSocket's client tells ids as well; what it made up nobody gave it.
+        # A WebSocket's client sends ids as well; nobody gave it those.
         if isinstance(item, dict) and "__data__" in item and item.get("from") != "client":
             for text, is_own in _ids_in(item["__data__"]):
                 if claims.get(text) != "created":
@@ -92,7 +93,7 @@ def answer_ids(document: Document) -> tuple[AnswerId, ...]:
                 break
     sent = frozenset(sent_ids(request)) if claims else frozenset()
     for text in claims:
-        # files/abc is sent by who asks for …/files/abc.
+        # A request for …/files/abc sends files/abc.
         resource = _RESOURCE.fullmatch(text)
         if text in sent or (resource and resource[1] in sent):
             claims[text] = "repeated"
@@ -100,7 +101,7 @@ def answer_ids(document: Document) -> tuple[AnswerId, ...]:
 
 
 def _ids_in(value: Any) -> Iterator[tuple[str, bool]]:
-    """Each id in a JSON value, and whether it may be that of the value itself."""
+    """Each id in a JSON value, and whether it may be the id of the value itself."""
     stack = [(value, True)]
     while stack:
         node, is_top = stack.pop()
@@ -131,7 +132,7 @@ def _fits(text: str) -> bool:
 
 
 def sent_ids(request: Document) -> tuple[str, ...]:
-    """What a `request` part holds where ids stand: in its path, its query and its body."""
+    """What a `request` part holds where ids may be: in its path, its query and its body."""
     try:
         target = split_url(request["url"])[3]
     except ValueError:
@@ -152,18 +153,18 @@ def _sent(value: Any) -> Iterator[str]:
         name, node = stack.pop()
         if isinstance(node, dict):
             items: Iterable[tuple[str, Any]] = node.items()
-            # A whole item of a history is compared as the history is; a reference stands alone.
+            # A history's items are compared as a whole; a reference is only an id.
             if "type" in node and node["type"] != "item_reference" and "id" in node:
                 items = [(key, item) for key, item in items if key != "id"]
             stack += reversed([(key, item) for key, item in items if key != "tool_calls"])
         elif isinstance(node, list):
             stack += [(name, item) for item in reversed(node)]
-        elif isinstance(node, str) and name not in _OF_TOOL_CALLS and is_id_place(name):
+        elif isinstance(node, str) and name not in _OF_TOOL_CALLS and is_id_name(name):
             yield node
 
 
 class KnownIds:
-    """The ids a session was given, and where it has them from."""
+    """The ids a session was given, each with its source."""
 
     def __init__(self) -> None:
         self._origins: dict[str, IdSource] = {}
@@ -175,30 +176,30 @@ class KnownIds:
         return text in self._origins
 
     def learn(self, ids: Sequence[AnswerId], recording: str) -> None:
-        """An answer was given: `recording` is its KEY12[.TAKE]."""
-        for number, found in enumerate(ids):
-            if found.claim == "repeated":
+        """Take the ids of an answer that was given; `recording` is its KEY12[.TAKE]."""
+        for number, answer_id in enumerate(ids):
+            if answer_id.claim == "repeated":
                 continue
-            if found.claim == "named" and found.text in self._origins:
+            if answer_id.claim == "named" and answer_id.text in self._origins:
                 continue
-            self._origins.pop(found.text, None)
-            self._origins[found.text] = IdSource(f"{recording}#{number}", found.claim == "created")
+            self._origins.pop(answer_id.text, None)
+            self._origins[answer_id.text] = IdSource(
+                f"{recording}#{number}", answer_id.claim == "created"
+            )
         while len(self._origins) > _MAX_GIVEN:
             del self._origins[next(iter(self._origins))]
 
     def clear(self) -> None:
-        """The session starts over."""
+        """Forget all ids, for a session that starts over."""
         self._origins.clear()
 
     def origins(self, sent: Iterable[str]) -> dict[str, IdSource]:
-        """Where those ids came from that are known."""
+        """The sources of those ids that are known."""
         return {text: self._origins[text] for text in sent if text in self._origins}
 
 
 def stamp(request: Document, known: KnownIds) -> Document:
-    """The `request` part with its `ids`: the tokens of the ids that it sends back; the part itself
-    where there are none.
-    """
+    """Add `ids` to a `request` part: the tokens of the ids that it sends back, if there are any."""
     if not len(known):
         return request
     tokens = {text: origin.token for text, origin in known.origins(sent_ids(request)).items()}

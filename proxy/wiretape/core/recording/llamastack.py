@@ -1,17 +1,18 @@
-"""llama-stack's own recordings (now OGX), read as what was on the wire.
+"""Read llama-stack's own recordings (now OGX) as what was on the wire.
 
-Its recorder sits inside the process: it keeps the keyword arguments of an SDK call and the objects
-the SDK made of the answer, never the HTTP exchange. `convert` puts the exchange together again:
+Its recorder runs inside the process: it keeps the keyword arguments of an SDK call and the objects
+the SDK built from the answer, never the HTTP exchange. `convert` puts the exchange together again:
 
 * The path is what the SDK posts to, which the file misreports: ".../v1/v1/chat/completions" was
   ".../v1/chat/completions", "/api/embeddings" was "/api/embed", a list of models was a GET.
 * The body is the keyword arguments, with `extra_body` merged in and what the SDK adds itself.
 * Chunks are sent one event (ollama: one line) each, as they are stored, nulls included. `[DONE]`,
   which the file never holds, is added. There are no times, and no headers but the content type.
-* An exception is the error answer that caused it. A stream that broke is the chunks it gave, cut.
+* An exception becomes the error answer that caused it. A stream that broke becomes the chunks it
+  gave, cut.
 
-Nothing is taken from `id_normalization_mapping`: it tells llama-stack which of a file's ids to
-rename for its own tests, by replacing text in the whole file, and the wire had the ids of the file.
+`id_normalization_mapping` is ignored: it tells llama-stack which of a file's ids to rename for its
+own tests, by replacing text in the whole file; the wire had the ids of the file.
 """
 
 import ast
@@ -40,15 +41,15 @@ class Converted:
 
 
 def is_llamastack(document: Mapping[str, Any]) -> bool:
-    """Whether a document is to be read by `convert`: ours always say `wiretape`, theirs never."""
+    """Whether `convert` has to read a document: ours always have `wiretape`, theirs never."""
     return "wiretape" not in document
 
 
 def convert(document: Mapping[str, Any]) -> Converted:
-    """Turn a llama-stack recording into a document whose exchange is what was on the wire.
+    """Turn a llama-stack recording into a document of the exchange on the wire.
 
-    FormatError names the key that is wrong, or says why there is no HTTP exchange to be had (a tool
-    call, a connection that failed) and what to do.
+    Raises FormatError, which names the wrong key or says why there is no HTTP exchange (a tool
+    call, a failed connection) and what to do.
     """
     call = _member(document, "", "request", dict, "an object")
     response = _member(document, "", "response", dict, "an object")
@@ -84,7 +85,7 @@ _AGAIN: Final = "llama-stack kept no HTTP exchange of it; record it anew with `w
 
 
 def _fail(where: str, expected: str, got: object) -> FormatError:
-    # The value itself may be a prompt or hold a key, which have no place in a message.
+    # The value may be a prompt or hold a key, so a message does not show it.
     kind = _KINDS.get(type(got), "a number")
     return FormatError(f"{where}: expected {expected}, got {kind} (llama-stack's format)")
 
@@ -108,14 +109,14 @@ def _has_no_form(what: str) -> FormatError:
 
 
 _DATABRICKS: Final = "__databricks__"
-# RFC 2606 reserves .invalid: the recorder cut the workspace's host out, so that no one knows it.
+# RFC 2606 reserves .invalid: the recorder removed the workspace's host, so it is unknown.
 _DATABRICKS_HOST: Final = "https://databricks.invalid"
 
 _SDK_ARGUMENTS: Final = frozenset(("extra_headers", "extra_query", "extra_body", "timeout"))
 _GETS: Final = ("/models", "/api/tags", "/api/ps")
 
-# What the SDKs (openai, ollama) send for arguments that were not given; the second column is what
-# other clients of these endpoints leave out.
+# What the SDKs (openai, ollama) send for arguments that were not given, and which of these other
+# clients of the endpoints leave out.
 _ADDED: Final[dict[str, tuple[dict[str, Any], str]]] = {
     "/embeddings": ({"encoding_format": "base64"}, "encoding_format"),
     "/api/chat": ({"tools": [], "stream": False}, "tools"),
@@ -135,7 +136,7 @@ def _posted(call: Mapping[str, Any]) -> Document:
 
 
 def _called(call: Mapping[str, Any]) -> list[Document]:
-    """The requests an SDK call may have made: first llama-stack's own client's, then others'."""
+    """The requests an SDK call may have sent: llama-stack's own client's first."""
     if "url" not in call and "provider" in call:
         what = call.get("tool_name") or call.get("api") or "a call"
         raise _has_no_form(f"{call['provider']!r:.40} {what!r:.40} is a Python call")
@@ -161,7 +162,7 @@ def _called(call: Mapping[str, Any]) -> list[Document]:
 
 
 def _wire_url(call: Mapping[str, Any], arguments: Mapping[str, Any]) -> str:
-    """Where the SDK sent the call: its base URL, the endpoint's real path, the caller's query."""
+    """The URL of an SDK's call: its base URL, the endpoint's real path, the caller's query."""
     url: str = _member(call, "request", "url", str, "a URL")
     endpoint: str = _member(call, "request", "endpoint", str, "the endpoint's path")
     if url.startswith("vertexai:"):
@@ -179,32 +180,30 @@ def _wire_url(call: Mapping[str, Any], arguments: Mapping[str, Any]) -> str:
 
 
 def _wire_path(endpoint: str, arguments: Mapping[str, Any]) -> str:
-    """What the SDK appends to its base URL, to which the "/v1" of `endpoint` belongs already."""
+    """The path that the SDK appends to its base URL, which already ends in `endpoint`'s "/v1"."""
     if _is_ollama(endpoint):
         return "/api/embed" if endpoint == "/api/embeddings" else endpoint
     path = endpoint.removeprefix("/v1")
-    # Early recorders took the one for the other; only chats have messages.
+    # Early recorders confused the two; only chats have messages.
     return "/chat/completions" if path == "/completions" and "messages" in arguments else path
 
 
 def _query(parameters: Mapping[str, Any]) -> str:
-    """Query parameters as the openai SDK spells them: lists as "key[]", true as "true", null not at
-    all.
-    """
+    """Query parameters as the openai SDK writes them: lists as "key[]", true as "true", no null."""
     pairs: list[tuple[str, str]] = []
     for name, value in parameters.items():
         where = f"request.body.extra_query.{name}"
-        for one in value if isinstance(value, list) else [value]:
-            if isinstance(one, (dict, list)):
-                raise _fail(where, "text, a number, true or false", one)
-            if one is not None:
-                text = exact_json.dumps(one) if isinstance(one, bool) else str(one)
+        for item in value if isinstance(value, list) else [value]:
+            if isinstance(item, (dict, list)):
+                raise _fail(where, "text, a number, true or false", item)
+            if item is not None:
+                text = exact_json.dumps(item) if isinstance(item, bool) else str(item)
                 pairs.append((name + "[]" if isinstance(value, list) else name, text))
     return urlencode(pairs, errors="surrogatepass")
 
 
 def _request(method: str, url: str, *body: exact_json.Json) -> Document:
-    """A document's `request` part; `body` is there or not, and may be null."""
+    """A document's `request` part; `body` is optional and may be null."""
     try:
         path = split_url(url)[3].partition("?")[0]
     except ValueError:
@@ -226,7 +225,7 @@ def _request(method: str, url: str, *body: exact_json.Json) -> Document:
 
 
 _JSON: Final = "application/json"
-# Ollama's handlers (gin) name the charset where they answer in one piece.
+# Ollama's handlers (gin) name the charset of an answer that is not streamed.
 _OLLAMA_JSON: Final = "application/json; charset=utf-8"
 _SSE: Final = "text/event-stream"
 _NDJSON: Final = "application/x-ndjson"
@@ -243,7 +242,7 @@ def _answer(status: int, media: str, body: Document | list[Document] | None) -> 
 
 
 def _typed(item: Any, where: str) -> Document:
-    """One object of an SDK, {"__type__": its class, "__data__": its members}."""
+    """An object of an SDK, {"__type__": its class, "__data__": its members}."""
     if not isinstance(item, dict):
         raise _fail(where, "an object with __type__ and __data__", item)
     return {
@@ -253,7 +252,7 @@ def _typed(item: Any, where: str) -> Document:
 
 
 def _returned(response: Mapping[str, Any], path: str, *, ollama: bool) -> Document:
-    """The answer of which an SDK made the stored objects."""
+    """The answer from which an SDK built the stored objects."""
     # The recorder stores the caller's `stream` argument here, which may be null.
     streaming = _member(response, "response", "is_streaming", bool, "true or false", False)
     body = response.get("body")
@@ -267,7 +266,7 @@ def _returned(response: Mapping[str, Any], path: str, *, ollama: bool) -> Docume
         return _answer(200, _JSON, {"__data__": {"object": "list", "data": models}})
     item = _typed(body, "response.body")
     if path.endswith("/embeddings") and item["__data__"].get("usage", ...) is None:
-        # No provider sends a null here: it stands for Together's answer, which has no usage.
+        # No provider sends null here: Together's answer has no usage.
         item["__data__"] = {k: v for k, v in item["__data__"].items() if k != "usage"}
     return _answer(200, _OLLAMA_JSON if ollama else _JSON, item)
 
@@ -304,19 +303,19 @@ def _failure(response: Mapping[str, Any], *, ollama: bool) -> Document:
     where = "response.exception_data"
     details = _member(response, "response", "exception_data", dict, "an object", {})
     if isinstance(response.get("body"), list) and response["body"]:
-        # The stream broke after these: how is not told, so it is no more than cut.
+        # The stream broke after these. The file does not say how, so it counts as cut.
         answer = _answer(200, _NDJSON if ollama else _SSE, _chunks(response))
         return {**answer, "end": "cut"}
     message: str = _member(
         response, "response", "exception_message", str, "text", details.get("message")
     )
-    told = _STATUS_ERROR.fullmatch(message)
-    if details.get("status_code") is None and told is None:
+    match = _STATUS_ERROR.fullmatch(message)
+    if details.get("status_code") is None and match is None:
         kind = details.get("type") or "an exception"
         raise FormatError(f"has no HTTP answer: the call ended in {kind!r:.40}; {_AGAIN}")
-    # 0 for a message without a status: it is not asked for then.
+    # The default is not used for a message without a status.
     status: int = _member(
-        details, where, "status_code", int, "an HTTP status", int(told[1]) if told else 0
+        details, where, "status_code", int, "an HTTP status", int(match[1]) if match else 0
     )
     if not 300 <= status <= 599:
         raise _fail(f"{where}.status_code", "an HTTP status of an error, 300 to 599", status)
@@ -325,17 +324,16 @@ def _failure(response: Mapping[str, Any], *, ollama: bool) -> Document:
         # ollama's exception says "MESSAGE (status code: 404)" and has the answer's "error" in it.
         error = message.removesuffix(f" (status code: {status})")
         return _answer(status, _OLLAMA_JSON, {"__data__": {"error": error}})
-    if told is None and not isinstance(body, dict):
-        # openai's says the answer's own text where that was not JSON, and no more than the status
-        # where the answer was empty.
+    if match is None and not isinstance(body, dict):
+        # openai's has the text of an answer that was not JSON, and only the status of an empty one.
         return _answer(status, _TEXT, {"text": message})
-    if told is not None and told[2] is None:
+    if match is not None and match[2] is None:
         return _answer(status, _TEXT, None)
     try:
-        whole = _python_literal(told[2] if told else "")
+        whole = _python_literal(match[2] if match else "")
     except ValueError:
         whole = None
-    # The exception's body is the answer's "error" member alone, where there is one.
+    # The exception's body is only the answer's "error" member, if it had one.
     if not isinstance(whole, dict) or (body is not None and whole.get("error", whole) != body):
         whole = {"error": {"message": message} if body is None else body}
     return _answer(status, _JSON, {"__data__": whole})
@@ -351,19 +349,20 @@ _NAMES: Final = {"None": "null", "True": "true", "False": "false"}
 
 
 def _python_literal(text: str) -> exact_json.Json:
-    """Read JSON that Python's repr() wrote, as openai's exceptions quote an answer; ValueError for
-    anything else.
+    """Read JSON that Python's repr() wrote, as openai's exceptions quote an answer.
+
+    Raises ValueError for anything else.
     """
 
-    def spelled(found: re.Match[str]) -> str:
+    def as_json(token: re.Match[str]) -> str:
         try:
-            if found["name"]:
-                return _NAMES[found["name"]]
-            # One string at a time: nesting, which a hostile file could overdo, is parse()'s.
-            return exact_json.dumps(ast.literal_eval(found["text"]))
+            if token["name"]:
+                return _NAMES[token["name"]]
+            # Only strings are evaluated: parse() limits nesting, which a hostile file could overdo.
+            return exact_json.dumps(ast.literal_eval(token["text"]))
         except (KeyError, SyntaxError):
             raise ValueError("not a Python literal") from None
 
     if len(text) > _LITERAL_CHARACTERS:
         raise ValueError("too long to be read")
-    return exact_json.parse(_TEXT_OR_NAME.sub(spelled, text))
+    return exact_json.parse(_TEXT_OR_NAME.sub(as_json, text))

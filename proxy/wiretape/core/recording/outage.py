@@ -1,11 +1,11 @@
-"""Answers that tell of the moment they were given in."""
+"""Answers that depend on the moment and not on the request."""
 
 from typing import Final
 
 OUTAGES: Final = frozenset((401, 403, 407, 408, 425, 429))
-"""Answers that tell of a key or a moment and not of the request; 5xx are the same."""
+"""Statuses that depend on a key or the moment, besides 5xx."""
 
 
 def is_outage(status: int) -> bool:
-    """Whether an answer tells of the moment it was given in, and not of what was asked."""
+    """Whether an answer of this status depends on the moment and not on the request."""
     return status in OUTAGES or status >= 500

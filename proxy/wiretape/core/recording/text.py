@@ -1,9 +1,8 @@
-"""Recording files: the text of a document and back.
+"""Write and read the text of a recording file.
 
-The outer levels are indented by two and each chunk stands on a line of its own, so that git shows a
-changed word as a changed line. Large binary bodies leave the file for side files named by their
-content. What a document is made of is `document.py`'s; llama-stack's own recordings are read by
-`llamastack.py`.
+The outer levels are indented by two and each chunk has a line of its own, so that git shows a
+changed word as a changed line. Large binary bodies move to side files named by their content.
+`document.py` knows what a document consists of; `llamastack.py` reads llama-stack's own recordings.
 """
 
 import base64
@@ -21,7 +20,7 @@ WIDTH: Final = 100
 SIDE_FILE_BYTES: Final = 16 * 1024
 """Binary bodies larger than this go to a side file."""
 
-# Around a body, which may be as deep as JSON may be, stand the document, the answer, the chunks.
+# Around a body of any allowed depth there are the document, the answer and the chunks.
 _MAX_DEPTH: Final = exact_json.MAX_DEPTH + 8
 
 _BOM: Final = b"\xef\xbb\xbf"
@@ -36,29 +35,29 @@ def side_file_name(data: bytes) -> str:
 
 
 def externalise(document: Document) -> tuple[Document, dict[str, bytes]]:
-    """Move large binary bodies out of a document: gives the smaller document and the side files by
+    """Move large binary bodies out of a document; gives the smaller document and the side files by
     name.
 
-    A multipart request stays in it: it is compared by its parts, for which its name would not do.
+    A multipart request stays: it is compared by its parts, which the name of a file does not show.
     """
     files: dict[str, bytes] = {}
 
-    def outside(item: Any, key: str, instead: str) -> Any:
+    def moved_out(item: Any, key: str, file_key: str) -> Any:
         if not isinstance(item, dict) or _decoded_size(item.get(key, "")) <= SIDE_FILE_BYTES:
             return item
         data = base64.b64decode(item[key])
         name = side_file_name(data)
         files[name] = data
-        return {instead if k == key else k: name if k == key else v for k, v in item.items()}
+        return {file_key if k == key else k: name if k == key else v for k, v in item.items()}
 
     request, response = document["request"], document["response"]
     if not str(request["headers"].get("content-type", "")).lower().startswith("multipart/"):
-        request = outside(request, "body_base64", "body_file")
+        request = moved_out(request, "body_base64", "body_file")
     body = response.get("body")
     if isinstance(body, list):
-        body = [outside(item, "base64", "file") for item in body]
+        body = [moved_out(item, "base64", "file") for item in body]
     else:
-        body = outside(body, "base64", "file")
+        body = moved_out(body, "base64", "file")
     if "body" in response:
         response = {**response, "body": body}
     return {**document, "request": request, "response": response}, files
@@ -69,7 +68,23 @@ def _decoded_size(text: str) -> int:
 
 
 def dumps(document: Document) -> str:
-    """The text of a recording file: UTF-8, LF, a final newline; equal documents, equal texts."""
+    """Write a recording file: UTF-8, LF, a final newline; equal documents give equal texts.
+
+    >>> body = [{"data": "a"}, {"data": "b"}]
+    >>> print(dumps({"wiretape": 1, "request": {}, "response": {"status": 200, "body": body}}))
+    {
+      "wiretape": 1,
+      "request": {},
+      "response": {
+        "status": 200,
+        "body": [
+          {"data": "a"},
+          {"data": "b"}
+        ]
+      }
+    }
+    <BLANKLINE>
+    """
     response = document["response"]
     parts = []
     for key, value in document.items():
@@ -99,7 +114,7 @@ def _line(value: exact_json.Json) -> str:
 
 
 def _wrapped(value: exact_json.Json, indent: int, used: int) -> Iterator[str]:
-    """A value on one line where it fits, else a member a line; a list of numbers always stays on
+    """Write a value on one line if it fits, else a member a line; a list of numbers always stays on
     one line.
     """
     line = _line(value)
@@ -122,10 +137,16 @@ def _wrapped(value: exact_json.Json, indent: int, used: int) -> Iterator[str]:
 
 
 def loads(text: str | bytes) -> Document:
-    """Read a recording file's text; FormatError says what it is instead.
+    """Read a recording file's text; raises FormatError if it is something else.
 
-    The document is one of ours or llama-stack's (no `wiretape` key); whether its parts are whole is
-    told by `document.to_exchange`.
+    The document is wiretape's own or llama-stack's (without the key `wiretape`).
+    `document.to_exchange` checks its parts.
+
+    >>> loads('{"wiretape": 1, "request": {}, "response": {}}')
+    {'wiretape': 1, 'request': {}, 'response': {}}
+    >>> loads("[]")
+    Traceback (most recent call last):
+    wiretape.core.errors.FormatError: holds a JSON list, expected a recording object
     """
     # Editors put a byte order mark at the start.
     text = text.removeprefix("\ufeff") if isinstance(text, str) else text.removeprefix(_BOM)
@@ -155,7 +176,7 @@ def loads(text: str | bytes) -> Document:
 
 
 def _conflict(text: str | bytes) -> str | None:
-    """What to do about the marks that git leaves in a file that two sides have changed."""
+    """What to do about git's conflict markers, if the text has any."""
     data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     mark = _CONFLICT.search(data)
     if mark is None:
@@ -168,5 +189,5 @@ def _conflict(text: str | bytes) -> str | None:
 
 
 def _parse_fault(error: ValueError) -> str:
-    # JSONDecodeError's own text names line and column, and never the content.
+    # JSONDecodeError's text names line and column, never the content.
     return str(error) if "char" in str(error) else str(error).partition(":")[0]

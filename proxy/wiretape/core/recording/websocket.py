@@ -1,8 +1,8 @@
-"""WebSocket (RFC 6455) as it is recorded: messages of both sides, how it was closed, and by whom.
+"""Turn a WebSocket (RFC 6455) into a document and back: both sides' messages, and its closing.
 
 The conversation that follows an upgrade is the answer to its opening request: a `WebSocket` is a
-`Response` with status 101 whose chunks are messages. In a document they stand one a line, JSON as
-JSON, so all that redaction does with a stream's chunks is done with them too.
+`Response` with status 101 whose chunks are messages. A document has a line for each, JSON as JSON,
+so redaction treats them like a stream's chunks.
 """
 
 import base64
@@ -18,16 +18,16 @@ from .fields import Members, SideFile
 
 
 def from_websocket(response: WebSocket) -> tuple[Item, list[Item]]:
-    """The members that a document's `response` part has more, and the items of its `body`, which
-    have no times yet.
+    """The additional members of a document's `response` part, and the items of its `body`, without
+    times.
     """
-    read = [_read(message) for message in response.messages]
-    styles = {sender: _common(sender, response.messages, read) for sender in SENDERS}
+    parsed = [_read(message) for message in response.messages]
+    styles = {sender: _common(sender, response.messages, parsed) for sender in SENDERS}
     items: list[Item] = []
-    for message, found in zip(response.messages, read, strict=True):
+    for message, json in zip(response.messages, parsed, strict=True):
         item: Item = {"from": message.sender}
-        if found is not None:
-            value, style = found
+        if json is not None:
+            value, style = json
             if message.binary:
                 item["binary"] = True
             item["__data__"] = value
@@ -46,7 +46,7 @@ def from_websocket(response: WebSocket) -> tuple[Item, list[Item]]:
 
 
 def _read(message: Message) -> tuple[exact_json.Json, str] | None:
-    """A message's JSON object or list and its style; None where it is to be kept as it is."""
+    """A message's JSON object or list and its style; None if it has to be stored as it is."""
     if message.data[:1] not in (b"{", b"["):
         return None
     try:
@@ -56,13 +56,15 @@ def _read(message: Message) -> tuple[exact_json.Json, str] | None:
 
 
 def _common(
-    sender: Sender, messages: Sequence[Message], read: Iterable[tuple[exact_json.Json, str] | None]
+    sender: Sender,
+    messages: Sequence[Message],
+    parsed: Iterable[tuple[exact_json.Json, str] | None],
 ) -> str:
     """The style of most of a side's messages."""
     styles = Counter(
-        found[1]
-        for message, found in zip(messages, read, strict=True)
-        if found is not None and message.sender == sender
+        json[1]
+        for message, json in zip(messages, parsed, strict=True)
+        if json is not None and message.sender == sender
     )
     return max(styles, key=styles.__getitem__) if styles else "compact"
 
@@ -79,8 +81,9 @@ def _from_close(close: Close) -> Item:
 def to_websocket(
     response: Members, side_file: SideFile | None = None
 ) -> tuple[tuple[Message, ...], Close | None]:
-    """The messages and the closing frame of a document's `response` part; FormatError names the
-    member that is wrong.
+    """The messages and the closing frame of a document's `response` part.
+
+    Raises FormatError, which names the wrong member.
     """
     styles = {"server": response.style("json"), "client": response.style("client_json")}
     messages = tuple(
