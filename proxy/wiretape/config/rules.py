@@ -74,7 +74,7 @@ def host_key(
         names = [provider.name for provider in providers.all]
         text = f"unknown provider, expected a host or one of: {', '.join(names)}{near(name, names)}"
         wrong.append((location, text))
-    return providers.place(host, number)
+    return providers.host_key(host, number)
 
 
 def _host_and_port(name: str) -> tuple[str, int | None]:

@@ -298,7 +298,7 @@ class Replayer:
             return wanted if self._faults.strikes(wanted) else None
         if not self._faults:
             return None
-        names = {asked.provider, self.providers.place(asked.request.host, asked.request.port)}
+        names = {asked.provider, self.providers.host_key(asked.request.host, asked.request.port)}
         return self._faults.choose(names, asked.request, asked.canonical)
 
     def decide(self, asked: ReplayRequest) -> Verdict:

@@ -233,7 +233,7 @@ def _row(one: Named, session: str | None, providers: Providers) -> tuple[ListedR
 
 def _provider(request: Request, providers: Providers) -> str:
     provider = providers.find(request.host, request.port)
-    return provider.name if provider else providers.place(request.host, request.port)
+    return provider.name if provider else providers.host_key(request.host, request.port)
 
 
 def _without_body(request: Document) -> Document:

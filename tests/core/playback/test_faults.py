@@ -40,7 +40,7 @@ def test_a_header_names_a_fault(text: str, fault: Fault) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("", "expected NAME=NUMBER"),
         ("explode=1", "got 'explode=1'"),
@@ -54,8 +54,8 @@ def test_a_header_names_a_fault(text: str, fault: Fault) -> None:
         ("status=500,cut=1", "status and cut exclude each other"),
     ],
 )
-def test_a_header_that_names_none_is_told_what_would(text: str, told: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(told)):
+def test_a_header_that_names_none_is_told_what_would(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
         Fault.parse(text)
 
 
@@ -134,9 +134,9 @@ def test_a_rule_may_look_at_the_body() -> None:
 
 def test_chances_are_the_same_in_every_run() -> None:
     fault = Fault("a", cut=1, probability=0.3, seed=1)
-    one, two = Faults(), Faults()
-    first = [one.strikes(fault) for _ in range(200)]
-    assert first == [two.strikes(fault) for _ in range(200)]
+    faults, again = Faults(), Faults()
+    first = [faults.strikes(fault) for _ in range(200)]
+    assert first == [again.strikes(fault) for _ in range(200)]
     assert 30 < sum(first) < 90
     other = Faults()
     assert first != [other.strikes(Fault("a", cut=1, probability=0.3, seed=2)) for _ in first]

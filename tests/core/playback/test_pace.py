@@ -162,7 +162,7 @@ def test_a_models_speed_is_read(text: str, pace: Pace) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("ttft=", "expected ttft=SECONDS"),
         ("ttft=1,ttft=2", "each once"),
@@ -174,8 +174,8 @@ def test_a_models_speed_is_read(text: str, pace: Pace) -> None:
         ("tps=-1", "got 'tps=-1'"),
     ],
 )
-def test_a_speed_that_is_none_is_told(text: str, told: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(told)):
+def test_a_speed_that_is_none_is_told(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
         Pace.parse(text)
 
 

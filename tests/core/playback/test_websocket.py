@@ -30,11 +30,11 @@ def message(sender: Sender, value: Any, at: float | None = None) -> Message:
     return Message(data, at, sender, isinstance(value, bytes))
 
 
-def said(value: Any, at: float | None = None) -> Message:
+def from_client(value: Any, at: float | None = None) -> Message:
     return message("client", value, at)
 
 
-def told(value: Any, at: float | None = None) -> Message:
+def from_server(value: Any, at: float | None = None) -> Message:
     return message("server", value, at)
 
 
@@ -55,11 +55,11 @@ def lock(takes: Mapping[str, Response], *rules: Rule, secret: str | None = None)
     return LockStep(list(takes), takes.__getitem__, messages.of(URL, "/v1/realtime"))
 
 
-CREATED = told({"type": "session.created"}, 0.5)
-UPDATE = said({"type": "session.update", "session": {"voice": "ash"}}, 0.5)
-UPDATED = told({"type": "session.updated"}, 0.75)
-ASK = said({"type": "response.create"}, 1.0)
-DONE = told({"type": "response.done"}, 3.5)
+CREATED = from_server({"type": "session.created"}, 0.5)
+UPDATE = from_client({"type": "session.update", "session": {"voice": "ash"}}, 0.5)
+UPDATED = from_server({"type": "session.updated"}, 0.75)
+ASK = from_client({"type": "response.create"}, 1.0)
+DONE = from_server({"type": "response.done"}, 3.5)
 
 
 def test_the_providers_messages_wait_for_the_clients_before_them() -> None:
@@ -97,9 +97,9 @@ def test_a_provider_that_speaks_only_first_ends_at_once() -> None:
 
 
 def test_messages_without_times_are_due_at_once() -> None:
-    steps = lock({"a": talk(said({"a": 1}), told({"b": 1}))})
+    steps = lock({"a": talk(from_client({"a": 1}), from_server({"b": 1}))})
     steps.begin()
-    assert steps.feed(said({"a": 1})) == Step((Due(told({"b": 1}), 0.0),))
+    assert steps.feed(from_client({"a": 1})) == Step((Due(from_server({"b": 1}), 0.0),))
 
 
 def test_spelling_and_order_of_members_do_not_count() -> None:
@@ -109,18 +109,20 @@ def test_spelling_and_order_of_members_do_not_count() -> None:
 
 
 def test_the_name_a_client_gives_its_message_does_not_count() -> None:
-    steps = lock({"a": talk(said({"type": "response.create", "event_id": "event_1"}))})
-    assert isinstance(steps.feed(said({"type": "response.create", "event_id": "event_2"})), Step)
+    steps = lock({"a": talk(from_client({"type": "response.create", "event_id": "event_1"}))})
+    assert isinstance(
+        steps.feed(from_client({"type": "response.create", "event_id": "event_2"})), Step
+    )
 
 
 def test_a_message_that_differs_is_told_with_its_place_and_both_values() -> None:
     steps = lock({"a": talk(UPDATE)})
-    found = steps.feed(said({"type": "session.update", "session": {"voice": "sage"}}))
-    assert isinstance(found, Mismatch)
-    assert [(d.path, d.got, d.recorded) for d in found.differences] == [
+    mismatch = steps.feed(from_client({"type": "session.update", "session": {"voice": "sage"}}))
+    assert isinstance(mismatch, Mismatch)
+    assert [(d.path, d.got, d.recorded) for d in mismatch.differences] == [
         ("body.session.voice", "sage", "ash")
     ]
-    assert found.reason == (
+    assert mismatch.reason == (
         "no recording has client message 1 (session.update): a differs in body.session.voice"
     )
 
@@ -128,17 +130,19 @@ def test_a_message_that_differs_is_told_with_its_place_and_both_values() -> None
 def test_a_message_after_the_last_recorded_one_is_told_as_that() -> None:
     steps = lock({"a": talk(UPDATE)})
     steps.feed(UPDATE)
-    found = steps.feed(ASK)
-    assert isinstance(found, Mismatch)
-    assert found.reason == ("no recording has client message 2 (response.create): a ends before it")
-    assert found.candidates == ()
+    mismatch = steps.feed(ASK)
+    assert isinstance(mismatch, Mismatch)
+    assert mismatch.reason == (
+        "no recording has client message 2 (response.create): a ends before it"
+    )
+    assert mismatch.candidates == ()
 
 
 def test_text_and_bytes_are_compared_as_they_are() -> None:
-    recorded = talk(Message(b"hello", None, "client"), said(b"\x00\xff"))
+    recorded = talk(Message(b"hello", None, "client"), from_client(b"\x00\xff"))
     steps = lock({"a": recorded})
     assert isinstance(steps.feed(Message(b"hello", None, "client")), Step)
-    assert isinstance(steps.feed(said(b"\x00\xfe")), Mismatch)
+    assert isinstance(steps.feed(from_client(b"\x00\xfe")), Mismatch)
 
 
 def test_a_rule_of_the_path_ignores_a_member_of_a_message() -> None:
@@ -146,8 +150,8 @@ def test_a_rule_of_the_path_ignores_a_member_of_a_message() -> None:
         return [("metadata",)] if isinstance(value, dict) and "metadata" in value else []
 
     rule = Rule("run", path="/v1/realtime", ignore=(metadata,))
-    steps = lock({"a": talk(said({"type": "x", "metadata": 1}))}, rule)
-    assert isinstance(steps.feed(said({"type": "x", "metadata": 2})), Step)
+    steps = lock({"a": talk(from_client({"type": "x", "metadata": 1}))}, rule)
+    assert isinstance(steps.feed(from_client({"type": "x", "metadata": 2})), Step)
 
 
 def test_a_secret_in_a_message_meets_its_placeholder() -> None:
@@ -159,15 +163,15 @@ def test_a_secret_in_a_message_meets_its_placeholder() -> None:
         }
     )[0]["response"]["body"][0]["__data__"]
     assert KEY not in str(stored)
-    steps = lock({"a": talk(said(stored))}, secret=KEY)
-    assert isinstance(steps.feed(said({"type": "x", "auth": KEY})), Step)
+    steps = lock({"a": talk(from_client(stored))}, secret=KEY)
+    assert isinstance(steps.feed(from_client({"type": "x", "auth": KEY})), Step)
 
 
 # ------------------------------------------------------------------ several takes
 
-ONE, TWO = said({"type": "say", "n": 1}, 0.5), said({"type": "say", "n": 2}, 0.5)
-FIRST = told({"type": "answer", "id": "first"}, 0.6)
-SECOND = told({"type": "answer", "id": "second"}, 0.6)
+ONE, TWO = from_client({"type": "say", "n": 1}, 0.5), from_client({"type": "say", "n": 2}, 0.5)
+FIRST = from_server({"type": "answer", "id": "first"}, 0.6)
+SECOND = from_server({"type": "answer", "id": "second"}, 0.6)
 
 
 def test_a_connection_goes_over_to_the_take_in_which_the_same_was_said() -> None:
@@ -180,7 +184,7 @@ def test_a_connection_goes_over_to_the_take_in_which_the_same_was_said() -> None
 
 
 def test_a_take_in_which_the_provider_said_other_things_is_not_gone_over_to() -> None:
-    other = talk(told({"type": "error"}), TWO, SECOND)
+    other = talk(from_server({"type": "error"}), TWO, SECOND)
     steps = lock({"a": talk(CREATED, ONE, FIRST), "b": other})
     steps.begin()
     assert isinstance(steps.feed(TWO), Mismatch)
@@ -189,16 +193,16 @@ def test_a_take_in_which_the_provider_said_other_things_is_not_gone_over_to() ->
 def test_a_take_in_which_the_client_said_other_things_before_is_not_gone_over_to() -> None:
     steps = lock({"a": talk(ONE, FIRST, ONE), "b": talk(TWO, FIRST, TWO, SECOND)})
     steps.feed(ONE)
-    found = steps.feed(TWO)
-    assert isinstance(found, Mismatch)
-    assert [name for name, _ in found.candidates] == ["a"]
+    mismatch = steps.feed(TWO)
+    assert isinstance(mismatch, Mismatch)
+    assert [name for name, _ in mismatch.candidates] == ["a"]
 
 
 def test_a_mismatch_has_the_message_of_each_take() -> None:
     steps = lock({"a": talk(ONE), "b": talk(TWO)})
-    found = steps.feed(said({"type": "say", "n": 3}))
-    assert isinstance(found, Mismatch)
-    assert [name for name, _ in found.candidates] == ["a", "b"]
+    mismatch = steps.feed(from_client({"type": "say", "n": 3}))
+    assert isinstance(mismatch, Mismatch)
+    assert [name for name, _ in mismatch.candidates] == ["a", "b"]
 
 
 def test_a_take_that_is_no_websocket_is_passed_over() -> None:

@@ -100,9 +100,9 @@ PATHS = st.text(st.sampled_from("/abc.-_~%20?=&"), max_size=20).map(lambda text:
 
 
 @given(PLACES, PATHS)
-def test_no_absolute_link_to_a_provider_stays(place: str, path: str) -> None:
-    """And the one in its place names the same host and path."""
-    url = f"https://{place}{path}"
+def test_no_absolute_link_to_a_provider_stays(host: str, path: str) -> None:
+    """And what replaces it names the same host and path."""
+    url = f"https://{host}{path}"
     ((_, got),) = links_to_door((("location", url),), URL, DOOR, PROVIDERS)
     _, host, port, target = split_url(url)
     if PROVIDERS.find(host, port) is None:

@@ -94,7 +94,7 @@ def test_a_host_by_name_goes_before_a_pattern() -> None:
 
 
 @pytest.mark.parametrize(
-    ("providers", "host", "port", "place"),
+    ("providers", "host", "port", "host_key"),
     [
         (KNOWN, "api.together.ai", 443, "together"),
         (KNOWN, "api.together.xyz", 443, "together"),
@@ -113,15 +113,15 @@ def test_a_host_by_name_goes_before_a_pattern() -> None:
     ],
 )
 def test_aliases_are_one_place_and_other_hosts_their_own(
-    providers: Providers, host: str, port: int | None, place: str
+    providers: Providers, host: str, port: int | None, host_key: str
 ) -> None:
-    assert providers.place(host, port) == place
+    assert providers.host_key(host, port) == host_key
 
 
 def test_members_that_hold_ids_are_a_providers_own_and_elsewhere_anybodys() -> None:
-    two = Providers((Provider("a", ("a",), ids=("x",)), Provider("b", ("b",), ids=("y",))))
-    assert two.id_names("a", 443) == {"x"}
-    assert two.id_names("nobody", 443) == {"x", "y"}
+    providers = Providers((Provider("a", ("a",), ids=("x",)), Provider("b", ("b",), ids=("y",))))
+    assert providers.id_names("a", 443) == {"x"}
+    assert providers.id_names("nobody", 443) == {"x", "y"}
 
 
 def test_no_host_is_in_the_table_twice() -> None:
@@ -134,8 +134,8 @@ def test_no_name_is_in_the_table_twice() -> None:
 
 def test_the_variables_of_all_providers_are_named_once() -> None:
     assert "TOGETHER_API_KEY" in KNOWN.key_names
-    two = Providers((Provider("a", (), ("X", "Y")), Provider("b", (), ("Y",))))
-    assert two.key_names == ("X", "Y")
+    providers = Providers((Provider("a", (), ("X", "Y")), Provider("b", (), ("Y",))))
+    assert providers.key_names == ("X", "Y")
 
 
 ERRORS: dict[ErrorShape, object] = {
@@ -189,11 +189,11 @@ def test_an_ipv6_address_is_found_however_it_is_spelled(
 def test_a_host_that_is_added_is_found(added: str, host: str, port: int) -> None:
     providers = Providers(())
     assert providers.find(host, port) is None
-    before = providers.place(host, port), providers.id_names(host, port)
+    before = providers.host_key(host, port), providers.id_names(host, port)
     providers.add_host(added)
     assert providers.find(host, port) is not None
     # Nothing that counts in a key is another than without it.
-    assert (providers.place(host, port), providers.id_names(host, port)) == before
+    assert (providers.host_key(host, port), providers.id_names(host, port)) == before
 
 
 @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ def test_a_host_that_is_added_is_found(added: str, host: str, port: int) -> None
 def test_the_place_of_a_recording_is_answered_for(host: str, port: int) -> None:
     providers = Providers((Provider("openai", ("api.openai.com",), ids=("container",)),))
     ids = providers.id_names(host, port)
-    providers.add_places([providers.place(host, port)])
+    providers.add_host_keys([providers.host_key(host, port)])
     assert providers.find(host, port) is not None
     assert providers.find(host, 9) is None
     assert providers.find("other.example", port) is None
@@ -212,7 +212,7 @@ def test_the_place_of_a_recording_is_answered_for(host: str, port: int) -> None:
 
 def test_a_place_that_is_a_provider_or_none_adds_nothing() -> None:
     providers = Providers((Provider("openai", ("api.openai.com",)),))
-    providers.add_places(["openai", "*"])
+    providers.add_host_keys(["openai", "*"])
     assert providers.nameless_hosts == ()
     assert providers.find("openai", 443) is None
 

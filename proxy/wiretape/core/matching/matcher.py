@@ -109,7 +109,7 @@ class Matcher:
         method = request["method"].upper()
         path, _, query = target.partition("?")
         headers = {name.lower(): value for name, value in request.get("headers", {}).items()}
-        place = self._providers.place(host, port)
+        place = self._providers.host_key(host, port)
         kind, body = body_of(request, headers)
         rules = self._rules_for(host, port, place, method, path, body if kind == "json" else _NONE)
         ids: Any = request.get("ids")

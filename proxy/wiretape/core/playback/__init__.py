@@ -1,5 +1,5 @@
-"""From a recording to what leaves: which take, when each chunk, with which fault.
+"""Decides what a replay sends: which take, each chunk at which time, with which fault.
 
-Finding the recordings is for `core/matching` and the library, sending for `engine/`. Begin with
+`core/matching` and the library find the recordings, `engine/` sends. Begin with
 `player.py`.
 """

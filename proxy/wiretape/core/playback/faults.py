@@ -1,8 +1,7 @@
 """Faults on demand, to test what a client does when its provider fails it.
 
-A fault changes the answer that a recording gives: another status, a wait, an end in the middle. It
-is asked for by a rule of the configuration or by a request's own header, which only loopback may
-send:
+A fault changes a replayed answer: another status, a wait, an end in the middle. A rule of the
+configuration asks for it, or a request's own header, which only loopback may send:
 
     x-wiretape-fault: status=503
     x-wiretape-fault: rate_limit=30, probability=0.5, seed=7
@@ -27,7 +26,7 @@ _NUMBER: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,6})?|\.[0-9]{1,6}")
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What goes wrong with an answer; None: that does not.
+    """What goes wrong with an answer; a member that is None does not.
 
     `delay` and `rate_limit` (the retry-after of a 429) are seconds; `cut`, `reset` and `stall` are
     the number of chunks that still come before the connection is closed, is reset, or falls silent;
@@ -47,7 +46,7 @@ class Fault:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """ValueError for a fault that does nothing, or things that exclude each other."""
+        """Raise ValueError for a fault that does nothing, or things that exclude each other."""
         what = [name for name in WHAT if getattr(self, name) is not None]
         if not what:
             raise ValueError(f"expected one of {', '.join(WHAT)}")
@@ -61,7 +60,12 @@ class Fault:
 
     @classmethod
     def parse(cls, text: str, name: str = "header") -> Self:
-        """Read a header's value such as "cut=3, probability=0.5"; ValueError if it is none."""
+        """Read a header's value; raises ValueError, which says what is expected.
+
+        >>> fault = Fault.parse("cut=3, probability=0.5")
+        >>> fault.cut, fault.probability
+        (3, 0.5)
+        """
         members: dict[str, float] = {}
         for part in text.split(","):
             key, equals, value = (piece.strip() for piece in part.partition("="))
@@ -75,7 +79,7 @@ class Fault:
         return cls(name, **members)  # type: ignore[arg-type]  # each of its own type, see _TYPES
 
     def apply(self, response: Response, shape: ErrorShape) -> Response:
-        """The answer with its fault; a delay is for who sends it."""
+        """Change an answer; `delay` is left to the sender."""
         if self.rate_limit is not None:
             wait = (("retry-after", f"{self.rate_limit:.12g}"),)
             return _refusal(429, shape, self.name, wait)
@@ -117,7 +121,7 @@ def _refusal(status: int, shape: ErrorShape, name: str, more: Headers = ()) -> R
 
 
 def _first(response: Response, count: int) -> tuple[Chunk, ...]:
-    """An answer's first chunks; of one that is not streamed, which has one chunk, half of it."""
+    """The first chunks of a streamed answer, or the first half of another's body."""
     if not response.streaming and response.chunks:
         body = response.body
         return (replace(response.chunks[0], data=body[: len(body) // 2]),) if count else ()
@@ -130,35 +134,37 @@ def _malformed(response: Response, number: int) -> tuple[Chunk, ...]:
         return response.chunks
     data = chunks[number - 1].data
     text = data.rstrip(b"\r\n")
-    # The line ends stay, so that the client sees an event, and its JSON has no end.
+    # The line ends stay, so that the client sees an event with truncated JSON.
     chunks[number - 1] = replace(chunks[number - 1], data=text[:-1] + data[len(text) :])
     return tuple(chunks)
 
 
 @dataclass(frozen=True, slots=True)
 class FaultRule:
-    """A fault of the configuration and the requests it is for; `rule` has their conditions."""
+    """A fault of the configuration; `rule` says which requests it is for."""
 
     fault: Fault
     rule: Rule
 
 
 class Faults:
-    """Chooses the fault of a request. Chances are drawn in the order of the requests, by each
-    fault's seed, so that a run goes wrong the same way every time.
+    """Chooses the fault of a request.
+
+    Probabilities are drawn in the order of the requests, by each fault's seed, so that every run
+    fails in the same way.
     """
 
     def __init__(self, rules: Iterable[FaultRule] = ()) -> None:
         self._rules: Final = tuple(rules)
-        # A fault that only a header asked for is known by what it is.
+        # Keyed by value: a fault from a header comes as a new object with each request.
         self._drawn: dict[Fault, int] = {}
 
     def __bool__(self) -> bool:
         return bool(self._rules)
 
     def choose(self, names: Iterable[str], request: Request, canonical: Canonical) -> Fault | None:
-        """The fault of the first rule for a request, if its chance comes up; `names` are what the
-        request's provider is called.
+        """The fault of the first rule for a request that strikes; `names` are the names of the
+        request's provider.
         """
         method, path, host, port = request.method, request.path, request.host, request.port
         names = tuple(names)
@@ -174,7 +180,7 @@ class Faults:
         return None
 
     def strikes(self, fault: Fault) -> bool:
-        """Whether a fault's chance comes up this time."""
+        """Draw whether a fault happens this time, by its probability."""
         if fault.probability >= 1:
             return True
         number = self._drawn[fault] = self._drawn.get(fault, -1) + 1

@@ -1,5 +1,5 @@
-"""When a replayed answer's parts leave: at once, as when recorded, N times as fast, or as a model
-of a given speed would send them.
+"""When to send the parts of a replayed answer: at once, as recorded, N times as fast, or at a
+model's speed.
 """
 
 import re
@@ -14,7 +14,7 @@ from wiretape.core.model import Response
 from .seeded_random import draw
 
 NOMINAL_DELAY: Final = 0.02
-"""Seconds before a chunk whose time was not recorded: 50 chunks a second, a usual model's speed."""
+"""Seconds before a chunk whose time was not recorded: 50 chunks a second, as usual models."""
 
 SLOWEST: Final = 0.01
 FASTEST: Final = 1000.0
@@ -46,8 +46,8 @@ class Schedule:
 class Pace:
     """How fast answers are replayed: `factor` times as fast as recorded, or, if None, at once.
 
-    `ttft` (seconds to the first chunk) and `tps` (chunks a second after it) take the place of what
-    was recorded; `jitter` is how far a gap may be from its length, as a part of it, by `seed`.
+    `ttft` (seconds to the first chunk) and `tps` (chunks a second after it) replace the recorded
+    times; `jitter` is the most that a gap may deviate, as a fraction of it, drawn by `seed`.
     """
 
     factor: float | None = None
@@ -59,10 +59,12 @@ class Pace:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read "instant", "recorded" (the same as "1x"), a factor from "0.01x" to "1000x", or a
-        model's speed such as "ttft=0.4,tps=60,jitter=0.2,seed=7" ("ttft=400ms"; one of the first
-        two has to be there).
+        model's speed such as "ttft=0.4,tps=60,jitter=0.2,seed=7" (with one of the first two).
 
-        "2x" is twice as fast as recorded. Raises ValueError, which says what is allowed.
+        Raises ValueError, which says what is allowed.
+
+        >>> Pace.parse("2x").schedule(Response(200, headers_at=1.0, end_at=3.0))  # twice as fast
+        Schedule(headers=0.5, chunks=(), end=1.5)
         """
         if "=" in text:
             speed = _speed(text)
@@ -77,14 +79,14 @@ class Pace:
             return cls()
         if text == "recorded":
             return cls(1.0)
-        found = _FACTOR.fullmatch(text)
-        if not found:
+        match = _FACTOR.fullmatch(text)
+        if match is None:
             shown = text if len(text) <= 40 else text[:39] + "…"
             raise ValueError(
                 "expected instant, recorded, a factor such as 2x or a speed such as"
                 f" ttft=0.4,tps=60, got {shown!r}"
             )
-        factor = float(found[1])
+        factor = float(match[1])
         if not SLOWEST <= factor <= FASTEST:
             raise ValueError(
                 f"expected a factor from {SLOWEST:g}x to {FASTEST:g}x, got {factor:g}x"
@@ -93,14 +95,14 @@ class Pace:
 
     def __str__(self) -> str:
         if self._is_speed:
-            told = [
+            parts = [
                 f"{name}={value:.12g}"
                 for name in ("ttft", "tps")
                 if (value := getattr(self, name)) is not None
             ]
             if self.jitter:
-                told += [f"jitter={self.jitter:.12g}", f"seed={self.seed}"]
-            return ",".join(told)
+                parts += [f"jitter={self.jitter:.12g}", f"seed={self.seed}"]
+            return ",".join(parts)
         if self.factor is None:
             return "instant"
         return "recorded" if self.factor == 1 else f"{self.factor:.12g}x"
@@ -116,8 +118,8 @@ class Pace:
     def schedule(self, response: Response) -> Schedule:
         """When each part of an answer is due.
 
-        A chunk without a time comes `NOMINAL_DELAY` after what is before it; headers without one
-        leave with the first chunk. Times that run backwards are held at the latest one so far.
+        A chunk without a time comes `NOMINAL_DELAY` after what precedes it; headers without one
+        leave with the first chunk. A time that runs backwards becomes the latest time so far.
         """
         if self.is_instant:
             return Schedule(0.0, (0.0,) * len(response.chunks), 0.0)
@@ -132,13 +134,13 @@ class Pace:
         if first is None:
             first = recorded.chunks[0] if count else recorded.end
         if self.tps is None:
-            # Only the wait before the first chunk is another one.
+            # Only the wait before the first chunk changes.
             moved = first - (recorded.chunks[0] if count else recorded.end)
             chunks = tuple(at + moved for at in recorded.chunks)
             return Schedule(
                 min(max(recorded.headers + moved, 0.0), first), chunks, recorded.end + moved
             )
-        # The same answer comes at the same times whenever it is replayed.
+        # The same answer has the same times in every replay.
         sequence = f"{self.seed}:{count}:{crc32(response.chunks[0].data) if count else 0}"
         gaps = (
             (1 + self.jitter * (2 * draw(sequence, number) - 1)) / self.tps
@@ -161,30 +163,30 @@ def _recorded(response: Response, factor: float) -> Schedule:
 
 
 def _speed(text: str) -> dict[str, float]:
-    """The members of a speed: "ttft=400ms,tps=60" is {"ttft": 0.4, "tps": 60.0}."""
-    found: dict[str, float] = {}
+    """Parse a speed: "ttft=400ms,tps=60" is {"ttft": 0.4, "tps": 60.0}."""
+    speed: dict[str, float] = {}
     for part in text.split(","):
         name, _, value = part.strip().partition("=")
         number = _SPEED.get(name, _NOTHING).fullmatch(value.strip())
-        if number is None or name in found:
+        if number is None or name in speed:
             shown = part.strip()[:40]
             raise ValueError(
                 "expected ttft=SECONDS (or 400ms), tps=CHUNKS A SECOND, jitter=0 to 1 and seed=N,"
                 f" each once and parted by commas, got {shown!r}"
             )
-        found[name] = int(number[1]) if name == "seed" else float(number[1])
+        speed[name] = int(number[1]) if name == "seed" else float(number[1])
         if name == "ttft" and number[2] == "ms":
-            found[name] = float(number[1]) / 1000
-    if "ttft" not in found and "tps" not in found:
+            speed[name] = float(number[1]) / 1000
+    if "ttft" not in speed and "tps" not in speed:
         raise ValueError("expected ttft=SECONDS or tps=CHUNKS A SECOND beside jitter and seed")
     for name, least, most in (("ttft", 0, 3600), ("tps", 0.01, 100_000), ("jitter", 0, 1)):
-        if not least <= found.get(name, least) <= most:
+        if not least <= speed.get(name, least) <= most:
             raise ValueError(f"expected {name} from {least:g} to {most:g}")
-    return found
+    return speed
 
 
 def _measured(at: float | None) -> float | None:
-    """A time of a file that anybody may have edited: None where it is no time at all."""
+    """A time from a file that anybody may have edited; None if it is not finite."""
     return max(at, 0.0) if at is not None and isfinite(at) else None
 
 

@@ -1,15 +1,15 @@
-"""Which take answers next: equal requests are answered in the order they were recorded."""
+"""Choose the take that answers next: equal requests are answered in the order of recording."""
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 type Repeat = Literal["last", "cycle", "miss"]
-"""What answers a request after the last take: that take again, the first again, or nothing."""
+"""What answers a request after the last take: that take, the first again, or nothing."""
 
 
 class Take(Protocol):
-    """A recording of a request; its name tells it from all others of a session."""
+    """A recording of a request; its name is unique in a session."""
 
     @property
     def name(self) -> str: ...
@@ -17,7 +17,7 @@ class Take(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Pick:
-    """Which take to give (from 0), and whether it was given before."""
+    """The index of the take to give, and whether the takes are used up."""
 
     take: int
     beyond: bool
@@ -25,7 +25,7 @@ class Pick:
 
 @dataclass(slots=True)
 class _Cursor:
-    """How far the takes of a request are given: up to `next`; and whether from the start again."""
+    """How many takes of a request were given (`next`), and whether they repeat."""
 
     takes: Sequence[Take]
     next: int = 0
@@ -50,8 +50,8 @@ class Player:
         self._repeat = repeat
         self._given: set[str] = set()
         self._cursors: dict[Hashable, _Cursor] = {}
-        # The cursors of all requests that a recording is a take of, with its place among them.
-        self._places: dict[str, dict[Hashable, int]] = {}
+        # For each recording the keys that it is a take of, with its index among the takes.
+        self._indexes: dict[str, dict[Hashable, int]] = {}
 
     def next(
         self,
@@ -59,11 +59,11 @@ class Player:
         takes: Sequence[Take],
         may_last: Callable[[int], bool] = lambda take: True,
     ) -> Pick | None:
-        """The take for the next request with this key; None where they are used up. `takes` are in
-        the order they were recorded.
+        """The take for the next request with this key; None if they are used up. `takes` are in the
+        order they were recorded.
 
-        `may_last` tells whether a take may be given for ever: an outage is given as often as it was
-        recorded, and then the last take that is not one.
+        `may_last` says whether a take may be repeated: an outage is given as often as it was
+        recorded, and then the last take that is not an outage.
         """
         if not takes:
             return None
@@ -87,11 +87,11 @@ class Player:
         return take
 
     def upcoming(self, key: Hashable, takes: Sequence[Take]) -> int:
-        """How many of the takes are behind the session: the next is the first after them."""
+        """The index of the next take, or how many takes were given."""
         return self._cursor(key, takes).next if takes else 0
 
     def pass_over(self, name: str) -> None:
-        """Count a take as given that is not there to be given."""
+        """Count a missing take as given."""
         self._give(name)
 
     def was_given(self, name: str) -> bool:
@@ -104,17 +104,17 @@ class Player:
             return cursor
         if cursor is not None:
             for take in cursor.takes:
-                self._places[take.name].pop(key, None)
+                self._indexes[take.name].pop(key, None)
         cursor = self._cursors[key] = _Cursor(takes)
         for number, take in enumerate(takes):
-            self._places.setdefault(take.name, {})[key] = number
+            self._indexes.setdefault(take.name, {})[key] = number
             if take.name in self._given:
                 cursor.next = number + 1
         return cursor
 
     def _give(self, name: str) -> None:
         self._given.add(name)
-        for key, number in self._places.get(name, {}).items():
+        for key, number in self._indexes.get(name, {}).items():
             cursor = self._cursors[key]
             if self._repeat == "cycle":
                 cursor.next = number + 1
@@ -122,27 +122,27 @@ class Player:
                 cursor.next = max(cursor.next, number + 1)
 
     def reset(self) -> None:
-        """Start every request over."""
+        """Start over for every request."""
         self._given.clear()
         self._cursors.clear()
-        self._places.clear()
+        self._indexes.clear()
 
 
 class TakeOrder:
-    """In which order the takes of a WebSocket's opening are offered: each is to have its turn."""
+    """Orders the takes of a WebSocket's opening request, so that each gets its turn."""
 
     def __init__(self) -> None:
-        self._times: dict[str, int] = {}
+        self._uses: dict[str, int] = {}
 
     def order(self, names: Sequence[str], first: int = 0) -> list[str]:
-        """The names, those that have answered least often first, else from `first` on."""
-        turned = [*names[first:], *names[:first]]
-        return sorted(turned, key=lambda name: self._times.get(name, 0))
+        """Sort the names by how often they have answered, then from index `first` on."""
+        rotated = [*names[first:], *names[:first]]
+        return sorted(rotated, key=lambda name: self._uses.get(name, 0))
 
     def used(self, name: str) -> None:
-        """A recording has answered."""
-        self._times[name] = self._times.get(name, 0) + 1
+        """Count an answer of a recording."""
+        self._uses[name] = self._uses.get(name, 0) + 1
 
     def reset(self) -> None:
         """Start over."""
-        self._times.clear()
+        self._uses.clear()

@@ -1,5 +1,5 @@
-"""What a run may do: how it writes recordings, what becomes of a request that none answers, and
-which recordings `wiretape refresh --only …` makes anew.
+"""What a run may do: how it writes recordings, what happens on a miss, and which recordings
+`wiretape refresh --only …` records again.
 """
 
 from collections.abc import Iterable
@@ -12,18 +12,18 @@ from wiretape.core.matching.canonical import Canonical
 from wiretape.core.text.age import AGE, parse_age
 
 type RecordMode = Literal["replace", "append", "missing-only"]
-"""A key that is recorded again: its takes are replaced, added to, or left as they are."""
+"""Whether recording a key again replaces its takes, adds to them, or leaves them alone."""
 
 
 MISS_STATUS: Final = 400
-"""Asked once and shown by all clients that were measured (docs/replay.md). A 404 Claude Code takes
-for a model that does not exist, and coding agents ask five times again.
+"""All measured clients show it and do not retry (docs/replay.md). Claude Code takes a 404 for
+an unknown model, and coding agents retry it five times.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class OnMiss:
-    """What becomes of a miss: it fails, is recorded, or passes through to these hosts alone (a
+    """What happens on a miss: it fails, is recorded, or passes through, but only to `hosts` (a
     host, host:port, or a pattern such as *.example.com).
     """
 
@@ -42,9 +42,9 @@ class OnMiss:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Recordings by the rules that apply to them, by path or by age; one that fits is enough.
+    """Selects recordings by the rules that apply to them, by path or by age; any match is enough.
 
-    An empty one selects all.
+    An empty selection selects all.
     """
 
     rules: frozenset[str] = frozenset()
@@ -53,8 +53,8 @@ class Selection:
 
     @classmethod
     def parse(cls, texts: Iterable[str], rules: Iterable[str]) -> Self:
-        """From command-line values: a path (`/v1/chat/*`), an age (`older-than:90d`, `90d`), or the
-        name of one of `rules`. ValueError says what would be understood.
+        """Read command-line values: a path (`/v1/chat/*`), an age (`older-than:90d`, `90d`), or the
+        name of one of `rules`. Raises ValueError, which says what is expected.
         """
         known = frozenset(rules)
         chosen: set[str] = set()
@@ -76,7 +76,7 @@ class Selection:
 
     @property
     def by_age(self) -> bool:
-        """Whether it has to be told how old a recording is."""
+        """Whether it needs the age of a recording."""
         return self.older_than is not None
 
     def __call__(self, request: Canonical, age: timedelta | None) -> bool:
@@ -95,8 +95,8 @@ _RECORD: Final = OnMiss("record")
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What a run that may contact the provider asks it for: what `fresh` selects, misses, and with
-    `fill` the takes that are missing in the middle of a sequence.
+    """When a run may contact the provider: for what `fresh` selects, for misses, and with `fill`
+    for takes that are missing in the middle of a sequence.
     """
 
     on_miss: OnMiss = _RECORD

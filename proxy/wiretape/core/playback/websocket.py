@@ -1,10 +1,8 @@
-"""A recorded WebSocket conversation taken up again: each message of the provider waits for those of
-the client that came before it.
+"""Replay a WebSocket: each message of the provider waits for those of the client before it.
 
-The client's messages are matched as request bodies are, by the same rules and after the same
-redaction. All connections of a program often open alike and differ in what is said on them: the
-conversation may go over to another take of the same opening, as long as what was said so far was
-the same there.
+The client's messages are matched like request bodies, by the same rules and after the same
+redaction. A program's connections often open with equal requests and differ in their messages: a
+replay may switch to another take of the same opening request whose messages so far are equal.
 """
 
 import base64
@@ -23,26 +21,26 @@ from wiretape.core.redaction.redactor import Redactor
 from wiretape.core.text import exact_json
 
 type Canonise = Callable[[Message, bool], Canonical]
-"""What a client's message says; True where it was recorded, and is to be met again."""
+"""Gives the canonical form of a client's message; True if it is a recorded one."""
 
 type Read = Callable[[str], object]
-"""Reads the answer of a recording by its name: a `WebSocket`, or it is no candidate."""
+"""Reads the answer of a recording by its name; only a `WebSocket` is a candidate."""
 
 _REMEMBERED: Final = 4096
 _SHORT: Final = 8 * 1024
-"""Bytes: what is longer is not kept to be compared again."""
-_MADE_BY_CLIENT: Final = "event_id"
-"""OpenAI Realtime: what a client calls its message, by chance."""
+"""The most bytes of a message whose canonical form is remembered."""
+_RANDOM_NAME: Final = "event_id"
+"""OpenAI Realtime: the name, often random, that a client gives its message."""
 
 
-# ------------------------------------------------------------------ what a message says
+# ------------------------------------------------------------------ comparing messages
 
 
 class MessageMatcher:
-    """Turns the messages of a client into what they are compared by.
+    """Turns the messages of a client into their canonical form.
 
-    A message says what a request with that body to the connection's URL would, so the rules of
-    `match.rules` are those of its path.
+    A message is compared like a request with that body to the connection's URL, by the
+    `match.rules` for its path.
     """
 
     def __init__(self, matcher: Matcher, redactor: Redactor) -> None:
@@ -51,8 +49,8 @@ class MessageMatcher:
         self._known: dict[tuple[str, Message], Canonical] = {}
 
     def of(self, url: str, path: str, secrets: Secrets | None = None) -> Canonise:
-        """What compares the messages of one connection: `url` and `path` are the opening request's,
-        redacted, `secrets` the live client's.
+        """Gives the canonical form of a connection's messages; `url` and `path` are its opening
+        request's, redacted, `secrets` the live client's.
         """
 
         def canonise(message: Message, recorded: bool) -> Canonical:
@@ -82,9 +80,11 @@ class MessageMatcher:
 
 
 def as_request(url: str, path: str, message: Message) -> Document:
-    """The `request` part of a document whose body says what a client's message does."""
+    """The `request` part of a document that has a client's message as its body."""
     part: Document = {"method": "GET", "url": url, "headers": {}, "endpoint": path}
-    part["carried"] = [ANY]  # which placeholders stand for credentials only the opening tells
+    part["carried"] = [
+        ANY
+    ]  # only the opening request shows which placeholders stand for credentials
     try:
         text = message.data.decode("utf-8")
     except UnicodeDecodeError:
@@ -92,13 +92,13 @@ def as_request(url: str, path: str, message: Message) -> Document:
     value = _json(text)
     if value is None:
         return {**part, "body_text": text}
-    if isinstance(value, dict) and _MADE_BY_CLIENT in value:
-        value = {name: item for name, item in value.items() if name != _MADE_BY_CLIENT}
+    if isinstance(value, dict) and _RANDOM_NAME in value:
+        value = {name: item for name, item in value.items() if name != _RANDOM_NAME}
     return {**part, "body": value}
 
 
 def _json(text: str) -> Any:
-    """A message's JSON object or list; None where it is no such, or names a member twice."""
+    """A message's JSON object or list; None if it is not one or has duplicate members."""
     if text[:1] not in ("{", "["):
         return None
     try:
@@ -108,7 +108,11 @@ def _json(text: str) -> Any:
 
 
 def kind_of(data: bytes) -> str | None:
-    """What a message is called in its protocol: its `type`, or the one member it has."""
+    """The kind of a message in its protocol: its `type`, or its only member.
+
+    >>> kind_of(b'{"type": "session.update"}'), kind_of(b'{"setup": {}}')
+    ('session.update', 'setup')
+    """
     try:
         value = _json(data.decode("utf-8"))
     except UnicodeDecodeError:
@@ -126,7 +130,7 @@ def kind_of(data: bytes) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A message of the provider, and when: in seconds after what released it."""
+    """A message of the provider, due `after` seconds after what it answers."""
 
     message: Message
     after: float
@@ -134,7 +138,7 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionEnd:
-    """The provider's end of a connection: its closing frame, or None where it broke off."""
+    """The provider's end of a connection: its closing frame, or None if it broke off."""
 
     close: Close | None
     after: float
@@ -142,7 +146,7 @@ class ConnectionEnd:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What the provider sends until the client speaks again, and whether it ends there."""
+    """What the provider sends until the client's next message, and how it ends, if it does."""
 
     due: tuple[Due, ...]
     ending: ConnectionEnd | None = None
@@ -150,10 +154,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Mismatch:
-    """A client's message (its number from 1) that no recording has at this place.
+    """A client's message (its number from 1) that no recording has at this point.
 
-    `candidates` are the messages that recordings have there, the present one's first; there are
-    none where each of them ended before.
+    `candidates` are the messages that recordings have at this point, the present one's first;
+    empty if all of them end before.
     """
 
     number: int
@@ -171,21 +175,21 @@ class Mismatch:
 
     @property
     def reason(self) -> str:
-        """The mismatch in a line: no value stands in it."""
+        """The mismatch in a line, without any value."""
         kind = kind_of(self.message.data)
         kind = f" ({kind})" if kind and len(kind) <= 60 else ""
         head = f"no recording has client message {self.number}{kind}"
         if not self.candidates:
             return f"{head}: {self.recording} ends before it"
-        found = [difference.path for difference in self.differences]
-        more = f" and {len(found) - 1} more" if len(found) > 1 else ""
-        return f"{head}: {self.candidates[0][0]} differs in {found[0] if found else '?'}{more}"
+        paths = [difference.path for difference in self.differences]
+        more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+        return f"{head}: {self.candidates[0][0]} differs in {paths[0] if paths else '?'}{more}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayedConnection:
-    """How a replayed connection went: the recording that answered last, how many messages came
-    and went, seconds until the first and until the end, and what was told instead of an answer.
+    """How a replayed connection went: the recording that answered last, how many messages were sent
+    and received, seconds until the first and until the end, and a note if an answer is missing.
     """
 
     recording: str
@@ -199,9 +203,9 @@ class ReplayedConnection:
 
 @dataclass(frozen=True, slots=True)
 class _Turn:
-    """A client's message (None at the beginning), and what the provider sent until the next."""
+    """A client's message (None at the start), and what the provider sent until the next."""
 
-    said: Message | None
+    client_message: Message | None
     answers: tuple[Message, ...]
     began: float
 
@@ -215,29 +219,29 @@ class _Take:
         self.turns: Final = tuple(_turns(recorded))
 
     def step(self, turn: int) -> Step:
-        said = self.turns[turn]
-        due = tuple(Due(message, _since(said.began, message.at)) for message in said.answers)
+        began, answers = self.turns[turn].began, self.turns[turn].answers
+        due = tuple(Due(message, _since(began, message.at)) for message in answers)
         recorded = self.recorded
         if turn + 1 < len(self.turns):
             return Step(due)
         close = recorded.close
         if recorded.end == "client-closed" or (close is not None and close.sender == "client"):
             return Step(due)
-        return Step(due, ConnectionEnd(close, _since(said.began, recorded.end_at)))
+        return Step(due, ConnectionEnd(close, _since(began, recorded.end_at)))
 
 
 def _turns(recorded: WebSocket) -> Iterator[_Turn]:
-    said: Message | None = None
+    client_message: Message | None = None
     answers: list[Message] = []
     began = recorded.headers_at or 0.0
     for message in recorded.messages:
         if message.sender == "client":
-            yield _Turn(said, tuple(answers), began)
-            said, answers = message, []
+            yield _Turn(client_message, tuple(answers), began)
+            client_message, answers = message, []
             began = began if message.at is None else message.at
         else:
             answers.append(message)
-    yield _Turn(said, tuple(answers), began)
+    yield _Turn(client_message, tuple(answers), began)
 
 
 def _since(began: float, at: float | None) -> float:
@@ -245,15 +249,15 @@ def _since(began: float, at: float | None) -> float:
 
 
 class LockStep:
-    """One connection, answered from the recordings `names`: the first is taken until a message of
-    the client is another's. FormatError or StoreError where the first cannot be read.
+    """Answers a connection from the recordings `names`: from the first, until a client's message is
+    only in another. Raises FormatError or StoreError if the first cannot be read.
     """
 
     def __init__(self, names: Sequence[str], read: Read, canonise: Canonise) -> None:
         self._names = tuple(names)
         self._read = read
         self._canonise = canonise
-        self._said: list[str] = []
+        self._client_keys: list[str] = []
         self._takes: dict[str, _Take | None] = {}
         first = read(names[0])
         if not isinstance(first, WebSocket):
@@ -262,7 +266,7 @@ class LockStep:
 
     @property
     def recording(self) -> str:
-        """The name of the recording that answers just now."""
+        """The name of the recording that answers at present."""
         return self._take.name
 
     @property
@@ -271,42 +275,40 @@ class LockStep:
 
     @property
     def is_over(self) -> bool:
-        """Whether the client has said all that it said in the recording."""
-        return len(self._said) + 1 == len(self._take.turns)
+        """Whether the client has sent as many messages as in the recording."""
+        return len(self._client_keys) + 1 == len(self._take.turns)
 
     def begin(self) -> Step:
-        """What the provider sends before the client speaks."""
+        """What the provider sends before the client's first message."""
         return self._take.step(0)
 
     def feed(self, message: Message) -> Step | Mismatch:
-        """The client has spoken: what it is answered, or why it is not."""
+        """Take a message of the client; gives the answers, or why there are none."""
         got = self._canonise(message, False)
-        self._said.append(got.key)
-        if not self._says(self._take, len(self._said)):
-            found = next(self._others(), None)
-            if found is None:
+        self._client_keys.append(got.key)
+        if not self._has_message(self._take, len(self._client_keys)):
+            other = next(self._others(), None)
+            if other is None:
                 return self._mismatch(got, message)
-            self._take = found
-        return self._take.step(len(self._said))
+            self._take = other
+        return self._take.step(len(self._client_keys))
 
-    def _says(self, take: _Take, number: int) -> bool:
-        """Whether a recording has the client's message of a number."""
+    def _has_message(self, take: _Take, number: int) -> bool:
+        """Whether a recording has the client's message of this number."""
         if number >= len(take.turns):
             return False
-        said = take.turns[number].said
-        assert said is not None
-        return self._canonise(said, True).key == self._said[number - 1]
+        return self._recorded_message(take, number).key == self._client_keys[number - 1]
 
-    def _says_all(self, take: _Take, last: int) -> bool:
-        """Whether a recording has all the client's messages up to a number, and the provider's
-        between them are of the same kinds.
+    def _has_all_messages(self, take: _Take, last: int) -> bool:
+        """Whether a recording has the client's messages up to a number, and messages of the same
+        kinds of the provider between them.
         """
-        # The last first: there they differ.
-        return all(self._says(take, number) for number in range(last, 0, -1)) and (
+        # The last first: takes mostly differ there.
+        return all(self._has_message(take, number) for number in range(last, 0, -1)) and (
             take is self._take
             or all(
-                _kinds(one) == _kinds(two)
-                for one, two in zip(take.turns[:last], self._take.turns[:last], strict=False)
+                _kinds(turn) == _kinds(present)
+                for turn, present in zip(take.turns[:last], self._take.turns[:last], strict=False)
             )
         )
 
@@ -315,7 +317,7 @@ class LockStep:
         return (
             take
             for take in self._all()
-            if take is not self._take and self._says_all(take, len(self._said))
+            if take is not self._take and self._has_all_messages(take, len(self._client_keys))
         )
 
     def _all(self) -> Iterator[_Take]:
@@ -324,7 +326,7 @@ class LockStep:
                 try:
                     recorded = self._read(name)
                 except (FormatError, StoreError):
-                    recorded = None  # the library tells of it; the others may do
+                    recorded = None  # the library reports it; other takes may match
                 self._takes[name] = (
                     _Take(name, recorded) if isinstance(recorded, WebSocket) else None
                 )
@@ -333,19 +335,20 @@ class LockStep:
                 yield take
 
     def _mismatch(self, got: Canonical, message: Message) -> Mismatch:
-        number = len(self._said)
-        there = [
+        number = len(self._client_keys)
+        takes = [
             take
             for take in self._all()
-            if len(take.turns) > number and self._says_all(take, number - 1)
+            if len(take.turns) > number and self._has_all_messages(take, number - 1)
         ]
-        there.sort(key=lambda take: take is not self._take)
-        candidates = []
-        for take in there:
-            said = take.turns[number].said
-            assert said is not None
-            candidates.append((take.name, self._canonise(said, True)))
-        return Mismatch(number, self._take.name, got, message, tuple(candidates))
+        takes.sort(key=lambda take: take is not self._take)
+        candidates = tuple((take.name, self._recorded_message(take, number)) for take in takes)
+        return Mismatch(number, self._take.name, got, message, candidates)
+
+    def _recorded_message(self, take: _Take, number: int) -> Canonical:
+        message = take.turns[number].client_message
+        assert message is not None
+        return self._canonise(message, True)
 
 
 def _kinds(turn: _Turn) -> list[str | None]:

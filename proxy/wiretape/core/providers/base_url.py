@@ -1,9 +1,9 @@
-"""Base URLs: a provider's place in the path of a URL at wiretape's own port, and the way back.
+"""Base URLs: name a provider in the path of a URL at wiretape's own port, and translate back.
 
 A client that is given "http://127.0.0.1:8899/api.together.xyz/v1" as its base URL asks wiretape for
-"/api.together.xyz/v1/models" and means "https://api.together.xyz/v1/models". Where an answer sends
-it on (Location, Link, x-goog-upload-url, …) it has to come back to wiretape, and not to go to the
-provider with its key: `links_to_door` rewrites such headers.
+"/api.together.xyz/v1/models" and means "https://api.together.xyz/v1/models". If an answer sends it
+elsewhere (Location, Link, x-goog-upload-url, …), it has to come back to wiretape and must not go to
+the provider with its key: `links_to_door` rewrites such headers.
 """
 
 import re
@@ -19,7 +19,7 @@ _PORT: Final = re.compile(r":[0-9]+\Z")
 
 
 class Destination(NamedTuple):
-    """Where a request is to go; `target` is path and query in origin form."""
+    """The provider that a request is for; `target` is path and query in origin form."""
 
     scheme: str
     host: str
@@ -28,9 +28,9 @@ class Destination(NamedTuple):
 
 
 def destination_of(target: str) -> Destination:
-    """Read a base-URL request's target; ValueError where it names no host.
+    """Read the target of a base-URL request; raises ValueError if it does not name a host.
 
-    With a port it is plain http on this machine, and https elsewhere.
+    A host of this machine with a port means http, any other host https.
 
     >>> destination_of("/api.together.xyz/v1/models")
     Destination(scheme='https', host='api.together.xyz', port=443, target='/v1/models')
@@ -42,9 +42,9 @@ def destination_of(target: str) -> Destination:
     authority = unquote(authority)
     if not authority or "?" in authority:
         raise ValueError("expected /HOST/PATH, such as /api.together.xyz/v1/chat/completions")
-    found = Destination(*split_url(f"https://{authority}/{rest}"))
-    is_plain = found.host in _LOCAL and _PORT.search(authority) is not None
-    return found._replace(scheme="http") if is_plain else found
+    destination = Destination(*split_url(f"https://{authority}/{rest}"))
+    is_plain = destination.host in _LOCAL and _PORT.search(authority) is not None
+    return destination._replace(scheme="http") if is_plain else destination
 
 
 # ------------------------------------------------------------------ answers that lead elsewhere
@@ -57,9 +57,9 @@ _RELATIVE: Final = frozenset(
 _COMPARED: Final = frozenset(
     ("access-control-allow-origin", "content-security-policy", "timing-allow-origin")
 ) | {"content-security-policy-report-only"}
-"""Headers whose URLs a client compares with others and does not follow."""
+"""Headers whose URLs a client compares but does not follow."""
 
-# A reference is the whole value, or stands in <…> (Link), in quotes (WWW-Authenticate), behind url=
+# A reference is the whole value, or is in <…> (Link), in quotes (WWW-Authenticate), or after url=
 # (Refresh).
 _START: Final = r"(\A\s*|[<\"']\s*|\burl\s*=\s*[\"']?)"
 _ABSOLUTE: Final = re.compile(_START + r"(?:(https?):)?//([^/?#\\\s<>\"']+)/?", re.IGNORECASE)
@@ -67,29 +67,32 @@ _PATH: Final = re.compile(_START + r"((?:\.\.?(?=[/?#]|\Z)|/(?!/))[^\s<>\"']*)",
 
 
 def links_to_door(headers: Headers, url: str, door: str, providers: Providers) -> Headers:
-    """Give the headers of the answer to `url` with each link to a provider leading to `door`, the
-    URL of a base-URL port ("http://127.0.0.1:8899"). Links to other hosts stay.
+    """Rewrite the headers of the answer to `url`: links to a provider lead to `door`, the URL of a
+    base-URL port. Links to other hosts stay.
 
-    "https://api.openai.com/v1/files/1" becomes
-    "http://127.0.0.1:8899/api.openai.com/v1/files/1".
+    >>> from .registry import Provider
+    >>> providers = Providers([Provider("openai", ("api.openai.com",))])
+    >>> url, headers = "https://api.openai.com/v1/files", (("location", "/v1/files/1"),)
+    >>> links_to_door(headers, url, "http://127.0.0.1:8899", providers)
+    (('location', 'http://127.0.0.1:8899/api.openai.com/v1/files/1'),)
     """
-    scheme, _, here = door.partition("://")
+    scheme, _, door_authority = door.partition("://")
 
-    def to_door(found: re.Match[str]) -> str:
-        before, old_scheme, authority = found.groups()
-        user, at, place = authority.rpartition("@")
+    def to_door(match: re.Match[str]) -> str:
+        before, old_scheme, authority = match.groups()
+        user, at, host_port = authority.rpartition("@")
         try:
-            _, host, port, _ = split_url(f"https://{place}/")
+            _, host, port, _ = split_url(f"https://{host_port}/")
         except ValueError:
-            return found[0]
+            return match[0]
         if providers.find(host, port) is None:
-            return found[0]
+            return match[0]
         usual = ":80" if (old_scheme or "").lower() == "http" else ":443"
-        return f"{before}{scheme}://{user}{at}{here}/{place.removesuffix(usual)}/"
+        return f"{before}{scheme}://{user}{at}{door_authority}/{host_port.removesuffix(usual)}/"
 
-    def absolute(found: re.Match[str]) -> str:
+    def absolute(match: re.Match[str]) -> str:
         # "/v1/x" would be a path of wiretape's own, and ".." could leave the provider's.
-        return f"{found[1]}{urljoin(url, found[2])}"
+        return f"{match[1]}{urljoin(url, match[2])}"
 
     def rewrite(name: str, value: str) -> str:
         name = name.lower()

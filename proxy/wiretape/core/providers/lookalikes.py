@@ -1,4 +1,4 @@
-"""Hosts that look like an LLM provider though no pack names them: a hint, and no more."""
+"""Guess whether a host that no pack names is an LLM provider: only for hints."""
 
 import re
 from typing import Final
@@ -8,7 +8,7 @@ _WORDS_TEXT: Final = """
     lmstudio ollama openai sglang vllm
 """
 _WORDS: Final = frozenset(_WORDS_TEXT.split())
-"""Labels of a name, or parts of them between hyphens, that say what a host is for."""
+"""Labels of a host name, or parts of them between hyphens, that suggest a provider."""
 
 _HOSTS_TEXT: Final = """
     api.ai21.com api.deepinfra.com api.elevenlabs.io api.githubcopilot.com api.hyperbolic.xyz
@@ -23,17 +23,16 @@ _LOCAL_PORTS: Final = frozenset(("1234", "4000", "8000", "8080", "11434", "30000
 """LM Studio, LiteLLM, vLLM, llama.cpp, Ollama, SGLang."""
 
 
-def looks_like_provider(place: str) -> bool:
-    """Whether a host, or host:port, may well be an LLM provider.
+def looks_like_provider(address: str) -> bool:
+    """Whether a host, or host:port, is probably an LLM provider.
 
     >>> looks_like_provider("api.perplexity.ai"), looks_like_provider("localhost:11434")
     (True, True)
     >>> looks_like_provider("pypi.example"), looks_like_provider("localhost:5432")
     (False, False)
     """
-    host, _, port = (
-        place.lower().rpartition(":") if _PORT.search(place) else (place.lower(), "", "")
-    )
+    address = address.lower()
+    host, _, port = address.rpartition(":") if _PORT.search(address) else (address, "", "")
     if host in _LOCAL:
         return port in _LOCAL_PORTS
     return host in _HOSTS or not _WORDS.isdisjoint(re.split(r"[.-]", host))

@@ -1,4 +1,4 @@
-"""Providers, found by host, and the shape of their error answers; `config/packs.py` has the
+"""Look up providers by host, and write error answers in their shape; `config/packs.py` has the
 known ones.
 """
 
@@ -17,28 +17,34 @@ type ErrorShape = Literal["openai", "anthropic", "google", "ollama"]
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """One provider: its hosts are one place to a matcher, except those a pattern such as
-    "*.example.com" covers.
+    """A provider. A matcher does not distinguish its hosts, except those covered by a pattern such
+    as "*.example.com".
 
     A host is "name" for any port, or "name:port"; an IPv6 address has brackets. `key_env`
     names the variables its SDKs read keys from, `ids` the members of its bodies that hold ids
-    though their names do not say so ("container").
+    though their names do not show it ("container").
     """
 
     name: str
     hosts: tuple[str, ...]
     key_env: tuple[str, ...] = ()
     errors: ErrorShape | None = "openai"
-    """None: as the path of a request tells."""
+    """None: decided by the path of a request."""
     ids: tuple[str, ...] = ()
 
 
 class Providers:
-    """The providers of a run, found by host and port; `config.packs.built_in()` gives all that
-    wiretape knows.
+    """The providers of a run, by host and port; `config.packs.built_in()` gives all that wiretape
+    knows.
 
-    Hosts that are added are somebody's too, though no provider has named them: those of which a
-    folder holds recordings, and those of `--host`. Each is a place of its own.
+    Hosts can be added that belong to none of them: those that a folder has recordings of, and those
+    of `--host`. Each is a provider of its own.
+
+    >>> providers = Providers([Provider("openai", ("api.openai.com", "eu.api.openai.com"))])
+    >>> providers.host_key("eu.api.openai.com"), providers.host_key("localhost", 8000)
+    ('openai', 'localhost:8000')
+    >>> providers.find("example.com") is None
+    True
     """
 
     def __init__(self, providers: Iterable[Provider]) -> None:
@@ -50,31 +56,31 @@ class Providers:
                 if "*" in host:
                     self._patterns.append((host, provider))
                 else:
-                    self._exact[_plain(host)] = provider
+                    self._exact[_normalised(host)] = provider
         self._nameless: dict[str, Provider] = {}
         ids = tuple(dict.fromkeys(name for provider in self.all for name in provider.ids))
         self._nameless_ids: Final = ids
 
     def add_host(self, host: str) -> None:
-        """Answer for a host, as `Provider` has them, that may be no provider's."""
-        plain = _plain(host)
-        self._nameless.setdefault(plain, self._provider_of(plain))
+        """Add a host, written as in `Provider`."""
+        host = _normalised(host)
+        self._nameless.setdefault(host, self._provider_of(host))
 
-    def add_places(self, places: Iterable[str]) -> None:
-        """Answer for the places of recordings (see `place`)."""
+    def add_host_keys(self, host_keys: Iterable[str]) -> None:
+        """Add the hosts of recordings, by their `host_key`."""
         names = {provider.name for provider in self.all}
-        for place in {place for place in places if "*" not in place} - names:
-            # A place without a port is at a usual one.
-            usual = (_with_port(place, port) for port in DEFAULT_PORTS.values())
-            for host in (place,) if _HAS_PORT.search(place) else usual:
-                self._nameless.setdefault(host, self._provider_of(place))
+        for key in {key for key in host_keys if "*" not in key} - names:
+            # A key without a port stands for the default ports.
+            usual = (_with_port(key, port) for port in DEFAULT_PORTS.values())
+            for host in (key,) if _HAS_PORT.search(key) else usual:
+                self._nameless.setdefault(host, self._provider_of(key))
 
     def _provider_of(self, host: str) -> Provider:
         return Provider(host, (host,), (), None, self._nameless_ids)
 
     def find(self, host: str, port: int | None = None) -> Provider | None:
-        """The provider at a host (any case), or None: then its traffic is none of ours."""
-        host = _plain(host)
+        """The provider at a host (any case), or None: then wiretape leaves the traffic alone."""
+        host = _normalised(host)
         return self._named(host, port) or next(
             (
                 provider
@@ -104,18 +110,18 @@ class Providers:
     def _named(self, host: str, port: int | None) -> Provider | None:
         return self._exact.get(_with_port(host, port)) or self._exact.get(host)
 
-    def place(self, host: str, port: int | None = None) -> str:
-        """What a matcher compares for a host: the provider's name where hosts are aliases, else the
-        host itself, with its port where that is not a usual one.
+    def host_key(self, host: str, port: int | None = None) -> str:
+        """What a matcher compares for a host: its provider's name or, for a host of no provider or
+        covered by a pattern, the host with its port if that is not a default one.
         """
-        host = _plain(host)
+        host = _normalised(host)
         provider = self._named(host, port)
         if provider is not None:
             return provider.name
         return host if port in (None, *DEFAULT_PORTS.values()) else _with_port(host, port)
 
     def id_names(self, host: str, port: int | None = None) -> frozenset[str]:
-        """The further members that hold ids at a host; of no provider's host any provider's."""
+        """The further members that hold ids at a host; those of all providers if it is unknown."""
         provider = self.find(host, port)
         providers = self.all if provider is None else (provider,)
         return frozenset(name for provider in providers for name in provider.ids)
@@ -144,21 +150,21 @@ _HAS_PORT: Final = re.compile(r"(?:\A[^:]*|\]):[0-9]+\Z")
 _IPV6: Final = re.compile(r"\[?([0-9a-f:.]*:[0-9a-f:.]*:[0-9a-f:.]*)\]?(:[0-9]+)?")
 
 
-def _plain(host: str) -> str:
-    """A host as it is looked up; an IPv6 address in its shortest form, in brackets with a port."""
+def _normalised(host: str) -> str:
+    """Normalise a host: lower case, an IPv6 address in its shortest form."""
     host = host.lower().rstrip(".")
-    found = _IPV6.fullmatch(host) if ":" in host else None
-    if found is None:
+    match = _IPV6.fullmatch(host) if ":" in host else None
+    if match is None:
         return host
     try:
-        address = str(IPv6Address(found[1]))
+        address = str(IPv6Address(match[1]))
     except ValueError:
         return host
-    return f"[{address}]{found[2]}" if found[2] else address
+    return f"[{address}]{match[2]}" if match[2] else address
 
 
 def error_shape(provider: Provider | None, path: str) -> ErrorShape:
-    """The shape of an error answer to a request: the provider's, else what its path speaks.
+    """The shape of an error answer to a request: the provider's, else by the path.
 
     >>> error_shape(None, "/v1/messages"), error_shape(None, "/v1beta/models/m:generateContent")
     ('anthropic', 'google')
@@ -179,8 +185,10 @@ _DIALECTS: Final[tuple[tuple[re.Pattern[str], ErrorShape], ...]] = (
 
 
 def error_body(shape: ErrorShape, status: int, message: str, code: str) -> bytes:
-    """An error answer's JSON body in the provider's own shape, so that its SDK raises with our
-    message.
+    """Write an error answer's JSON body in the provider's shape, so that its SDK raises it.
+
+    >>> error_body("ollama", 404, "no such model", "not_found")
+    b'{"error":"no such model"}'
     """
     shapes: Mapping[ErrorShape, Json] = {
         "openai": {
