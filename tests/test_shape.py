@@ -39,7 +39,6 @@ STILL_VAGUE: Final[set[str]] = {
     "wiretape.core.redaction",
     "wiretape.demo",
     "wiretape.doctor",
-    "wiretape.library",
     "wiretape.maintenance",
     "wiretape.intake",
     "wiretape.engine",

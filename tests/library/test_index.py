@@ -120,7 +120,7 @@ def test_ids_and_sketches_are_kept(index: Index) -> None:
     assert index.ids("h/b.json") == (AnswerId("id-h/b.json"),)
     found = list(index.sketches(CHAT))
     assert [sketch for _, sketch in found] == [b"h/a.json", b"h/b.json"]
-    assert index.named([number for number, _ in reversed(found)]) == ["h/b.json", "h/a.json"]
+    assert index.names_of([number for number, _ in reversed(found)]) == ["h/b.json", "h/a.json"]
 
 
 def test_what_is_written_together_is_written_or_not(index: Index) -> None:

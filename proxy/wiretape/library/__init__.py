@@ -1,4 +1,4 @@
-"""Recordings on disk: atomic files, the index, look-ups, takes.
+"""Recordings on disk: atomic writes, the index, look-ups, takes.
 
 Everything that reads or writes a recordings folder goes through here; what a file's content means
 is `core/recording`'s. Begin with `library.py`.

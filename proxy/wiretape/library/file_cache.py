@@ -1,4 +1,4 @@
-"""Recordings that were read lately, kept while their files stay as they were."""
+"""Cache parsed recordings while their files are unchanged."""
 
 from collections import OrderedDict
 from contextlib import suppress
@@ -22,31 +22,31 @@ _MOST_BYTES: Final = 16 * 1024 * 1024
 @dataclass(slots=True, kw_only=True)
 class CachedRecording:
     """A recording: its request as stored, its exchange; its canonical forms and the ids of its
-    answer once they are known. `looked` is when its file was found as it was.
+    answer once they are known. `checked` is when its file was last seen unchanged.
     """
 
     path: str
     stat: Stat
     request: Document
     exchange: Exchange
-    looked: float
+    checked: float
     forms: tuple[Canonical, ...] = ()
     ids: tuple[AnswerId, ...] | None = None
 
 
 class RecordingCache:
-    """The recordings below a folder, by name; the least lately used are let go of."""
+    """The recordings below a folder, by name; the least recently used are dropped."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._recordings: OrderedDict[str, CachedRecording] = OrderedDict()
         self._bytes = 0
         self._guard = Lock()
-        self.trusted = 0.0
-        """Seconds for which a look at a file counts."""
+        self.cache_seconds = 0.0
+        """Seconds until a file is checked again."""
 
-    def known(self, name: str) -> CachedRecording | None:
-        """A recording as it was when it was read last, if it is still kept."""
+    def peek(self, name: str) -> CachedRecording | None:
+        """A recording as it was last read, if it is still cached."""
         return self._recordings.get(name)
 
     def get(self, name: str) -> CachedRecording:
@@ -55,11 +55,11 @@ class RecordingCache:
         with self._guard:
             cached = self._recordings.get(name)
             if cached is not None:
-                if now < cached.looked + self.trusted:
+                if now < cached.checked + self.cache_seconds:
                     return cached
                 with suppress(OSError):
                     if stat_of(cached.path) == cached.stat:
-                        cached.looked = now
+                        cached.checked = now
                         self._recordings.move_to_end(name)
                         return cached
         path = self._folder / name
@@ -70,7 +70,7 @@ class RecordingCache:
             stat=recording.stat,
             request=request,
             exchange=recording.exchange,
-            looked=now,
+            checked=now,
         )
         with self._guard:
             old = self._recordings.pop(name, None)

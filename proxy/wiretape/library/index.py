@@ -1,10 +1,10 @@
-"""The index of a folder's recordings: which files answer a key, told without reading them again.
+"""Index a folder's recordings: which files answer a key, without reading them again.
 
-It is a database: of a small folder in memory, of a large one a file (see `index_cache.py`) that the
-next run begins with. Each row tells what was in a file when it had the stat that stands beside it;
-whether it still has is looked at by `scan_folder.py` and `library.py`. A row is never changed but
-for its stat: of a file with another content there is another row, with a higher number. `since` is
-the number of the first row of a name, so that a run can tell what was there when it began.
+The database of a small folder is in memory; that of a large one is a file (see `index_cache.py`)
+which the next run begins with. Each row says what was in a file when it had the stat in the row;
+`scan_folder.py` and `library.py` check whether it still has. Only the stat of a row ever changes: a
+file with other content gets another row, with a higher number. `since` is the number of the first
+row of a name, so that a run can tell what was there when it began.
 """
 
 import json
@@ -21,8 +21,8 @@ from wiretape.core.recording.given_ids import AnswerId
 from .recording_file import AnsweredKey, Endpoint, Facts, MatchKind, Same, Stat
 from .sequence import Linked, in_recorded_order
 
-VERSION: Final = 2
-"""Of the tables, and of what the facts in them mean."""
+VERSION: Final = 3
+"""The version of the tables, and of what the facts in them mean."""
 
 _WAIT_SECONDS: Final = 10.0
 
@@ -48,8 +48,8 @@ CREATE INDEX creators_of_file ON creators (file);
 CREATE INDEX faults ON files (id) WHERE fault IS NOT NULL;
 CREATE TABLE endpoints (id INTEGER PRIMARY KEY, parts TEXT NOT NULL UNIQUE);
 CREATE TABLE keys (
-    key BLOB NOT NULL, file INTEGER NOT NULL, tier INTEGER NOT NULL, endpoint INTEGER NOT NULL,
-    PRIMARY KEY (key, file)
+    key BLOB NOT NULL, file INTEGER NOT NULL, match_kind INTEGER NOT NULL,
+    endpoint INTEGER NOT NULL, PRIMARY KEY (key, file)
 ) WITHOUT ROWID;
 CREATE INDEX keys_of_file ON keys (file);
 CREATE INDEX keys_of_endpoint ON keys (endpoint, file);
@@ -91,8 +91,8 @@ class IndexRow:
 
 @dataclass(frozen=True, slots=True)
 class Rooted:
-    """The row of a recording whose ids are told by where they came from in the end; `keys` are what
-    it answers then, none where they stay.
+    """A row whose ids are now named by the answers that created them; `keys` are the keys that it
+    answers then, empty if they are unchanged.
     """
 
     id: int
@@ -102,13 +102,13 @@ class Rooted:
 
 
 type KnownFile = tuple[int, Stat, bool, bool]
-"""Of a file: its row's number, its stat, whether that is settled, and whether it awaits a side
-file. A plain tuple: a hundred thousand are held at once.
+"""A file's row number, stat, whether that is settled, and whether it awaits a side file. A plain
+tuple, since a hundred thousand are in memory at once.
 """
 
 
 class Index:
-    """A database of facts; sqlite3.Error from any method means that it is to be made anew."""
+    """A database of facts. After sqlite3.Error from any method, build it again."""
 
     def __init__(self, path: Path | None = None) -> None:
         self._db: Final = sqlite3.connect(
@@ -117,15 +117,15 @@ class Index:
         try:
             if path is not None:
                 self._db.execute("PRAGMA journal_mode = WAL").fetchone()
-            # It may be lost at any time, but is never to be half there.
+            # It may be lost at any time, but never be inconsistent.
             self._db.execute("PRAGMA synchronous = NORMAL")
-            self._made()
+            self._create_tables()
         except BaseException:
             self._db.close()
             raise
         weakref.finalize(self, self._db.close)
 
-    def _made(self) -> None:
+    def _create_tables(self) -> None:
         if self._version() == VERSION:
             return
         with self.transaction():
@@ -142,12 +142,12 @@ class Index:
         return int(version)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the database."""
         self._db.close()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """What is written within is written together, or not at all."""
+        """Write everything in the block together, or nothing."""
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -164,7 +164,7 @@ class Index:
         return {path: (ino, changed) for path, ino, changed in rows}
 
     def put_folder(self, path: str, ino: int, changed: int, fault: str | None = None) -> None:
-        """A folder was looked at; `changed` 0 has it looked at again."""
+        """Note that a folder was scanned; with `changed` 0 it is scanned again."""
         self._db.execute(
             "INSERT INTO folders (path, ino, changed, fault) VALUES (?, ?, ?, ?) ON CONFLICT (path)"
             " DO UPDATE SET ino = excluded.ino, changed = excluded.changed, fault = excluded.fault",
@@ -172,7 +172,7 @@ class Index:
         )
 
     def forget_folder(self, path: str) -> None:
-        """A folder is gone, and what stood in it."""
+        """Remove a folder and the files in it."""
         with self.transaction():
             ids = self._db.execute(
                 "SELECT files.id FROM files JOIN folders ON folders.id = folder WHERE path = ?",
@@ -184,7 +184,7 @@ class Index:
     # -------------------------------------------------------------- files
 
     def files(self, folder: str) -> dict[str, KnownFile]:
-        """What is known of the files right in a folder, by their last name."""
+        """The files right in a folder, by the last part of their names."""
         rows = self._db.execute(
             "SELECT name, files.id, files.ino, files.changed, size, settled, awaits FROM files"
             " JOIN folders ON folders.id = folder WHERE path = ?",
@@ -196,7 +196,7 @@ class Index:
         }
 
     def content(self, name: str) -> bytes | None:
-        """The digest of what was in a file; None where it is not known, or was no recording."""
+        """The digest of a file's content; None if it is unknown or was not a recording."""
         folder, _, last = name.rpartition("/")
         row = self._db.execute(
             "SELECT content, files.fault FROM files JOIN folders ON folders.id = folder"
@@ -205,13 +205,11 @@ class Index:
         ).fetchone()
         return row[0] if row and row[1] is None else None
 
-    def put(self, many: Iterable[Facts], *, anew: bool = False) -> list[Facts]:
-        """Keep facts of files, in the place of what was known of them; gives those with a fault
-        that was not known. `anew`: this run has written them.
-        """
+    def put(self, all_facts: Iterable[Facts], *, anew: bool = False) -> list[Facts]:
+        """Replace the facts of files; gives those with a new fault. `anew`: this run wrote them."""
         faults = []
         with self.transaction():
-            for facts in many:
+            for facts in all_facts:
                 if self._put(facts, anew) and facts.fault is not None:
                     faults.append(facts)
         return faults
@@ -221,25 +219,27 @@ class Index:
         self._db.execute(
             "INSERT OR IGNORE INTO folders (path, ino, changed) VALUES (?, 0, 0)", (folder,)
         )
-        (place,) = self._db.execute("SELECT id FROM folders WHERE path = ?", (folder,)).fetchone()
-        old = self._db.execute(
-            "SELECT id, since, content, fault FROM files WHERE folder = ? AND name = ?",
-            (place, name),
+        (folder_id,) = self._db.execute(
+            "SELECT id FROM folders WHERE path = ?", (folder,)
         ).fetchone()
-        if old and not anew and old[2] == facts.content and old[3] == facts.fault:
-            # Another process was faster: the row is as it would be.
+        row = self._db.execute(
+            "SELECT id, since, content, fault FROM files WHERE folder = ? AND name = ?",
+            (folder_id, name),
+        ).fetchone()
+        if row and not anew and row[2] == facts.content and row[3] == facts.fault:
+            # Another process wrote the same row first.
             self._db.execute(
                 "UPDATE files SET ino = ?, changed = ?, size = ?, settled = ? WHERE id = ?",
-                (*facts.stat, facts.settled, old[0]),
+                (*facts.stat, facts.settled, row[0]),
             )
             return False
-        if old:
-            self._forget([old[0]])
-        self._insert(place, name, facts, old[1] if old and not anew else None)
-        return not old or old[3] != facts.fault
+        if row:
+            self._forget([row[0]])
+        self._insert(folder_id, name, facts, row[1] if row and not anew else None)
+        return not row or row[3] != facts.fault
 
     def _insert(self, folder: int, name: str, facts: Facts, since: int | None) -> None:
-        ids = [(found.text, found.claim) for found in facts.ids]
+        ids = [(answer_id.text, answer_id.claim) for answer_id in facts.ids]
         row = {
             "since": -1 if since is None else since,
             "folder": folder,
@@ -275,10 +275,15 @@ class Index:
 
     def _put_keys(self, number: int | None, keys: Iterable[AnsweredKey]) -> None:
         self._db.executemany(
-            "INSERT INTO keys (key, file, tier, endpoint) VALUES (?, ?, ?, ?)",
+            "INSERT INTO keys (key, file, match_kind, endpoint) VALUES (?, ?, ?, ?)",
             [
-                (_blob(found.key), number, found.match_kind, self._endpoint(found.endpoint))
-                for found in keys
+                (
+                    _blob(answered.key),
+                    number,
+                    answered.match_kind,
+                    self._endpoint(answered.endpoint),
+                )
+                for answered in keys
             ],
         )
 
@@ -290,10 +295,10 @@ class Index:
         ).fetchone()
         return int(number)
 
-    def touch(self, many: Iterable[tuple[str, Same]]) -> None:
-        """Files have another stat and the same content."""
+    def touch(self, files: Iterable[tuple[str, Same]]) -> None:
+        """Note that files have another stat and the same content."""
         with self.transaction():
-            for name, same in many:
+            for name, same in files:
                 folder, _, last = name.rpartition("/")
                 self._db.execute(
                     "UPDATE files SET ino = ?, changed = ?, size = ?, settled = ? WHERE name = ?"
@@ -302,7 +307,7 @@ class Index:
                 )
 
     def forget(self, folder: str, names: Iterable[str]) -> None:
-        """Files right in a folder are gone."""
+        """Remove files right in a folder."""
         with self.transaction():
             for name in names:
                 rows = self._db.execute(
@@ -319,24 +324,24 @@ class Index:
             self._db.execute("DELETE FROM sides WHERE file = ?", (number,))
             self._db.execute("DELETE FROM creators WHERE file = ?", (number,))
 
-    # -------------------------------------------------------------- questions
+    # -------------------------------------------------------------- queries
 
     def takes(self, key: str) -> list[IndexRow]:
-        """The files that answer a key, the nearest to it first, then in the order recorded."""
+        """The files that answer a key, by `MatchKind`, then in the order recorded."""
         rows = self._db.execute(
             f"SELECT files.id, since, {_NAME}, files.ino, files.changed, size, settled, content,"
-            " take, token, tier, parts, recorded, hops, links FROM keys"
+            " take, token, match_kind, parts, recorded, hops, links FROM keys"
             " JOIN files ON files.id = keys.file"
             " JOIN folders ON folders.id = files.folder"
             " JOIN endpoints ON endpoints.id = keys.endpoint WHERE key = ?",
             (_blob(key),),
         ).fetchall()
-        found = [_row(columns) for columns in rows]
-        return sorted(in_recorded_order(found), key=lambda row: row.match_kind)
+        index_rows = [_row(columns) for columns in rows]
+        return sorted(in_recorded_order(index_rows), key=lambda row: row.match_kind)
 
     def created(self, ids: Iterable[str]) -> dict[str, list[tuple[int, str]]]:
-        """Of each id the recordings that created it: when they were made, and their tokens."""
-        found: dict[str, list[tuple[int, str]]] = {}
+        """For each id the recordings that created it: when they were made, and their tokens."""
+        by_id: dict[str, list[tuple[int, str]]] = {}
         for text in ids:
             rows = self._db.execute(
                 "SELECT recorded, token FROM creators JOIN files ON files.id = file"
@@ -344,14 +349,14 @@ class Index:
                 (text,),
             ).fetchall()
             if rows:
-                found[text] = sorted(rows)
-        return found
+                by_id[text] = sorted(rows)
+        return by_id
 
     # -------------------------------------------------------------- where ids came from
 
     def unrooted(self) -> list[tuple[int, str, dict[str, str]]]:
-        """Recordings whose ids may come from further away than their tokens say: the number of the
-        row, the name and the tokens.
+        """Recordings whose tokens may not name the answers that created their ids: row number, name
+        and tokens by id.
         """
         rows = self._db.execute(
             f"SELECT files.id, {_NAME}, links FROM files JOIN folders ON folders.id = folder"
@@ -360,7 +365,7 @@ class Index:
         return [(number, name, json.loads(links)) for number, name, links in rows]
 
     def givers(self, token: str) -> list[Linked]:
-        """What is known of the recordings that tokens name so: KEY12[.TAKE]."""
+        """The recordings that a token KEY12[.TAKE] names."""
         rows = self._db.execute(
             "SELECT links, ids, hops, is_rooted FROM files WHERE token = ? AND ids != ''", (token,)
         ).fetchall()
@@ -370,19 +375,23 @@ class Index:
         ]
 
     def put_roots(self, rooted: Iterable[Rooted]) -> None:
-        """It is known where the ids of recordings came from."""
+        """Store the answers that created the ids of recordings."""
         with self.transaction():
-            for found in rooted:
+            for recording in rooted:
                 self._db.execute(
                     "UPDATE files SET links = ?, hops = ?, is_rooted = 1 WHERE id = ?",
-                    (json.dumps(found.links) if found.links else "", found.hops, found.id),
+                    (
+                        json.dumps(recording.links) if recording.links else "",
+                        recording.hops,
+                        recording.id,
+                    ),
                 )
-                if found.keys:
-                    self._db.execute("DELETE FROM keys WHERE file = ?", (found.id,))
-                    self._put_keys(found.id, found.keys)
+                if recording.keys:
+                    self._db.execute("DELETE FROM keys WHERE file = ?", (recording.id,))
+                    self._put_keys(recording.id, recording.keys)
 
     def links(self, name: str) -> dict[str, str]:
-        """The ids that a recording's request sends back, and where they came from."""
+        """The ids that a recording's request sends back, with the tokens of their sources."""
         folder, _, last = name.rpartition("/")
         row = self._db.execute(
             "SELECT links FROM files JOIN folders ON folders.id = folder WHERE path = ?"
@@ -392,7 +401,7 @@ class Index:
         return dict(json.loads(row[0])) if row and row[0] else {}
 
     def last(self) -> int:
-        """The highest number that a row has had."""
+        """The highest row number so far."""
         row = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'files'").fetchone()
         return int(row[0]) if row else 0
 
@@ -412,7 +421,7 @@ class Index:
         return int(every) - int(bad)
 
     def count_of(self, endpoint: Endpoint) -> int:
-        """How many of them answer requests of an endpoint."""
+        """How many recordings answer requests of an endpoint."""
         (count,) = self._db.execute(
             "SELECT COUNT(DISTINCT file) FROM keys JOIN endpoints ON endpoints.id = keys.endpoint"
             " WHERE parts = ?",
@@ -421,7 +430,7 @@ class Index:
         return int(count)
 
     def places(self) -> set[str]:
-        """The places of which there are recordings (see `Providers.place`)."""
+        """The hosts of the recordings, as `Providers.place` names them."""
         rows = self._db.execute(
             "SELECT DISTINCT parts FROM endpoints JOIN keys ON keys.endpoint = endpoints.id"
         )
@@ -439,23 +448,23 @@ class Index:
         )
 
     def sketches(self, endpoint: Endpoint) -> Iterator[tuple[int, bytes]]:
-        """The rows of an endpoint's recordings, by number, and their sketches, in order."""
+        """The row numbers of an endpoint's recordings, in order, each with its sketch."""
         yield from self._db.execute(
             "SELECT id, sketch FROM files WHERE id IN (SELECT file FROM keys WHERE endpoint ="
             " (SELECT id FROM endpoints WHERE parts = ?))",
             (json.dumps(endpoint),),
         )
 
-    def named(self, numbers: Sequence[int]) -> list[str]:
-        """The names of rows, in their order."""
-        found = [
+    def names_of(self, numbers: Sequence[int]) -> list[str]:
+        """The recording names of row numbers, in their order."""
+        rows = [
             self._db.execute(
                 f"SELECT {_NAME} FROM files JOIN folders ON folders.id = folder WHERE files.id = ?",
                 (number,),
             ).fetchone()
             for number in numbers
         ]
-        return [row[0] for row in found if row]
+        return [row[0] for row in rows if row]
 
     def names(self) -> list[str]:
         """The names of all recordings, in order."""
@@ -466,7 +475,7 @@ class Index:
         return sorted(name for (name,) in rows)
 
     def faults(self) -> list[tuple[str, str]]:
-        """Files and folders that are not what they should be, and why, in order."""
+        """Files that are not recordings and folders that cannot be read, each with the reason."""
         rows = self._db.execute(
             f"SELECT {_NAME}, files.fault FROM files JOIN folders ON folders.id = folder"
             " WHERE files.fault IS NOT NULL"
@@ -475,7 +484,7 @@ class Index:
         return sorted(rows)
 
     def without_side(self, folder: str, sides: set[str]) -> set[str]:
-        """Recordings right in a folder that need a side file which is not among `sides`."""
+        """Recordings right in a folder that need a side file not in `sides`."""
         rows = self._db.execute(
             "SELECT files.name, sides.name FROM sides JOIN files ON files.id = sides.file"
             " JOIN folders ON folders.id = folder WHERE path = ? AND files.fault IS NULL",
@@ -513,7 +522,7 @@ def _blob(key: str) -> bytes:
 
 def _row(columns: tuple[Any, ...]) -> IndexRow:
     number, since, name, ino, changed, size, settled, *more = columns
-    content, take, token, tier, endpoint, recorded, hops, links = more
+    content, take, token, match_kind, endpoint, recorded, hops, links = more
     return IndexRow(
         id=number,
         since=since,
@@ -523,7 +532,7 @@ def _row(columns: tuple[Any, ...]) -> IndexRow:
         content=content,
         take=take,
         token=token,
-        match_kind=MatchKind(tier),
+        match_kind=MatchKind(match_kind),
         endpoint=_parts(endpoint),
         recorded=recorded,
         hops=hops,
@@ -532,5 +541,5 @@ def _row(columns: tuple[Any, ...]) -> IndexRow:
 
 
 def _parts(text: str) -> Endpoint:
-    place, method, path = json.loads(text)
-    return place, method, path
+    host, method, path = json.loads(text)
+    return host, method, path

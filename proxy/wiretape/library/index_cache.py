@@ -1,7 +1,7 @@
-"""Where the indexes of large folders are kept between runs: safe to delete, never needed.
+"""Keep the indexes of large folders between runs; they can be deleted at any time.
 
 A database is named by its folder and by the fingerprint of all that keys depend on, so that one
-made under other rules is never asked. It holds digests and names, no text of a recording.
+made under other rules is never used. It holds digests and names, no text of a recording.
 """
 
 import hashlib
@@ -18,39 +18,39 @@ from typing import Final
 
 from .index import VERSION, Index
 
-_KEPT: Final = 4
+_MOST_KEPT: Final = 4
 _KEPT_SECONDS: Final = 60 * 24 * 3600
 _KEY: Final = "key"
 _PACKAGE: Final = Path(__file__).parents[1]
 
 
 def fingerprint(cache: Path, *parts: str | bytes) -> str:
-    """Tells one set of rules from another; "" where none can be told, and then there is no cache.
+    """The fingerprint of a set of rules; "" if it cannot be made, and then there is no cache.
 
     `parts` are all that keys and facts depend on besides wiretape itself: the configuration's text
     and the secret values. They are hashed under a key of this user's own, which lies in `cache`, so
-    that nobody can try what they were.
+    that nobody can guess values and compare.
     """
     try:
         key = _key(cache)
-        told = hmac.new(key, f"{VERSION}".encode(), hashlib.sha256)
+        digest = hmac.new(key, f"{VERSION}".encode(), hashlib.sha256)
         for part in (*_program(), *parts):
             data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
-            told.update(len(data).to_bytes(8, "big") + data)
+            digest.update(len(data).to_bytes(8, "big") + data)
     except OSError:
         return ""
-    return told.hexdigest()[:40]
+    return digest.hexdigest()[:40]
 
 
 def _program() -> Iterator[str]:
-    # The version alone would not tell a checkout that somebody works on.
+    # In a checkout the code changes while the version stays.
     for folder, below, names in os.walk(_PACKAGE):
         below.sort()
         for name in sorted(names):
             if name.endswith((".py", ".yaml")):
                 file = os.path.join(folder, name)
-                found = os.stat(file)
-                yield f"{os.path.relpath(file, _PACKAGE)} {found.st_mtime_ns} {found.st_size}"
+                info = os.stat(file)
+                yield f"{os.path.relpath(file, _PACKAGE)} {info.st_mtime_ns} {info.st_size}"
 
 
 def _key(cache: Path) -> bytes:
@@ -62,7 +62,7 @@ def _key(cache: Path) -> bytes:
             if len(key) == 32:
                 return key
             path.unlink()
-        # Two runs may begin at once: the first's is taken by both, and never read half written.
+        # Two runs may begin at once: both take the first's key, which is never read half written.
         temporary = cache / f".{_KEY}.{token_bytes(8).hex()}"
         with os.fdopen(
             os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb"
@@ -84,7 +84,7 @@ def _of_folder(folder: Path) -> str:
 
 
 def open_database(path: Path) -> Index | None:
-    """The database at `path`, a new one where it cannot be used; None where none can be made."""
+    """Open the database at `path`, or a new one if it is damaged; None if neither is possible."""
     for _ in range(2):
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -104,22 +104,29 @@ def open_database(path: Path) -> Index | None:
 
 
 def remove(path: Path) -> None:
-    """Take a database away, with what SQLite keeps beside it."""
+    """Remove a database, with the files SQLite keeps beside it."""
     for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
         with suppress(OSError):
             path.with_name(name).unlink(missing_ok=True)
 
 
 def tidy(path: Path) -> None:
-    """Remove databases that nobody has used for long, and of this folder's all but the latest."""
+    """Remove databases unused for long, and of this folder's all but the latest."""
     folder = path.name.partition("-")[0]
     try:
-        found = sorted(
-            ((os.stat(one).st_mtime, one) for one in path.parent.glob("*.sqlite")), reverse=True
+        by_age = sorted(
+            ((os.stat(database).st_mtime, database) for database in path.parent.glob("*.sqlite")),
+            reverse=True,
         )
     except OSError:
         return
-    others = [one for _, one in found if one.name.startswith(f"{folder}-") and one != path]
-    for changed, one in found:
-        if one != path and (one in others[_KEPT - 1 :] or changed < time.time() - _KEPT_SECONDS):
-            remove(one)
+    of_folder = [
+        database
+        for _, database in by_age
+        if database.name.startswith(f"{folder}-") and database != path
+    ]
+    for changed, database in by_age:
+        if database != path and (
+            database in of_folder[_MOST_KEPT - 1 :] or changed < time.time() - _KEPT_SECONDS
+        ):
+            remove(database)

@@ -1,4 +1,4 @@
-"""Recordings on disk: found by key, read when wanted, written so that none is ever half there.
+"""Write recordings atomically, into folders named for people.
 
     recordings/[SESSION/]HOST/ENDPOINT-SLUG/KEY12[.TAKE].json
 
@@ -69,18 +69,20 @@ class Library(Lookup):
     ) -> None:
         super().__init__(folder, matcher, prepare, session, state)
         self.record_mode: Final = record_mode
-        # Of these nothing is left that is to be replaced: it need not be looked for.
+        # The older takes of these are replaced already.
         self._rewritten: set[tuple[str, object]] = set()
-        # The next take of a key to try: a million takes are not to be looked for one by one.
-        self._takes: dict[str, int] = {}
+        # The next take of a key to try, so that earlier ones are not looked for again.
+        self._next_takes: dict[str, int] = {}
         self._marker: Path | None = None
         self._has_attributes = False
         # Files younger than this are the work of another run that is still recording.
         self._others_since_ns: float = math.inf
 
     def join(self, since_ns: float = math.inf) -> None:
-        """Announce a recording run, before `load`: what runs beside it record is not replaced, nor
-        is what is younger than `since_ns`, in nanoseconds of the epoch.
+        """Announce a recording run; call it before `load`.
+
+        Takes that runs beside this one record are not replaced, nor those younger than `since_ns`
+        (nanoseconds of the epoch).
         """
         self._others_since_ns = since_ns
         marker = self._lock_file().with_suffix(f".{os.getpid()}.{token_hex(4)}.run")
@@ -90,26 +92,33 @@ class Library(Lookup):
             raise StoreError(f"{marker}: cannot be written: {error.strerror}") from error
         self._marker = marker
         self._records = True
-        for other in marker.parent.glob(f"{self._lock_file().stem}.*.run"):
-            if other == marker:
+        for marker_file in marker.parent.glob(f"{self._lock_file().stem}.*.run"):
+            if marker_file == marker:
                 continue
-            if not is_alive(int(other.name.split(".")[-3])):
-                other.unlink(missing_ok=True)
+            if not is_alive(int(marker_file.name.split(".")[-3])):
+                marker_file.unlink(missing_ok=True)
                 continue
             with suppress(OSError):
-                self._others_since_ns = min(self._others_since_ns, other.stat().st_mtime_ns)
+                self._others_since_ns = min(self._others_since_ns, marker_file.stat().st_mtime_ns)
 
     def leave(self) -> None:
-        """The recording run is over."""
+        """End the recording run that `join` announced."""
         if self._marker is not None:
             self._marker.unlink(missing_ok=True)
 
     def write(self, document: Document, text: str, files: dict[str, bytes]) -> Entry | None:
-        """Store a redacted recording: `text` of `document`, and its side files.
+        """Store a redacted recording: `text` of `document`, and its side files by name.
 
-        With `replace` the first of a key in this run replaces the takes that were there before it,
-        all at once; the next are added. None where only missing ones are wanted and there is one.
-        StoreError names the file and the system's reason; nothing is left half written.
+            library.join()
+            library.load()
+            entry = library.write(document, dumps(document), {})
+            entry.name  # "api.openai.com/v1-chat-completions/3f2a00112233.json"
+            library.read(entry.name)  # the Exchange
+
+        With `record_mode` "replace" the first take of a key in this run replaces the takes that
+        were there before it, all at once; the next are added. With "missing-only" it gives None if
+        there is a take already. StoreError names the file and the system's reason; nothing is left
+        half written.
         """
         key = self._stored_keys(document["request"])[0].key
         below = f"{host_folder(document)}/{endpoint_slug(document)}"
@@ -134,7 +143,7 @@ class Library(Lookup):
             ) from error
 
     def _write_attributes(self) -> None:
-        """Keep git from changing line ends, in a folder of recordings that does not say how."""
+        """Keep git from changing line ends; an existing .gitattributes stays."""
         path = (self.folder.parent if self.session else self.folder) / ".gitattributes"
         if not self._has_attributes and not os.path.lexists(path):
             # A recording is not lost where this cannot be written.
@@ -145,18 +154,18 @@ class Library(Lookup):
     def _write(
         self, folder: Path, key: str, document: Document, data: bytes, files: dict[str, bytes]
     ) -> Entry:
-        place = folder.relative_to(self.folder).as_posix()
-        path, take, void = self._place(folder, key, document)
+        folder_name = folder.relative_to(self.folder).as_posix()
+        path, take, void = self._next_path(folder, key, document)
         name = path.relative_to(self.folder).as_posix()
-        known = self._ask(lambda index: index.folders().get(place))
-        before = folder.stat()
-        for side, content in files.items():
-            write_whole(folder / side, content)
-        sides = self._sides([*void, name])
+        folder_before = self._query(lambda index: index.folders().get(folder_name))
+        stat_before = folder.stat()
+        for side_name, content in files.items():
+            write_whole(folder / side_name, content)
+        side_files = self._sides([*void, name])
         listed = replace_files.list_path(folder, key)
         replace_files.replace(self.folder, listed, path, data, [self.folder / old for old in void])
-        self._takes[key] = take + 1
-        self._rewritten.add((key, _headers_that_choose(document)))
+        self._next_takes[key] = take + 1
+        self._rewritten.add((key, _choosing_headers(document)))
         self._written_here.add(name)
         facts = recording_file.of_document(
             document,
@@ -167,18 +176,18 @@ class Library(Lookup):
             settled=False,
         )
 
-        def keep(index: Index) -> None:
+        def update(index: Index) -> None:
             for old in void:
                 index.forget(old.rpartition("/")[0], [old.rpartition("/")[2]])
             index.put([facts], anew=True)
-            # Nobody else's change is in between: the folder need not be looked through again.
-            if known == (before.st_ino, before.st_mtime_ns):
-                after = folder.stat()
-                index.put_folder(place, after.st_ino, after.st_mtime_ns)
+            # No other process changed the folder in between: it need not be scanned again.
+            if folder_before == (stat_before.st_ino, stat_before.st_mtime_ns):
+                stat_after = folder.stat()
+                index.put_folder(folder_name, stat_after.st_ino, stat_after.st_mtime_ns)
             self._memo.clear()
 
-        self._ask(keep)
-        self._remove_sides(sides)
+        self._query(update)
+        self._remove_sides(side_files)
         return _entry_of(facts)
 
     def _has_others(self, key: str, document: Document) -> bool:
@@ -187,34 +196,34 @@ class Library(Lookup):
             for entry in self.takes(key)
         )
 
-    def _place(self, folder: Path, key: str, document: Document) -> tuple[Path, int, list[str]]:
-        """Where the next take of a key goes, its number, and the older files it makes void.
+    def _next_path(self, folder: Path, key: str, document: Document) -> tuple[Path, int, list[str]]:
+        """The path of a key's next take, its number, and the names of the files it replaces.
 
-        Void are the takes that stood here when the run began and are unchanged since: a second
-        writer's are not, nor those of a request with other headers. One of them may be the place
-        itself, to be written over.
+        Replaced are the takes that were here when the run began and are unchanged since; not those
+        of a second writer, nor of a request with other headers. The path may be that of a replaced
+        take, which is then written over and not listed.
         """
         void: list[str] = []
-        rewritten = (key, _headers_that_choose(document)) in self._rewritten
+        rewritten = (key, _choosing_headers(document)) in self._rewritten
         if self.record_mode == "replace" and not rewritten:
-            rows = self._ask(lambda index: index.takes(key))
+            rows = self._query(lambda index: index.takes(key))
             void = [
                 row.name
                 for row in rows
                 if row.match_kind is MatchKind.EXACT
-                and self._is_as_it_stood(row)
+                and self._is_unchanged(row)
                 and self._is_replaced_by(row.name, document)
             ]
-        for take in range(self._takes.get(key, 1), 1_000_000):
+        for take in range(self._next_takes.get(key, 1), 1_000_000):
             path = folder / (f"{key[:12]}.json" if take == 1 else f"{key[:12]}.{take}.json")
             name = path.relative_to(self.folder).as_posix()
             if name in void or not os.path.lexists(path):
-                return path, take, [other for other in void if other != name]
+                return path, take, [old for old in void if old != name]
         raise StoreError(f"{folder}: a million takes of one request")
 
     def _is_replaced_by(self, name: str, document: Document) -> bool:
-        """Whether a recording is of the very request that a document is of: its headers choose the
-        same of several answers. One that cannot be read is.
+        """Whether a recording and a document are of the same request, so that their headers choose
+        the same of several answers. True if the recording cannot be read.
         """
         try:
             stored = self.read(name)
@@ -229,11 +238,11 @@ class Library(Lookup):
             value for key, value in request.headers if key.lower() == "accept"
         ]
 
-    def _is_as_it_stood(self, row: IndexRow) -> bool:
+    def _is_unchanged(self, row: IndexRow) -> bool:
         path = self.folder / row.name
         try:
             stat = stat_of(path)
-            if stat[1] >= self._others_since_ns or not self._stood(row.id, row.name):
+            if stat[1] >= self._others_since_ns or not self._was_there_at_start(row.id, row.name):
                 return False
             if row.settled and stat == row.stat:
                 return True
@@ -242,30 +251,30 @@ class Library(Lookup):
             return False
 
     def _sides(self, names: list[str]) -> dict[str, set[str]]:
-        """The side files of recordings that are about to go, by folder."""
-        found: dict[str, set[str]] = {}
+        """The side files of recordings about to be removed, by folder."""
+        by_folder: dict[str, set[str]] = {}
         for name in names:
-            sides = self._ask(lambda index, name=name: index.sides_of(name))  # type: ignore[misc]  # mypy cannot infer a lambda's defaults
-            found.setdefault(name.rpartition("/")[0], set()).update(sides)
-        return {folder: sides for folder, sides in found.items() if sides}
+            sides = self._query(lambda index, name=name: index.sides_of(name))  # type: ignore[misc]  # mypy cannot infer a lambda's defaults
+            by_folder.setdefault(name.rpartition("/")[0], set()).update(sides)
+        return {folder: sides for folder, sides in by_folder.items() if sides}
 
     def _remove_sides(self, sides: dict[str, set[str]]) -> None:
-        """Remove side files that no recording in their folder needs any more."""
+        """Remove the side files that no recording in their folder needs."""
         for folder, names in sides.items():
 
             def used(index: Index, folder: str = folder) -> set[str]:
                 # Another writer's recordings may not be in the index yet.
-                self._sweep.look_in(index, folder)
+                self._sweep.scan_folder(index, folder)
                 return index.sides_in(folder)
 
-            # One that cannot be removed is in nobody's way.
+            # A side file that cannot be removed does no harm.
             with suppress(OSError):
-                for name in names - self._ask(used):
+                for name in names - self._query(used):
                     (self.folder / folder / name).unlink(missing_ok=True)
 
 
-def _headers_that_choose(document: Document) -> tuple[object, ...]:
-    """What tells requests of one key apart: Accept, and what the answer's Vary names."""
+def _choosing_headers(document: Document) -> tuple[object, ...]:
+    """The values that distinguish requests of one key: of Accept and the answer's Vary headers."""
     headers = document["request"].get("headers", {})
     names = ("accept", *document_vary(document["response"]))
     return tuple(str(headers.get(name)) for name in names)
@@ -289,11 +298,11 @@ def endpoint_slug(document: Document) -> str:
 
 
 def _entry_of(facts: Facts) -> Entry:
-    found = facts.keys[0]
+    answered = facts.keys[0]
     return Entry(
         name=facts.name,
-        key=found.key,
-        endpoint=found.endpoint,
+        key=answered.key,
+        endpoint=answered.endpoint,
         take=facts.take,
         foreign=False,
         token=facts.token,

@@ -1,7 +1,7 @@
-"""The recordings of a folder, looked up by key: what a file answers is told by its content.
+"""Look up the recordings of a folder by key. A file's content says which keys it answers.
 
-The folder is looked at again while it is used: a file that is changed, added or removed is noticed
-when it would make a difference, and none is read that was read before.
+The folder is scanned again while it is used: a file that is changed, added or removed is noticed
+when it would make a difference, and unchanged files are not read again.
 """
 
 import math
@@ -46,20 +46,20 @@ SESSION_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 LARGE: Final = 200
 """Folders of at least so many recordings keep their index between runs."""
 
-_SMALL: Final = 5_000  # so many files are all looked at when a run begins
-_FEW: Final = 1_000  # and so many whenever a request would miss
+_SCAN_ALL_AT_START: Final = 5_000  # up to so many files are all checked when a run begins
+_SCAN_ALL_ON_MISS: Final = 1_000  # and up to so many whenever a request would miss
 _LOOK_SECONDS: Final = 0.5
 _SWEEP_SECONDS: Final = 3.0
 _LOCK_SECONDS: Final = 30.0
 _DIGEST: Final = re.compile(rb"REDACTED-secret-([0-9a-f]{8})(?![0-9a-f])")
 _MEMO: Final = 4_096
-_CHECKED_EACH: Final = 64
+_MOST_CHECKED_EACH: Final = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A recording as the index knows it; `name` is its path below the folder, with "/", and `token`
-    what the ids it gives out are told by: KEY12[.TAKE]. `since` is its number in the index.
+    """A recording as the index knows it. `name` is its path below the folder, with "/"; `token`
+    (KEY12[.TAKE]) names it as the source of the ids in its answer; `since` is its index row.
     """
 
     name: str
@@ -82,8 +82,8 @@ class SkippedFile:
         return f"{self.name}: {self.reason}"
 
 
-type _Wanted = tuple[str, str, tuple[tuple[str, str], ...]]
-"""A request's own key, the key of its spelling, and the recordings that created ids of it."""
+type _MemoKey = tuple[str, str, tuple[tuple[str, str], ...]]
+"""A request's own key, its key with the ids spelled out, and (id, token of its creator) pairs."""
 
 
 @dataclass(slots=True)
@@ -95,8 +95,8 @@ class _Memo:
     checked: float = 0.0
 
     def is_fresh(self, trusted: float = 0.0) -> bool:
-        """Whether the files are as they were, or were so up to `trusted` seconds ago."""
-        if len(self.stats) > _CHECKED_EACH:
+        """Whether the files are unchanged, or were so up to `trusted` seconds ago."""
+        if len(self.stats) > _MOST_CHECKED_EACH:
             trusted = _LOOK_SECONDS
         if trusted:
             now = monotonic()
@@ -105,8 +105,8 @@ class _Memo:
             self.checked = now
         try:
             for path, stat in self.stats:
-                found = os.stat(path)
-                if (found.st_mtime_ns, found.st_size, found.st_ino) != (stat[1], stat[2], stat[0]):
+                info = os.stat(path)
+                if (info.st_mtime_ns, info.st_size, info.st_ino) != (stat[1], stat[2], stat[0]):
                     return False
         except OSError:
             return False
@@ -115,9 +115,10 @@ class _Memo:
 
 @dataclass(frozen=True, slots=True)
 class LocalState:
-    """What is kept of recordings outside their folder: in `folder` the file that those lock who
-    change them, and below it the indexes of large folders, under the `fingerprint` of all that keys
-    depend on (`index_cache.fingerprint`). Without a fingerprint no index is kept.
+    """Where a library's lock file and the index of a large folder lie, outside the recordings.
+
+    Indexes are kept under the `fingerprint` of all that keys depend on (see
+    `index_cache.fingerprint`); without one, no index is kept.
     """
 
     folder: Path
@@ -130,10 +131,16 @@ class LocalState:
 
 
 class Lookup:
-    """The recordings of one folder (or of one session in it), to be asked and read.
+    """Reads the recordings of one folder, or of one session in it.
 
-    `prepare` turns a stored `request` part into the one that is matched: redaction, the same as
-    for a live request. `state` is where the lock of the folder is, and its index if it is large.
+        lookup = Lookup(Path("recordings"), matcher)
+        lookup.load()
+        key = lookup.canonical(request).key
+        for entry in lookup.takes(key):
+            exchange = lookup.read(entry.name)
+
+    `prepare` turns a stored `request` part into the one that is matched: it redacts it as a live
+    request is redacted. `state` is where the lock of the folder is, and its index if it is large.
     """
 
     def __init__(
@@ -151,7 +158,7 @@ class Lookup:
         self.folder: Final = folder / session if session else folder
         self.session: Final = session
         self.notify: Callable[[SkippedFile], None] | None = None
-        """Told of files that become bad after `load`; it may be called in any thread."""
+        """Called with each file that becomes bad after `load`, in any thread."""
         self._state = state or LocalState(Path(tempfile.gettempdir()))
         self._matcher = matcher
         self._prepare = prepare
@@ -171,32 +178,32 @@ class Lookup:
         self._records = False
         self._next_scan_at = 0.0
         self._next_full_scan_at = 0.0
-        self._memo: dict[_Wanted, _Memo] = {}
+        self._memo: dict[_MemoKey, _Memo] = {}
         self._recordings = RecordingCache(self.folder)
-        # Rows up to this number stood on disk when the run began.
+        # Rows up to this number were on disk when the run began.
         self._last_row_at_start = -1
-        # Where the index is lost under way: what is older than this stood there.
-        self._lost = False
+        # When the index is lost during the run, files older than this were there at its start.
+        self._is_index_lost = False
         self._began_ns: float = -math.inf
         self._written_here: set[str] = set()
-        # Void by a list, and could not be removed.
+        # Replaced by another file, and could not be removed.
         self._replaced: set[str] = set()
         self._lock = FileLock(self._lock_file(), timeout=_LOCK_SECONDS)
 
     def __len__(self) -> int:
-        return self._ask(Index.count) - len(self._replaced)
+        return self._query(Index.count) - len(self._replaced)
 
     def close(self) -> None:
-        """Let go of the index; nothing is to be asked after this."""
+        """Close the index; call nothing after this."""
         with self._guard:
             self._index.close()
 
-    # -------------------------------------------------------------- looking
+    # -------------------------------------------------------------- scanning
 
     def load(self) -> None:
-        """Read the folder; files that are no recordings become `faults` and the rest works.
+        """Read the folder. Files that are not recordings become `faults`; the others still work.
 
-        A folder that is not there is an empty library. StoreError where it cannot be read.
+        A folder that does not exist is an empty library. StoreError if it cannot be read.
         """
         if self.folder.exists() and not self.folder.is_dir():
             raise StoreError(f"{self.folder}: not a folder; recordings are kept in one")
@@ -204,25 +211,27 @@ class Lookup:
             began = time_ns()
             if self._cached and (self._cached.exists() or has_at_least(self.folder, LARGE)):
                 is_new = not self._cached.exists()
-                opened = index_cache.open_database(self._cached)
-                if opened is not None:
+                database = index_cache.open_database(self._cached)
+                if database is not None:
                     self._index.close()
-                    self._index = opened
+                    self._index = database
                     if is_new:
                         index_cache.tidy(self._cached)
-            # What is to be replaced has to be known as it is.
+            # Before takes are replaced, each must be known as it is now.
             full = self._records
-            self._ask(lambda index: self._look(index, full=full or index.count() <= _SMALL))
+            self._query(
+                lambda index: self._scan(index, full=full or index.count() <= _SCAN_ALL_AT_START)
+            )
             self._settle(_LOCK_SECONDS)
-            self._last_row_at_start = self._ask(Index.last)
+            self._last_row_at_start = self._query(Index.last)
             self._began_ns = began - MTIME_GRANULARITY_NS
             self._loaded = True
 
     def check(self) -> None:
-        """Look at the disk: what was changed, added or removed counts from now on."""
-        self._ask(lambda index: self._look(index, full=index.count() <= _SMALL))
+        """Scan the disk: what was changed, added or removed counts from now on."""
+        self._query(lambda index: self._scan(index, full=index.count() <= _SCAN_ALL_AT_START))
 
-    def _ask[T](self, ask: Callable[[Index], T]) -> T:
+    def _query[T](self, ask: Callable[[Index], T]) -> T:
         with self._guard:
             try:
                 return ask(self._index)
@@ -231,7 +240,7 @@ class Lookup:
                 return ask(self._index)
 
     def _start_over(self, error: sqlite3.Error) -> None:
-        """The index was lost: a disk full, a file damaged. Its like is made in memory."""
+        """Build the index again, in memory: the disk is full or its file is damaged."""
         with suppress(sqlite3.Error):
             self._index.close()
         if self._cached and not isinstance(error, sqlite3.OperationalError):
@@ -239,15 +248,15 @@ class Lookup:
         self._cached = None
         self._index = Index()
         self._memo.clear()
-        self._look(self._index, full=True)
-        self._lost = self._loaded
+        self._scan(self._index, full=True)
+        self._is_index_lost = self._loaded
 
-    def _look(self, index: Index, *, full: bool) -> bool:
+    def _scan(self, index: Index, *, full: bool) -> bool:
         began = monotonic()
         try:
-            changed = self._sweep.look(index, full=full)
+            changed = self._sweep.scan(index, full=full)
         except StoreError:
-            # While a run lasts, what was known of a folder that cannot be read just now goes on.
+            # During a run, what is known of a folder counts while it cannot be read.
             if not self._loaded:
                 raise
             changed = False
@@ -255,38 +264,40 @@ class Lookup:
             self._memo.clear()
             self._find_roots(index)
         now = monotonic()
-        # Looking is never to be what the time is spent on.
+        # Scans must not take most of the time.
         self._next_scan_at = now + max(_LOOK_SECONDS, min(20 * (now - began), _SWEEP_SECONDS))
         if full:
-            few = index.count() <= _FEW
-            self._next_full_scan_at = now if few else now + min(5 * (now - began), _SWEEP_SECONDS)
-        if self._loaded and self._sweep.voids:
+            is_small = index.count() <= _SCAN_ALL_ON_MISS
+            self._next_full_scan_at = (
+                now if is_small else now + min(5 * (now - began), _SWEEP_SECONDS)
+            )
+        if self._loaded and self._sweep.void_lists:
             self._settle(0)
         return changed
 
     def _settle(self, wait: float) -> None:
-        """Finish what a writer that died left undone."""
-        if not self._sweep.voids:
+        """Finish the replacements of a writer that died."""
+        if not self._sweep.void_lists:
             return
         try:
             with self._lock.acquire(timeout=wait):
-                for listed in list(self._sweep.voids):
+                for listed in list(self._sweep.void_lists):
                     self._forget(*replace_files.settle(self.folder, listed))
-                    self._sweep.voids.discard(listed)
+                    self._sweep.void_lists.discard(listed)
         except Timeout:
-            # Its writer lives, and will have done in a moment.
+            # The writer is alive and about to finish.
             return
         except OSError:
-            for listed in self._sweep.voids:
+            for listed in self._sweep.void_lists:
                 self._replaced.update(
                     replace_files.void_by(self.folder, replace_files.read_list(listed))
                 )
 
-    def _forget(self, removed: set[str], left: set[str]) -> None:
+    def _forget(self, removed: set[str], unremoved: set[str]) -> None:
         for name in removed:
             folder, _, last = name.rpartition("/")
-            self._ask(lambda index, folder=folder, last=last: index.forget(folder, [last]))  # type: ignore[misc]  # mypy cannot infer a lambda's defaults
-        self._replaced |= left
+            self._query(lambda index, folder=folder, last=last: index.forget(folder, [last]))  # type: ignore[misc]  # mypy cannot infer a lambda's defaults
+        self._replaced |= unremoved
         self._memo.clear()
 
     def _faulty(self, facts: Facts) -> None:
@@ -295,15 +306,15 @@ class Lookup:
 
     @property
     def faults(self) -> list[SkippedFile]:
-        """Files that are no recordings just now, and folders that cannot be read."""
-        faults = self._ask(Index.faults)
+        """Files that are not recordings now, and folders that cannot be read."""
+        faults = self._query(Index.faults)
         with self._guard:
             faults += [(name, LINKED) for name in self._sweep.links]
         return [SkippedFile(name, reason) for name, reason in sorted(faults)]
 
     def names(self) -> list[str]:
         """The names of all recordings, in order."""
-        return [name for name in self._ask(Index.names) if name not in self._replaced]
+        return [name for name in self._query(Index.names) if name not in self._replaced]
 
     # -------------------------------------------------------------- matching
 
@@ -316,44 +327,46 @@ class Lookup:
         return self._matcher.canonical(request)
 
     def keys(self, request: Document) -> tuple[Canonical, ...]:
-        """The canonical forms of a redacted `request` part: its own, and where it has `ids`, the
-        one with them spelled. A recording is found under each.
+        """The canonical forms of a redacted `request` part: its own, and if it has `ids`, the one
+        with these spelled out. A recording answers the keys of both.
         """
         own = self._matcher.canonical(request)
         if "ids" not in request:
             return (own,)
-        spelled = self._matcher.canonical({k: v for k, v in request.items() if k != "ids"})
-        return (own,) if spelled.key == own.key else (own, spelled)
+        with_ids = self._matcher.canonical({k: v for k, v in request.items() if k != "ids"})
+        return (own,) if with_ids.key == own.key else (own, with_ids)
 
     def _stored_keys(self, request: Document) -> tuple[Canonical, ...]:
         return self.keys(self._prepare(request))
 
     def cache_for(self, seconds: float) -> None:
-        """Let a look at a recording's file count for so long: where requests come by the thousand a
-        second, asking the system each time costs as much as all the rest.
+        """Check a recording's file at most once in so many seconds: at thousands of requests a
+        second, asking the system each time costs as much as everything else.
         """
-        self._recordings.trusted = seconds
+        self._recordings.cache_seconds = seconds
 
     def _find_roots(self, index: Index) -> None:
-        """Tell ids by where they came from in the end; earlier versions named each poll of an id
-        by the one before.
+        """Name ids by the answer that created them; earlier versions named each poll of an id by
+        the poll before.
         """
         roots = Roots(index.givers)
         rooted = []
         for number, name, links in index.unrooted():
-            found = {text: roots.of(text, token) for text, token in links.items()}
-            if not all(root.is_sure for root in found.values()):
+            root_by_id = {text: roots.of(text, token) for text, token in links.items()}
+            if not all(root.is_sure for root in root_by_id.values()):
                 continue
-            now = {text: root.token for text, root in found.items() if root.token is not None}
-            hops = max((root.hops for root in found.values()), default=0)
+            new_links = {
+                text: root.token for text, root in root_by_id.items() if root.token is not None
+            }
+            hops = max((root.hops for root in root_by_id.values()), default=0)
             keys = None
-            if now != links:
+            if new_links != links:
                 with suppress(FormatError, StoreError):
                     request = self._recordings.get(name).request
-                    keys = answered(self._stored_keys(_with_links(request, now)))
+                    keys = answered(self._stored_keys(_with_links(request, new_links)))
                 if keys is None:
                     continue
-            rooted.append(Rooted(number, now, hops, keys or ()))
+            rooted.append(Rooted(number, new_links, hops, keys or ()))
         if rooted:
             index.put_roots(rooted)
             self._memo.clear()
@@ -365,41 +378,41 @@ class Lookup:
     def answering(
         self,
         keys: Sequence[str],
-        sent: Iterable[str] = (),
-        origins: Mapping[str, IdSource] | None = None,
+        request_ids: Iterable[str] = (),
+        id_sources: Mapping[str, IdSource] | None = None,
     ) -> tuple[Entry, ...]:
         """The takes of a request in the order they were recorded, as the files are now.
 
-        `keys` are its own and, where that is another, the one with its ids spelled; `sent` is what
-        it holds where ids stand, and `origins` where the session has these from. llama-stack's
-        recordings answer where no other does.
+        `keys` are its own and, if it differs, the one with its ids spelled out; `request_ids` are
+        the texts it holds where ids are expected, and `id_sources` the answers that gave them to
+        this session. llama-stack's recordings answer where no other does.
         """
         created = {
-            text: origin.token.rpartition("#")[0]
-            for text, origin in (origins or {}).items()
-            if origin.created
+            text: source.token.rpartition("#")[0]
+            for text, source in (id_sources or {}).items()
+            if source.created
         }
-        wanted = (keys[0], keys[-1], tuple(sorted(created.items())))
+        memo_key = (keys[0], keys[-1], tuple(sorted(created.items())))
         with self._guard:
             if monotonic() >= self._next_scan_at:
-                self._ask(lambda index: self._look(index, full=False))
-            found = self._memo.get(wanted)
-            if found is not None and found.is_fresh(self._recordings.trusted):
-                return found.entries
-            return self._ask(lambda index: self._answering_anew(index, wanted, sent))
+                self._query(lambda index: self._scan(index, full=False))
+            memo = self._memo.get(memo_key)
+            if memo is not None and memo.is_fresh(self._recordings.cache_seconds):
+                return memo.entries
+            return self._query(lambda index: self._answering_anew(index, memo_key, request_ids))
 
     def _answering_anew(
-        self, index: Index, wanted: _Wanted, sent: Iterable[str]
+        self, index: Index, memo_key: _MemoKey, request_ids: Iterable[str]
     ) -> tuple[Entry, ...]:
         entries: tuple[Entry, ...] = ()
-        # Once more each time that what is found turns out to have changed; files that change
-        # faster than they are read are taken as they were.
+        # Again each time that a file turns out to have changed; files that change faster than they
+        # are read are taken as they were.
         for _ in range(4):
-            rows = self._sequence(index, wanted, sent)
-            entries = tuple(_entry(row, wanted[0]) for row in rows)
+            rows = self._sequence(index, memo_key, request_ids)
+            entries = tuple(_entry(row, memo_key[0]) for row in rows)
             if not rows:
                 full = monotonic() >= self._next_full_scan_at
-                if not self._look(index, full=full):
+                if not self._scan(index, full=full):
                     break
                 continue
             stats = tuple((str(self.folder / row.name), row.stat) for row in rows)
@@ -411,7 +424,7 @@ class Lookup:
             if not doubtful:
                 if len(self._memo) >= _MEMO:
                     self._memo.clear()
-                self._memo[wanted] = _Memo(entries, stats, monotonic())
+                self._memo[memo_key] = _Memo(entries, stats, monotonic())
                 break
             if not self._sweep.read(index, iter(doubtful)):
                 break
@@ -419,62 +432,62 @@ class Lookup:
             self._find_roots(index)
         return entries
 
-    def _sequence(self, index: Index, wanted: _Wanted, sent: Iterable[str]) -> list[IndexRow]:
-        own, spelling, created = wanted
-        by_spelling = [row for row in index.takes(spelling) if row.name not in self._replaced]
+    def _sequence(
+        self, index: Index, memo_key: _MemoKey, request_ids: Iterable[str]
+    ) -> list[IndexRow]:
+        own_key, spelled_key, creator_pairs = memo_key
+        with_ids = [row for row in index.takes(spelled_key) if row.name not in self._replaced]
         exact: list[IndexRow] = []
-        if own != spelling:
-            exact = [row for row in index.takes(own) if row.name not in self._replaced]
-        ours = [row for row in by_spelling if not row.is_foreign]
+        if own_key != spelled_key:
+            exact = [row for row in index.takes(own_key) if row.name not in self._replaced]
+        with_ids_ours = [row for row in with_ids if not row.is_foreign]
         exact_ours = [row for row in exact if not row.is_foreign]
-        if not ours and not exact_ours:
-            return exact or by_spelling
-        creators = index.created(dict.fromkeys(sent)) if ours else {}
-        known = {text: token for text, token in created if text in creators}
-        return sequence(exact_ours, ours, known, creators)
+        if not with_ids_ours and not exact_ours:
+            return exact or with_ids
+        creators = index.created(dict.fromkeys(request_ids)) if with_ids_ours else {}
+        created_by = {text: token for text, token in creator_pairs if text in creators}
+        return sequence(exact_ours, with_ids_ours, created_by, creators)
 
     def known_at_start(self, entries: Iterable[Entry]) -> bool:
-        """Whether one of these was there when the run began, and it, or what an editor has made of
-        it, still stands.
-        """
-        return any(self._stood(entry.since, entry.name) for entry in entries)
+        """Whether one of these was there when the run began, edited since or not."""
+        return any(self._was_there_at_start(entry.since, entry.name) for entry in entries)
 
     def places(self) -> set[str]:
-        """The places of which there are recordings (see `Providers.place`)."""
-        return self._ask(Index.places)
+        """The hosts of the recordings, as `Providers.place` names them."""
+        return self._query(Index.places)
 
     def count(self, endpoint: Endpoint) -> int:
         """How many recordings are of an endpoint."""
-        return self._ask(lambda index: index.count_of(endpoint))
+        return self._query(lambda index: index.count_of(endpoint))
 
     def nearest(self, canonical: Canonical, limit: int = 20) -> list[tuple[str, Canonical]]:
-        """The recordings of the same endpoint that a request is most like, the most like first:
-        what to explain a miss with.
+        """The recordings of the same endpoint most like a request, the most like first, to explain
+        a miss with.
         """
-        mine = sketch(canonical.value)
+        request_sketch = sketch(canonical.value)
 
-        def ranked(index: Index) -> list[str]:
-            return index.named(rank(mine, index.sketches(canonical.endpoint), limit))
+        def nearest_names(index: Index) -> list[str]:
+            return index.names_of(rank(request_sketch, index.sketches(canonical.endpoint), limit))
 
-        found = []
-        for name in self._ask(ranked):
-            # It was whole when it was indexed; a miss is no time to complain of it.
+        neighbours = []
+        for name in self._query(nearest_names):
+            # One that went bad since it was indexed is left out.
             with suppress(FormatError, StoreError):
                 forms = [(form, sketch(form.value)) for form in self.recorded(name)]
-                found.append((name, rank(mine, forms, 1)[0]))
-        return found
+                neighbours.append((name, rank(request_sketch, forms, 1)[0]))
+        return neighbours
 
     def digests(self) -> frozenset[str]:
-        """The digests of the placeholders of values that fit no pattern, in all recordings; read
-        anew where there are other recordings.
+        """The digests in the placeholders of values that fit no pattern, over all recordings; read
+        again when the set of recordings changes.
         """
         names = tuple(self.names())
         if self._digests is None or self._digests[0] != names:
-            found: set[bytes] = set()
+            digests: set[bytes] = set()
             for name in names:
                 with suppress(OSError):
-                    found.update(_DIGEST.findall((self.folder / name).read_bytes()))
-            self._digests = names, frozenset(digest.decode() for digest in found)
+                    digests.update(_DIGEST.findall((self.folder / name).read_bytes()))
+            self._digests = names, frozenset(digest.decode() for digest in digests)
         return self._digests[1]
 
     # -------------------------------------------------------------- reading
@@ -493,13 +506,13 @@ class Lookup:
         if not cached.forms:
             request = cached.request
             if "ids" in request:
-                request = _with_links(request, self._ask(lambda index: index.links(name)))
+                request = _with_links(request, self._query(lambda index: index.links(name)))
             cached.forms = self._stored_keys(request)
         return cached.forms
 
     def endpoints(self) -> list[tuple[str, Stat, Endpoint]]:
         """The recordings by name, in order: each with its stat and an endpoint that it answers."""
-        rows = self._ask(Index.endpoints)
+        rows = self._query(Index.endpoints)
         return [row for row in rows if row[0] not in self._replaced]
 
     def requests(self, name: str, stat: Stat) -> Iterator[tuple[str, Document]]:
@@ -508,21 +521,21 @@ class Lookup:
         """
         for number, part in enumerate(load_requests(self.folder / name, stat)):
             if "ids" in part:
-                part = _with_links(part, self._ask(lambda index: index.links(name)))
+                part = _with_links(part, self._query(lambda index: index.links(name)))
             yield f"{name} #{number}" if number else name, self._prepare(part)
 
     def ids(self, name: str) -> tuple[AnswerId, ...]:
         """The ids in a recording's answer, in order."""
-        cached = self._recordings.known(name)
+        cached = self._recordings.peek(name)
         if cached is None:
-            return self._ask(lambda index: index.ids(name))
+            return self._query(lambda index: index.ids(name))
         if cached.ids is None:
-            cached.ids = self._ask(lambda index: index.ids(name))
+            cached.ids = self._query(lambda index: index.ids(name))
         return cached.ids
 
-    def _stood(self, number: int, name: str) -> bool:
+    def _was_there_at_start(self, number: int, name: str) -> bool:
         """Whether a row, or its name, was there when the run began."""
-        if not self._lost:
+        if not self._is_index_lost:
             return number <= self._last_row_at_start
         if name in self._written_here:
             return False
@@ -551,6 +564,6 @@ def _entry(row: IndexRow, key: str) -> Entry:
 
 
 def _with_links(request: Document, links: Mapping[str, str]) -> Document:
-    """A `request` part with other tokens for its ids, or with none."""
+    """A `request` part with `links` as its ids, or without ids if there are none."""
     bare = {name: value for name, value in request.items() if name != "ids"}
     return {**bare, "ids": dict(links)} if links else bare

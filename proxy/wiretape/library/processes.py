@@ -1,11 +1,11 @@
-"""Other processes of this machine: those that left files behind may have died."""
+"""Tell whether the process that left a file behind is still alive."""
 
 import os
 from pathlib import Path
 
 
 def is_alive(pid: int, birth: str | None = None) -> bool:
-    """Whether a process of this number exists; with a `birth`, whether it is that very one."""
+    """Whether a process of this number exists and, with a `birth`, was started then."""
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):
@@ -16,9 +16,9 @@ def is_alive(pid: int, birth: str | None = None) -> bool:
 
 
 def birth_of(pid: int) -> str | None:
-    """When a process began, to tell it from a later one of its number; None where nobody says.
+    """When a process was started, to tell it from a later one with its number; None if unknown.
 
-    It is in ticks since the machine's start (Linux: proc(5), stat's field 22).
+    In ticks since the machine's start (Linux: proc(5), stat's field 22).
     """
     try:
         # The second field, the program's name, may hold spaces and parentheses.

@@ -1,4 +1,4 @@
-"""One recording's file: read with care, and what an index keeps of it."""
+"""Read one recording's file, and derive the facts an index keeps of it."""
 
 import hashlib
 import os
@@ -26,31 +26,31 @@ from .sequence import take_of
 
 MAX_FILE_BYTES: Final = 256 * 1024 * 1024
 MTIME_GRANULARITY_NS: Final = 20_000_000
-"""A file changed as lately as this may change again without its time telling: clocks have ticks."""
+"""A file changed less long ago may change again and keep its time: clocks have ticks."""
 
-_NAMED: Final = re.compile(r"[0-9a-f]{12}(?:\.\d{1,6})?")
+_KEY_AND_TAKE: Final = re.compile(r"[0-9a-f]{12}(?:\.\d{1,6})?")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class SideFileError(FormatError):
-    """A recording is whole but for a side file, which may come yet."""
+    """A recording lacks a side file, which may still be written."""
 
 
 type Stat = tuple[int, int, int]
-"""A file's inode, time of change (ns) and size in bytes: another one is another content."""
+"""A file's inode, time of change (ns) and size in bytes; it differs when the content does."""
 
 type Endpoint = tuple[str, str, str]
 
 
 class MatchKind(IntEnum):
-    """How near a recording is to a key that it answers; the nearer go before the others."""
+    """How a recording answers a key; lower kinds go first."""
 
     EXACT = 0
-    """The key is its own."""
+    """The key is the recording's own."""
     WITH_IDS = 1
     """The key is that of its request with the ids spelled out."""
     LLAMA_STACK = 2
-    """It is a recording of llama-stack's."""
+    """The recording is llama-stack's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +67,9 @@ class Facts:
     """What an index keeps of a file; `name` is its path below the folder, with "/".
 
     `settled` False: it was read so soon after a change that its `stat` proves nothing yet. With a
-    `fault` it is not a recording, or where it `awaits_side_file` is one but for that. `recorded` is
-    in microseconds of the epoch; `links` are the ids of the request with their tokens, `ids` those
-    of the answer.
+    `fault` it is not a recording; with `awaits_side_file` only a side file is missing. `recorded`
+    is in microseconds of the epoch; `links` are the ids of the request with their tokens, `ids`
+    those of the answer.
     """
 
     name: str
@@ -90,7 +90,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Same:
-    """A file was written anew with what stood in it."""
+    """A file was written again with the same content."""
 
     stat: Stat
     settled: bool
@@ -98,7 +98,7 @@ class Same:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """A recording read whole; `also` are other `request` parts it answers."""
+    """A parsed recording; `also` are other `request` parts it answers."""
 
     document: Document
     exchange: Exchange
@@ -112,47 +112,46 @@ type CanonicalForms = Callable[[Document], tuple[Canonical, ...]]
 
 
 def stat_of(path: str | Path) -> Stat:
-    """What tells a file's content from another; OSError as the system has it."""
-    found = os.stat(path)
-    return found.st_ino, found.st_mtime_ns, found.st_size
+    """A file's `Stat`; OSError as the system has it."""
+    info = os.stat(path)
+    return info.st_ino, info.st_mtime_ns, info.st_size
 
 
-def is_settled(changed_ns: int, looked_ns: int) -> bool:
-    """Whether something last changed then can be told from what it becomes after `looked_ns`."""
+def is_settled(changed_ns: int, read_ns: int) -> bool:
+    """Whether a change after `read_ns` would show in a time of change that is `changed_ns`."""
     return (
-        changed_ns < looked_ns - MTIME_GRANULARITY_NS
-        or changed_ns > looked_ns + MTIME_GRANULARITY_NS
+        changed_ns < read_ns - MTIME_GRANULARITY_NS or changed_ns > read_ns + MTIME_GRANULARITY_NS
     )
 
 
 def token_of(name: str, key: str) -> str:
-    """KEY12[.TAKE], as the file's name says; of a file not named so its key's."""
+    """KEY12[.TAKE] from the file's name; KEY12 from its key if the file has another name."""
     stem = name.rpartition("/")[2].removesuffix(".json")
-    return stem if _NAMED.fullmatch(stem) else key[:12]
+    return stem if _KEY_AND_TAKE.fullmatch(stem) else key[:12]
 
 
 def digest(data: bytes) -> bytes:
-    """Tells one content from another, in 16 bytes."""
+    """The digest of a file's content, 16 bytes."""
     return hashlib.blake2b(data, digest_size=16).digest()
 
 
 def read_bytes(path: Path) -> tuple[bytes, Stat]:
-    """A file's content and what it was told by; StoreError with the system's reason."""
+    """A file's content and `Stat`; StoreError with the system's reason."""
     try:
-        # A pipe would be waited for.
+        # Reading a pipe would block.
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise StoreError("neither a file nor a link to one, not read")
         with path.open("rb") as file:
-            found = os.fstat(file.fileno())
-            if found.st_size > MAX_FILE_BYTES:
+            info = os.fstat(file.fileno())
+            if info.st_size > MAX_FILE_BYTES:
                 raise StoreError(f"larger than {MAX_FILE_BYTES >> 20} MiB, not read")
-            return file.read(), (found.st_ino, found.st_mtime_ns, found.st_size)
+            return file.read(), (info.st_ino, info.st_mtime_ns, info.st_size)
     except OSError as error:
         raise StoreError(f"cannot be read: {error.strerror}") from error
 
 
 def load(path: Path) -> Recording:
-    """Read a recording; FormatError or StoreError says what it is instead."""
+    """Read a recording; FormatError or StoreError says why it is not one."""
     return _recording(path, *read_bytes(path))
 
 
@@ -188,7 +187,7 @@ def _recording(path: Path, data: bytes, stat: Stat) -> Recording:
     if foreign:
         converted = llamastack.convert(document)
         document, also = converted.document, converted.also
-    # Whether it can be replayed is to be known now, not when a test asks for it.
+    # A fault shows now, not when a test asks for the recording.
     exchange = to_exchange(document, _side_file(path))
     return Recording(document, exchange, also, foreign, stat)
 
@@ -211,14 +210,14 @@ def _side_file(recording: Path) -> Callable[[str], bytes]:
 
 
 def facts(
-    folder: Path, name: str, keys: CanonicalForms, known: bytes | None = None
+    folder: Path, name: str, keys: CanonicalForms, known_content: bytes | None = None
 ) -> Facts | Same | None:
-    """What an index keeps of the file `name` below `folder`; None where there is none any more.
+    """What an index keeps of the file `name` below `folder`; None if it no longer exists.
 
-    Where its content's digest is still the `known` one, only its stat: nothing of it changed.
+    If its content still has the digest `known_content`, the result is `Same`.
     """
     path = folder / name
-    looked = time.time_ns()
+    read_ns = time.time_ns()
     try:
         data, stat = read_bytes(path)
     except StoreError as error:
@@ -228,8 +227,8 @@ def facts(
             name=name, stat=_no_content(path), settled=False, content=b"", fault=str(error)
         )
     content = digest(data)
-    settled = is_settled(stat[1], looked)
-    if content == known:
+    settled = is_settled(stat[1], read_ns)
+    if content == known_content:
         return Same(stat, settled)
     try:
         recording = _recording(path, data, stat)
@@ -244,7 +243,7 @@ def facts(
             also=recording.also,
         )
     except (FormatError, StoreError) as error:
-        awaits = isinstance(error, SideFileError)
+        awaits_side_file = isinstance(error, SideFileError)
         sides = _sides(data)
         return Facts(
             name=name,
@@ -253,7 +252,7 @@ def facts(
             content=content,
             fault=str(error),
             sides=sides,
-            awaits_side_file=awaits,
+            awaits_side_file=awaits_side_file,
         )
 
 
@@ -268,7 +267,7 @@ def of_document(
     foreign: bool = False,
     also: tuple[Document, ...] = (),
 ) -> Facts:
-    """The facts of a recording that is a whole one."""
+    """The facts of a valid recording."""
     forms = keys(document["request"])
     more = [form for request in also for form in keys(request)]
     return Facts(
@@ -292,19 +291,17 @@ def answered(
     forms: Sequence[Canonical], more: Iterable[Canonical] = (), *, foreign: bool = False
 ) -> tuple[AnsweredKey, ...]:
     """The keys that a recording of those canonical forms answers; the first form is its own."""
-    own, spelled = MatchKind.EXACT, MatchKind.WITH_IDS
+    own_kind, with_ids_kind = MatchKind.EXACT, MatchKind.WITH_IDS
     if foreign:
-        own = spelled = MatchKind.LLAMA_STACK
-    found = {forms[0].key: AnsweredKey(forms[0].key, forms[0].endpoint, own)}
+        own_kind = with_ids_kind = MatchKind.LLAMA_STACK
+    by_key = {forms[0].key: AnsweredKey(forms[0].key, forms[0].endpoint, own_kind)}
     for form in (*forms[1:], *more):
-        found.setdefault(form.key, AnsweredKey(form.key, form.endpoint, spelled))
-    return tuple(found.values())
+        by_key.setdefault(form.key, AnsweredKey(form.key, form.endpoint, with_ids_kind))
+    return tuple(by_key.values())
 
 
 def links_of(document: Document) -> dict[str, str]:
-    """The ids that a request sends back, with their tokens; what a hand wrote otherwise is left
-    out.
-    """
+    """The ids that a request sends back, with their tokens; other types are left out."""
     ids: Any = document["request"].get("ids")
     if not isinstance(ids, dict):
         return {}
@@ -312,7 +309,7 @@ def links_of(document: Document) -> dict[str, str]:
 
 
 def recorded_us(document: Mapping[str, Any]) -> int:
-    """When a recording was made, in microseconds of the epoch; 0 where it does not say."""
+    """When a recording was made, in microseconds of the epoch; 0 if it does not say."""
     try:
         time = datetime.fromisoformat(document.get("recorded_at") or "")
     except (TypeError, ValueError):

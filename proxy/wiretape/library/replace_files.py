@@ -1,9 +1,9 @@
 """Replace several files by one so that a crash leaves all of the old or all of the new.
 
-One rename is atomic, a rename and the removal of other files are not. So before the rename a list
-is written beside the new file: what the new file's content will be, and which files are void as
-soon as it is in place. Whoever finds such a list finishes what it says, or, where the
-rename never came, drops it. A file is void only while its content is what it was.
+One rename is atomic; a rename and the removal of other files are not. So a list (an intent log) is
+written beside the new file first: the digest of the new file's content, and which files are void as
+soon as it is in place. Whoever finds such a list carries it out, or drops it if the rename never
+happened. A file is void only while its content is unchanged.
 """
 
 import hashlib
@@ -21,13 +21,14 @@ _MAX_BYTES: Final = 64 * 1024 * 1024
 
 
 def list_path(folder: Path, key: str) -> Path:
-    """Where the list for a key stands; a key has one at a time, since its writer holds the lock."""
+    """The path of a key's list; there is one at a time, since its writer holds the lock."""
     return folder / f".{key[:12]}{SUFFIX}"
 
 
 def replace(root: Path, listed: Path, path: Path, data: bytes, void: list[Path]) -> None:
-    """Write `data` to `path` and remove the files in `void`, all below `root`: all of it or
-    nothing. OSError as the system has it; nothing has happened then.
+    """Write `data` to `path` and remove the files in `void`, all below `root`, as one step.
+
+    On OSError (as the system has it) nothing has changed.
     """
     if not void:
         write_whole(path, data)
@@ -45,55 +46,59 @@ def replace(root: Path, listed: Path, path: Path, data: bytes, void: list[Path])
         with suppress(OSError):
             listed.unlink(missing_ok=True)
         raise
-    # The rename is to be on disk before what it makes void is gone.
+    # The rename must be on disk before the void files are removed.
     _sync(path.parent)
     settle(root, listed)
 
 
 def settle(root: Path, listed: Path) -> tuple[set[str], set[str]]:
-    """Finish what a list says, or drop it where its file never came; gives the names below `root`
-    of the files that are void: those removed, and those that could not be.
+    """Carry out a list, or drop it if its file was never written. Gives the names below `root` of
+    the void files: those removed, and those that could not be.
 
-    To be called by who holds the lock, so that nobody is at it.
+    The caller holds the folder's lock.
     """
     removed: set[str] = set()
-    left: set[str] = set()
+    unremoved: set[str] = set()
     for name in void_by(root, read_list(listed)):
         try:
             (root / name).unlink(missing_ok=True)
             removed.add(name)
         except OSError:
-            left.add(name)
-    if not left:
+            unremoved.add(name)
+    if not unremoved:
         with suppress(OSError):
             listed.unlink(missing_ok=True)
-    return removed, left
+    return removed, unremoved
 
 
 def read_list(listed: Path) -> exact_json.Json:
-    """What a list says; None where it cannot be read."""
+    """Parse a list; None if it cannot be read."""
     try:
         if listed.stat().st_size > _MAX_BYTES:
             return None
-        # It may come from anywhere: its nesting is bounded.
+        # The file is not trusted: `exact_json` bounds its nesting.
         return exact_json.parse(listed.read_bytes())
     except (OSError, ValueError):
         return None
 
 
 def void_by(root: Path, document: exact_json.Json) -> list[str]:
-    """The names that a list makes void and that still hold what they held; the list may come from
-    anywhere, so it names nothing outside `root`.
+    """The void files of a list, by name, whose content is unchanged. The list is not trusted: names
+    outside `root` are left out.
     """
     match document:
-        case {"file": str(name), "sha256": str(content), "void": {**files}}:
+        case {"file": str(new_name), "sha256": str(new_content), "void": {**files}}:
             pass
         case _:
             return []
-    # Were the new file's content another, the rename never came, or it was replaced itself.
-    if not _holds(root, name, content):
+    # If the new file has other content, the rename never happened or it was replaced itself.
+    if not _holds(root, new_name, new_content):
         return []
-    return [str(old) for old, was in files.items() if old != name and _holds(root, old, was)]
+    return [
+        str(name)
+        for name, content in files.items()
+        if name != new_name and _holds(root, name, content)
+    ]
 
 
 def _holds(root: Path, name: Any, content: Any) -> bool:

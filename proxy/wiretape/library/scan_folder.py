@@ -1,8 +1,8 @@
-"""Look at a folder of recordings on disk, and bring its index up to date.
+"""Scan a folder of recordings on disk, and bring its index up to date.
 
-A folder's time of change tells whether files in it came or went, so the cheap look asks for that of
-each folder alone; the full one asks for each file's as well, which also finds those edited in
-place. What changed so lately that a clock's tick may hide another change is looked at again.
+A folder's time of change says whether files in it were added or removed, so the cheap scan reads
+only that of each folder; the full scan reads each file's as well, which also finds those edited in
+place. What changed so lately that a clock's tick may hide another change is scanned again.
 """
 
 import os
@@ -23,34 +23,34 @@ _BATCH: Final = 500
 
 
 class Sweep:
-    """Looks at one folder. `is_session` says that it is a session's, in which other folders than
-    hosts' count too. `faulty` is told of files that turn out not to be recordings.
+    """Scans one folder. In a session's (`is_session`) every folder counts, not only hosts'.
+    `report_fault` is called with files that turn out not to be recordings.
     """
 
     def __init__(
         self,
         folder: Path,
         keys: CanonicalForms,
-        faulty: Callable[[Facts], None],
+        report_fault: Callable[[Facts], None],
         *,
         is_session: bool,
     ) -> None:
         self.folder: Final = folder
-        self.voids: Final[set[Path]] = set()
-        """The lists of replaced recordings that were met: see `replace_files.py`."""
+        self.void_lists: Final[set[Path]] = set()
+        """The lists of replaced recordings it came across: see `replace_files.py`."""
         self.links: list[str] = []
-        """Links to folders that were met, which nobody follows."""
+        """The links to folders it came across, which are not followed."""
         self._keys = keys
-        self._faulty = faulty
+        self._report_fault = report_fault
         self._is_session = is_session
 
-    def look(self, index: Index, *, full: bool) -> bool:
-        """Bring the index up to date; gives whether it changed. StoreError where the top folder is
-        there and cannot be read.
+    def scan(self, index: Index, *, full: bool) -> bool:
+        """Bring the index up to date; gives whether it changed. StoreError if the top folder exists
+        and cannot be read.
         """
         known = index.folders()
         changed = False
-        # Those that are found on the way are walked into as well.
+        # Folders below these are added on the way.
         pending = sorted({"", *known}, reverse=True)
         seen: set[str] = set()
         while pending:
@@ -58,37 +58,37 @@ class Sweep:
             if path in seen:
                 continue
             seen.add(path)
-            found = _stat_of_folder(self.folder, path)
-            if found is None:
+            info = _stat_of_folder(self.folder, path)
+            if info is None:
                 if path in known:
                     index.forget_folder(path)
                     changed = True
                 continue
-            if full or known.get(path) != (found.st_ino, found.st_mtime_ns):
-                altered, below = self._scan(index, path, found)
+            if full or known.get(path) != (info.st_ino, info.st_mtime_ns):
+                altered, below = self._scan_files(index, path, info)
                 changed = changed or altered
                 pending += [name for name in below if name not in known and name not in seen]
         return changed
 
-    def look_in(self, index: Index, path: str) -> None:
-        """Bring the index up to date for one folder that is there, each file in it looked at."""
-        self._scan(index, path, os.stat(self.folder / path))
+    def scan_folder(self, index: Index, path: str) -> None:
+        """Bring the index up to date for one existing folder, checking each file in it."""
+        self._scan_files(index, path, os.stat(self.folder / path))
 
-    def _scan(self, index: Index, path: str, found: os.stat_result) -> tuple[bool, list[str]]:
-        """Look at the files right in a folder; gives whether one changed, and the folders."""
-        where = self.folder / path
-        looked = time.time_ns()
+    def _scan_files(self, index: Index, path: str, info: os.stat_result) -> tuple[bool, list[str]]:
+        """Check the files right in a folder; gives whether one changed, and the folders in it."""
+        absolute = self.folder / path
+        scanned_ns = time.time_ns()
         files: dict[str, Stat] = {}
-        sides: set[str] = set()
+        side_files: set[str] = set()
         below: list[str] = []
         links: list[str] = []
         try:
-            with os.scandir(where) as entries:
+            with os.scandir(absolute) as entries:
                 for entry in entries:
                     name = entry.name
                     if name.startswith("."):
                         if name.endswith(VOID_SUFFIX):
-                            self.voids.add(where / name)
+                            self.void_lists.add(absolute / name)
                     elif entry.is_dir(follow_symlinks=False) or (
                         entry.is_symlink() and os.path.isdir(entry.path)
                     ):
@@ -99,33 +99,35 @@ class Sweep:
                         else:
                             below.append(f"{path}/{name}" if path else name)
                     elif name.endswith(".json"):
-                        if (now := _stat(entry)) is not None:
-                            files[name] = now
+                        if (stat := _stat(entry)) is not None:
+                            files[name] = stat
                     elif name.endswith(".bin"):
-                        sides.add(name)
+                        side_files.add(name)
         except OSError as error:
             if not path:
-                raise StoreError(f"{where}: cannot be read: {error.strerror}") from error
-            # Its mode may change without its time: it is looked at again each time.
-            index.put_folder(path, found.st_ino, 0, f"cannot be read: {error.strerror}")
+                raise StoreError(f"{absolute}: cannot be read: {error.strerror}") from error
+            # Its mode may change without its time: it is scanned each time.
+            index.put_folder(path, info.st_ino, 0, f"cannot be read: {error.strerror}")
             return False, []
-        changed = self._compare(index, path, files, sides)
+        changed = self._compare(index, path, files, side_files)
         self.links = [*(link for link in self.links if link.rpartition("/")[0] != path), *links]
-        when = found.st_mtime_ns if is_settled(found.st_mtime_ns, looked) else 0
-        index.put_folder(path, found.st_ino, when)
+        changed_ns = info.st_mtime_ns if is_settled(info.st_mtime_ns, scanned_ns) else 0
+        index.put_folder(path, info.st_ino, changed_ns)
         return changed, below
 
-    def _compare(self, index: Index, path: str, files: dict[str, Stat], sides: set[str]) -> bool:
+    def _compare(
+        self, index: Index, path: str, files: dict[str, Stat], side_files: set[str]
+    ) -> bool:
         known = index.files(path)
-        gone = known.keys() - files.keys()
-        if gone:
-            index.forget(path, gone)
-        broken = index.without_side(path, sides)
+        removed = known.keys() - files.keys()
+        if removed:
+            index.forget(path, removed)
+        broken = index.without_side(path, side_files)
         doubtful = [
             name
-            for name, now in files.items()
+            for name, stat in files.items()
             if (row := known.get(name)) is None
-            or row[1] != now
+            or row[1] != stat
             or not row[2]
             or row[3]
             or name in broken
@@ -135,27 +137,27 @@ class Sweep:
         changed = self.read(
             index, (prefix + name for name in sorted(doubtful)), {prefix + name for name in broken}
         )
-        return changed or bool(gone)
+        return changed or bool(removed)
 
     def read(self, index: Index, names: Iterator[str], force: set[str] = frozenset()) -> bool:  # type: ignore[assignment]  # an empty set that nobody changes
-        """Read files anew; gives whether one says something else. Those in `force` are read
-        through although their content is what it was.
+        """Read files again; gives whether the content of one changed. Those in `force` are parsed
+        even if their content is unchanged.
         """
         changed = False
         batch: list[Facts] = []
         same: list[tuple[str, Same]] = []
         for name in names:
-            known = None if name in force else index.content(name)
-            now = facts(self.folder, name, self._keys, known)
-            if now is None:
+            content = None if name in force else index.content(name)
+            result = facts(self.folder, name, self._keys, content)
+            if result is None:
                 folder, _, last = name.rpartition("/")
                 index.forget(folder, [last])
                 changed = True
-            elif isinstance(now, Facts):
+            elif isinstance(result, Facts):
                 changed = True
-                batch.append(now)
+                batch.append(result)
             else:
-                same.append((name, now))
+                same.append((name, result))
             if len(batch) + len(same) >= _BATCH:
                 self._put(index, batch, same)
         self._put(index, batch, same)
@@ -163,7 +165,7 @@ class Sweep:
 
     def _put(self, index: Index, batch: list[Facts], same: list[tuple[str, Same]]) -> None:
         for fault in index.put(batch) if batch else ():
-            self._faulty(fault)
+            self._report_fault(fault)
         if same:
             index.touch(same)
         batch.clear()
@@ -177,23 +179,23 @@ def is_linked(root: Path, path: str) -> bool:
 
 
 def _stat_of_folder(root: Path, path: str) -> os.stat_result | None:
-    """The stat of a folder that is read; None where there is none. The top one may be a link."""
+    """The stat of a folder; None if it does not exist or is a link, except for the top one."""
     try:
-        found = os.stat(root / path)
+        info = os.stat(root / path)
     except OSError:
         return None
-    return found if stat.S_ISDIR(found.st_mode) and not is_linked(root, path) else None
+    return info if stat.S_ISDIR(info.st_mode) and not is_linked(root, path) else None
 
 
 def _stat(entry: os.DirEntry[str]) -> Stat | None:
-    """What tells a file's content; None for a link to a folder, which is not followed."""
+    """A file's stat; None for a link to a folder, which is not followed."""
     try:
-        found = entry.stat()
+        info = entry.stat()
     except OSError:
         return 0, 0, 0
-    if stat.S_ISDIR(found.st_mode):
+    if stat.S_ISDIR(info.st_mode):
         return None
-    return found.st_ino, found.st_mtime_ns, found.st_size
+    return info.st_ino, info.st_mtime_ns, info.st_size
 
 
 def has_at_least(folder: Path, minimum: int) -> bool:

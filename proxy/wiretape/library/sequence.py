@@ -1,8 +1,8 @@
-"""The sequence that recordings of one request make: which belong to it, and in what order.
+"""Order the recordings of one request into the sequence that answers it.
 
-A request with an id in it is found under two keys: with the id told by its origin, and as it is
-spelled. Both lead to one sequence. What a recording says of an id holds from the answer that
-created it until it is created again: that is one *life* of the id.
+A request with an id in it has two keys: one with the id named by the answer that gave it, and one
+with the id spelled out. Both lead to one sequence. What a recording says of an id holds from the
+answer that created it until it is created again: that is one *life* of the id.
 """
 
 import re
@@ -17,16 +17,16 @@ _KEY: Final = re.compile(r"[0-9a-f]{12}")
 _TAKE: Final = re.compile(r"\.(\d{1,6})$")
 
 type Life = str | None
-"""The token of the recording that created an id; "" before any did; None: it cannot be told."""
+"""The token of the recording that created an id; "" before any did; None if unknown."""
 
 type Creators = Mapping[str, Sequence[tuple[int, str]]]
-"""The recordings that created an id, in order: when, in microseconds of the epoch, and their token
-(KEY12[.TAKE]).
+"""For each id the recordings that created it, in order: when (microseconds of the epoch), and their
+token (KEY12[.TAKE]).
 """
 
 
 class Recorded(Protocol):
-    """What the place of a recording in a sequence depends on."""
+    """What a recording's position in a sequence depends on."""
 
     @property
     def name(self) -> str: ...
@@ -46,9 +46,10 @@ class Sending(Recorded, Protocol):
 
 
 def in_recorded_order[R: Recorded](recordings: Iterable[R]) -> list[R]:
-    """Recordings in the order they were made. Takes of one name keep the order of their numbers,
-    whatever a hand wrote into them. Earlier versions told times to the second alone; of what they
-    recorded, `hops` tells which poll came after which.
+    """Sort recordings by when they were made.
+
+    Takes of one name keep the order of their numbers, whatever times were edited into them. Earlier
+    versions recorded whole seconds only; among those, `hops` says which poll came after which.
     """
     by_stem: dict[str, list[R]] = {}
     for recording in sorted(recordings, key=lambda recording: (recording.take, recording.name)):
@@ -63,34 +64,34 @@ def in_recorded_order[R: Recorded](recordings: Iterable[R]) -> list[R]:
 
 
 def take_of(name: str) -> int:
-    """The number of a take, by the file's name: "3f2a00112233.2.json" is the second."""
-    found = _TAKE.search(name.rpartition("/")[2].removesuffix(".json"))
-    return int(found[1]) if found else 1
+    """The number of a take, from the file's name: "3f2a00112233.2.json" is take 2."""
+    match = _TAKE.search(name.rpartition("/")[2].removesuffix(".json"))
+    return int(match[1]) if match else 1
 
 
 def by_take(name: str) -> tuple[str, int]:
-    """What sorts names so that the tenth take comes after the second."""
+    """A sort key for names that puts take 10 after take 2."""
     return stem_of(name), take_of(name)
 
 
 def name_of_take(stem: str, number: int) -> str:
-    """The name of a take."""
+    """The file name of a take."""
     return f"{stem}.json" if number == 1 else f"{stem}.{number}.json"
 
 
-def missing_before(names: Sequence[str], at: int) -> Iterator[str]:
-    """The takes that should stand before one in a sequence and do not, by name.
+def missing_before(names: Sequence[str], position: int) -> Iterator[str]:
+    """The names of the takes missing right before `names[position]` in a sequence.
 
     >>> list(missing_before(["h/e/3f2a00112233.json", "h/e/3f2a00112233.4.json"], 1))
     ['h/e/3f2a00112233.2.json', 'h/e/3f2a00112233.3.json']
     """
-    stem, take = by_take(names[at])
-    # What is named otherwise was named by a hand, which may count as it likes.
+    stem, take = by_take(names[position])
+    # A file with another name was named by hand and need not be numbered.
     if not _KEY.fullmatch(stem.rpartition("/")[2]):
         return
-    earlier = (by_take(name) for name in reversed(names[:at]))
-    before = next((number for other, number in earlier if other == stem), 0)
-    for number in range(before + 1, take):
+    earlier = (by_take(name) for name in reversed(names[:position]))
+    previous = next((number for earlier_stem, number in earlier if earlier_stem == stem), 0)
+    for number in range(previous + 1, take):
         yield name_of_take(stem, number)
 
 
@@ -106,7 +107,7 @@ def stem_of(name: str) -> str:
 class Linked:
     """The ids that a recording's request sends back, with their tokens, and those in its answer.
 
-    Once `is_rooted` the tokens name where the ids came from in the end, `hops` answers before.
+    Once `is_rooted` the tokens name the answers that created the ids, `hops` answers before.
     """
 
     links: Mapping[str, str]
@@ -123,9 +124,9 @@ class Linked:
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """Where an id came from in the end (None: from no answer), and over how many answers.
+    """The answer that created an id (None: the client did), and how many answers before.
 
-    `is_sure` is False where a recording on the way is missing.
+    `is_sure` is False if a recording on the path is missing.
     """
 
     token: str | None
@@ -134,11 +135,11 @@ class Root:
 
 
 class Roots:
-    """Follows tokens to the answers that ids came from.
+    """Follows tokens to the answers that created ids.
 
-    Earlier versions gave an id to each answer that repeated it, so that each poll named the one
-    before it. An id that the first of them already sent came from no answer: it has no token.
-    `givers` are the recordings of a name, KEY12[.TAKE].
+    Earlier versions took each answer that repeats an id for its source, so that each poll named the
+    one before. An id that the first poll already sent has no source and no token. `givers` gives
+    the recordings of a token KEY12[.TAKE].
     """
 
     def __init__(self, givers: Callable[[str], Sequence[Linked]]) -> None:
@@ -147,34 +148,34 @@ class Roots:
 
     def of(self, text: str, token: str) -> Root:
         """The root of an id that has a token."""
-        way: dict[str, None] = {}
+        path: dict[str, None] = {}
         root: Root | None = None
         link: str | None = token
         while root is None:
-            if link is None or link in way:
+            if link is None or link in path:
                 root = Root(link, 0)
             elif (text, link) in self._known:
                 root = self._known[text, link]
             else:
-                way[link] = None
+                path[link] = None
                 root, link = self._step(text, link)
-        for at, passed in enumerate(reversed(way), 1):
-            self._known[text, passed] = Root(root.token, root.hops + at, root.is_sure)
+        for hops, link_on_path in enumerate(reversed(path), 1):
+            self._known[text, link_on_path] = Root(root.token, root.hops + hops, root.is_sure)
         return self._known.get((text, token), root)
 
     def _step(self, text: str, token: str) -> tuple[Root | None, str | None]:
         """The root if `token` names it, else the token before it."""
         name, _, number = token.rpartition("#")
-        found = [(giver, giver.id(number)) for giver in self._givers(name)]
-        if all(answer_id is None for _, answer_id in found):
+        answers = [(giver, giver.id(number)) for giver in self._givers(name)]
+        if all(answer_id is None for _, answer_id in answers):
             return Root(token, 0, is_sure=False), None
-        for giver, answer_id in found:
+        for giver, answer_id in answers:
             if answer_id == AnswerId(text, "repeated"):
-                before = giver.links.get(text)
-                return (Root(before, giver.hops) if giver.is_rooted else None), before
-        # Who polled on after a list had named the id did so after all that named its creator. The
-        # creator may be recorded anew since, and give another id.
-        is_named = any(answer_id == AnswerId(text, "named") for _, answer_id in found)
+                previous = giver.links.get(text)
+                return (Root(previous, giver.hops) if giver.is_rooted else None), previous
+        # Polls that follow a list naming the id come after all polls that name its creator. The
+        # creator may be recorded again since, and give another id.
+        is_named = any(answer_id == AnswerId(text, "named") for _, answer_id in answers)
         return Root(token, _LATER * take_of(name) if is_named else 0), None
 
 
@@ -182,49 +183,53 @@ class Roots:
 
 
 def sequence[S: Sending](
-    exact: Sequence[S], spelled: Sequence[S], wanted: Mapping[str, str], creators: Creators
+    exact: Sequence[S], with_ids: Sequence[S], created_by: Mapping[str, str], creators: Creators
 ) -> list[S]:
     """The recordings that answer a request, in the order they were made.
 
-    `exact` have its key, `spelled` the key of its spelling. `wanted` are the recordings that
-    created ids of it in this session. Without one, what comes first counts.
+    `exact` have its key, `with_ids` its key with the ids spelled out. `created_by` has, by id, the
+    recordings that created its ids in this session; without an entry, the first life counts.
     """
-    lives = [(_lives(recording, creators), recording) for recording in in_recorded_order(spelled)]
-    chosen = _of_lives(lives, wanted, unsure=False)
+    lives = [(_lives(recording, creators), recording) for recording in in_recorded_order(with_ids)]
+    chosen = _of_lives(lives, created_by, unsure=False)
     if not chosen and not exact:
-        chosen = _of_lives(lives, wanted, unsure=True)
-    more = [recording for life, recording in chosen if life == chosen[0][0]]
-    known = {recording.name for recording in exact}
-    return in_recorded_order([*exact, *(one for one in more if one.name not in known)])
+        chosen = _of_lives(lives, created_by, unsure=True)
+    same_life = [recording for life, recording in chosen if life == chosen[0][0]]
+    exact_names = {recording.name for recording in exact}
+    return in_recorded_order(
+        [*exact, *(recording for recording in same_life if recording.name not in exact_names)]
+    )
 
 
 def _of_lives[S: Sending](
-    lives: Sequence[tuple[dict[str, Life], S]], wanted: Mapping[str, str], *, unsure: bool
+    lives: Sequence[tuple[dict[str, Life], S]], created_by: Mapping[str, str], *, unsure: bool
 ) -> list[tuple[dict[str, Life], S]]:
     return [
         (life, recording)
         for life, recording in lives
         if all(
             life.get(text) == token or (unsure and life.get(text) is None)
-            for text, token in wanted.items()
+            for text, token in created_by.items()
         )
     ]
 
 
 def _lives(recording: Sending, creators: Creators) -> dict[str, Life]:
     return {
-        text: _life(recording.links.get(text), recording.recorded, made)
-        for text, made in creators.items()
+        text: _life(recording.links.get(text), recording.recorded, created)
+        for text, created in creators.items()
     }
 
 
-def _life(link: str | None, recorded: int, made: Sequence[tuple[int, str]]) -> Life:
-    """In which life of an id a recording was made: its token says, or else the time."""
+def _life(link: str | None, recorded: int, created: Sequence[tuple[int, str]]) -> Life:
+    """The life of an id in which a recording was made, by its token or else by its time."""
     token = link.rpartition("#")[0] if link is not None else None
-    if any(token == creator for _, creator in made):
+    if any(token == creator for _, creator in created):
         return token
-    # One that sends an id back that it was given came after the answer of the same second.
-    before = [creator for time, creator in made if time < recorded or (token and time == recorded)]
-    if before:
-        return before[-1]
-    return None if any(time == recorded for time, _ in made) else ""
+    # A request that sends an id back came after the answer of the same second that gave it.
+    earlier = [
+        creator for time, creator in created if time < recorded or (token and time == recorded)
+    ]
+    if earlier:
+        return earlier[-1]
+    return None if any(time == recorded for time, _ in created) else ""
