@@ -21,6 +21,9 @@ def test_odd_credentials_are_a_401(mode: str, clean_env: dict[str, str], tmp_pat
         port = int(ready.split("base URLs http://127.0.0.1:")[1].split("/")[0])
         for value in (b"Bearer \xff", b"Bearer \xc3\xa9", b"\xf0\x9f\x92\xa9", b"Bearer", b""):
             assert status(port, "/wiretape", b"Authorization: " + value) == 401, value
+        assert status(port, "/healthz") == 200
+        assert status(port, "/readyz") == (503 if mode == "replay" else 200)
+        assert status(port, "/healthz", b"Sec-Fetch-Site: cross-site") == 403
         for path in ("/wiretape", "/api.openai.com/v1/models"):
             assert status(port, path, b"Sec-Fetch-Site: cross-site") == 403
             assert status(port, path, b"sec-fetch-site:  Cross-Site ", b"Origin: null") == 403

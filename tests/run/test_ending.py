@@ -12,6 +12,9 @@ from tests.support.commands import Wiretape, serving
 from tests.support.limits import PATIENCE
 from tests.support.upstream import Answer, Upstream
 
+from wiretape.report.report import Report
+from wiretape.run.ending import write_report
+
 NOTHING = "nothing reached the proxy"
 CI = {"CI": "true"}
 
@@ -104,3 +107,13 @@ def test_a_host_that_looks_like_a_provider_is_hinted_at(
 ) -> None:
     done = wiretape("replay", "--", "sh", "-c", f"curl -s https://{host}/v1/models; true")
     assert (f"looks like an LLM provider: {host}; `--host {host}`" in done.stderr) is hinted
+
+
+def test_a_report_to_standard_output_comes_after_what_cmd_says(
+    capfdbinary: pytest.CaptureFixture[bytes],
+) -> None:
+    print("said by CMD")
+    write_report(Path("-"), Report("replay"))
+    said, _, document = capfdbinary.readouterr().out.partition(b"\n")
+    assert said == b"said by CMD"
+    assert json.loads(document)["wiretape_report"] == 1

@@ -36,6 +36,25 @@ async def ask(control: Control, line: str, **headers: str) -> tuple[int, Any]:
     return reply.status, reply.document
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_probes_need_no_token_and_tell_nothing(control: Control, method: str) -> None:
+    for path in ("/healthz", "/readyz", "/readyz?verbose"):
+        reply = await control.handle(method, path, {"host": "127.0.0.1:1"})
+        assert (reply.status, reply.document) == (200, {"status": "ok"})
+    assert (await control.handle("POST", "/healthz", {"host": "127.0.0.1:1"})).status == 405
+    assert (await control.handle("GET", "/healthz", {"host": "evil.example"})).status == 403
+
+
+def test_a_replay_is_not_ready_before_its_recordings_are_there(
+    control: Control, tmp_path: Path
+) -> None:
+    tmp_path.rmdir()
+    assert asyncio.run(ask(control, "GET /readyz"))[0] == 503
+    assert asyncio.run(ask(control, "GET /healthz"))[0] == 200
+    tmp_path.mkdir()
+    assert asyncio.run(ask(control, "GET /readyz"))[0] == 200
+
+
 def test_a_token_is_made_where_none_is_given(tmp_path: Path) -> None:
     sessions = Sessions(lambda name: Library(tmp_path, Matcher(built_in()), session=name))
     one, two = Control(sessions, Report("replay")), Control(sessions, Report("replay"))

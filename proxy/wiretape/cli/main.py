@@ -101,8 +101,9 @@ _OPTIONS: Final[tuple[Callable[..., Any], ...]] = (
     session("Use the folder NAME below the recordings."),
     click.option(
         "--report",
-        type=click.Path(path_type=Path, dir_okay=False),
-        help="Write what happened to a JSON file, or as JUnit to one that ends in .xml.",
+        type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+        help="Write what happened to a JSON file, or as JUnit to one that ends in .xml; - is"
+        " standard output.",
     ),
     click.option(
         "--strict-ignored",

@@ -312,6 +312,11 @@ class Lookup:
             faults += [(name, LINKED) for name in self._sweep.links]
         return [SkippedFile(name, reason) for name, reason in sorted(faults)]
 
+    @property
+    def is_there(self) -> bool:
+        """Whether there is a folder to find recordings in."""
+        return self.folder.is_dir()
+
     def names(self) -> list[str]:
         """The names of all recordings, in order."""
         return [name for name in self._query(Index.names) if name not in self._replaced]

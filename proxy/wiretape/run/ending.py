@@ -1,6 +1,7 @@
 """The end of a run: what it has to say of what did not happen, and its report file."""
 
 import json
+import sys
 from pathlib import Path
 
 from wiretape.config.load import Config
@@ -70,13 +71,21 @@ def _explain_rules(config: Config, report: Report) -> None:
 
 
 def write_report(path: Path, report: Report) -> None:
-    """Write the report as JSON, or as JUnit's XML where the file's name ends so."""
+    """Write the report as JSON, or as JUnit's XML where the file's name ends so; "-" is standard
+    output.
+    """
     try:
         if path.suffix.lower() == ".xml":
             text = junit.dumps(report)
         else:
             text = json.dumps(report.as_json(), indent=2, ensure_ascii=False) + "\n"
         # A lone surrogate of a request has no UTF-8; this is the escape JSON has for it.
-        path.write_bytes(text.encode("utf-8", "backslashreplace"))
+        data = text.encode("utf-8", "backslashreplace")
+        if str(path) == "-":
+            sys.stdout.flush()
+            sys.stdout.buffer.write(data)
+            sys.stdout.flush()
+        else:
+            path.write_bytes(data)
     except OSError as error:
         raise WiretapeError(f"--report {path}: cannot be written: {reason_of(error)}") from error

@@ -5,8 +5,10 @@
     POST /wiretape/sessions/NAME/start      open it, at the first take of every key
     POST /wiretape/sessions/NAME/reset      the same for one that is open
     POST /wiretape/sessions/NAME/finish     wait until all is written; what it came to; forget it
+    GET  /healthz                           whether the process answers; needs no token
+    GET  /readyz                            503 while a replay's recordings are not there; no token
 
-Only who has the run's token is answered. The doors translate (`engine/handler.py`,
+Only who has the run's token is answered on the others. The doors translate (`engine/handler.py`,
 `wiretape_mitm/own_port.py`).
 """
 
@@ -26,6 +28,8 @@ from .sessions import Session, Sessions, UnknownSession
 
 ROOT: Final = "/wiretape"
 _ACTIONS: Final = frozenset(("start", "reset", "finish"))
+_PROBES: Final = frozenset(("/healthz", "/readyz"))
+"""What orchestrators ask, which have no token and are told no more than yes or no."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,7 @@ class Reply:
 def is_control(path: str) -> bool:
     """Whether a request in origin form is meant for the control endpoint."""
     path = path.partition("?")[0]
-    return path == ROOT or path.startswith(ROOT + "/")
+    return path == ROOT or path.startswith(ROOT + "/") or path in _PROBES
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +116,16 @@ class Control:
         foreign = why_foreign(headers, self.local_names)
         if foreign:
             return _error(403, foreign)
+        target = path.partition("?")[0]
+        if target in _PROBES:
+            return self._probe(target) if method in ("GET", "HEAD") else _error(405, "expected GET")
         if not self._is_authorised(headers.get("authorization", "")):
             return _error(
                 401,
                 "expected `Authorization: Bearer $WIRETAPE_TOKEN`, which CMD has in its"
                 " environment and `wiretape env` prints",
             )
-        parts = [part for part in path.partition("?")[0].removeprefix(ROOT).split("/") if part]
+        parts = [part for part in target.removeprefix(ROOT).split("/") if part]
         if parts in ([], ["sessions"]):
             return self._run() if method == "GET" else _error(405, "expected GET")
         if parts[0] != "sessions" or len(parts) > 3:
@@ -136,6 +143,13 @@ class Control:
         sent = authorization.removeprefix("Bearer ").strip()
         # Of bytes that are not UTF-8 lone surrogates are left.
         return hmac.compare_digest(sent.encode("utf-8", "surrogatepass"), self.token.encode())
+
+    def _probe(self, target: str) -> Reply:
+        # A volume that is mounted late looks like a folder without recordings, and all would miss.
+        is_there = self._report.mode != "replay" or self._sessions.own.library.is_there
+        if target == "/readyz" and not is_there:
+            return _error(503, "the folder of recordings is not there")
+        return Reply(200, {"status": "ok"})
 
     def _run(self) -> Reply:
         return Reply(
