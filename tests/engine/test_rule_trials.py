@@ -9,26 +9,16 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-import yaml
+from tests.support.asked_folder import JSON, HttpFolder, SocketFolder
 
-from wiretape.config.load import Config, load
 from wiretape.core.matching.matcher import Matcher
 from wiretape.core.matching.miss import FolderState, Miss, miss_for
 from wiretape.core.matching.rule import Rule
-from wiretape.core.model import Chunk, Close, Exchange, Message, Request, Response, WebSocket
-from wiretape.core.playback.websocket import Mismatch, ReplayedConnection
-from wiretape.core.recording import text as recording_format
+from wiretape.core.model import Close, Exchange, Message, Request, Response, WebSocket
 from wiretape.core.recording.document import from_exchange
-from wiretape.core.redaction.redactor import Redactor
 from wiretape.core.text.jsonpath import compiled
-from wiretape.engine.replayer import Replayer
 from wiretape.engine.rule_trials import RuleTrials
 from wiretape.library.library import Library, LocalState
-from wiretape.report.report import Report
-from wiretape.sessions.sessions import Sessions
-
-JSON: Final = (("content-type", "application/json"),)
-UPGRADE: Final = (("upgrade", "websocket"), ("connection", "upgrade"))
 
 type Shape = Callable[[str, int], Any]
 """A request body, of a prompt and the number of the run."""
@@ -128,183 +118,86 @@ def asides(shape: Shape, run: int = 4) -> dict[str, Any]:
     return {kind: aside for kind, aside in bodies.items() if aside != body}
 
 
-class Door:
-    """Asks what is recorded in a folder, under the rules of a config.yaml, without a process."""
-
-    def __init__(self, folder: Path, host: str = "llm.example.org") -> None:
-        self.folder = folder
-        self.host = host
-        self.rules: list[Any] = []
-        self.names: set[str] = set()
-        self.report = Report("replay")
-
-    def request(self, body: Any, **more: Any) -> Request:
-        raw = b"" if body is None else json.dumps(body).encode()
-        facts: dict[str, Any] = {"method": "POST", "headers": JSON, "body": raw, **more}
-        return Request(facts.pop("method"), "https", self.host, 443, "/v1/ask", **facts)
-
-    def put(self, exchange: Exchange) -> None:
-        stored = from_exchange(exchange)
-        path = self.folder / self.host / f"{len(list(self.folder.rglob('*.json')))}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(recording_format.dumps(stored), "utf-8")
-
-    def config(self) -> Config:
-        path = self.folder.parent / "config.yaml"
-        entry = {"hosts": [self.host], "errors": "openai"}
-        file = {"providers": {"example": entry}, "match": {"rules": self.rules}}
-        path.write_text(yaml.safe_dump(file), "utf-8")
-        return load(path, {})
-
-    def replayer(self) -> Replayer:
-        config = self.config()
-        redactor = Redactor(config.redaction)
-
-        def opened(session: str | None) -> Library:
-            state = LocalState(self.folder.parent)
-            library = Library(self.folder, config.matcher, redactor.request, session, state)
-            library.load()
-            return library
-
-        self.report = Report("replay")
-        return Replayer(Sessions(opened), config.matcher, redactor, config.providers, self.report)
-
-    def ask(self, body: Any) -> str | Miss:
-        """The answer's text, or the miss."""
-        raise NotImplementedError
-
-    def paste(self, body: Any) -> str | Miss:
-        """Ask, paste the rule that is suggested, ask again, until there is an answer or no rule."""
-        for _ in range(20):
-            outcome = self.ask(body)
-            if isinstance(outcome, str) or outcome.suggestion is None:
-                return outcome
-            (entry,) = yaml.safe_load(outcome.suggestion.yaml)
-            assert entry["name"] not in self.names
-            self.names.add(entry["name"])
-            self.rules.append(entry)
-        raise AssertionError("rules are suggested without end")
+FOLDERS: Final = {"http": HttpFolder, "websocket": SocketFolder}
 
 
-class Http(Door):
-    def record(self, body: Any, answer: str) -> None:
-        request = self.request(body)
-        self.put(Exchange(request, Response(200, JSON, (Chunk(answer.encode()),)), None))
-
-    def ask(self, body: Any) -> str | Miss:
-        replayer = self.replayer()
-        asked = replayer.now(replayer.ask(self.request(body)))
-        played = replayer.play(asked)
-        return played.response.body.decode() if played else replayer.explain(asked)
-
-
-class Socket(Door):
-    """Each question is the first message of a connection."""
-
-    def opening(self) -> Request:
-        return self.request(None, method="GET", headers=UPGRADE)
-
-    def record(self, body: Any, answer: str) -> None:
-        messages = (
-            Message(json.dumps(body).encode(), 0.1, "client"),
-            Message(json.dumps({"answer": answer}).encode(), 0.2, "server"),
-        )
-        socket = WebSocket(101, (), messages, streaming=True, close=Close("client", 1000))
-        self.put(Exchange(self.opening(), socket, None))
-
-    def ask(self, body: Any) -> str | Miss:
-        replayer = self.replayer()
-        asked = replayer.now(replayer.ask(self.opening()))
-        played = replayer.play(asked)
-        assert played is not None
-        lock = replayer.lock_step(asked, played)
-        step = lock.feed(Message(json.dumps(body).encode(), None, "client"))
-        if not isinstance(step, Mismatch):
-            return str(json.loads(step.due[0].message.data)["answer"])
-        ended = ReplayedConnection(
-            recording=lock.recording, sent=0, received=1, first=None, duration=0, mismatch=step
-        )
-        miss = replayer.conversed(asked, played, ended).miss
-        assert miss is not None
-        return miss
-
-
-DOORS: Final = {"http": Http, "websocket": Socket}
-
-
-@pytest.fixture(params=DOORS)
-def door(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
-    return DOORS[request.param](tmp_path / "recordings")
+@pytest.fixture(params=FOLDERS)
+def asked_folder(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+    return FOLDERS[request.param](tmp_path / "recordings")
 
 
 @pytest.mark.parametrize("name", SHAPES)
-def test_with_all_suggestions_pasted_only_the_same_prompt_is_answered(name: str, door: Any) -> None:
+def test_with_all_suggestions_pasted_only_the_same_prompt_is_answered(
+    name: str, asked_folder: Any
+) -> None:
     shape = SHAPES[name]
-    door.record(shape("hi", 1), "hello")
-    door.record(shape("capital of France?", 1), "Paris")
-    assert door.paste(shape("hi", 2)) == "hello"
-    assert door.rules
-    assert door.paste(shape("capital of France?", 3)) == "Paris"
+    asked_folder.record(shape("hi", 1), "hello")
+    asked_folder.record(shape("capital of France?", 1), "Paris")
+    assert asked_folder.paste(shape("hi", 2)) == "hello"
+    assert asked_folder.rules
+    assert asked_folder.paste(shape("capital of France?", 3)) == "Paris"
     for prompt in OTHERS:
-        assert isinstance(door.paste(shape(prompt, 1)), Miss), prompt
-        assert isinstance(door.paste(shape(prompt, 4)), Miss), prompt
+        assert isinstance(asked_folder.paste(shape(prompt, 1)), Miss), prompt
+        assert isinstance(asked_folder.paste(shape(prompt, 4)), Miss), prompt
     for kind, aside in asides(shape).items():
-        assert isinstance(door.paste(aside), Miss), kind
-    assert door.ask(shape("hi", 5)) == "hello"
+        assert isinstance(asked_folder.paste(aside), Miss), kind
+    assert asked_folder.ask(shape("hi", 5)) == "hello"
 
 
 @pytest.mark.parametrize("name", SHAPES)
 def test_rules_are_pasted_for_other_prompts_first_and_none_is_answered(
-    name: str, door: Any
+    name: str, asked_folder: Any
 ) -> None:
     """A prompt that was never recorded is what a user of an agent types next."""
     shape = SHAPES[name]
     for kind, aside in asides(shape, 1).items():
-        door.record(aside, kind)
-    door.record(shape("hi", 1), "hello")
+        asked_folder.record(aside, kind)
+    asked_folder.record(shape("hi", 1), "hello")
     for prompt in OTHERS:
-        assert isinstance(door.paste(shape(prompt, 2)), Miss), prompt
-    assert door.paste(shape("hi", 3)) == "hello"
+        assert isinstance(asked_folder.paste(shape(prompt, 2)), Miss), prompt
+    assert asked_folder.paste(shape("hi", 3)) == "hello"
     for kind, aside in asides(shape).items():
-        assert door.paste(aside) == kind
+        assert asked_folder.paste(aside) == kind
 
 
-def test_a_rule_that_would_make_two_recordings_equal_is_not_offered(door: Any) -> None:
+def test_a_rule_that_would_make_two_recordings_equal_is_not_offered(asked_folder: Any) -> None:
     body = {"prompt": "hi", "tenant": "t1"}
-    door.record(body, "one")
-    door.record({**body, "tenant": "t2"}, "two")
-    miss = door.ask({**body, "tenant": "t3"})
+    asked_folder.record(body, "one")
+    asked_folder.record({**body, "tenant": "t2"}, "two")
+    miss = asked_folder.ask({**body, "tenant": "t3"})
     assert miss.suggestion is None
     assert "recordings that differ would become equal by it" in miss.message
 
 
 def test_messages_of_one_connection_are_not_made_equal(tmp_path: Path) -> None:
-    door = Socket(tmp_path / "recordings")
+    asked_folder = SocketFolder(tmp_path / "recordings")
     messages = [
         Message(json.dumps({"step": f"s{number}"}).encode(), 0.1, "client") for number in (1, 2)
     ]
     socket = WebSocket(101, (), tuple(messages), streaming=True, close=Close("client", 1000))
-    door.put(Exchange(door.opening(), socket, None))
-    miss = door.ask({"step": "s9"})
+    asked_folder.put(Exchange(asked_folder.opening(), socket, None))
+    miss = asked_folder.ask({"step": "s9"})
     assert isinstance(miss, Miss)
     assert "would become equal by it (llm.example.org/0.json #1, llm" in miss.withheld
 
 
 def test_a_rule_is_tried_on_other_paths_that_it_is_for(tmp_path: Path) -> None:
     """The path of a request that names an id is a pattern, and covers longer paths."""
-    door = Http(tmp_path / "recordings")
-    config = door.config()
+    asked_folder = HttpFolder(tmp_path / "recordings")
+    config = asked_folder.config()
     matcher = Matcher(config.providers)
-    library = Library(door.folder, matcher, state=LocalState(tmp_path))
+    library = Library(asked_folder.folder, matcher, state=LocalState(tmp_path))
     library.load()
     finder = compiled("$.a")
     assert finder is not None
     for number in (1, 2):
         body = json.dumps({"a": number}).encode()
-        request = Request("POST", "https", door.host, 443, "/v1/x/y", headers=JSON, body=body)
-        door.put(Exchange(request, Response(200, JSON, ()), None))
+        request = Request(
+            "POST", "https", asked_folder.host, 443, "/v1/x/y", headers=JSON, body=body
+        )
+        asked_folder.put(Exchange(request, Response(200, JSON, ()), None))
     library.check()
-    asked = from_exchange(Exchange(door.request({"a": 3}), Response(200, JSON, ()), None))
+    asked = from_exchange(Exchange(asked_folder.request({"a": 3}), Response(200, JSON, ()), None))
     rule = Rule("r", path="/v1/x*", ignore=(finder,))
     trial = RuleTrials(matcher).of(library, asked["request"])(rule)
     assert trial is not None
@@ -316,12 +209,12 @@ def test_a_rule_is_tried_on_other_paths_that_it_is_for(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("allowance", [{"most_files": 1}, {"most_bytes": 600}])
 def test_beyond_its_allowance_a_run_tries_no_rule(tmp_path: Path, allowance: Any) -> None:
-    door = Http(tmp_path / "recordings")
-    door.record({"prompt": "hi", "run": 1}, "one")
-    replayer = door.replayer()
-    replayer._rule_trials = RuleTrials(door.config().matcher, **allowance)
+    asked_folder = HttpFolder(tmp_path / "recordings")
+    asked_folder.record({"prompt": "hi", "run": 1}, "one")
+    replayer = asked_folder.replayer()
+    replayer._rule_trials = RuleTrials(asked_folder.config().matcher, **allowance)
     first, second = (
-        replayer.explain(replayer.ask(door.request({"prompt": "hi", name: run})))
+        replayer.explain(replayer.ask(asked_folder.request({"prompt": "hi", name: run})))
         for name, run in (("run", 2), ("run", 3))
     )
     assert first.suggestion is not None
@@ -330,27 +223,27 @@ def test_beyond_its_allowance_a_run_tries_no_rule(tmp_path: Path, allowance: Any
 
 
 def test_a_recording_that_changes_meanwhile_leaves_a_rule_untried(tmp_path: Path) -> None:
-    door = Http(tmp_path / "recordings")
-    door.record({"run": 1}, "one")
-    replayer = door.replayer()
+    asked_folder = HttpFolder(tmp_path / "recordings")
+    asked_folder.record({"run": 1}, "one")
+    replayer = asked_folder.replayer()
     library = replayer.sessions.own.library
-    asked = replayer.ask(door.request({"run": 2}))
+    asked = replayer.ask(asked_folder.request({"run": 2}))
     nearest = library.nearest(asked.canonical)
-    (file,) = door.folder.rglob("*.json")
+    (file,) = asked_folder.folder.rglob("*.json")
     file.write_text("{}", "utf-8")
-    try_rule = RuleTrials(door.config().matcher).of(library, asked.document)
+    try_rule = RuleTrials(asked_folder.config().matcher).of(library, asked.document)
     miss = miss_for(asked.canonical, "u", nearest, FolderState(total=1, try_rule=try_rule))
     assert (miss.suggestion, "not tried on all" in miss.message) == (None, True)
 
 
-def test_asking_for_rules_changes_neither_request_nor_recording(door: Any) -> None:
+def test_asking_for_rules_changes_neither_request_nor_recording(asked_folder: Any) -> None:
     """Record "room 37", replay "room 39", then "room 37" with another heat: what is recorded is
     still "room 37".
     """
     body: dict[str, Any] = {"metadata": {"note": "room 37"}, "temperature": 1}
-    door.record(body, "yes")
+    asked_folder.record(body, "yes")
     live = copy.deepcopy(body)
     live["metadata"]["note"] = "room 39"
-    assert door.ask(live).suggestion is not None
-    (difference,) = door.ask({**body, "temperature": 2}).differences
+    assert asked_folder.ask(live).suggestion is not None
+    (difference,) = asked_folder.ask({**body, "temperature": 2}).differences
     assert (difference.path, difference.recorded) == ("body.temperature", 1)

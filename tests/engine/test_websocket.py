@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -13,7 +13,10 @@ from aiohttp import web
 from websockets.asyncio.client import connect
 
 from wiretape.config.packs import built_in
+from wiretape.config.rule_entry import rule
+from wiretape.core.matching.canonical import ABSENT, Change
 from wiretape.core.matching.matcher import Matcher
+from wiretape.core.matching.rule import Rule
 from wiretape.core.model import Close, End, Message, WebSocket
 from wiretape.core.playback.pace import Pace
 from wiretape.core.playback.websocket import LockStep, MessageMatcher, ReplayedConnection
@@ -53,10 +56,14 @@ def talk(
 class Door:
     """A server of one path that plays takes, and how each connection ended."""
 
-    def __init__(self, takes: Mapping[str, WebSocket], pace: Pace) -> None:
+    def __init__(
+        self, takes: Mapping[str, WebSocket], pace: Pace, rules: Sequence[Rule] = ()
+    ) -> None:
         self._takes = takes
         self._pace = pace
-        self._messages = MessageMatcher(Matcher(built_in()), Redactor(RedactionRules(patterns=())))
+        self._messages = MessageMatcher(
+            Matcher(built_in(), rules=rules), Redactor(RedactionRules(patterns=()))
+        )
         self.ended: asyncio.Queue[ReplayedConnection] = asyncio.Queue()
         self.url = ""
 
@@ -70,9 +77,9 @@ class Door:
 
 @asynccontextmanager
 async def door(
-    recorded: WebSocket, pace: Pace = INSTANT, **others: WebSocket
+    recorded: WebSocket, pace: Pace = INSTANT, rules: Sequence[Rule] = (), **others: WebSocket
 ) -> AsyncIterator[Door]:
-    made = Door({"a": recorded, **others}, pace)
+    made = Door({"a": recorded, **others}, pace, rules)
     # As the replay engine has it: who waits learns that the client has left.
     server = web.Server(made.handle, handler_cancellation=True)
     runner = web.ServerRunner(server)
@@ -97,6 +104,18 @@ async def test_a_conversation_is_replayed_in_lock_step() -> None:
         ended = await made.ended.get()
     assert (ended.recording, ended.sent, ended.received, ended.note) == ("a", 3, 1, None)
     assert ended.mismatch is None
+
+
+async def test_what_a_rule_ignores_in_a_message_and_has_changed_is_in_the_end() -> None:
+    rules = [rule({"name": "run", "ignore": ["$.run"]})]
+    recorded = talk(said({**ASK, "run": 1}), told(DONE))
+    async with door(recorded, rules=rules) as made, connect(made.url) as client:
+        await client.send(json.dumps(ASK))
+        await client.recv()
+        await client.close()
+        ended = await made.ended.get()
+    assert ended.stale == (Change("body.run", "run", ABSENT, 1),)
+    assert ended.rules == {"run"}
 
 
 async def test_nothing_comes_before_the_client_has_spoken() -> None:

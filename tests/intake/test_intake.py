@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from wiretape.config.packs import built_in
+from wiretape.config.rule_entry import rule
 from wiretape.core.capture.recorder import Recorder
+from wiretape.core.capture.websocket import WebSocketRecorder
 from wiretape.core.matching.matcher import Matcher
 from wiretape.core.model import Headers, Outcome, Request
 from wiretape.core.redaction import encodings
@@ -195,3 +197,26 @@ async def test_a_burst_is_slowed_before_it_fills_the_memory(
     await intake.room()
     assert report.counts == {"recorded": 1}
     await intake.finish()
+
+
+async def test_rules_that_found_something_are_known_whatever_became_of_the_request(
+    tmp_path: Path,
+) -> None:
+    providers, report = built_in(), Report("record")
+    rules = [rule({"name": name, "ignore": [f"$.{name}"]}) for name in ("a", "b", "c")]
+    matcher = Matcher(providers, rules=rules)
+    sessions = Sessions(lambda name: Library(tmp_path, matcher, state=LocalState(tmp_path)))
+    intake = Intake(Redactor(RedactionRules()), providers, report)
+    live = Request("GET", "https", "api.openai.com", 443, "/v1/realtime")
+    recorder = WebSocketRecorder(live)
+    recorder.start(101, (), 0.1)
+    recorder.message("client", b'{"a": 1}', 0.2, binary=False)
+    recorder.message("server", b'{"c": 1}', 0.2, binary=False)
+    intake.put(recorder, recorder.closed("client", 1000, ""), 0.3, sessions.own)
+    failed = Request(
+        "POST", "https", "api.openai.com", 443, "/v1/x", headers=JSON, body=b'{"b": 1}'
+    )
+    intake.tell(failed, "failed", "not reached", sessions.own)
+    await intake.finish()
+    assert [row.outcome for row in report.rows] == ["failed", "recorded"]
+    assert report.applied == {"a", "b"}

@@ -16,7 +16,7 @@ from typing import Final, Literal
 from wiretape import descriptors
 from wiretape.core.errors import FormatError, StoreError
 from wiretape.core.matching.canonical import Canonical, Change, changed
-from wiretape.core.matching.matcher import Matcher
+from wiretape.core.matching.matcher import Matcher, without_selecting
 from wiretape.core.matching.miss import FolderState, Miss, RuleNames, miss_for
 from wiretape.core.matching.placeholders import ANY
 from wiretape.core.model import Exchange, Headers, Request, Response
@@ -99,6 +99,7 @@ class Replayer:
         self._clock = options.clock
         self._messages = MessageMatcher(matcher, redactor)
         self._gaps: set[str] = set()
+        self._has_own_rules = any(rule.own for rule in matcher.rules)
         self._rule_trials = RuleTrials(matcher)
         self._rule_names = RuleNames(rule.name for rule in matcher.rules)
         self._selection = Selecting(matcher)
@@ -181,10 +182,12 @@ class Replayer:
         """The row of a WebSocket that has been replayed, or of its miss."""
         asked.session.take_order.used(ended.recording)
         asked.session.used.add(ended.recording)
+        self.report.applied.update(ended.rules)
         row = replace(
             played_row(asked, played, ended.first, ended.duration, ended.note),
             chunks=ended.sent,
             recording=ended.recording,
+            stale=(*played.stale, *ended.stale),
         )
         mismatch = ended.mismatch
         if mismatch is None:
@@ -260,30 +263,38 @@ class Replayer:
         )
 
     def _stale(self, session: Session, asked: ReplayRequest, entry: Entry) -> tuple[Change, ...]:
-        """What a rule leaves out and has changed since the recording."""
+        """What a rule leaves out, of the request or of the recording, and is not as recorded."""
+        if not self._has_own_rules:
+            return ()
         for got in asked.canonicals:
-            if got.ignored and (found := self._changed(session, got, entry)) is not None:
-                return found
-        return ()
+            if (recorded := self._recorded(session, got, entry)) is not None:
+                self.report.applied.update(recorded.rules)
+                return changed(got, recorded)
+        # A recording of an earlier version answers without the headers that decide an answer.
+        bare = session.library.matched(without_selecting(asked.document))
+        recorded = self._recorded(session, bare, entry)
+        return changed(bare, recorded) if recorded is not None else ()
 
-    def _changed(self, session: Session, got: Canonical, entry: Entry) -> tuple[Change, ...] | None:
-        """What has changed since a recording; None where it is of another key."""
+    def _recorded(self, session: Session, got: Canonical, entry: Entry) -> Canonical | None:
+        """What a recording says that answers a request; None where it is of another key."""
         library = session.library
-        place = (id(library), entry.name)
-        recorded = self._compared.get(place)
+        name = (id(library), entry.name)
+        recorded = self._compared.get(name)
         if recorded is None or recorded.key != got.key:
             try:
-                found = library.recorded(entry.name)
+                forms = library.recorded(entry.name)
+                if entry.foreign:  # llama-stack's answer further requests
+                    parts = library.requests(entry.name)
+                    forms += tuple(library.matched(part) for _, part in parts)
             except (FormatError, StoreError):
                 return None
-            # A llama-stack file answers further requests, of which nothing more is stored.
-            recorded = next((form for form in found if form.key == got.key), None)
+            recorded = next((form for form in forms if form.key == got.key), None)
             if recorded is None:
                 return None
-            self._compared[place] = recorded
+            self._compared[name] = recorded
             if len(self._compared) > _COMPARED:
                 self._compared.popitem(last=False)
-        return changed(got, recorded)
+        return recorded
 
     @property
     def is_faulty(self) -> bool:

@@ -142,6 +142,8 @@ class _Talk:
             duration=self._loop.time() - self._started,
             note=None if self._mismatch else self._note(),
             mismatch=self._mismatch,
+            stale=self._lock.stale,
+            rules=self._lock.rules,
         )
 
     def _feed(self, data: str | bytes) -> None:

@@ -16,7 +16,8 @@ from typing import Final
 
 from wiretape.core.capture.recorder import Recorder
 from wiretape.core.errors import StoreError, WiretapeError
-from wiretape.core.model import Exchange, Outcome, Request, Response
+from wiretape.core.model import Exchange, Outcome, Request, Response, WebSocket
+from wiretape.core.playback.websocket import message_requests
 from wiretape.core.providers.registry import Providers
 from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import Document, from_exchange, from_request, to_exchange
@@ -128,9 +129,12 @@ class Intake:
         self, request: Request, outcome: RowOutcome, note: str, session: Session | None = None
     ) -> None:
         """Report an exchange of which there is nothing to keep."""
-        text = self._redactor.text(note, self._redactor.secrets(request))
-        row = replace(self.row(request, outcome), note=text)
+        secrets = self._redactor.secrets(request)
+        document = self._redactor.request(from_request(plain_request(request)), secrets)
+        row = Row.of(request, self.providers, document, outcome=outcome)
+        row = replace(row, note=self._redactor.text(note, secrets))
         if session is not None:
+            self._report.applied.update(session.library.matched(document).rules)
             session.counts[outcome] += 1
             row = replace(row, session=session.name)
         self._report.add(row)
@@ -242,6 +246,11 @@ class Intake:
             row = replace(row, note=note)
         canonical = session.library.matched(document["request"])
         self._report.applied.update(canonical.rules)
+        if isinstance(response, WebSocket):
+            part = document["request"]
+            for said in message_requests(part["url"], part["endpoint"], response.messages):
+                form = session.library.matched(self._redactor.request(said, secrets))
+                self._report.applied.update(form.rules)
         place = (id(session), canonical.key)
         return _Made(
             session=session,

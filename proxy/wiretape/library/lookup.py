@@ -520,7 +520,7 @@ class Lookup:
         rows = self._query(Index.endpoints)
         return [row for row in rows if row[0] not in self._replaced]
 
-    def requests(self, name: str, stat: Stat) -> Iterator[tuple[str, Document]]:
+    def requests(self, name: str, stat: Stat | None = None) -> Iterator[tuple[str, Document]]:
         """What a recording answers, as rules see it: its request, further ones of llama-stack's,
         and the messages of a WebSocket's client; by name and number. Errors as `load_requests`.
         """

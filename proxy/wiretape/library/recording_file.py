@@ -16,7 +16,7 @@ from wiretape.core.errors import FormatError, StoreError
 from wiretape.core.matching.canonical import Canonical
 from wiretape.core.matching.sketch import sketch
 from wiretape.core.model import Exchange, WebSocket
-from wiretape.core.playback.websocket import as_request
+from wiretape.core.playback.websocket import message_requests
 from wiretape.core.recording import llamastack
 from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import Document, to_exchange
@@ -155,14 +155,14 @@ def load(path: Path) -> Recording:
     return _recording(path, *read_bytes(path))
 
 
-def load_requests(path: Path, known: Stat) -> tuple[Document, ...]:
+def load_requests(path: Path, known: Stat | None = None) -> tuple[Document, ...]:
     """The `request` parts that a recording answers, and one for each message that the client of a
-    WebSocket sent; errors as `load`, and StoreError where the file is not as it was `known`.
+    WebSocket sent; errors as `load`, and StoreError where the file is no longer as it was `known`.
 
     The answer of another is not read, which takes a fourth of the time.
     """
     data, stat = read_bytes(path)
-    if stat != known:
+    if known is not None and stat != known:
         raise StoreError("changed since it was looked at")
     document = recording_format.loads(data)
     if llamastack.is_llamastack(document):
@@ -173,11 +173,7 @@ def load_requests(path: Path, known: Stat) -> tuple[Document, ...]:
         return (request,)
     socket = to_exchange(document, _side_file(path)).response
     messages = socket.messages if isinstance(socket, WebSocket) else ()
-    return request, *(
-        as_request(request["url"], request["endpoint"], message)
-        for message in messages
-        if message.sender == "client"
-    )
+    return request, *message_requests(request["url"], request["endpoint"], messages)
 
 
 def _recording(path: Path, data: bytes, stat: Stat) -> Recording:

@@ -31,7 +31,8 @@ _COLOURS: Final[dict[RowOutcome, str]] = {
     "passed": "dim",
 }
 OUTCOMES: Final = tuple(_COLOURS)
-_STALE: Final = 20
+_STALE: Final = 3
+"""Paths that are named of those that a rule ignores and that have changed."""
 
 
 def line(row: Row) -> str:
@@ -75,14 +76,18 @@ def summary(report: Report) -> str:
 
 
 def stale_lines(report: Report) -> list[str]:
-    """What rules ignore and has changed since the recordings, a line each place."""
-    lines = [
-        f"since the recording changed, though ignored by rule {rule}: {path}"
-        f" ({count} exchange{'' if count == 1 else 's'})"
-        for (path, rule), count in report.stale.items()
-    ]
-    more = len(lines) - _STALE
-    return lines if more <= 0 else [*lines[:_STALE], f"… and {more} more such places"]
+    """What rules ignore and has changed since the recordings, a line for each rule."""
+    paths: dict[str, list[str]] = {}
+    for path, rule in report.stale:
+        paths.setdefault(rule, []).append(path)
+    lines = []
+    for rule, changed in paths.items():
+        more = f" and {len(changed) - _STALE} more" if len(changed) > _STALE else ""
+        lines.append(
+            f"since the recording changed, though ignored by rule {rule}:"
+            f" {', '.join(changed[:_STALE])}{more} ({count(report.stale_rules[rule], 'exchange')})"
+        )
+    return lines
 
 
 class _Redacted(logging.Formatter):

@@ -138,6 +138,7 @@ class Report:
     _counts: Counter[RowOutcome] = field(default_factory=Counter)
     _sessions: dict[str, Counter[RowOutcome]] = field(default_factory=dict)
     _stale: Counter[tuple[str, str]] = field(default_factory=Counter)
+    _stale_rules: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self, keep_rows: bool) -> None:
         if not keep_rows:
@@ -150,6 +151,7 @@ class Report:
         if row.session is not None:
             self._sessions.setdefault(row.session, Counter())[row.outcome] += 1
         self._stale.update({(change.path, change.rule) for change in row.stale})
+        self._stale_rules.update({change.rule for change in row.stale})
         if self.listen is not None:
             self.listen(row)
 
@@ -199,6 +201,11 @@ class Report:
         path and rule, the most frequent first.
         """
         return Counter(dict(sorted(self._stale.items(), key=lambda item: (-item[1], item[0]))))
+
+    @property
+    def stale_rules(self) -> Counter[str]:
+        """In how many exchanges what a rule ignores has changed, by the rule's name."""
+        return self._stale_rules.copy()
 
     @property
     def exit_status(self) -> int:

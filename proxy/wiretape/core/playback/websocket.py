@@ -6,12 +6,12 @@ replay may switch to another take of the same opening request whose messages so 
 """
 
 import base64
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from wiretape.core.errors import FormatError, StoreError
-from wiretape.core.matching.canonical import Canonical, Difference, differences
+from wiretape.core.matching.canonical import Canonical, Change, Difference, changed, differences
 from wiretape.core.matching.matcher import Matcher
 from wiretape.core.matching.placeholders import ANY
 from wiretape.core.model import Close, Message, WebSocket
@@ -29,6 +29,8 @@ type Read = Callable[[str], object]
 _REMEMBERED: Final = 4096
 _SHORT: Final = 8 * 1024
 """The most bytes of a message whose canonical form is remembered."""
+_MOST_STALE: Final = 1000
+"""Changes that are kept of one connection."""
 _RANDOM_NAME: Final = "event_id"
 """OpenAI Realtime: the name, often random, that a client gives its message."""
 
@@ -95,6 +97,11 @@ def as_request(url: str, path: str, message: Message) -> Document:
     if isinstance(value, dict) and _RANDOM_NAME in value:
         value = {name: item for name, item in value.items() if name != _RANDOM_NAME}
     return {**part, "body": value}
+
+
+def message_requests(url: str, path: str, messages: Iterable[Message]) -> Iterator[Document]:
+    """The `request` parts that a connection's messages of the client are matched as."""
+    return (as_request(url, path, message) for message in messages if message.sender == "client")
 
 
 def _json(text: str) -> Any:
@@ -190,6 +197,9 @@ class Mismatch:
 class ReplayedConnection:
     """How a replayed connection went: the recording that answered last, how many messages were sent
     and received, seconds until the first and until the end, and a note if an answer is missing.
+
+    `stale` is what rules leave out of the client's messages and has changed since the recording,
+    `rules` the rules that found something in a message.
     """
 
     recording: str
@@ -199,6 +209,8 @@ class ReplayedConnection:
     duration: float
     note: str | None = None
     mismatch: Mismatch | None = None
+    stale: tuple[Change, ...] = ()
+    rules: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +270,8 @@ class LockStep:
         self._read = read
         self._canonise = canonise
         self._client_keys: list[str] = []
+        self._stale: dict[tuple[str, str], Change] = {}
+        self._rules: set[str] = set()
         self._takes: dict[str, _Take | None] = {}
         first = read(names[0])
         if not isinstance(first, WebSocket):
@@ -278,6 +292,18 @@ class LockStep:
         """Whether the client has sent as many messages as in the recording."""
         return len(self._client_keys) + 1 == len(self._take.turns)
 
+    @property
+    def stale(self) -> tuple[Change, ...]:
+        """What rules leave out of the client's messages and has changed since the recording, each
+        path once.
+        """
+        return tuple(self._stale.values())
+
+    @property
+    def rules(self) -> frozenset[str]:
+        """The rules that found something in a message of the client, live or recorded."""
+        return frozenset(self._rules)
+
     def begin(self) -> Step:
         """What the provider sends before the client's first message."""
         return self._take.step(0)
@@ -285,13 +311,23 @@ class LockStep:
     def feed(self, message: Message) -> Step | Mismatch:
         """Take a message of the client; gives the answers, or why there are none."""
         got = self._canonise(message, False)
+        self._rules.update(got.rules)
         self._client_keys.append(got.key)
         if not self._has_message(self._take, len(self._client_keys)):
             other = next(self._others(), None)
             if other is None:
                 return self._mismatch(got, message)
             self._take = other
+        self._compare(got)
         return self._take.step(len(self._client_keys))
+
+    def _compare(self, got: Canonical) -> None:
+        """Note what rules leave out of a message and has changed since the recording."""
+        recorded = self._recorded_message(self._take, len(self._client_keys))
+        self._rules.update(recorded.rules)
+        for change in changed(got, recorded):
+            if len(self._stale) < _MOST_STALE:
+                self._stale.setdefault((change.path, change.rule), change)
 
     def _has_message(self, take: _Take, number: int) -> bool:
         """Whether a recording has the client's message of this number."""
