@@ -11,6 +11,8 @@ PACKAGES: Final = {"": ROOT / "proxy" / "wiretape", "addons/": ROOT / "addons" /
 WITHOUT_A_MODULE: Final = {
     "fuzz/fuzz": "the fuzzer's own rounds",
     "config/agent_packs": "the packs of agents, which are data",
+    "integrations/container": "the image's command, its health check and the compose file",
+    "integrations/github": "the action at the root, and what shows its report",
     "support/upstream": "the provider that other tests rely on",
     "support/fork_server": "how other tests start wiretape",
     "addons/patches/patches": "the package: how its patches are installed",

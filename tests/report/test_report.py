@@ -61,6 +61,8 @@ def test_the_report_file_says_what_happened() -> None:
                 "path": "/v1/models",
                 "status": 404,
                 "miss": {
+                    "message": "no recording answers GET https://h/: there are no recordings."
+                    " Record it: wiretape record -- CMD",
                     "reason": "no-recordings",
                     "method": "GET",
                     "url": "https://h/",

@@ -174,6 +174,7 @@ class Miss:
     def as_json(self) -> dict[str, Any]:
         """The miss for `--report`."""
         members: dict[str, Any] = {
+            "message": self.message,
             "reason": self.reason,
             "method": self.method,
             "url": self.url,
