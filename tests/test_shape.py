@@ -36,7 +36,6 @@ STILL_VAGUE: Final[set[str]] = {
     "wiretape.config",
     "wiretape.core.conversation",
     "wiretape.core.matching",
-    "wiretape.core.redaction",
     "wiretape.demo",
     "wiretape.doctor",
     "wiretape.maintenance",

@@ -153,7 +153,7 @@ def ask_all(door: Door, found: list[Case], accepted: str | None) -> list[Reply]:
 def kept(headers: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     """Those a recording keeps, but for the coding's."""
     recorded = AnswerHeaders(DROP_RESPONSE_HEADERS, (), {*SECRET_HEADERS, "content-encoding"})
-    return sorted((n.lower(), v) for n, v in headers if recorded.is_kept(n))
+    return sorted((n.lower(), v) for n, v in headers if recorded.is_recorded(n))
 
 
 def undone(reply: Reply) -> list[bytes]:

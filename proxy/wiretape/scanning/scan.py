@@ -18,10 +18,15 @@ from urllib.parse import unquote_plus
 
 import yaml
 
-from wiretape.core.redaction.credential_names import CREDENTIAL_FIELD, STANDS_FOR_ONE
+from wiretape.core.redaction.credential_names import CREDENTIAL_FIELD, MASK
 from wiretape.core.redaction.encodings import packed
 from wiretape.core.redaction.gate import Leak, inspect
-from wiretape.core.redaction.known_values import KnownValue, Secrets, of_header, of_query
+from wiretape.core.redaction.known_values import (
+    KnownValue,
+    Secrets,
+    credentials_in_header,
+    credentials_in_query,
+)
 from wiretape.core.redaction.named_places import url_parts
 from wiretape.core.redaction.redactor import Redactor
 from wiretape.core.redaction.rules import RedactionRules, Where, finding
@@ -350,7 +355,7 @@ def credentials(tree: Any, rules: RedactionRules) -> Iterator[KnownValue]:
     """
     for name, value in _credentials(tree, rules):
         value = value.strip()
-        if value and not re.search(r"\s", value) and not STANDS_FOR_ONE.fullmatch(value):
+        if value and not re.search(r"\s", value) and not MASK.fullmatch(value):
             yield name, value
 
 
@@ -390,7 +395,7 @@ def _named(parent: str, name: str, text: str, rules: RedactionRules) -> Iterator
         if name == "set-cookie":
             yield name, text.partition(";")[0].partition("=")[2].strip('" ')
         elif name in rules.secret_headers or name in _ACCOUNT_HEADERS:
-            yield from of_header(name, text)
+            yield from credentials_in_header(name, text)
     elif parent == "cookies":
         yield "cookie", text
     elif parent in ("querystring", "params") and name in rules.secret_query:
@@ -402,4 +407,4 @@ def _of_url(url: str, rules: RedactionRules) -> Iterator[KnownValue]:
     if user:
         yield "userinfo", user[:-1].partition(":")[2]
     if rest.startswith("?"):
-        yield from of_query(rest[1:].partition("#")[0], rules.secret_query)
+        yield from credentials_in_query(rest[1:].partition("#")[0], rules.secret_query)

@@ -152,11 +152,11 @@ def part(data: bytes, headers: bytes = b"content-type: text/plain\r\n") -> bytes
 
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
-@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+@pytest.mark.parametrize("exchange_with", PLACES.values(), ids=PLACES)
 def test_a_secret_that_a_text_names_is_replaced(
-    text: str, place: Callable[[str], Exchange]
+    text: str, exchange_with: Callable[[str], Exchange]
 ) -> None:
-    check_replaced(place(text), VALUE, "s3cr3t-Pa55")
+    check_replaced(exchange_with(text), VALUE, "s3cr3t-Pa55")
 
 
 # ------------------------------------------------------------------ what JSON names

@@ -41,12 +41,12 @@ LEFT_OUT = """
 
 @pytest.mark.parametrize("name", STEER.split())
 def test_a_header_that_clients_steer_by_is_recorded(name: str) -> None:
-    assert KEPT.is_kept(name)
+    assert KEPT.is_recorded(name)
 
 
 @pytest.mark.parametrize("name", LEFT_OUT.split())
 def test_a_header_of_a_connection_a_moment_or_an_account_is_not(name: str) -> None:
-    assert not KEPT.is_kept(name)
+    assert not KEPT.is_recorded(name)
 
 
 def test_the_user_has_the_last_word_but_for_secrets() -> None:
@@ -54,14 +54,16 @@ def test_the_user_has_the_last_word_but_for_secrets() -> None:
         {*DROP_RESPONSE_HEADERS, "x-own-*"}, ("cf-*", "date", "set-cookie"), ("set-cookie",)
     )
     names = ("X-Own-A", "CF-Ray", "Date", "Set-Cookie", "X-Other")
-    assert [kept.is_kept(name) for name in names] == [False, True, True, False, True]
+    assert [kept.is_recorded(name) for name in names] == [False, True, True, False, True]
 
 
-@pytest.mark.parametrize(("method", "kept"), [("HEAD", True), ("GET", False), (None, False)])
-def test_the_length_of_an_answer_to_head_is_its_content(method: str | None, kept: bool) -> None:
+@pytest.mark.parametrize(("method", "has_length"), [("HEAD", True), ("GET", False), (None, False)])
+def test_the_length_of_an_answer_to_head_is_its_content(
+    method: str | None, has_length: bool
+) -> None:
     part = KEPT({"headers": {"content-length": "5", "etag": "a"}, "status": 200}, method)
     assert part == {
-        "headers": {"content-length": "5", "etag": "a"} if kept else {"etag": "a"},
+        "headers": {"content-length": "5", "etag": "a"} if has_length else {"etag": "a"},
         "status": 200,
     }
 
@@ -116,7 +118,7 @@ def test_a_secret_trailer_is_left_out_and_told() -> None:
     redacted, findings = Redactor(RedactionRules()).document(document)
     assert redacted["request"]["trailers"] == {}
     assert redacted["response"]["trailers"] == {"x-c": "d"}
-    assert [(found.rule, found.where) for found in findings] == [
+    assert [(item.rule, item.where) for item in findings] == [
         ("authorization", "request.trailers.authorization"),
         ("set-cookie", "response.trailers.set-cookie"),
     ]
@@ -137,5 +139,5 @@ def test_a_value_named_as_a_credential_is_replaced_and_the_recording_written(nam
     headers = redacted["response"]["headers"]
     assert headers[name].startswith("REDACTED-")
     assert headers["x-ratelimit-remaining-tokens"] == "1234"
-    assert next(found.where for found in findings) == f"response.headers.{name}"
+    assert next(item.where for item in findings) == f"response.headers.{name}"
     assert gate.inspect(json.dumps(redacted), redactor) == ()

@@ -83,14 +83,14 @@ def decoded(run: str) -> list[bytes]:
 @pytest.mark.parametrize("alone", [True, False])
 def test_base64_is_read_wherever_it_begins(before: str, alone: bool) -> None:
     data = b"a text of some length" + b"?" * (not alone)
-    assert any(data in said for said in decoded(before + base64.b64encode(data).decode()))
+    assert any(data in reading for reading in decoded(before + base64.b64encode(data).decode()))
 
 
 @given(st.binary(min_size=12, max_size=80), st.binary(max_size=40))
 def test_what_is_spelled_in_place_of_a_reading_says_it(data: bytes, other: bytes) -> None:
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         run = encode(data).decode()
-        spelled = next(r for r in readings(run) if r.data == data).spelled(other)
+        spelled = next(r for r in readings(run) if r.data == data).replaced_by(other)
         spelled = spelled.replace("-", "+").replace("_", "/")
         assert base64.b64decode(spelled + "=" * (-len(spelled) % 4)) == other
 
@@ -98,12 +98,12 @@ def test_what_is_spelled_in_place_of_a_reading_says_it(data: bytes, other: bytes
 @pytest.mark.parametrize("run", [b"some bytes".hex(), b"some bytes".hex().upper()])
 def test_hexadecimal_digits_are_read_and_spelled_in_their_case(run: str) -> None:
     reading = next(r for r in readings("x" + run) if r.data == b"some bytes")
-    assert reading.spelled(b"\xab\xcd") == ("xabcd" if run.islower() else "xABCD")
+    assert reading.replaced_by(b"\xab\xcd") == ("xabcd" if run.islower() else "xABCD")
 
 
 def test_lines_stay_lines() -> None:
     run = base64.encodebytes(bytes(range(100))).decode().strip()
-    spelled = next(readings(run)).spelled(b"\1" * 100)
+    spelled = next(readings(run)).replaced_by(b"\1" * 100)
     assert spelled == base64.encodebytes(b"\1" * 100).decode().strip()
 
 

@@ -38,8 +38,8 @@ def answer(body: object, headers: Headers = JSON) -> Response:
     return Response(200, headers, (Chunk(data),))
 
 
-def text_of(asked: Request, answered: Response | None = None) -> str:
-    return recording_format.dumps(from_exchange(Exchange(asked, answered or answer({}))))
+def text_of(request: Request, answered: Response | None = None) -> str:
+    return recording_format.dumps(from_exchange(Exchange(request, answered or answer({}))))
 
 
 def test_a_leak_tells_rule_place_line_and_remedy() -> None:

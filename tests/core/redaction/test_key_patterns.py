@@ -10,7 +10,7 @@ from tests.support.keys import ALNUM, HEX, KEYS, made_up
 from wiretape.core.redaction.key_patterns import LITERALS, PATTERNS, SIGNS
 
 
-def found(text: str) -> list[tuple[str, str]]:
+def matches(text: str) -> list[tuple[str, str]]:
     return [(p.name, text[slice(*m.span())]) for p in PATTERNS for m in p.regex.finditer(text)]
 
 
@@ -20,7 +20,7 @@ def found(text: str) -> list[tuple[str, str]]:
 @pytest.mark.parametrize("around", ["{}", "key={}&", 'Bearer {}"', "<{}>", "(see {}).", "a {}\nb"])
 def test_a_key_is_found_whole(name: str, key: str, around: str) -> None:
     text = around.format(key)
-    assert found(text) == [(name, key)]
+    assert matches(text) == [(name, key)]
     assert SIGNS.search(text)
     assert any(p.name == name and LITERALS[p] in text for p in PATTERNS)
 
@@ -62,22 +62,22 @@ def test_each_shape_is_tried() -> None:
     ],
 )
 def test_what_only_resembles_a_key_is_none(text: str) -> None:
-    assert found(text) == []
+    assert matches(text) == []
 
 
 @given(st.binary(min_size=600, max_size=3000))
 def test_base64_of_bytes_holds_no_key(data: bytes) -> None:
-    assert found(base64.b64encode(data).decode()) == []
+    assert matches(base64.b64encode(data).decode()) == []
 
 
 def test_no_shape_is_met_in_nothing_or_in_a_placeholder() -> None:
-    assert found("") == []
-    assert found("REDACTED-together-key-0a1b2c3d REDACTED-sk-proj") == []
+    assert matches("") == []
+    assert matches("REDACTED-together-key-0a1b2c3d REDACTED-sk-proj") == []
 
 
 def test_a_search_for_keys_is_linear_in_what_almost_is_one() -> None:
     # Quadratic, this would take minutes; the time limit of the test run is the assertion.
     for start in dict.fromkeys(LITERALS.values()):
         for text in (f"{start}-" * 150_000, f"{start}--a.a_a " * 10_000):
-            found(text)
-    assert found("-----BEGIN PRIVATE KEY-----\n" * 20_000) == []
+            matches(text)
+    assert matches("-----BEGIN PRIVATE KEY-----\n" * 20_000) == []

@@ -8,7 +8,11 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from wiretape.core.redaction.known_values import Secrets, of_header, of_query
+from wiretape.core.redaction.known_values import (
+    Secrets,
+    credentials_in_header,
+    credentials_in_query,
+)
 from wiretape.core.redaction.placeholder import is_strong, placeholder
 from wiretape.core.redaction.rules import Finding
 from wiretape.core.redaction.value_search import Search, Shapes
@@ -71,13 +75,13 @@ AWS = (
     ],
 )
 def test_the_values_of_a_header(name: str, value: str, expected: list[tuple[str, str]]) -> None:
-    assert list(of_header(name, value)) == expected
+    assert list(credentials_in_header(name, value)) == expected
 
 
 def test_the_values_of_secret_query_parameters_are_decoded() -> None:
     names = frozenset(("key", "api_key"))
     query = "alt=sse&key=a%2Fb+c&KEY=d&api%5Fkey=e&key=&monkey=f"
-    assert list(of_query(query, names)) == [
+    assert list(credentials_in_query(query, names)) == [
         ("query-key", "a/b c"),
         ("query-key", "d"),
         ("query-api_key", "e"),
@@ -85,8 +89,10 @@ def test_the_values_of_secret_query_parameters_are_decoded() -> None:
 
 
 def test_a_signed_url_tells_the_access_keys_id() -> None:
-    found = of_query("X-Amz-Credential=AKID1234%2F20261120%2Fus", frozenset(["x-amz-credential"]))
-    assert list(found) == [
+    credentials = credentials_in_query(
+        "X-Amz-Credential=AKID1234%2F20261120%2Fus", frozenset(["x-amz-credential"])
+    )
+    assert list(credentials) == [
         ("query-x-amz-credential", "AKID1234/20261120/us"),
         ("query-x-amz-credential", "AKID1234"),
     ]
@@ -99,7 +105,7 @@ def search(*values: tuple[str, str]) -> tuple[Search, list[Finding]]:
 
 def replaced(text: str, *values: tuple[str, str]) -> tuple[str, list[str]]:
     by, findings = search(*values)
-    return by.text(text, ()), [found.rule for found in findings]
+    return by.text(text, ()), [item.rule for item in findings]
 
 
 STANDS = placeholder("secret", KEY)

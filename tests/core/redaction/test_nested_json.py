@@ -15,7 +15,7 @@ from wiretape.core.text.spans import Span
 def finder(pattern: str) -> Find:
     """Finds what a pattern fits; "R" stands for it."""
     regex = re.compile(pattern, re.DOTALL)
-    return lambda text: [Span(*found.span(), "R", "rule") for found in regex.finditer(text)]
+    return lambda text: [Span(*match.span(), "R", "rule") for match in regex.finditer(text)]
 
 
 def replaced(text: str, find: Find, *, json_text: bool = False) -> str:
@@ -71,9 +71,9 @@ def test_the_inside_of_a_string_says_what_the_string_does(text: str, ascii_only:
     raw = json.dumps(text, ensure_ascii=ascii_only)[1:-1]
     assert text_of(raw) == json.loads(f'"{raw}"')
     for at in range(len(text)):
-        (one,) = to_raw(raw, [Span(at, at + 1, '"', "rule")])
-        assert text_of(raw[one.start : one.end]) == text[at]
-        assert one.placeholder == '\\"'
+        (span,) = to_raw(raw, [Span(at, at + 1, '"', "rule")])
+        assert text_of(raw[span.start : span.end]) == text[at]
+        assert span.placeholder == '\\"'
 
 
 @given(

@@ -587,12 +587,12 @@ def test_a_key_in_the_query_does_not_change_the_match_key(key: str) -> None:
 
 
 def test_a_value_at_a_json_path_counts_by_its_digest_unless_it_is_a_key() -> None:
-    one, two = chat("hi", KEY, token=OTHER_KEY), chat("hi", "test", token=OTHER_KEY + "x")
-    assert key_of(one, BY_PATH) != key_of(two, BY_PATH)
+    first, other = chat("hi", KEY, token=OTHER_KEY), chat("hi", "test", token=OTHER_KEY + "x")
+    assert key_of(first, BY_PATH) != key_of(other, BY_PATH)
     stands = placeholder("secret", OTHER_KEY)
-    assert key_of(one, BY_PATH) == key_of(chat("hi", "test", token=stands), BY_PATH)
+    assert key_of(first, BY_PATH) == key_of(chat("hi", "test", token=stands), BY_PATH)
     old = placeholder("mcp-token", OTHER_KEY)
-    assert key_of(one, BY_PATH) == key_of(chat("hi", "test", token=old), BY_PATH)
+    assert key_of(first, BY_PATH) == key_of(chat("hi", "test", token=old), BY_PATH)
     assert key_of(chat("hi", KEY, token=KEY), BY_PATH) == key_of(
         chat("hi", KEY, token=placeholder("together-key", KEY)), BY_PATH
     )
@@ -727,8 +727,8 @@ def strings(value: Any) -> Iterable[str]:
 
 @given(exchanges())
 @settings(max_examples=300, deadline=None)
-def test_any_document_loses_the_key_and_nothing_else(made: tuple[str, Exchange]) -> None:
-    key, exchange = made
+def test_any_document_loses_the_key_and_nothing_else(fuzzed: tuple[str, Exchange]) -> None:
+    key, exchange = fuzzed
     document, _ = redacted(exchange.request, exchange.response)
     before = from_exchange(exchange)
     assert [text for text in strings(document) if key in text] == []
@@ -745,8 +745,8 @@ def test_any_document_loses_the_key_and_nothing_else(made: tuple[str, Exchange])
 
 @given(exchanges())
 @settings(max_examples=100, deadline=None)
-def test_any_document_without_the_key_comes_back_as_it_was(made: tuple[str, Exchange]) -> None:
-    _, exchange = made
+def test_any_document_without_the_key_comes_back_as_it_was(fuzzed: tuple[str, Exchange]) -> None:
+    _, exchange = fuzzed
     before = from_exchange(exchange)
     assume("key=" not in before["request"]["url"])
     bare = Redactor(
@@ -849,6 +849,6 @@ def test_without_remembering_documents_are_looked_at_one_by_one() -> None:
 
 def test_the_values_in_one_document_are_secret_in_all_of_it() -> None:
     by = Redactor(BY_TOKEN, remember=True)
-    said = json.dumps({"tok": TOKEN, "text": f"it is {TOKEN}"}).encode()
-    document, _ = redacted(asking(f"/files/{TOKEN}"), answer(said), by)
+    body = json.dumps({"tok": TOKEN, "text": f"it is {TOKEN}"}).encode()
+    document, _ = redacted(asking(f"/files/{TOKEN}"), answer(body), by)
     assert TOKEN not in json.dumps(document)

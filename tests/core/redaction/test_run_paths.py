@@ -106,10 +106,10 @@ def test_a_folder_that_is_cut_over_the_chunks_of_a_stream_is_found() -> None:
         "POST", "https", "api.openai.com", 443, "/v1/chat/completions", headers=JSON, body=b"{}"
     )
     document = HERE.document(from_exchange(Exchange(request, response)))
-    said = THERE.restored(to_exchange(document).response.body, document["paths"]).decode()
+    restored = THERE.restored(to_exchange(document).response.body, document["paths"]).decode()
     texts = [
         json.loads(line.removeprefix("data: "))["choices"][0]["delta"]["content"]
-        for line in said.splitlines()
+        for line in restored.splitlines()
         if line
     ]
     assert "".join(texts) == "open /tmp/ci/build 7/a.py"

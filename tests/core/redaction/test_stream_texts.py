@@ -37,9 +37,9 @@ def test_without_a_number_a_place_does() -> None:
 
 @pytest.mark.parametrize("way", ["parts", "tokens"])
 def test_lists_that_a_client_joins_are_one_text(way: str) -> None:
-    found, _ = leaves({way: ["a", "b", {"text": "c"}, {"text": "d"}]})
-    assert found[0].path == found[1].path
-    assert found[2].path == found[3].path
+    parsed, _ = leaves({way: ["a", "b", {"text": "c"}, {"text": "d"}]})
+    assert parsed[0].path == parsed[1].path
+    assert parsed[2].path == parsed[3].path
 
 
 def test_geminis_thoughts_are_no_part_of_its_answer() -> None:
@@ -77,8 +77,8 @@ def test_a_lane_is_text_or_json_by_its_name(value: Any, text: bool, json_text: b
 
 def test_strings_are_numbered_as_they_stand_in_the_text() -> None:
     value = {"a": "x", "b": [1, {"c": None, "d": ["y", 2.5]}], "e": {}}
-    found, count = leaves(value)
-    assert [(leaf.json_path, leaf.text, leaf.number) for leaf in found] == [
+    parsed, count = leaves(value)
+    assert [(leaf.json_path, leaf.text, leaf.number) for leaf in parsed] == [
         (("a",), "x", 1),
         (("b", 1, "d", 0), "y", 5),
     ]
@@ -108,21 +108,22 @@ def test_numbers_that_count_the_chunks_are_no_texts() -> None:
     ],
 )
 def test_json_is_found_in_a_text(text: str, strings: list[str]) -> None:
-    found = list(in_text(text, "text", events=False))
-    assert [one.raw for one in found] == strings
-    for one in found:
-        assert text[one.start : one.start + len(one.raw)] == one.raw
-        assert json.loads(f'"{one.raw}"') == one.leaf.text
+    strings_found = list(in_text(text, "text", events=False))
+    assert [string.raw for string in strings_found] == strings
+    for string in strings_found:
+        assert text[string.start : string.start + len(string.raw)] == string.raw
+        assert json.loads(f'"{string.raw}"') == string.leaf.text
 
 
 def test_an_events_data_is_a_string_where_it_is_no_json() -> None:
     text = ': note\ndata: plain\ndata:{"a": "x"}\nid: 4\n\n'
-    found = [
-        (one.leaf.text, one.start, one.leaf.number) for one in in_text(text, "text", events=True)
+    strings = [
+        (string.leaf.text, string.start, string.leaf.number)
+        for string in in_text(text, "text", events=True)
     ]
-    assert found == [("plain", 13, -1), ("x", 31, 1)]
-    (one,) = in_text("[DONE]", "data", events=True)
-    assert (one.leaf.text, one.leaf.number) == ("[DONE]", -1)
+    assert strings == [("plain", 13, -1), ("x", 31, 1)]
+    (string,) = in_text("[DONE]", "data", events=True)
+    assert (string.leaf.text, string.leaf.number) == ("[DONE]", -1)
 
 
 def test_deep_and_broken_json_takes_no_time() -> None:

@@ -39,7 +39,7 @@ type Event = Callable[[str], Json]
 type Read = Callable[[Json], str]
 
 
-def asked(path: str = "/v1/chat/completions") -> Request:
+def request(path: str = "/v1/chat/completions") -> Request:
     headers = (("authorization", f"Bearer {KNOWN}"), ("content-type", "application/json"))
     return Request(
         "POST", "https", "api.example", 443, path, headers=headers, body=b'{"model":"m"}'
@@ -56,7 +56,7 @@ def streamed(
     many chunks as before, and redacting it again changes nothing.
     """
     response = Response(200, headers, tuple(map(Chunk, chunks)), streaming=True)
-    before = Exchange(asked(path), response)
+    before = Exchange(request(path), response)
     document = from_exchange(before)
     untouched = copy.deepcopy(document)
     secrets = by.secrets(before.request)
@@ -64,13 +64,13 @@ def streamed(
     assert document == untouched
     assert by.document(redacted, secrets) == (redacted, ())
     assert len(redacted["response"]["body"]) == len(chunks)
-    found = [one for one in findings if one.where.startswith("response")]
-    return before, to_exchange(redacted), redacted, found
+    in_response = [item for item in findings if item.where.startswith("response")]
+    return before, to_exchange(redacted), redacted, in_response
 
 
 def unchanged(chunks: Sequence[bytes], headers: Headers = SSE, by: Redactor = redactor) -> bool:
     response = Response(200, headers, tuple(map(Chunk, chunks)), streaming=True)
-    exchange = Exchange(asked(), response)
+    exchange = Exchange(request(), response)
     part = from_exchange(exchange)["response"]
     findings: list[Finding] = []
     search = by.search(by.secrets(exchange.request), findings)
@@ -192,7 +192,7 @@ ARGUMENTS = ("arguments", "Anthropic's arguments", "OpenAI's call")
 
 
 def cuts(text: str, at: Sequence[int]) -> list[str]:
-    borders = [0, *sorted({one % (len(text) + 1) for one in at} - {0, len(text)}), len(text)]
+    borders = [0, *sorted({item % (len(text) + 1) for item in at} - {0, len(text)}), len(text)]
     return [text[a:b] for a, b in pairwise(borders)]
 
 
@@ -219,8 +219,10 @@ def test_a_secret_cut_anywhere_goes_and_nothing_else(
     assert "".join(map(read, data(new))) == whole.replace(secret, STANDS[secret])
     assert secret not in "".join(map(read, data(new)))
     # Put back what was read, and the events are those there were.
-    texts = [read(one) for one in data(new)]
-    same = [{"same": _without(one, read, make, t)} for one, t in zip(data(new), texts, strict=True)]
+    texts = [read(item) for item in data(new)]
+    same = [
+        {"same": _without(item, read, make, t)} for item, t in zip(data(new), texts, strict=True)
+    ]
     assert same == [{"same": True}] * len(texts)
     if shape in ARGUMENTS:
         stands = STANDS[secret]
@@ -253,8 +255,8 @@ def test_several_secrets_in_one_text_go() -> None:
     pieces = [KEY[:9], KEY[9:] + " " + KNOWN[:4], KNOWN[4:] + " " + KEY[:30], KEY[30:], KEY]
     make, read = SHAPES["content"]
     _, new, _, _ = streamed([event(make(text)) for text in [*pieces[:4], " ", pieces[4]]])
-    one, two = STANDS[KEY], STANDS[KNOWN]
-    assert "".join(map(read, data(new))) == f"{one} {two} {one} {one}"
+    key, known = STANDS[KEY], STANDS[KNOWN]
+    assert "".join(map(read, data(new))) == f"{key} {known} {key} {key}"
 
 
 def test_texts_do_not_run_into_one_another() -> None:
@@ -267,7 +269,7 @@ def test_texts_do_not_run_into_one_another() -> None:
     assert unchanged(halves)
     both = [choice(0, KEY[:20]), choice(1, KNOWN[:9]), choice(0, KEY[20:]), choice(1, KNOWN[9:])]
     _, new, _, _ = streamed(both)
-    texts = [one["choices"][0]["delta"]["content"] for one in data(new)]
+    texts = [item["choices"][0]["delta"]["content"] for item in data(new)]
     assert texts == [STANDS[KEY], STANDS[KNOWN], "", ""]
 
 
@@ -297,7 +299,7 @@ def test_a_block_that_begins_with_text_is_one_text_with_its_deltas() -> None:
 def test_an_index_that_counts_events_makes_no_texts() -> None:
     chunks = [event({"index": n, "token": {"text": text}}) for n, text in enumerate(KEY)]
     _, new, _, _ = streamed(chunks)
-    assert "".join(one["token"]["text"] for one in data(new)) == STANDS[KEY]
+    assert "".join(item["token"]["text"] for item in data(new)) == STANDS[KEY]
 
 
 def test_chunks_without_the_number_that_the_others_count_with_keep_their_place() -> None:
@@ -305,7 +307,7 @@ def test_chunks_without_the_number_that_the_others_count_with_keep_their_place()
     numbers = [{} if n == 1 else {"index": n} for n in range(len(pieces))]
     pairs = zip(numbers, pieces, strict=True)
     _, new, _, _ = streamed([event({**number, "text": text}) for number, text in pairs])
-    assert [one["text"] for one in data(new)] == [STANDS[KEY], *[""] * (len(pieces) - 1)]
+    assert [item["text"] for item in data(new)] == [STANDS[KEY], *[""] * (len(pieces) - 1)]
 
 
 def test_the_whole_text_at_the_end_has_the_same_placeholder() -> None:
@@ -316,7 +318,7 @@ def test_the_whole_text_at_the_end_has_the_same_placeholder() -> None:
     done = [say("done", text=f"It is {KEY}."), event({"response": {"output": [{"text": KEY}]}})]
     _, new, _, _ = streamed([*pieces, *done])
     events = data(new)
-    assert [one["delta"] for one in events[:2]] == [f"It is {STANDS[KEY]}", "."]
+    assert [item["delta"] for item in events[:2]] == [f"It is {STANDS[KEY]}", "."]
     assert events[2]["text"] == f"It is {STANDS[KEY]}."
     assert events[3]["response"]["output"][0]["text"] == STANDS[KEY]
 
@@ -367,8 +369,8 @@ def test_openais_library_puts_the_arguments_together() -> None:
     calls = [named, *({"function": {"arguments": text}} for text in pieces)]
     _, new, _, _ = streamed([event(chunk(call)) for call in calls])
     state = ChatCompletionStreamState()
-    for one in data(new):
-        state.handle_chunk(ChatCompletionChunk.model_validate(one))
+    for item in data(new):
+        state.handle_chunk(ChatCompletionChunk.model_validate(item))
     (call,) = state.current_completion_snapshot.choices[0].message.tool_calls or []
     assert call.type == "function"
     assert (call.id, call.function.name) == ("call_1", "f")
@@ -415,7 +417,7 @@ def test_a_secret_split_over_reads_goes(
     before: str, after: str, at: list[int], secret: str
 ) -> None:
     whole = f"{before} {secret} {after}".encode()
-    borders = [0, *sorted({one % (len(whole) + 1) for one in at}), len(whole)]
+    borders = [0, *sorted({item % (len(whole) + 1) for item in at}), len(whole)]
     reads = [whole[a:b] for a, b in pairwise(borders)]
     old, new, _, _ = streamed(reads, BYTES)
     assert old.response.body == whole
@@ -451,12 +453,12 @@ def test_geminis_list_is_joined_whatever_the_reads() -> None:
         reads = [whole[at : at + size] for at in range(0, len(whole), size)]
         _, new, _, findings = streamed(reads, headers, path=path)
         where = f"body[{whole.index(KEY[:3].encode()) // size}].text"
-        place = f"response.{where}.candidates[0].content.parts[0].text"
-        assert findings == [Finding("together-key", place)]
+        json_path = f"response.{where}.candidates[0].content.parts[0].text"
+        assert findings == [Finding("together-key", json_path)]
         parts = [
             part["text"]
-            for one in json.loads(new.response.body)
-            for part in one["candidates"][0]["content"]["parts"]
+            for item in json.loads(new.response.body)
+            for part in item["candidates"][0]["content"]["parts"]
         ]
         assert "".join(parts) == f"The key is {STANDS[KEY]}. Keep it."
         assert len(parts) == 10
@@ -528,14 +530,14 @@ def test_ids_that_repeat_make_no_key() -> None:
     """The end of one and the start of the next read as a key."""
     odd = KEY[7:] + "-tgp_v1_"
     assert unchanged([event({"id": odd, "choices": []})] * 9)
-    assert unchanged([event({"who": one, "n": 1}) for one in ("a", odd, odd, "b")])
+    assert unchanged([event({"who": item, "n": 1}) for item in ("a", odd, odd, "b")])
 
 
 def test_ids_of_one_length_make_no_key_but_hold_a_known_value() -> None:
     ids = [f"{n:03}" + KEY[10:] + "-tgp_v1_" for n in range(5)]
-    assert unchanged([event({"trace": one}) for one in ids])
+    assert unchanged([event({"trace": item}) for item in ids])
     halves = [f"{KNOWN[:11]}", f"{KNOWN[11:]}"]
-    assert not unchanged([event({"trace": one}) for one in halves])
+    assert not unchanged([event({"trace": item}) for item in halves])
 
 
 def test_the_users_patterns_are_searched_in_text_alone() -> None:
@@ -550,7 +552,7 @@ def test_a_pattern_sees_what_stands_before_a_piece() -> None:
     by = Redactor(rules)
     pieces = [event({"text": "My pin: "}), event({"text": "1234"}), event({"text": " 5678"})]
     _, new, _, _ = streamed(pieces, by=by)
-    texts = [one["text"] for one in data(new)]
+    texts = [item["text"] for item in data(new)]
     assert texts == ["My pin: ", placeholder("secret", "1234"), " 5678"]
 
 
@@ -582,14 +584,14 @@ def test_real_streams_come_back_themselves(folder: str) -> None:
     for path in sorted((paths.DATA / folder).glob("*.json")):
         response = json.loads(path.read_text(encoding="utf-8"))["response"]
         findings: list[Finding] = []
-        search = redactor.search(redactor.secrets(asked()), findings)
+        search = redactor.search(redactor.secrets(request()), findings)
         assert streams.redact(response, search, findings) is response
         count += isinstance(response["body"], list)
     assert count >= 2
 
 
 def test_what_is_no_document_of_ours_comes_back_itself() -> None:
-    search = redactor.search(redactor.secrets(asked()))
+    search = redactor.search(redactor.secrets(request()))
     bodies: list[Json] = [None, [], ["data", 4, None], [{"text": 4}], [{"base64": "%"}]]
     for body in [*bodies, [{"data": {}}]]:
         part: dict[str, Json] = {"headers": {}, "body": body}
@@ -600,11 +602,11 @@ def test_a_body_that_is_whole_is_joined_where_a_client_joins_it() -> None:
     parts = [{"text": KEY[:9]}, {"text": KEY[9:]}]
     body = json.dumps({"candidates": [{"content": {"parts": parts}}]}).encode()
     response = Response(200, (("content-type", "application/json"),), (Chunk(body),))
-    document, findings = redactor.document(from_exchange(Exchange(asked(), response)))
+    document, findings = redactor.document(from_exchange(Exchange(request(), response)))
     content = document["response"]["body"]["__data__"]["candidates"][0]["content"]
     assert content == {"parts": [{"text": STANDS[KEY]}, {"text": ""}]}
-    place = "response.body.__data__.candidates[0].content.parts[0].text"
-    assert Finding("together-key", place) in findings
+    path = "response.body.__data__.candidates[0].content.parts[0].text"
+    assert Finding("together-key", path) in findings
 
 
 # ---------------------------------------------------------------------- cut in the middle
@@ -631,8 +633,8 @@ def cut_bodies(tail: str) -> dict[str, list[dict[str, Any]]]:
 
 def cut_off(name: str, tail: str, **more: Any) -> str:
     answer = {"status": 200, "headers": {}, "is_streaming": True, "end": "cut", **more}
-    asked = {"method": "POST", "url": "https://api.test/v1/x", "headers": {}}
-    document = {"request": asked, "response": {**answer, "body": cut_bodies(tail)[name]}}
+    request_part = {"method": "POST", "url": "https://api.test/v1/x", "headers": {}}
+    document = {"request": request_part, "response": {**answer, "body": cut_bodies(tail)[name]}}
     body = redactor.document(document, Secrets([("key", KNOWN)]))[0]["response"]["body"]
     texts = (
         base64.b64decode(item["base64"]).decode("latin-1")
@@ -675,9 +677,9 @@ def test_a_whole_answer_may_end_like_a_key() -> None:
 def test_an_answer_that_reached_its_length_is_cut_too(reason: str) -> None:
     chunks = cut_bodies(KNOWN[:20])["chat"]
     last = {"__data__": {"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]}}
-    asked = {"method": "POST", "url": "https://api.test/v1/x", "headers": {}}
+    request_part = {"method": "POST", "url": "https://api.test/v1/x", "headers": {}}
     answer = {"status": 200, "headers": {}, "is_streaming": True, "body": [*chunks, last]}
-    document = redactor.document({"request": asked, "response": answer}, Secrets([("key", KNOWN)]))[
-        0
-    ]
+    document = redactor.document(
+        {"request": request_part, "response": answer}, Secrets([("key", KNOWN)])
+    )[0]
     assert KNOWN[:6] not in json.dumps(document)

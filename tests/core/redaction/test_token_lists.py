@@ -30,30 +30,30 @@ def octets(text: str) -> list[int]:
 
 
 def openai(tokens: list[str]) -> list[dict[str, Any]]:
-    def one(text: str) -> dict[str, Any]:
+    def token(text: str) -> dict[str, Any]:
         return {"token": text, "logprob": -0.1, "bytes": octets(text)}
 
-    return [{**one(text), "top_logprobs": [one("no"), one(text)]} for text in tokens]
+    return [{**token(text), "top_logprobs": [token("no"), token(text)]} for text in tokens]
 
 
 def by_id(tokens: list[str]) -> list[Any]:
-    def one(text: str, rank: int) -> dict[str, Any]:
+    def token(text: str, rank: int) -> dict[str, Any]:
         return {"logprob": -0.1, "rank": rank, "decoded_token": text}
 
     return [None] + [
-        {str(1000 + n): one(text, 1), "77": one("no", 2), "78": one(text[:1] + "!", 3)}
+        {str(1000 + n): token(text, 1), "77": token("no", 2), "78": token(text[:1] + "!", 3)}
         for n, text in enumerate(tokens)
     ]
 
 
 def gemini(tokens: list[str]) -> dict[str, Any]:
-    def one(text: str, number: int) -> dict[str, Any]:
+    def token(text: str, number: int) -> dict[str, Any]:
         return {"token": text, "tokenId": number, "logProbability": -0.1}
 
     return {
-        "chosenCandidates": [one(text, 1000 + n) for n, text in enumerate(tokens)],
+        "chosenCandidates": [token(text, 1000 + n) for n, text in enumerate(tokens)],
         "topCandidates": [
-            {"candidates": [one("no", 7), one(text, 1000 + n)]} for n, text in enumerate(tokens)
+            {"candidates": [token("no", 7), token(text, 1000 + n)]} for n, text in enumerate(tokens)
         ],
     }
 
@@ -164,19 +164,19 @@ STREAMS: dict[str, Callable[[str], Any]] = {
 }
 
 
-def said(value: Any) -> Iterator[str]:
+def texts_of(value: Any) -> Iterator[str]:
     """What strings, names and lists of octets say, in order."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
         for name, item in value.items():
             yield name
-            yield from said(item)
+            yield from texts_of(item)
     elif isinstance(value, list):
         if value and all(isinstance(item, int) and item < 256 for item in value):
             yield bytes(value).decode()
         for item in value:
-            yield from said(item)
+            yield from texts_of(item)
 
 
 def numbers(value: Any) -> list[int]:
@@ -192,18 +192,18 @@ def numbers(value: Any) -> list[int]:
 
 def redacted(body: Any, known: str = KEY) -> Any:
     answer = {"status": 200, "headers": {}, "is_streaming": isinstance(body, list), "body": body}
-    asked = {"method": "POST", "url": "https://api.test/v1/x", "headers": {}}
-    document = {"request": asked, "response": answer}
-    found, changes = redactor.document(document, Secrets([("key", known)]))
+    request = {"method": "POST", "url": "https://api.test/v1/x", "headers": {}}
+    document = {"request": request, "response": answer}
+    redacted, changes = redactor.document(document, Secrets([("key", known)]))
     assert changes
-    return found["response"]["body"]
+    return redacted["response"]["body"]
 
 
 def check(before: Any, after: Any, tokens: list[str], known: str) -> None:
     """Of the tokens inside the known value nothing is left, in no spelling, and no number."""
     inner = [token for token in tokens if len(token) > 3 and token in known]
     assert inner
-    texts = list(said(after))
+    texts = list(texts_of(after))
     assert not [token for token in inner if any(token in text for text in texts)]
     if numbers(before):
         assert len(numbers(after)) < len(numbers(before)) / 2
@@ -216,7 +216,7 @@ def test_the_lists_of_every_dialect_follow_the_text(name: str, known: str) -> No
     body = DIALECTS[name](tokens)
     after = redacted({"__data__": body}, known)["__data__"]
     check(body, after, tokens, known)
-    assert any("REDACTED-" in text for text in said(after))
+    assert any("REDACTED-" in text for text in texts_of(after))
     raw = redacted({"text": json.dumps(body, indent=1)}, known)
     check(body, json.loads(raw["text"]), tokens, known)
 
@@ -226,7 +226,7 @@ def test_the_lists_of_every_dialect_follow_the_text(name: str, known: str) -> No
 def test_a_token_that_is_the_whole_value_takes_its_bytes_along(name: str, known: str) -> None:
     body = DIALECTS[name](["It ", "is ", known, "."])
     after = redacted({"__data__": body}, known)["__data__"]
-    assert not [text for text in said(after) if known in text]
+    assert not [text for text in texts_of(after) if known in text]
 
 
 @pytest.mark.parametrize("known", [KEY, SHAPED], ids=["known", "shaped"])

@@ -158,11 +158,11 @@ def test_the_look_before_the_search_only_errs_towards_searching(
         texts = [text, form(text), f"x {form(form(text))}"]
     except UnicodeEncodeError:
         texts = [text]
-    for one in texts:
-        if search().spans(one):
-            assert search().may_hold(spell(one))
-            assert search().may_hold(json.dumps({"a": [1, {one: None}]}))
-            assert search().text_may_hold(one)
+    for text in texts:
+        if search().spans(text):
+            assert search().may_hold(spell(text))
+            assert search().may_hold(json.dumps({"a": [1, {text: None}]}))
+            assert search().text_may_hold(text)
 
 
 @given(st.binary(max_size=20), TEXTS, st.binary(max_size=20))

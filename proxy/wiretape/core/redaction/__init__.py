@@ -1,5 +1,5 @@
-"""Secrets out: known values, named places, key patterns, in bodies, streams, headers and URLs.
+"""Takes secrets out of bodies, streams, headers and URLs: named places, known values, key patterns.
 
-The gate, which looks again before a file is written, is here too. What is searched, and in which
-encodings, is said in docs/secrets.md. Begin with `redactor.py`.
+The gate, which checks a file again before it is written, is here too. docs/secrets.md says what is
+searched, and in which encodings. Begin with `redactor.py`.
 """

@@ -1,7 +1,7 @@
-"""Which headers of an answer are recorded: all but those on a list that says why not.
+"""Choose the headers of an answer to record: all but those on lists that say why not.
 
-A client steers by headers nobody thought of (x-goog-upload-url, operation-location, link, etag), so
-what is not known to be useless or secret is kept, and its value redacted as any text is.
+Clients depend on headers nobody thought of (x-goog-upload-url, operation-location, link, etag), so
+a header that is not known to be useless or secret is recorded, its value redacted like any text.
 """
 
 import re
@@ -14,8 +14,8 @@ PER_CONNECTION: Final = """
     alt-svc expect-ct nel public-key-pins* report-to reporting-endpoints strict-transport-security
     content-length server x-wiretape*
 """
-"""Headers of one connection, which replay has none of (RFC 9110, section 7.6.1); of the server at
-its other end and how to reach it, which would lead around wiretape; what wiretape writes itself.
+"""Headers of a connection, which a replay does not have (RFC 9110, section 7.6.1); of the server
+and how to reach it, which would lead around wiretape; those that wiretape writes itself.
 """
 
 PER_MOMENT: Final = """
@@ -27,8 +27,8 @@ PER_MOMENT: Final = """
     x-varnish x-amz-id-2 x-amz-cf-* x-azure-ref x-msedge-ref x-ms-region x-guploader-uploadid
     azureml-model-session x-cluster x-engine-pod x-hostname x-pod* x-node* x-instance*
 """
-"""Headers that say when, by which machine and how fast an answer was given: each recording of the
-same answer would have other ones.
+"""Headers that say when, by which machine and how fast an answer was given: they would differ in
+each recording of the same answer.
 """
 
 OF_ACCOUNT: Final = """
@@ -36,8 +36,8 @@ OF_ACCOUNT: Final = """
     *tenant-id *user-id *user-email *subscription-id openai-project x-trial-endpoint-call-limit
     anthropic-ratelimit-unified-* x-litellm-key-* x-auth-request-*
 """
-"""Headers that name an account, or tell how much of its subscription is used: whose key it was is
-nobody's business.
+"""Headers that name an account or show how much of its subscription is used: a recording does not
+say whose key it was.
 """
 
 DROP_RESPONSE_HEADERS: Final = frozenset(f"{PER_CONNECTION} {PER_MOMENT} {OF_ACCOUNT}".split())
@@ -45,10 +45,13 @@ DROP_RESPONSE_HEADERS: Final = frozenset(f"{PER_CONNECTION} {PER_MOMENT} {OF_ACC
 
 
 class AnswerHeaders:
-    """Chooses the headers of an answer that are recorded.
+    """Chooses the headers of an answer to record: those in `keep` or not in `drop`, but never those
+    in `secret`. In all three an asterisk stands for any text.
 
-    What is in `keep` stays though it is in `drop`; a name in `secret` never stays. In all three an
-    asterisk stands for any text.
+    >>> headers = AnswerHeaders(["x-request-*"], ["x-request-cost"], ["set-cookie"])
+    >>> names = ["etag", "x-request-id", "x-request-cost", "set-cookie"]
+    >>> [name for name in names if headers.is_recorded(name)]
+    ['etag', 'x-request-cost']
     """
 
     def __init__(self, drop: Iterable[str], keep: Iterable[str], secret: Iterable[str]) -> None:
@@ -56,7 +59,7 @@ class AnswerHeaders:
         self._keep = _matcher(keep)
         self._secret = _matcher(secret)
 
-    def is_kept(self, name: str) -> bool:
+    def is_recorded(self, name: str) -> bool:
         """Whether a header of this name (any case) is recorded."""
         name = name.lower()
         if self._secret.fullmatch(name):
@@ -66,7 +69,7 @@ class AnswerHeaders:
     def __call__(self, response: Mapping[str, Any], method: str | None) -> dict[str, Any]:
         """A document's `response` part with the headers and trailers that are recorded.
 
-        The length of an answer to HEAD is all that tells it, and stays.
+        An answer to HEAD keeps its length, which nothing else shows.
         """
         result = dict(response)
         for key in ("headers", "trailers"):
@@ -74,12 +77,12 @@ class AnswerHeaders:
                 result[key] = {
                     lower: value
                     for name, value in response[key].items()
-                    if self.is_kept(lower := name.lower())
+                    if self.is_recorded(lower := name.lower())
                     or (lower == "content-length" and method == "HEAD")
                 }
         return result
 
 
 def _matcher(names: Iterable[str]) -> re.Pattern[str]:
-    # One automaton: a list is asked for each header of each answer.
+    # Compiled, since it runs for each header of each answer.
     return re.compile("|".join(re.escape(name).replace(r"\*", ".*") for name in names) or r"(?!)")

@@ -1,14 +1,14 @@
-"""What is named as a credential, in a JSON value or within a text: one set of rules, by which
-redaction replaces, the gate refuses and `wiretape scan` reports.
+"""Find values that are named as credentials, in a JSON value or in a text: one set of rules for
+redaction, the gate and `wiretape scan`.
 
-Two things have to come together: a name that credentials have ("api_key", "X-Amz-Signature",
-"AccountKey") and a value that cannot be guessed and refers to nothing. A name may be
+Both are needed: a name of credentials ("api_key", "X-Amz-Signature", "AccountKey") and a value that
+cannot be guessed and is not a reference. A name may be
 
 * a member of an object, or of an object around it: {"client_secret": {"value": "kV8w2Qz…"}};
-* said beside the value: {"name": "Authorization", "value": …}, ["authorization", "Bearer …"];
+* beside the value: {"name": "Authorization", "value": …}, ["authorization", "Bearer …"];
 * in a text: a URL's or form's parameter (?sig=…&), a part of a connection string (AccountKey=…;),
-  a line of a configuration (API_KEY=…, password: …), JSON in a string ("api_key": "…"). A URL's
-  user and password are named by where they stand.
+  a line of a configuration (API_KEY=…, password: …), JSON in a string ("api_key": "…"). In a URL
+  the position marks user and password.
 """
 
 import json
@@ -24,7 +24,7 @@ from .placeholder import PLACEHOLDER, looks_like_secret
 from .rules import SECRET_FORM, SECRET_QUERY, Where
 
 CREDENTIAL_FIELD: Final = "credential-field"
-"""The rule by which a value goes that stands under a credential's name."""
+"""The rule that replaces a value with a credential's name."""
 
 # ------------------------------------------------------------------ names
 
@@ -35,7 +35,7 @@ _LAST: Final = frozenset(
 _BEFORE_KEY: Final = frozenset(
     ("access", "account", "api", "auth", "encryption", "function", "functions", "master", "private")
 ) | {"secret", "service", "session", "shared", "signing", "storage", "subscription"}
-# Tokens that are no credentials: a model's, a place in a list or a stream, the name of an attempt.
+# Words before "token" that make it something else: a model's, a position, the name of an attempt.
 _TOKEN_TEXT: Final = """
     after backward before begin bos change client concurrency consistency continuation continue
     creation cursor dedup deduplication delta end eos first forward idempotency image input last
@@ -47,10 +47,12 @@ _BEFORE_TOKEN: Final = frozenset(_TOKEN_TEXT.split())
 
 
 def is_credential(name: str) -> bool:
-    """Whether a member, field or header is named as credentials are.
+    """Whether the name of a member, field or header is one of credentials.
 
-    "apiKey", "client_secret" and "GITHUB_TOKEN" are, "max_tokens", "nextPageToken" and "keyboard"
-    are not.
+    >>> all(map(is_credential, ["apiKey", "client_secret", "GITHUB_TOKEN"]))
+    True
+    >>> any(map(is_credential, ["max_tokens", "nextPageToken", "keyboard"]))
+    False
     """
     words = [word.lower() for word in _WORDS.findall(name)]
     if not words:
@@ -63,7 +65,7 @@ def is_credential(name: str) -> bool:
 
 # ------------------------------------------------------------------ values
 
-# Where the secret is: an ARN, a URI, a file, a vault's entry, a variable's name.
+# Where a secret is to be read from: an ARN, a URI, a file, a vault's entry, a variable.
 _REFERENCE: Final = re.compile(
     r"[a-z][a-z0-9+.-]*://.*"
     r"|(?:arn|aws-sm|azurekv|doppler|env|file|gcp|k8s|keychain|keyring|md5|op|ref|resolve|sha\d+|sm"
@@ -74,30 +76,32 @@ _REFERENCE: Final = re.compile(
     r"|@[A-Za-z.]+\(.*\)",
     re.DOTALL,
 )
-STANDS_FOR_ONE: Final = re.compile(
+MASK: Final = re.compile(
     r"<[^<>]*>|\[[^\[\]]*\]|\{[^{}]*\}|\$?\{\{[^{}]*\}\}|%[A-Za-z_]+%|\*+[^*]*\*+|\$\w+|\$\{[^{}]*\}"
     r"|(?:[A-Z]{1,14}[_-])*[A-Z]{1,14}"
 )
-"""What other tools put where a credential was: <TOKEN>, [FILTERED], {{key}}, ***, $KEY."""
+"""What other tools put in place of a credential: <TOKEN>, [FILTERED], {{key}}, ***, $KEY."""
 _PLACEHOLDER_RUN: Final = 12
-"""As long is the start of every placeholder in base64."""
+"""The length of the start of every placeholder in base64."""
 _COOKIE: Final = re.compile(r"(?:^|;)[^=;]*=\s*\"?([^;\"\s]+)")
-# What stands for a password in examples, digits aside.
+# Passwords of examples, without digits.
 _EXAMPLE_TEXT: Final = "admin guest pass passwd password postgres pwd root secret test token user"
 _EXAMPLES: Final = frozenset(_EXAMPLE_TEXT.split())
 
 
 def is_secret(value: str) -> bool:
-    """Whether a value under a credential's name is one: it cannot be guessed and is no reference.
+    """Whether a value with a credential's name is a credential: hard to guess and not a reference.
 
-    "kV8w2Qz-T5rXn1Lp" is; "hunter2", "your-api-key-goes-here", "/run/secrets/db-7f3a",
-    "arn:aws:secretsmanager:…" and a placeholder are not.
+    >>> is_secret("kV8w2Qz-T5rXn1Lp")
+    True
+    >>> any(map(is_secret, ["hunter2", "your-api-key-goes-here", "/run/secrets/db-7f3a"]))
+    False
     """
     return (
         looks_like_secret(value)
         and PLACEHOLDER.search(value) is None
         and _REFERENCE.fullmatch(value) is None
-        and STANDS_FOR_ONE.fullmatch(value) is None
+        and MASK.fullmatch(value) is None
         and not any(
             b"REDACTED-" in reading.data
             for start, end in encodings.runs(value, _PLACEHOLDER_RUN)
@@ -107,12 +111,11 @@ def is_secret(value: str) -> bool:
 
 
 def secret_parts(name: str, value: str) -> list[tuple[int, int]]:
-    """Where the secrets are in a value that stands under a credential's name.
-
-    All of it, what follows a scheme ("Bearer …"), or a cookie's values.
+    """Where the secrets are in a value with a credential's name: all of it, what follows a scheme
+    ("Bearer …"), or a cookie's values.
     """
     if name.lower() in ("cookie", "set-cookie"):
-        parts = [found.span(1) for found in _COOKIE.finditer(value)]
+        parts = [match.span(1) for match in _COOKIE.finditer(value)]
     else:
         end = len(value.rstrip())
         parts = [(value.rfind(" ", 0, end) + 1, end)]
@@ -120,8 +123,8 @@ def secret_parts(name: str, value: str) -> list[tuple[int, int]]:
 
 
 def _is_password(value: str) -> bool:
-    """Whether a URL's password is one, and no example's."""
-    if PLACEHOLDER.search(value) or STANDS_FOR_ONE.fullmatch(value) or value[:1] in "$<{[":
+    """Whether a URL's password is a real one, not an example's."""
+    if PLACEHOLDER.search(value) or MASK.fullmatch(value) or value[:1] in "$<{[":
         return False
     if value.rstrip("0123456789").lower() in _EXAMPLES:
         return False
@@ -137,10 +140,10 @@ _VALUES: Final = ("value", "Value", "val")
 
 
 def members(value: Any, name: str) -> Iterator[tuple[str | int, Any, str]]:
-    """The members of an object or list that stands under `name`: place, value, and the name that
-    the value has.
+    """The members of an object or list that is called `name`: key, value, and the value's name.
 
-    {"name": "Authorization", "value": "Bearer …"} gives ("value", "Bearer …", "Authorization").
+    >>> list(members({"name": "Authorization", "value": "Bearer …"}, ""))
+    [('name', 'Authorization', 'name'), ('value', 'Bearer …', 'Authorization')]
     """
     if isinstance(value, list):
         before = ""
@@ -152,7 +155,7 @@ def members(value: Any, name: str) -> Iterator[tuple[str | int, Any, str]]:
     beside = next((value[key] for key in _NAMES if isinstance(value.get(key), str)), None)
     for key, item in value.items():
         if key == "logprobs" or (key == "token" and "logprob" in value):
-            yield key, item, ""  # a model's
+            yield key, item, ""  # a token of a model
         elif key in _VALUES:
             yield key, item, name if beside is None else beside
         else:
@@ -160,9 +163,7 @@ def members(value: Any, name: str) -> Iterator[tuple[str | int, Any, str]]:
 
 
 def leaves(document: Any) -> Iterator[tuple[Where, str, str]]:
-    """Each string of a JSON value with its place and the name it stands under; a member's name is
-    a string too.
-    """
+    """Each string of a JSON value with its path and its name; a member's name is a string too."""
     stack: list[tuple[Any, Where, str]] = [(document, (), "")]
     while stack:
         value, where, name = stack.pop()
@@ -179,7 +180,7 @@ def leaves(document: Any) -> Iterator[tuple[Where, str, str]]:
 
 
 class NamedValue(NamedTuple):
-    """A value in a text that the text names as a credential, and the rule for its placeholder."""
+    """A value that a text names as a credential, and the rule for its placeholder."""
 
     start: int
     end: int
@@ -194,7 +195,7 @@ _NAMING: Final = (
 _LONGEST_NAME: Final = 60
 _LONGEST_QUOTED: Final = 200
 _NAME_BEFORE: Final = re.compile(r"[\w.$%-]*\Z")
-# What follows a naming word: the rest of the name, what parts it from the value, and the value.
+# What follows a naming word: the rest of the name, the separator, and the value.
 _ASSIGNED: Final = re.compile(
     r"""([\w.$%-]{0,60})"""
     r"""(["']?\]?[ \t]*(?:=>|[:=>])(?:[ \t]*\n[ \t]*-)?[ \t]*(?:-[ \t]+)?b?["']?|[ \t]+["']?)"""
@@ -210,7 +211,7 @@ _USER: Final = re.compile(r"://([^\s/?#@\"'<>\\]{1,2048}+)@")
 _NAME_ENDS: Final = re.compile(r"(?:s|ords?|d)?[^A-Za-z0-9\"']*+[\"']", re.IGNORECASE)
 _QUOTES: Final = (re.compile('"'), re.compile("[\"']"))
 _DEEPEST: Final = 3
-"""So often JSON may stand in a string of JSON."""
+"""How often JSON may be nested in a string of JSON."""
 _IN_URL: Final = "?&#;"
 # Without quotes it may be code: "token = tokens.next_token2", "key = get_key(…". A key has digits.
 _EXPRESSION: Final = re.compile(
@@ -220,9 +221,12 @@ _EXPRESSION: Final = re.compile(
 
 
 class CredentialNames:
-    """Finds in texts what they name as credentials.
+    """Finds values that a text names as credentials.
 
-    `parameters` are names (lower case) beside those that credentials have everywhere.
+    `parameters` are names in lower case, in addition to the usual ones.
+
+    >>> CredentialNames().may_occur_in('{"text": "hello"}')
+    False
     """
 
     def __init__(self, parameters: Iterable[str] = ()) -> None:
@@ -232,31 +236,30 @@ class CredentialNames:
         rare = {f"{name}=" for name in self._parameters if not any(w in name for w in _NAMING)}
         self._words: Final = (*_NAMING, *sorted(rare))
 
-    def stand_in(self, text: str) -> Iterator[NamedValue]:
+    def occurrences(self, text: str) -> Iterator[NamedValue]:
         """The values that a text names as credentials, in order and without overlaps.
 
-        "see https://a.example/?sig=kV8w2Qz… now" gives one: where its value stands, "query-sig".
+        >>> list(CredentialNames().occurrences("?sig=kV8w2Qz-T5rXn1Lp&a=1"))
+        [NamedValue(start=5, end=21, rule='query-sig', value='kV8w2Qz-T5rXn1Lp')]
         """
         last = 0
-        named = {*self._by_place(text), *self._assigned(text), *self._in_json(text)}
-        for found in sorted(named):
-            if found.start >= last:
-                last = found.end
-                yield found
+        named = {*self._by_position(text), *self._assigned(text), *self._in_json(text)}
+        for value in sorted(named):
+            if value.start >= last:
+                last = value.end
+                yield value
 
-    def may_stand_in(self, json_text: str) -> bool:
-        """Whether a string of a JSON text could be named, or name, as a credential; False is
-        certain.
-        """
-        # A quotation mark within a name is not its end.
+    def may_occur_in(self, json_text: str) -> bool:
+        """Whether a string of a JSON text could be or name a credential; False is certain."""
+        # A quotation mark within a name does not end it.
         text = encodings.text_of_json(json_text.replace('\\"', "'"))
-        if text is None or any(True for _ in self._by_place(text)):
+        if text is None or any(True for _ in self._by_position(text)):
             return True
         seen = set[str]()
         for at, end in self._naming(text):
-            # Nearly every recording speaks of tokens: each short string that does is looked at.
+            # Nearly every recording mentions tokens: look at each short string that does.
             if _NAME_ENDS.match(text, end):
-                # The quotation marks of a string in a string end it, or are marks like any other.
+                # In a string within a string, quotation marks may end it or be part of it.
                 for quotes in _QUOTES:
                     name = quotes.split(text[max(0, at - _LONGEST_QUOTED) : at])[-1]
                     name += quotes.split(text[at : at + _LONGEST_QUOTED], maxsplit=1)[0]
@@ -268,28 +271,28 @@ class CredentialNames:
                 return True
         return False
 
-    def _by_place(self, text: str) -> Iterator[NamedValue]:
-        """What stands after a scheme ("Bearer …"); users and passwords in URLs."""
+    def _by_position(self, text: str) -> Iterator[NamedValue]:
+        """What follows a scheme ("Bearer …"); users and passwords in URLs."""
         if "earer" in text or "asic" in text or "BEARER" in text or "BASIC" in text:
-            for found in _SCHEME.finditer(text):
-                if is_secret(found[1]) and not _EXPRESSION.fullmatch(found[1]):
-                    yield NamedValue(*found.span(1), CREDENTIAL_FIELD, found[1])
+            for match in _SCHEME.finditer(text):
+                if is_secret(match[1]) and not _EXPRESSION.fullmatch(match[1]):
+                    yield NamedValue(*match.span(1), CREDENTIAL_FIELD, match[1])
         if "://" not in text or "@" not in text:
             return
-        for found in _USER.finditer(text):
-            user, colon, password = found[1].partition(":")
+        for match in _USER.finditer(text):
+            user, colon, password = match[1].partition(":")
             if _is_password(unquote_plus(password)) if colon else is_secret(user):
-                yield NamedValue(*found.span(1), "userinfo", found[1])
+                yield NamedValue(*match.span(1), "userinfo", match[1])
 
     def _assigned(self, text: str) -> Iterator[NamedValue]:
         if not any(mark in text for mark in "=:>-"):
             return
         for at, end in self._naming(text):
-            if (found := self._named(text, at, end)) is not None:
-                yield found
+            if (value := self._named(text, at, end)) is not None:
+                yield value
 
     def _in_json(self, text: str) -> Iterator[NamedValue]:
-        """What is named by the objects and lists of a text that is JSON."""
+        """What the objects and lists of a text that is JSON name as credentials."""
         if not nested_json.opens(text) or not any(True for _ in self._naming(text)):
             return
         for part in sorted(self._in_value(text), key=len, reverse=True):
@@ -299,26 +302,26 @@ class CredentialNames:
                 at = text.find(part, at + len(part))
 
     def _in_value(self, text: str, depth: int = 0) -> set[str]:
-        """The secrets that the members of a JSON text name, as it spells them."""
+        """The secrets that the members of a JSON text name, with their escapes."""
         try:
             value = exact_json.parse(text)
         except ValueError:
             return set()
-        found = set[str]()
+        secrets = set[str]()
         for _, name, leaf in leaves(value):
             if is_credential(name):
-                found.update(
+                secrets.update(
                     json.dumps(leaf[slice(*part)], ensure_ascii=False)[1:-1]
                     for part in secret_parts(name, leaf)
                 )
             if depth < _DEEPEST and nested_json.opens(leaf):
-                found |= self._in_value(leaf, depth + 1)
-        return found
+                secrets |= self._in_value(leaf, depth + 1)
+        return secrets
 
     def _naming(self, text: str) -> Iterator[tuple[int, int]]:
-        """Where the words stand that names of credentials have in them."""
+        """Where the text has words that names of credentials contain."""
         lower = text.lower()
-        if len(lower) != len(text):  # a few letters are two in lower case
+        if len(lower) != len(text):  # a few letters become two in lower case
             lower = "".join(low if len(low := char.lower()) == 1 else char for char in text)
         for word in self._words:
             at = lower.find(word)
@@ -327,16 +330,16 @@ class CredentialNames:
                 at = lower.find(word, at + len(word))
 
     def _named(self, text: str, at: int, end: int) -> NamedValue | None:
-        """The value that is named by a name with a naming word from `at` to `end`."""
-        found = _ASSIGNED.match(text, end)
-        if found is None:
+        """The value whose name has a naming word from `at` to `end`."""
+        match = _ASSIGNED.match(text, end)
+        if match is None:
             return None
-        start, stop = found.span(3)
+        start, stop = match.span(3)
         if stop - start == 2048:
             stop = _VALUE_GOES_ON.match(text, stop).end()  # type: ignore[union-attr]  # it always matches
         before = _NAME_BEFORE.search(text, max(0, at - _LONGEST_NAME), at)
         first = before.start() if before else at
-        name, between, value = text[first:end] + found[1], found[2], text[start:stop]
+        name, between, value = text[first:end] + match[1], match[2], text[start:stop]
         if rule := self._parameter(name) if between == "=" else "":
             value = unquote_plus(value)
         elif is_credential(name):
@@ -357,7 +360,7 @@ class CredentialNames:
         return NamedValue(start, stop, rule, value)
 
     def _parameter(self, name: str) -> str:
-        """The rule of a URL's or form's parameter; "" where its name is no credential's."""
+        """The rule of a parameter of a URL or form; "" if its name is not a credential's."""
         plain = unquote_plus(name).lower()
         if plain in self._parameters or plain.endswith(("-signature", "-credential")):
             return f"query-{plain}"

@@ -1,9 +1,8 @@
-"""The forms that a text may stand in within another, undone so that it can be looked for: the
-escapes of JSON and URLs, base64 and base64url (RFC 4648), hexadecimal digits, UTF-16, gzip, zlib
-and zstd.
+"""Decode what a text holds in other encodings: the escapes of JSON and URLs, base64 and base64url
+(RFC 4648), hexadecimal digits, UTF-16, gzip, zlib and zstd.
 
-Nothing here knows what a secret is. Each form is undone where it could be one, at each alignment,
-and can be put back, so that what holds a placeholder in place of a secret still decodes.
+Nothing here knows what a secret is. Whatever could be encoded is decoded, at each alignment, and
+can be encoded again, so that it still decodes with a placeholder in place of a secret.
 """
 
 import base64
@@ -16,7 +15,7 @@ from typing import Final, NamedTuple
 import zstandard
 
 MAX_DECODED: Final = 64 * 1024 * 1024
-"""The most bytes that compressed data is undone to."""
+"""The most bytes that data is decompressed to."""
 
 # ------------------------------------------------------------------ escapes
 
@@ -29,8 +28,12 @@ _SHORT: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 
 
 class Unescaped:
-    """A text with one layer of the escapes of JSON and URLs undone, and where each part of it
-    stands in the text it was made of.
+    """A text without one layer of the escapes of JSON and URLs, and where its parts were in the
+    source.
+
+    >>> unescaped = Unescaped("a%20b")
+    >>> unescaped.text, unescaped.source(1, 2)
+    ('a b', (1, 4))
     """
 
     __slots__ = ("_at", "_ends", "_starts", "text")
@@ -43,12 +46,12 @@ class Unescaped:
         done = length = 0
         # Finding a constant is quick, and most texts have no escape.
         escaped = "\\" in source or "%" in source
-        for found in _ESCAPE.finditer(source) if escaped else ():
-            start = found.start()
+        for escape in _ESCAPE.finditer(source) if escaped else ():
+            start = escape.start()
             parts.append(source[done:start])
             length += start - done
-            done = found.end()
-            for character, width in _characters(found):
+            done = escape.end()
+            for character, width in _characters(escape):
                 self._at.append(length)
                 self._starts.append(start)
                 start += width
@@ -59,11 +62,11 @@ class Unescaped:
         self.text: Final = "".join(parts)
 
     def __bool__(self) -> bool:
-        """Whether there was an escape at all."""
+        """Whether there was an escape."""
         return bool(self._at)
 
     def source(self, start: int, end: int) -> tuple[int, int]:
-        """Where a part of the text, which is not empty, stands in the source."""
+        """Where a part of the text, which must not be empty, is in the source."""
         first, last = bisect_right(self._at, start) - 1, bisect_right(self._at, end - 1) - 1
         if first >= 0:
             inside = self._at[first] == start
@@ -75,9 +78,9 @@ class Unescaped:
         return start, end
 
 
-def _characters(found: re.Match[str]) -> Iterator[tuple[str, int]]:
-    """What an escape stands for, and the length that each character has in it."""
-    octets, high, low, unit, short = found.groups()
+def _characters(escape: re.Match[str]) -> Iterator[tuple[str, int]]:
+    """The characters of an escape, each with its length in the source."""
+    octets, high, low, unit, short = escape.groups()
     if octets:
         data = bytes.fromhex(octets.replace("%", ""))
         for character in data.decode("utf-8", "surrogateescape"):
@@ -99,11 +102,11 @@ _SHORT_ESCAPES: Final = (
 
 
 def text_of_json(json_text: str) -> str | None:
-    r"""What the strings of a JSON text say, with the marks between them; None where one says a
-    backslash, so that what it says may be escaped again.
+    r"""A JSON text with its strings unescaped; None if one has a backslash of its own, so that its
+    text may be escaped again.
 
-    `{"a": "x\\ny"}` gives `{"a": "x` and, on the next line, `y"}`. This is what may be looked at in
-    place of each string: in the JSON itself an escape reads as a letter before what follows it.
+    `{"a": "x\\ny"}` gives `{"a": "x` and, on the next line, `y"}`. This can be searched instead of
+    each string: in the JSON itself an escape looks like a letter before what follows.
     """
     if "\\" not in json_text:
         return json_text
@@ -114,15 +117,15 @@ def text_of_json(json_text: str) -> str | None:
         text = _CODE_UNITS.sub(_code_units, text)
         if "\\\\" in text:
             return None
-    # No backslash is a string's own: each begins an escape.
+    # Here each backslash begins an escape.
     for escape, character in _SHORT_ESCAPES:
         text = text.replace(escape, character)
     return None if "\\" in text else text
 
 
-def _code_units(found: re.Match[str]) -> str:
-    data = bytes.fromhex(found[0].replace("\\u", ""))
-    # A backslash stays one that is seen.
+def _code_units(units: re.Match[str]) -> str:
+    data = bytes.fromhex(units[0].replace("\\u", ""))
+    # A backslash has to stay visible.
     return data.decode("utf-16-be", "surrogatepass").replace("\\", "\\\\")
 
 
@@ -131,18 +134,18 @@ def _code_units(found: re.Match[str]) -> str:
 _ALPHABET: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_"
 _RUN_OR_NOT: Final = bytes(97 if octet in _ALPHABET else 32 for octet in range(256))
 _TO_STANDARD: Final = bytes.maketrans(b"-_", b"+/")
-# An armour's last line ("-----END …", RFC 7468) begins with marks of base64url and is none of it.
+# The last line of armour ("-----END …", RFC 7468) begins with characters of base64url.
 _LINES: Final = re.compile(r"(?:\r?\n(?!-----)[A-Za-z0-9+/_-]+)+")
 _HEX: Final = re.compile(r"[0-9a-f]{16,}|[0-9A-F]{16,}")
 _LINE: Final = 60
-"""No base64 that is broken into lines has shorter ones (PEM 64, MIME 76)."""
+"""The shortest lines of base64 (PEM has 64 characters, MIME 76)."""
 
 
 def runs(text: str, shortest: int) -> Iterator[tuple[int, int]]:
-    """Where at least `shortest` letters, digits and marks of base64 stand together; lines of base64
-    are one run.
+    """Where there are at least `shortest` characters of base64 in a row; lines of base64 are one
+    run.
     """
-    # One octet a character, so that places are the same. Finding a constant is quick.
+    # One octet a character, so that indexes are the same. Finding a constant is quick.
     octets = text.encode("ascii", "replace")
     marked = octets.translate(_RUN_OR_NOT)
     wanted = b"a" * shortest
@@ -158,7 +161,7 @@ def runs(text: str, shortest: int) -> Iterator[tuple[int, int]]:
 
 
 class Reading:
-    """The bytes that a part of a run says, and how to spell other bytes in its place."""
+    """The bytes that a part of a run decodes to, and how to encode others in its place."""
 
     __slots__ = ("_run", "_start", "_stop", "data", "is_hex")
 
@@ -167,15 +170,15 @@ class Reading:
         self.data = data
         self.is_hex = is_hex
 
-    def spelled(self, data: bytes) -> str:
-        """The run with `data` in the place of what was read."""
+    def replaced_by(self, data: bytes) -> str:
+        """The run with `data` encoded in place of the bytes that were read."""
         old = self._run[self._start : self._stop]
         if self.is_hex:
             new = data.hex() if old == old.lower() else data.hex().upper()
         else:
             url = "-" in old or "_" in old
             new = (base64.urlsafe_b64encode if url else base64.b64encode)(data).decode()
-            # Who never pads is told by a length that is no multiple of four, or by the alphabet.
+            # Padding is left out if the length or base64url shows that there was none.
             if not old.endswith("=") and (url or len(old) % 4):
                 new = new.rstrip("=")
             line = old.partition("\n")[0]
@@ -187,12 +190,12 @@ class Reading:
 
 
 def readings(run: str) -> Iterator[Reading]:
-    """What a run (with the "=" after it) could say: base64 at each of the four places it may begin,
-    hexadecimal digits at each of the two.
+    """What a run (with the "=" after it) could decode to: base64 at each of four alignments,
+    hexadecimal digits at each of two.
     """
-    for found in _HEX.finditer(run):
-        for start in (found.start(), found.start() + 1):
-            stop = found.end() - (found.end() - start) % 2
+    for digits in _HEX.finditer(run):
+        for start in (digits.start(), digits.start() + 1):
+            stop = digits.end() - (digits.end() - start) % 2
             yield Reading(run, start, stop, bytes.fromhex(run[start:stop]), is_hex=True)
     plain = run.encode().translate(_TO_STANDARD, b"\r\n=")
     broken = "\n" in run
@@ -200,7 +203,7 @@ def readings(run: str) -> Iterator[Reading]:
         if skip and broken:
             return
         cut = plain[skip:]
-        # One letter over says nothing; it stays as it is.
+        # A single remaining letter holds no byte and stays.
         over = 1 if len(cut) % 4 == 1 else 0
         whole = cut[: len(cut) - over]
         if not whole:
@@ -217,30 +220,29 @@ _NARROW: Final = {0xDC00 + octet: octet for octet in range(0x80, 0x100)}
 
 
 def wide_texts(text: str) -> Iterator[tuple[int, int, str]]:
-    """Where a text holds another in UTF-16, and what that says.
+    """Where a text holds another in UTF-16, and that text; each of its characters takes two.
 
-    Of the other byte order the text begins one later: "\\0s\\0k" says "sk" from 1 on. Each of its
-    characters takes two of the text's.
+    In the other byte order it begins one later: "\\0s\\0k" holds "sk" from 1 on.
     """
     if "\0" not in text:
         return
-    for found in _WIDE.finditer(text):
-        yield *found.span(), found[0].replace("\0", "").translate(_NARROW)
+    for match in _WIDE.finditer(text):
+        yield *match.span(), match[0].replace("\0", "").translate(_NARROW)
 
 
 # ------------------------------------------------------------------ compressed data
 
-# Two bytes are met by chance: only where bytes begin, or a part of a multipart body.
+# Two bytes occur by chance, so zlib only counts at the start of the data or of a multipart part.
 _BEGINNING: Final = re.compile(
     rb"(?P<gzip>\x1f\x8b\x08)|(?P<zstd>\x28\xb5\x2f\xfd)"
     rb"|(?P<zlib>(?:\A|(?<=\n\r\n)|(?<=\n\n))\x78[\x01\x5e\x9c\xda])"
 )
 _PROBE: Final = 1024
-_STEP: Final = 512  # of zstd, whose smallest block of four bytes may say 128 KiB
+_STEP: Final = 512  # of zstd, whose smallest block of four bytes may decode to 128 KiB
 
 
 class Packed(NamedTuple):
-    """Compressed data within bytes: where it stands, what it says, and in which format."""
+    """Compressed data within bytes: where it is, its content, and its format."""
 
     start: int
     end: int
@@ -248,7 +250,7 @@ class Packed(NamedTuple):
     format: str
 
     def packed_again(self, plain: bytes) -> bytes:
-        """Other bytes in the same format; equal bytes for equal bytes."""
+        """Compress other bytes in the same format; equal bytes give equal bytes."""
         if self.format == "zstd":
             return zstandard.ZstdCompressor().compress(plain)
         window = zlib.MAX_WBITS | (16 if self.format == "gzip" else 0)
@@ -257,9 +259,7 @@ class Packed(NamedTuple):
 
 
 def may_be_packed(data: bytes) -> bool:
-    """Whether something in `data` begins as gzip (RFC 1952), zstd (RFC 8878) or zlib (RFC 1950)
-    does.
-    """
+    """Whether `data` has the start of gzip (RFC 1952), zstd (RFC 8878) or zlib (RFC 1950)."""
     # Finding constants is quick; the pattern alone looks at each byte in turn.
     return (
         b"\x1f\x8b\x08" in data
@@ -270,11 +270,11 @@ def may_be_packed(data: bytes) -> bool:
 
 def packed(data: bytes) -> Iterator[Packed]:
     """The compressed data in `data`, wherever it begins: a whole body, a part of a multipart one,
-    a member of an archive. OverflowError where it says more than `MAX_DECODED` bytes.
+    a member of an archive. Raises OverflowError beyond `MAX_DECODED` bytes.
     """
     at = 0
-    while (found := _BEGINNING.search(data, at)) is not None:
-        start, name = found.start(), found.lastgroup or ""
+    while (match := _BEGINNING.search(data, at)) is not None:
+        start, name = match.start(), match.lastgroup or ""
         unpacked = _unzstd(data, start) if name == "zstd" else _inflated(data, start)
         if unpacked is None or not (plain := unpacked[0]):
             at = start + 1
@@ -284,13 +284,13 @@ def packed(data: bytes) -> Iterator[Packed]:
 
 
 def _inflated(data: bytes, start: int) -> tuple[bytes, int] | None:
-    """What gzip or zlib from `start` on says, and where it ends."""
+    """The content of gzip or zlib from `start` on, and where it ends."""
     inflate = zlib.decompressobj(zlib.MAX_WBITS | 32)
     end = min(start + _PROBE, len(data))
     try:
         plain = inflate.decompress(data[start:end], MAX_DECODED + 1)
         if not plain:
-            return None  # so that a text full of beginnings takes linear time
+            return None  # so that a text full of starts takes linear time
         if not inflate.eof and len(plain) <= MAX_DECODED:
             plain += inflate.decompress(memoryview(data)[end:], MAX_DECODED + 1 - len(plain))
             end = len(data)

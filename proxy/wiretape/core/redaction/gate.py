@@ -1,9 +1,8 @@
-"""The gate: the last look at a file before it is written, and the only one at a file of others.
+"""The gate: the last check of a file before it is written, and the only check of foreign files.
 
-A text is searched as what it says (a recording of ours or llama-stack's, HAR or any other JSON,
-each string by its place) and, where it is no JSON, as it is. Beside what redaction looks for, it
-asks what stands in members named as credentials are: a value there that cannot be guessed is a
-leak whatever it looks like.
+A text that is JSON (a recording, llama-stack's, HAR or any other) is searched string by string,
+another text as it is. In addition to what redaction looks for, members named like credentials are
+checked: a value there that cannot be guessed is a leak whatever it looks like.
 """
 
 import base64
@@ -31,9 +30,9 @@ _MAX_DEPTH: Final = exact_json.MAX_DEPTH + 8
 
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """A secret that still stands in a text: by which rule, at which place ("response.body[3]…", or
-    "" in a text that is no JSON), on which line (from 1), masked, and the line of config.yaml that
-    would take it out.
+    """A secret that is still in a text: the rule, the path ("response.body[3]…", or "" in a text
+    that is not JSON), the line (from 1), the masked value, and the line of config.yaml that would
+    redact it.
     """
 
     rule: str
@@ -44,8 +43,14 @@ class Leak:
 
 
 def inspect(text: str, redactor: Redactor, secrets: Secrets | None = None) -> tuple[Leak, ...]:
-    """What is still secret in a text, in the order it stands there; `secrets` are known values
-    beside the configured ones.
+    """Find what is still secret in a text, in order; `secrets` are known values in addition to the
+    configured ones.
+
+    >>> from .rules import RedactionRules
+    >>> key = "tgp_v1_3kD9fWq7RzX2mB5nTc8vLj4hGs6pYa1eUoZbNi0KwMx"
+    >>> for leak in inspect(f'{{"prompt": "use {key}"}}', Redactor(RedactionRules())):
+    ...     print(leak.where, leak.rule, leak.masked)
+    prompt together-key tgp_v1_3kD…(50 characters)
     """
     try:
         document = (
@@ -61,7 +66,7 @@ def inspect(text: str, redactor: Redactor, secrets: Secrets | None = None) -> tu
 def inspect_bytes(
     data: bytes, redactor: Redactor, secrets: Secrets | None = None
 ) -> tuple[Leak, ...]:
-    """What is still secret in bytes, such as a side file's: the same, compressed data undone."""
+    """Find what is still secret in bytes such as a side file's, also in compressed data."""
     try:
         packed = list(encodings.packed(data))
     except OverflowError:
@@ -78,22 +83,23 @@ def inspect_bytes(
 
 
 def unsearchable(request: Request, response: Response, redactor: Redactor) -> tuple[Leak, ...]:
-    """Report as leaks what of an exchange cannot be searched, since it could hold anything.
+    """Report as leaks the bodies of an exchange that cannot be searched, since they could hold
+    anything.
 
-    That is a body under a content coding that cannot be decoded, or of more than
-    `encodings.MAX_DECODED` bytes, unless the rules allow it by name. `request` is as it was sent;
-    of `response`, the codings that can be are decoded.
+    These are bodies in a content coding that cannot be decoded or of more than
+    `encodings.MAX_DECODED` bytes, unless the rules allow them by name. `request` is as it was sent;
+    `response` is decoded as far as possible.
     """
-    found = [(name, "response.body") for name in codings(response.headers) if response.body]
+    bodies = [(name, "response.body") for name in codings(response.headers) if response.body]
     try:
         decoded(request.headers, request.body)
     except ValueError:
-        found += [(name, "request.body") for name in codings(request.headers)]
+        bodies += [(name, "request.body") for name in codings(request.headers)]
     for part, body in (("request", request.body), ("response", response.body)):
         if len(body) > encodings.MAX_DECODED:
-            found.append((LARGE, f"{part}.body"))
+            bodies.append((LARGE, f"{part}.body"))
     allowed = redactor.rules.unsearched
-    return tuple(_unsearched(name, where) for name, where in found if name not in allowed)
+    return tuple(_unsearched(name, where) for name, where in bodies if name not in allowed)
 
 
 def _unsearched(name: str, where: str) -> Leak:
@@ -102,7 +108,7 @@ def _unsearched(name: str, where: str) -> Leak:
 
 
 def masked(value: str) -> str:
-    """The first characters of a value, so that its owner knows which it is."""
+    """The first characters of a value, so that its owner can recognise it."""
     shown = value[: min(10, len(value) // 4)]
     shown = "".join(c if c.isprintable() else "·" for c in shown)
     return f"{shown}…({len(value)} characters)"
@@ -114,8 +120,8 @@ def masked(value: str) -> str:
 def _in_json(
     text: str, document: Any, redactor: Redactor, secrets: Secrets | None
 ) -> Iterator[Leak]:
-    """The leaks of a JSON text: of its strings, then what only a recording has (named places, and
-    what is cut up over a stream), then what is in no string.
+    """The leaks of a JSON text: in its strings, then what only a recording has (named places, and
+    secrets divided among a stream's chunks), then outside of strings.
     """
     search = redactor.search(redactor.known_in(document, secrets))
     recorded = _in_recording(document, redactor, secrets)
@@ -124,18 +130,18 @@ def _in_json(
     if may_hold:
         lines = _LineFinder(text)
         for where, name, value in leaves(document):
-            # Which strings of a recording the user's patterns are for, redaction knows.
+            # In a recording, redaction decides which strings the user's patterns apply to.
             spans = search.spans(value, own=recorded is None)
-            found = [(label(span.rule), value[span.start : span.end]) for span in spans]
-            if not found and is_credential(name):
+            matches = [(label(span.rule), value[span.start : span.end]) for span in spans]
+            if not matches and is_credential(name):
                 parts = secret_parts(name, value)
-                found = [(CREDENTIAL_FIELD, value[slice(*part)]) for part in parts]
-            if found:
-                line, place = lines.at(value), _spelled(where, search)
-                reported.update((rule, place) for rule, _ in found)
-                for rule, secret in found:
+                matches = [(CREDENTIAL_FIELD, value[slice(*part)]) for part in parts]
+            if matches:
+                line, path = lines.at(value), _shown_path(where, search)
+                reported.update((rule, path) for rule, _ in matches)
+                for rule, secret in matches:
                     remedy = _remedy(where, name if rule == CREDENTIAL_FIELD else rule)
-                    yield Leak(rule, place, line, masked(secret), remedy)
+                    yield Leak(rule, path, line, masked(secret), remedy)
     for leak in _in_chunks(document, redactor, secrets) if recorded is not None else ():
         reported.add((leak.rule, leak.where))
         yield leak
@@ -148,15 +154,15 @@ def _in_json(
         reported.add(("unsearched", ""))
         yield _unsearched(LARGE, "")
     if unlocated:
-        yield from _at_places(text, document, search, unlocated)
+        yield from _at_paths(text, document, search, unlocated)
     elif not reported:
-        # In no string, so a number.
-        for leak in _at_spans(text, search.as_it_is(text)):
+        # Not in a string, so in a number.
+        for leak in _at_spans(text, search.literal_spans(text)):
             yield replace(leak, remedy=_NUMBER_REMEDY)
 
 
 def _in_chunks(document: Any, redactor: Redactor, secrets: Secrets | None) -> Iterator[Leak]:
-    """The leaks of compressed data that an answer's chunks hold only together."""
+    """The leaks in compressed data that is divided among an answer's chunks."""
     body = document["response"].get("body")
     chunks = body if isinstance(body, list) else []
     encoded = [chunk.get("base64", "") for chunk in chunks if isinstance(chunk, dict)]
@@ -171,18 +177,18 @@ def _in_chunks(document: Any, redactor: Redactor, secrets: Secrets | None) -> It
             yield replace(leak, where="response.body", line=1)
 
 
-def _at_places(
+def _at_paths(
     text: str, document: Any, search: Search, unlocated: set[tuple[str, str]]
 ) -> Iterator[Leak]:
-    """The leaks that findings tell by (place, rule)."""
+    """The leaks of findings, given by (path, rule)."""
     lines = _LineFinder(text)
     for where, _, value in leaves(document):
-        place = _spelled(where, search)
-        for rule in sorted(rule for at, rule in unlocated if at == place):
-            unlocated.discard((place, rule))
-            yield Leak(rule, place, lines.at(value), masked(value), _remedy(where, rule))
-    for place, rule in sorted(unlocated):
-        yield Leak(rule, place, 1, "…", _remedy((), rule))
+        path = _shown_path(where, search)
+        for rule in sorted(rule for at, rule in unlocated if at == path):
+            unlocated.discard((path, rule))
+            yield Leak(rule, path, lines.at(value), masked(value), _remedy(where, rule))
+    for path, rule in sorted(unlocated):
+        yield Leak(rule, path, 1, "…", _remedy((), rule))
 
 
 def _in_recording(
@@ -191,16 +197,16 @@ def _in_recording(
     try:
         return redactor.document(document, secrets)[1]
     except (KeyError, TypeError, AttributeError, ValueError):
-        return None  # no recording, but JSON all the same
+        return None  # not a recording, but JSON all the same
 
 
-def _spelled(where: Where, search: Search) -> str:
-    # A place may lead through a member that is named as a secret.
+def _shown_path(where: Where, search: Search) -> str:
+    # The path may hold a member whose name is a secret.
     return search.text(finding("", where).where, ())
 
 
 class _LineFinder:
-    """The lines of strings that are asked for in the order they stand in a JSON text."""
+    """Finds the lines of a JSON text's strings, which have to be asked for in order."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -210,17 +216,17 @@ class _LineFinder:
     def at(self, value: str) -> int:
         head = value[:40]
         for ascii_only in (False, True):
-            spelled = json.dumps(head, ensure_ascii=ascii_only)[:-1]
-            found = self._text.find(spelled, self._at)
-            if found >= 0:
-                self._line += self._text.count("\n", self._at, found)
-                self._at = found
+            encoded = json.dumps(head, ensure_ascii=ascii_only)[:-1]
+            at = self._text.find(encoded, self._at)
+            if at >= 0:
+                self._line += self._text.count("\n", self._at, at)
+                self._at = at
                 break
         return self._line
 
 
 def _remedy(where: Where, rule: str) -> str:
-    """The line of config.yaml by which redaction takes out what stands at a place."""
+    """The line of config.yaml that makes redaction replace what is at a path."""
     match where:
         case ("request" | "response", "headers", name, *_):
             return f"redact: {{headers: [{name}]}}"
@@ -259,7 +265,7 @@ def _json_remedy(path: Iterable[str | int]) -> str:
 
 def _in_text(text: str, search: Search) -> Iterator[Leak]:
     if search.text_may_hold(text):
-        # The user's patterns are written for what strings say, and may well fit a file's own marks.
+        # The user's patterns are meant for strings, and might match a file's syntax.
         yield from _at_spans(text, search.spans(text, own=False))
 
 

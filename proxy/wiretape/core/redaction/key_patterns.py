@@ -1,9 +1,8 @@
-"""What the keys of providers look like, as rows of a table: a new shape is a new row.
+"""Patterns of the providers' keys, as rows of a table: a new kind of key is a new row.
 
-Only shapes that a prefix (or a part inside) makes unmistakable stand here; keys that are plain hex
-or letters (Mistral, Cohere, Azure's old ones) are known by where the request carried them. Lengths
-are those of the detectors gitleaks and kingfisher, with room above where a provider has changed
-them.
+Only keys that a prefix (or a part inside) makes unmistakable are here; keys that are plain hex or
+letters (Mistral, Cohere, Azure's old ones) are recognised by where a request carries them. Lengths
+are those of the detectors gitleaks and kingfisher, with room above if a provider has changed them.
 """
 
 import re
@@ -15,8 +14,8 @@ from wiretape.core.text.regex import Regex
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """Text that is replaced wherever it stands. `name` goes into its placeholder, unless there is a
-    `stand_in`: then that replaces it, and it is no secret: it is not looked for in encodings.
+    """Text that is replaced wherever it occurs: by a placeholder with `name` or, if there is a
+    `stand_in`, by that. Then it is not a secret and not searched for in encodings.
     """
 
     name: str
@@ -27,14 +26,14 @@ class Pattern:
 _MIXED: Final = r"(?=[A-Za-z_-]{0,60}[0-9])"
 _END: Final = r"(?![A-Za-z0-9])"
 
-# name, how it begins, what follows. Where a phrase could follow ("sk-proj-your-key-goes-here") a
-# digit is asked for. Looking ahead is bounded, so that a text full of beginnings takes linear time.
+# Name, start, rest. Where a phrase could follow ("sk-proj-your-key-goes-here") a digit is required.
+# Look-aheads are bounded, so that a text full of starts takes linear time.
 _SHAPES: Final = (
     ("openai-key", "sk-", rf"(?:proj|svcacct|admin|None)-{_MIXED}[A-Za-z0-9_-]{{40,}}"),
     # OpenAI's first keys (T3BlbkFJ in the middle), DeepSeek, Moonshot, DashScope, LiteLLM
     ("openai-key", "sk-", rf"{_MIXED}[A-Za-z0-9]{{32,}}"),
     ("openai-key", "sess-", rf"{_MIXED}[A-Za-z0-9]{{40}}"),
-    # A client secret that lasts minutes: {"value": "ek_…"}
+    # A client secret, valid for minutes: {"value": "ek_…"}
     ("openai-client-secret", "ek_", rf"{_MIXED}[A-Za-z0-9]{{20,}}"),
     ("openai-organization", "org-", rf"{_MIXED}[A-Za-z0-9]{{24}}{_END}"),
     ("openai-project", "proj_", rf"{_MIXED}[A-Za-z0-9]{{24}}{_END}"),
@@ -63,7 +62,7 @@ _SHAPES: Final = (
     ("github-token", "github_pat_", r"[A-Za-z0-9]{22}_[A-Za-z0-9]{50,}"),
     ("slack-token", "xox", r"[a-z]-[0-9]{8,}-[A-Za-z0-9-]{20,}"),
     ("jwt", "eyJ", r"[A-Za-z0-9_-]{10,1000}+\.eyJ[A-Za-z0-9_-]{10,}+\.[A-Za-z0-9_-]{16,}"),
-    # PEM (RFC 7468) and PGP; the look-ahead asks for a line of base64, which prose has not.
+    # PEM (RFC 7468) and PGP; the look-ahead requires a line of base64, which prose does not have.
     (
         "private-key",
         "-----BEGIN ",
@@ -75,8 +74,8 @@ _SHAPES: Final = (
 
 
 def _compiled(start: str, rest: str) -> re.Pattern[str]:
-    # A key does not begin in the middle of a word: "task-" is not "sk-". The start is written first
-    # and its border after it, since `re` is ten times as quick where a pattern starts with a text.
+    # A key does not begin within a word: "task-" is not "sk-". The border is checked after the
+    # start, since `re` is ten times as quick if a pattern starts with a text.
     return re.compile(rf"{re.escape(start)}(?<![A-Za-z0-9]{re.escape(start)}){rest}")
 
 
@@ -89,12 +88,12 @@ LITERALS: Final[dict[Pattern, str]] = {
     _AZURE: "JQQJ99",
     **{Pattern(name, _compiled(start, rest)): start for name, start, rest in _SHAPES},
 }
-"""A text that stands wherever a shipped pattern matches, by pattern."""
+"""A text that every match of a shipped pattern contains, by pattern."""
 
 PATTERNS: Final = tuple(LITERALS)
 
-# One pass over a body with this tells that it holds none of the shapes, which is the usual case. An
-# alternative begins at the rarest character of a start and looks back for the rest.
+# One pass over a body with this shows that no pattern matches, as is usual. Each alternative begins
+# at the rarest character of a start and looks back for the rest.
 SIGNS: Final = re.compile(
     r"-(?:(?<=sk-)(?=[A-Za-z0-9_-]{24})(?<![A-Za-z0-9]sk-)|(?<=sess-)|(?<=org-)|(?<=xai-)|(?<=pplx-)"
     r"|(?<=csk-)|(?<=nvapi-)|(?<=bedrock-api-key-)|(?<=xox[a-z]-)|(?<=-----)BEGIN )"
@@ -103,4 +102,4 @@ SIGNS: Final = re.compile(
     r"|I(?:(?<=AI)za|(?<=ASI)A)|K(?:(?<=ABSK)|(?<=AK)IA)|J(?:(?<=eyJ)|(?<=IQoJ)b3JpZ2lu)"
     r"|9(?<=ya29)\.|Q(?<=JQ)QJ99|X(?<=FwoGZXIvYX)dz"
 )
-"""Met in every text that any of `PATTERNS` is met in, and in few others."""
+"""Matches in every text in which any of `PATTERNS` matches, and in few others."""

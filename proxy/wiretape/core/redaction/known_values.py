@@ -1,7 +1,7 @@
-"""The known values of one request: what it carried as credentials, and how each may be spelled.
+"""The known values of a request: its credentials, which are searched for everywhere.
 
-A header or parameter names its value as secret; the value is then looked for everywhere else, in
-each of the forms that bodies give it (`encodings.py`).
+A header or parameter marks its value as secret; the value is then searched for in all other places,
+also in the encodings that bodies use (`encodings.py`).
 """
 
 import base64
@@ -19,18 +19,21 @@ type KnownValue = tuple[str, str]
 
 _SCHEMES: Final = frozenset(("basic", "bearer", "token", "apikey", "api-key", "key"))
 _PARAMETER: Final = re.compile(r'([\w-]+)=("(?:[^"\\]|\\.)*"|[^,\s]*)')
-# What the parameters of Digest (RFC 7616), AWS's and HTTP signatures' schemes say in public.
+# The public parameters of the schemes Digest (RFC 7616), AWS's and HTTP signatures.
 _PUBLIC_PARAMETERS: Final = frozenset(
     ("algorithm", "headers", "nc", "opaque", "qop", "realm", "signedheaders", "uri", "version")
 )
 
 
 class Secrets:
-    """The known values that may be replaced wherever they stand (see `placeholder.is_strong`).
+    """The known values that may be replaced wherever they occur (see `placeholder.is_strong`).
 
-    `values` are those that a request carries as credentials, and configured ones; `remembered` are
-    those that were found elsewhere. Where one value has two labels the first counts. Immutable; its
-    `repr` holds no value.
+    `values` are a request's credentials and the configured values; `remembered` were found
+    elsewhere. If a value has two labels, the first counts. Immutable; its `repr` holds no value.
+
+    >>> secrets = Secrets([("authorization", "sk-7fQ2mXw9RtB4")])
+    >>> list(secrets.occurrences("my key is sk-7fQ2mXw9RtB4"))
+    [(10, 25, 'authorization', 'sk-7fQ2mXw9RtB4')]
     """
 
     __slots__ = ("_carried", "_forms", "_needles", "_plain", "carried", "shortest", "values")
@@ -49,14 +52,14 @@ class Secrets:
         self._forms: Final = {
             form: known for known in reversed(self.values) for form in _forms(known[1])
         }
-        # The longest first: a value that contains another is one placeholder.
+        # The longest first: a value that contains another becomes one placeholder.
         forms = sorted(self._forms, key=len, reverse=True)
         self._plain: Final = re.compile("|".join(map(re.escape, forms))) if forms else None
         self._needles: Final = tuple(forms if len(forms) > _MANY else _without_longer(forms))
         self.shortest: Final = min(
             (len(value.encode("utf-8", "surrogatepass")) for value in strong), default=0
         )
-        """The length of the shortest value in bytes; 0 where there is none."""
+        """The length of the shortest value in bytes; 0 without values."""
 
     def __repr__(self) -> str:
         return f"Secrets({', '.join(name for name, _ in self.values)})"
@@ -65,7 +68,7 @@ class Secrets:
         return len(self.values)
 
     def without(self, public: Iterable[str]) -> "Secrets":
-        """The same without values that the request makes public, as its model's name."""
+        """The same without values that the request makes public, such as its model's name."""
         public = frozenset(public)
         if not any(value in public for _, value in self.values):
             return self
@@ -74,19 +77,19 @@ class Secrets:
 
     @property
     def carried_digests(self) -> frozenset[str]:
-        """The digests in the placeholders of what the request carries, be it a placeholder."""
+        """The digests of what the request carries, also of a placeholder."""
         if self._carried is None:
             digests = (digest_of(value.strip()) for _, value in self.carried)
             self._carried = frozenset(digest for digest in digests if digest)
         return self._carried
 
-    def may_stand_in(self, text: str) -> bool:
-        """Whether values stand in `text` as they are."""
+    def may_occur_in(self, text: str) -> bool:
+        """Whether `text` holds a value, not encoded."""
         return any(needle in text for needle in self._needles)
 
     def begins_at_end(self, text: str) -> tuple[int, str, str] | None:
-        """The start of a value at the end of a text that was cut off: where it begins, label and
-        value; None where there is none of `LEAST_START` characters.
+        """The start of a value, of at least `LEAST_START` characters, at the end of a text that was
+        cut off: index, label and value.
         """
         for form, (name, value) in self._forms.items():
             first = text.find(form[:LEAST_START], max(0, len(text) - len(form) + 1))
@@ -96,38 +99,41 @@ class Secrets:
                 first = text.find(form[:LEAST_START], first + 1)
         return None
 
-    def stand_in(self, text: str) -> Iterator[tuple[int, int, str, str]]:
-        """Where values stand in `text` as they are: start, end, label and value, in order."""
+    def occurrences(self, text: str) -> Iterator[tuple[int, int, str, str]]:
+        """Where `text` holds values, not encoded: start, end, label and value, in order."""
         if self._plain is not None:
             for match in self._plain.finditer(text):
                 yield (*match.span(), *self._forms[match[0]])
 
 
 LEAST_START: Final = 8
-"""As many characters of a value at the end of what was cut off are no chance."""
+"""The fewest characters of a value at the end of a cut text that are not a coincidence."""
 
 _MANY: Final = 64
 
 
 def _without_longer(forms: list[str]) -> Iterator[str]:
-    """The forms that hold no other one."""
+    """The forms that do not contain another."""
     for form in forms:
         if not any(other in form for other in forms if other != form):
             yield form
 
 
 def _forms(value: str) -> Iterator[str]:
-    """A value as JSON and forms spell it without escaping a character by its number."""
+    """A value as JSON and forms write it, apart from numeric escapes."""
     for plain in dict.fromkeys((value, value.replace(" ", "+"))):
         yield plain
         yield json.dumps(plain, ensure_ascii=False)[1:-1]
 
 
-def of_header(name: str, value: str) -> Iterator[KnownValue]:
-    """The values of a header that holds credentials; `name` is lower-case.
+def credentials_in_header(name: str, value: str) -> Iterator[KnownValue]:
+    """The credentials in a header that holds some; `name` is in lower case.
 
-    A scheme is no part of a value (RFC 9110, section 11.4). Basic gives its user and its password
-    too (RFC 7617), AWS's signature the access key's id, Cookie each cookie's value.
+    The scheme does not belong to a value (RFC 9110, section 11.4). Basic also gives its user and
+    password (RFC 7617), AWS's signature the access key's id, Cookie each cookie's value.
+
+    >>> list(credentials_in_header("authorization", "Bearer sk-1"))
+    [('authorization', 'sk-1')]
     """
     value = value.strip()
     if name == "set-cookie":
@@ -163,8 +169,8 @@ def _basic(name: str, rest: str) -> Iterator[KnownValue]:
         yield f"{name}-user", user
 
 
-def of_query(query: str, names: frozenset[str]) -> Iterator[KnownValue]:
-    """The values of the query parameters that hold credentials; `names` are lower-case."""
+def credentials_in_query(query: str, names: frozenset[str]) -> Iterator[KnownValue]:
+    """The credentials in the query parameters of some names, in lower case."""
     for pair in query.split("&"):
         name, _, value = pair.partition("=")
         plain = unquote_plus(name).lower()
@@ -176,22 +182,22 @@ def of_query(query: str, names: frozenset[str]) -> Iterator[KnownValue]:
 
 
 class RememberedValues:
-    """What any rule has found in a run: a value that was named once is secret everywhere.
+    """Values that any rule has found in a run: what is secret once is secret everywhere.
 
-    At most `MOST_REMEMBERED` values; of more the oldest are forgotten. It may be used in any
-    thread, and its `repr` holds no value.
+    Holds at most `MOST_REMEMBERED` values and forgets the oldest. Safe to use from any thread; its
+    `repr` holds no value.
     """
 
     def __init__(self) -> None:
         self._rules: dict[str, str] = {}
         self.values: tuple[KnownValue, ...] = ()
-        """Another tuple each time that something is added."""
+        """A new tuple each time that something is added."""
 
     def __repr__(self) -> str:
         return f"RememberedValues({len(self.values)})"
 
     def add(self, values: Iterable[KnownValue]) -> bool:
-        """Remember values that are strong; tells whether one of them is new."""
+        """Remember values that are strong; gives whether one is new."""
         new = {
             value: rule
             for rule, value in ((rule, value.strip()) for rule, value in values)
@@ -199,7 +205,7 @@ class RememberedValues:
         }
         if not new:
             return False
-        # Each step is one of the interpreter's: two threads lose nothing of one another's.
+        # Each step is atomic in the interpreter: threads do not lose each other's values.
         for value, rule in new.items():
             self._rules.setdefault(value, rule)
         while len(self._rules) > MOST_REMEMBERED:

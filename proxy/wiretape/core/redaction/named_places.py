@@ -1,7 +1,7 @@
-"""Redaction by name: the places in a document whose values are secret whatever they are.
+"""Redaction by name: replace the values of places that are secret whatever they hold.
 
-Query parameters, form fields, a URL's user and the places that JSON paths find. A value there gets
-a placeholder; numbers, true, false and null stay, and so does a placeholder.
+These are query parameters, form fields, a URL's user and what JSON paths select. A string there
+becomes a placeholder; numbers, true, false, null and placeholders stay.
 """
 
 import base64
@@ -32,8 +32,8 @@ _JSON_LINE: Final = re.compile(r"((?:data:)?\s*)([\[{].*[\]}])(\s*)", re.DOTALL)
 
 def url_parts(url: str) -> tuple[str, str, str, str, str, str]:
     """Scheme, "//", user and "@", host and port, path, and the rest; joined they are the URL."""
-    found = _URL.fullmatch(url)
-    scheme, authority, path, rest = found.groups("") if found else ("", "", url, "")
+    match = _URL.fullmatch(url)
+    scheme, authority, path, rest = match.groups("") if match else ("", "", url, "")
     user, at, host = authority[2:].rpartition("@")
     return scheme, authority[:2], user + at, host, path, rest
 
@@ -46,16 +46,16 @@ def _is_multipart(part: Document) -> bool:
 def each_chunk(
     redact: Callable[[Document, Where], Document], body: Any, where: Where
 ) -> list[Document] | Document | None:
-    """An answer's body with each of its chunks redacted: a list of them, one, or none."""
+    """An answer's body with `redact` applied to each of its chunks."""
     if isinstance(body, list):
         return [redact(chunk, (*where, at)) for at, chunk in enumerate(body)]
     return None if body is None else redact(body, where)
 
 
-class Places:
-    """Replaces what stands in the places that `rules` name, and tells `findings`.
+class NamedPlaces:
+    """Replaces the values in the places that `rules` name, and adds to `findings`.
 
-    A part in which nothing has to change comes back itself.
+    A part without secrets comes back itself.
     """
 
     def __init__(
@@ -66,18 +66,18 @@ class Places:
         self._findings = findings
         self._placeholder = placeholder
         self.carried: list[KnownValue] = []
-        """The values of parameters and fields, which are credentials."""
+        """The values of parameters and fields: credentials."""
         self.named: list[KnownValue] = []
-        """The values at JSON paths, which may be anything."""
+        """The values at JSON paths, of any kind."""
 
     def request(self, part: Document) -> Document:
-        """A document's `request` part."""
+        """Redact a document's `request` part."""
         before = len(self._findings)
         result = dict(part)
         result["url"] = self._url(part["url"], ("request", "url"))
         if self._json and "body" in part:
             result["body"] = body = self._body(part["body"], ("request", "body"))
-            # A copy of the body's member stands beside it.
+            # `model` is a copy of the body's member.
             if "model" in part and isinstance(body, dict) and isinstance(body.get("model"), str):
                 result["model"] = body["model"]
         if "body_text" in part:
@@ -87,7 +87,7 @@ class Places:
         return result if len(self._findings) > before else part
 
     def response(self, part: Document) -> Document:
-        """A document's `response` part."""
+        """Redact a document's `response` part."""
         before = len(self._findings)
         result = dict(part)
         result["headers"] = {
@@ -134,12 +134,12 @@ class Places:
         return "".join((scheme, slashes, user, host, path, query, mark, fragment))
 
     def _urls(self, value: Any, where: Where) -> Any:
-        """A header's value with each URL in it redacted: it may be one, or hold some (Link)."""
+        """Redact the URLs in a header's value: it may be one, or hold some (Link)."""
         if isinstance(value, list):
             return [self._urls(item, where) for item in value]
         if value.startswith("/"):
             return self._url(value, where)
-        return _URL_IN_HEADER.sub(lambda found: self._url(found[0], where), value)
+        return _URL_IN_HEADER.sub(lambda match: self._url(match[0], where), value)
 
     def _body_text(self, part: Document, where: Where) -> str:
         text: str = part["body_text"]
@@ -158,26 +158,26 @@ class Places:
         return base64.b64encode(named.encode("utf-8", "surrogateescape")).decode()
 
     def _parts(self, text: str, where: Where) -> str:
-        """A multipart body with the values of its secret fields replaced."""
+        """Redact the secret fields of a multipart body."""
 
-        def instead(found: re.Match[str]) -> str:
-            head, name, value = found.groups()
+        def instead(match: re.Match[str]) -> str:
+            head, name, value = match.groups()
             if name.lower() not in self._query | SECRET_FORM - {"code"}:
-                return found[0]
+                return match[0]
             return head + self._value(f"form-{name.lower()}", value, where)
 
         return _PART.sub(instead, text)
 
     def _pairs(self, kind: str, text: str, where: Where) -> str:
-        """Parameters (WHATWG URL, section 5) with the secret ones' values replaced and the others
-        as they were spelled.
-        """
+        """Redact the secret parameters of a query or form (WHATWG URL, section 5)."""
         pairs = text.split("&")
         names = self._query
         if kind == "form":
             names |= SECRET_FORM
             if not any(pair.startswith("grant_type=") for pair in pairs):
-                names -= {"code"}  # of a program, a country; what looks secret is found as such
+                names -= {
+                    "code"
+                }  # of a program, a country; a value that looks secret is found anyway
         for at, pair in enumerate(pairs):
             name, _, value = pair.partition("=")
             plain = unquote_plus(name).lower()
@@ -189,32 +189,30 @@ class Places:
     # ------------------------------------------------------------------ JSON paths
 
     def _body(self, value: exact_json.Json, where: Where) -> exact_json.Json:
-        places: dict[Where, str] = {}
+        paths: dict[Where, str] = {}
         for rule in self._json:
-            for place in rule.find(value):
-                places.setdefault(tuple(place), rule.name)
-        return self._cover(value, places, (), None, where) if places else value
+            for path in rule.find(value):
+                paths.setdefault(tuple(path), rule.name)
+        return self._cover(value, paths, (), None, where) if paths else value
 
     def _cover(
         self,
         value: exact_json.Json,
-        places: Mapping[Where, str],
-        place: Where,
+        paths: Mapping[Where, str],
+        path: Where,
         rule: str | None,
         where: Where,
     ) -> exact_json.Json:
-        """A copy of `value`, which stands at `place`, with the strings at and below `places`
-        replaced.
-        """
-        rule = places.get(place, rule)
+        """A copy of `value`, which is at `path`, with the strings at and below `paths` replaced."""
+        rule = paths.get(path, rule)
         if isinstance(value, dict):
             return {
-                key: self._cover(item, places, (*place, key), rule, (*where, key))
+                key: self._cover(item, paths, (*path, key), rule, (*where, key))
                 for key, item in value.items()
             }
         if isinstance(value, list):
             return [
-                self._cover(item, places, (*place, at), rule, (*where, at))
+                self._cover(item, paths, (*path, at), rule, (*where, at))
                 for at, item in enumerate(value)
             ]
         if rule is None or not isinstance(value, str) or not value:
@@ -223,9 +221,8 @@ class Places:
         return self._instead(rule, value, where)
 
     def _json_text(self, text: str, where: Where) -> str:
-        """JSON that is kept as text, since no style gives it back: whole, or a line of events.
-
-        Only where it holds a secret it is spelled anew.
+        """Redact JSON that is stored as text, since no style gives it back: whole, or by lines of
+        events. It is written anew only if it holds a secret.
         """
         if not self._json:
             return text
@@ -235,15 +232,15 @@ class Places:
         return "".join(self._json_line(line, where) for line in text.splitlines(keepends=True))
 
     def _json_line(self, text: str, where: Where) -> str:
-        found = _JSON_LINE.fullmatch(text)
-        if found is None:
+        match = _JSON_LINE.fullmatch(text)
+        if match is None:
             return text
         try:
-            value = exact_json.parse(found[2])
+            value = exact_json.parse(match[2])
         except ValueError:
             return text
         before = len(self._findings)
         covered = self._body(value, where)
         if len(self._findings) == before:
             return text
-        return found[1] + exact_json.dumps(covered) + found[3]
+        return match[1] + exact_json.dumps(covered) + match[3]

@@ -1,8 +1,7 @@
-"""JSON that stands in a string, as a tool call's arguments do: what has to go in it, so that it
-stays JSON.
+"""Redact JSON within a string, such as a tool call's arguments, so that it stays JSON.
 
-A secret there is looked for in what each string says, since `"\\nsk-…"` reads as an "n" before the
-key where it is searched as it stands; and what is replaced never reaches over a string's end.
+Its strings are searched without their escapes, since in `"\\nsk-…"` the escape looks like an "n"
+before the key; and a replacement never reaches beyond the end of a string.
 """
 
 import json
@@ -15,7 +14,7 @@ from wiretape.core.text import exact_json
 from wiretape.core.text.spans import Span
 
 type Find = Callable[[str], list[Span]]
-"""What has to go in a text, in order and without overlaps."""
+"""Gives what to replace in a text, in order and without overlaps."""
 
 # A string may be cut off by the end of the text.
 _TOKEN: Final = re.compile(r'"((?:[^"\\]++|\\.)*+)"?+|-?[0-9][0-9.eE+-]*+', re.DOTALL)
@@ -44,8 +43,8 @@ def is_json(text: str) -> bool:
 
 
 def spans(text: str, find: Find, *, json_text: bool = False) -> list[Span]:
-    """What has to go in `text`: as `find` says where it is not JSON, and within its strings and
-    numbers where it is. `json_text` says that it is JSON, though its end may be missing.
+    """What to replace in `text`: within its strings and numbers if it is JSON, else what `find`
+    gives. `json_text` says that it is JSON, though its end may be missing.
     """
     outer = find(text)
     if not outer and "\\" not in text:
@@ -62,13 +61,13 @@ def spans(text: str, find: Find, *, json_text: bool = False) -> list[Span]:
         after = first
         while after < len(outer) and outer[after].start < end:
             after += 1
-        # What began in a string before ended with it, and may have hidden what stands here.
+        # A span that began in an earlier string ended there, and may have hidden a secret here.
         within = outer[first + (first == begun) : after]
         inside = text[start:end]
         if not quoted:
-            found = within or (find(inside) if after > first else [])
-            # Without quotes a placeholder is no JSON.
-            result += [Span(start, end, f'"{span.placeholder}"', span.rule) for span in found[:1]]
+            secrets = within or (find(inside) if after > first else [])
+            # A placeholder in place of a number needs quotes.
+            result += [Span(start, end, f'"{span.placeholder}"', span.rule) for span in secrets[:1]]
         elif after > first or "\\" in inside:
             result += _in_string(inside, start, within, find)
         if quoted and within and within[-1].start >= start:
@@ -77,51 +76,55 @@ def spans(text: str, find: Find, *, json_text: bool = False) -> list[Span]:
 
 
 def _in_string(raw: str, start: int, outer: Iterable[Span], find: Find) -> list[Span]:
-    """What has to go inside a string that stands at `start`: what `find` finds in what it says, and
-    the rest of `outer`.
+    """What to replace in a string that starts at `start`: what `find` gives for its unescaped text,
+    and the rest of `outer`.
     """
     plain = text_of(raw)
-    found = to_raw(raw, spans(plain, find))
+    inner = to_raw(raw, spans(plain, find))
     outer = [
         Span(max(span.start - start, 0), min(span.end - start, len(raw)), *span[2:])
         for span in outer
     ]
-    ends = [span.end for span in found]
+    ends = [span.end for span in inner]
     rest = [
         span
         for span in outer
         for at in (bisect_right(ends, span.start),)
-        if at == len(found) or found[at].start >= span.end
+        if at == len(inner) or inner[at].start >= span.end
     ]
     if rest and "\\" in raw:
         rest = list(_whole_units(raw, rest))
     result: list[Span] = []
-    for span in sorted((*found, *rest)):
+    for span in sorted((*inner, *rest)):
         if not result or result[-1].end <= span.start + start:
             result.append(Span(span.start + start, span.end + start, *span[2:]))
     return result
 
 
-def _whole_units(raw: str, found: Iterable[Span]) -> Iterator[Span]:
-    """Spans of a string's inside that cut no escape in two."""
+def _whole_units(raw: str, raw_spans: Iterable[Span]) -> Iterator[Span]:
+    """Widen spans of a string's content so that they do not divide an escape."""
     starts = _starts(raw)
-    for span in found:
+    for span in raw_spans:
         first = starts[bisect_right(starts, span.start) - 1]
         yield Span(first, starts[bisect_left(starts, span.end)], *span[2:])
 
 
 def text_of(raw: str) -> str:
-    """What the inside of a JSON string says; an escape that JSON does not know says its letter."""
+    """Decode the content of a JSON string; an unknown escape stands for its letter.
+
+    >>> text_of(r"a\\u0062\\"")
+    'ab"'
+    """
     return _ESCAPES.sub(_unescaped, raw)
 
 
-def to_raw(raw: str, found: Iterable[Span]) -> list[Span]:
-    """Spans of what the inside of a JSON string says as spans of that inside."""
-    found = list(found)
-    if found and "\\" in raw:
+def to_raw(raw: str, plain_spans: Iterable[Span]) -> list[Span]:
+    """Turn spans of the text of a JSON string into spans of its content with escapes."""
+    result = list(plain_spans)
+    if result and "\\" in raw:
         starts = _starts(raw)
-        found = [Span(starts[span.start], starts[span.end], *span[2:]) for span in found]
-    return [Span(span.start, span.end, _escaped(span.placeholder), span.rule) for span in found]
+        result = [Span(starts[span.start], starts[span.end], *span[2:]) for span in result]
+    return [Span(span.start, span.end, _escaped(span.placeholder), span.rule) for span in result]
 
 
 def _escaped(placeholder: str) -> str:
@@ -138,5 +141,5 @@ def _unescaped(escape: re.Match[str]) -> str:
 
 
 def _starts(raw: str) -> list[int]:
-    """Where each character that a string says begins in its inside, and where the inside ends."""
-    return [*(found.start() for found in _UNIT.finditer(raw)), len(raw)]
+    """Where each character of the text starts in the content `raw`, and where that ends."""
+    return [*(unit.start() for unit in _UNIT.finditer(raw)), len(raw)]

@@ -1,15 +1,14 @@
-"""What stands for a redacted value, and which values are worth looking for.
+"""Write the placeholder of a redacted value, and tell which values are worth looking for.
 
     REDACTED-together-key-3f9a1c07     a value that cannot be guessed: equal values, equal digests
     REDACTED-secret                    one that could be: a digest would let it be tried out
 
-What a placeholder says depends on the value alone: on the pattern that it fits as a whole, else it
-is a `secret`; not on where it was found, nor on what the request carried. It is ASCII and safe as
-it is in JSON, in a URL, in a header and in a host name. The digest is four bytes of scrypt (RFC
-7914) with a salt that is the same everywhere, so a value has the same placeholder in every run and
-on every machine, and each guess at it costs two milliseconds and two megabytes. What protects the
-value is that there is a digest only where the value has at least `DIGEST_BITS` bits by an estimate
-that counts a word as a word.
+A placeholder depends only on the value: it names the pattern that matches the whole value, or
+`secret`; where the value was found and what the request carried do not count. It is ASCII and needs
+no escape in JSON, in a URL, in a header or in a host name. The digest is four bytes of scrypt (RFC
+7914) with a fixed salt, so a value has the same placeholder in every run and on every machine, and
+each guess at it costs two milliseconds and two megabytes. The value is protected because only a
+value of at least `DIGEST_BITS` bits has a digest, by an estimate that counts a word as a word.
 """
 
 import hashlib
@@ -24,20 +23,20 @@ WITH_DIGEST: Final = re.compile(r"REDACTED-([a-z0-9]+(?:-[a-z0-9]+)*?)-([0-9a-f]
 """A placeholder with a digest: its label and its digest."""
 
 ENCODED: Final = ("UkVEQUNURUQt", "JFREFDVEVEL", "SRURBQ1RFRC", "52454441435445442")
-"""How a placeholder begins in base64, wherever in it, and in hexadecimal digits."""
+"""The start of a placeholder in base64, at each alignment, and in hexadecimal digits."""
 
 SECRET: Final = "secret"
 """The label of a value that fits no pattern."""
 
 SHORT: Final = 12
-"""A value with fewer characters is looked for only where it was named."""
+"""A value with fewer characters is replaced only where a name marks it as secret."""
 
 DIGEST_BITS: Final = 64
 
 _SALT: Final = b"wiretape placeholder 1"
 _COST: Final = 2**11
 
-# What people put where a key is asked for and none is needed, taken apart at the punctuation.
+# Words that people put in place of a key that is not needed, split at the punctuation.
 _DUMMY_TEXT: Final = """
     an and anthropic any anything api apikey azure bar basic bearer change changeme client
     cohere credential credentials default demo dummy empty example fake fireworks foo for from
@@ -57,18 +56,24 @@ _SECRET_LENGTH: Final = 16
 
 
 def label(name: str) -> str:
-    """What a placeholder says of a value's name: "TOGETHER_API_KEY" gives "together-api-key"."""
+    """The form of a name in a placeholder: "TOGETHER_API_KEY" gives "together-api-key"."""
     return "-".join(re.findall(r"[a-z0-9]+", name.lower())) or "secret"
 
 
 def placeholder(name: str, value: str) -> str:
-    """What stands for `value`, which fits the pattern `name`."""
+    """The placeholder of `value`, which the pattern `name` matches.
+
+    >>> placeholder("together-key", "tgp_v1_3kD9fWq7RzX2mB5nTc8vLj4hGs6pYa1eUoZbNi0KwMx")
+    'REDACTED-together-key-d64498b2'
+    >>> placeholder("secret", "hunter2")
+    'REDACTED-secret'
+    """
     digest = digest_of(value)
     return f"REDACTED-{label(name)}-{digest}" if digest else f"REDACTED-{label(name)}"
 
 
 def may_be_in(text: str) -> bool:
-    """Whether a text could hold a placeholder, as it is or encoded; False is certain."""
+    """Whether a text could hold a placeholder, plain or encoded; False is certain."""
     return "REDACTED-" in text or is_encoded_in(text)
 
 
@@ -78,9 +83,9 @@ def is_encoded_in(text: str) -> bool:
 
 
 def digest_of(value: str) -> str | None:
-    """The digest in a value's placeholder; a placeholder has its own. None for a value without."""
-    if found := WITH_DIGEST.fullmatch(value):
-        return found[2]
+    """The digest in a value's placeholder, or in `value` if it is one; None without a digest."""
+    if match := WITH_DIGEST.fullmatch(value):
+        return match[2]
     if PLACEHOLDER.fullmatch(value):
         return None
     return _digest(value) if _bits(value) >= DIGEST_BITS else None
@@ -93,12 +98,12 @@ def _digest(value: str) -> str:
 
 
 def is_strong(value: str) -> bool:
-    """Whether a known value may be replaced wherever it stands, not only where it was named.
+    """Whether a known value may be replaced wherever it occurs, not only where a name marks it.
 
-    It may not where other texts hold it by chance: shorter than `SHORT`; one or two characters
-    repeated; a number of fewer than 20 digits; one word or an identifier made of words
-    (`response_format`, `application/json`); or only words that stand for a missing key
-    (`your-api-key-here`, `sk-no-key-required`). Nor is a placeholder a value.
+    It may not if other texts could hold it by chance: shorter than `SHORT`; one or two characters
+    repeated; a number of fewer than 20 digits; a word or an identifier made of words
+    (`response_format`, `application/json`); only words that stand for a missing key
+    (`your-api-key-here`, `sk-no-key-required`). A placeholder is not strong either.
     """
     if len(value) < SHORT or PLACEHOLDER.fullmatch(value):
         return False
@@ -113,12 +118,12 @@ def is_strong(value: str) -> bool:
 
 
 def looks_random(value: str) -> bool:
-    """Whether a part of the value is long and cannot be guessed, which no model's name has."""
+    """Whether a part of the value is long and cannot be guessed, unlike those of model names."""
     return any(_bits(part) >= DIGEST_BITS for part in re.findall(r"[A-Za-z0-9]{16,}", value))
 
 
 def looks_like_secret(value: str) -> bool:
-    """Whether a value that is named as a secret is one: long, of one word, not to be guessed."""
+    """Whether a value named as a secret could be one: long, without spaces, hard to guess."""
     return (
         len(value) >= _SECRET_LENGTH
         and re.search(r"\s", value) is None
@@ -128,7 +133,7 @@ def looks_like_secret(value: str) -> bool:
 
 
 def _is_dummy(part: str) -> bool:
-    """Whether a part stands for nothing: "key", "fakeKey", "test12", "0000", "xxxxxxxx"."""
+    """Whether a part is only a filler: "key", "fakeKey", "test12", "0000", "xxxxxxxx"."""
     *words, last = _RUNS.findall(part)
     if not last.isdecimal():
         words.append(last)
@@ -138,7 +143,7 @@ def _is_dummy(part: str) -> bool:
 
 
 def _reads_as_word(part: str) -> bool:
-    """Whether letters could be a word of a language, which random ones hardly ever could."""
+    """Whether letters could be a word of a language, which random letters rarely could."""
     if part not in (part.lower(), part.upper(), part.capitalize()) or len(part) > _WORD_LENGTH:
         return False
     lower = part.lower()
@@ -154,10 +159,10 @@ def _reads_as_word(part: str) -> bool:
 
 
 def _bits(value: str) -> float:
-    """A low estimate of how many bits there are to guess.
+    """A low estimate of a value's entropy in bits.
 
-    A run of letters of one case counts as a word out of sixteen thousand, unless it is longer than
-    words are.
+    A run of letters of one case counts as a word out of sixteen thousand, unless it is too long for
+    a word.
     """
     return sum(map(_run_bits, _RUNS.findall(value))) if len(set(value)) >= 8 else 0.0
 

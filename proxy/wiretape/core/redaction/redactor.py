@@ -1,19 +1,18 @@
 """Take the secrets out of documents, so that a recording can be shown to anybody.
 
-Three things are secret, and looked for in this order:
+Three things are secret, and searched for in this order:
 
-1. What stands in a named place: a header, a query parameter or form field, a JSON path. A
-   request's headers are left out unless they are to be kept, an answer's are kept unless they are
-   to be left out (`answer_headers.py`).
-2. Known values: what the request carried as credentials, the configured ones, and what any rule
-   found in the document, or, with `remember`, in an earlier one. They are replaced wherever they
-   stand and however they are spelled (`known_values.py`), unless they are so short or plain that
-   other texts hold them by chance (`placeholder.is_strong`), or public: equal to the request's own
-   model or host.
-3. Patterns: texts shaped as keys are (`key_patterns.py`), and the user's own.
+1. What is in a named place: a header, a query parameter or form field, a JSON path. Only listed
+   headers of a request are recorded, and all but listed headers of an answer
+   (`answer_headers.py`).
+2. Known values: the request's credentials, the configured values, and what any rule found in the
+   document or, with `remember`, in an earlier one. They are replaced wherever they occur and
+   however they are encoded (`known_values.py`), unless they are so short or plain that other texts
+   hold them by chance (`placeholder.is_strong`), or public: the request's model or host.
+3. Matches of patterns: those of keys (`key_patterns.py`), and the user's own.
 
-Only strings change, and members' names that hold a value. Numbers, structure, how a body is spelled
-and what frames it stay, so a document stays one. Redacting twice is redacting once.
+Only strings change, and members' names that hold a value. Numbers, structure, style and framing of
+a body stay, so a document stays valid. Redacting twice gives the same as redacting once.
 """
 
 import json
@@ -31,8 +30,14 @@ from wiretape.core.wire.selecting_headers import document_vary
 from . import streams
 from .answer_headers import AnswerHeaders
 from .key_patterns import PATTERNS, Pattern
-from .known_values import KnownValue, RememberedValues, Secrets, of_header, of_query
-from .named_places import Places
+from .known_values import (
+    KnownValue,
+    RememberedValues,
+    Secrets,
+    credentials_in_header,
+    credentials_in_query,
+)
+from .named_places import NamedPlaces
 from .placeholder import (
     PLACEHOLDER,
     WITH_DIGEST,
@@ -76,7 +81,7 @@ __all__ = [
 
 _RUN: Final = re.compile(r"[A-Za-z0-9_.~+/=-]{16,}")
 _MOST_RUNS: Final = 200
-"""As many texts of a request are tried at most, at two milliseconds each."""
+"""The most texts of a request that are tried, at two milliseconds each."""
 _SHIPPED: Final = frozenset(label(pattern.name) for pattern in PATTERNS)
 _serialise: Final = json.JSONEncoder(ensure_ascii=False, check_circular=False).encode
 _USER_IN_TEXT: Final = re.compile(r"()()(?<=://)([^\s/?#@\"'<>]+)(?=@)")
@@ -86,15 +91,19 @@ _SCHEME_IN_TEXT: Final = re.compile(r"\b(bearer|basic)(\s+)([A-Za-z0-9._~+/=-]+)
 
 @lru_cache(maxsize=256)
 def _secrets(values: tuple[KnownValue, ...], remembered: tuple[KnownValue, ...]) -> Secrets:
-    # Compiling the search takes longer than replaying a request, and the same keys come again.
+    # Compiling the search takes longer than replaying a request, and the same keys recur.
     return Secrets(values, remembered)
 
 
 class Redactor:
-    """Applies redaction rules to documents and texts; nothing it is given is changed.
+    """Applies redaction rules to documents and texts; gives copies and changes nothing in place.
 
-    With `remember` a value that any rule has found in one document is secret in all that follow:
-    for a run, or for a folder. Without, each document is looked at by itself.
+    With `remember`, a value that any rule found in a document is secret in all later ones: for a
+    run, or for a folder. Without it, each document is redacted by itself.
+
+    >>> redactor = Redactor(RedactionRules(values=(("db-password", "Tq7-vanilla-Xk29"),)))
+    >>> redactor.text("login with Tq7-vanilla-Xk29 failed")
+    'login with REDACTED-secret failed'
     """
 
     def __init__(
@@ -102,12 +111,12 @@ class Redactor:
     ) -> None:
         self.rules: Final = rules
         self.paths: Final = paths
-        """The folders of the run: no secrets, but they too stand in no recording as they are."""
+        """The folders of the run, which are not secret but replaced in recordings, too."""
         self.no_secrets: Final = Secrets(rules.values)
-        """The configured values alone: for what belongs to no request."""
+        """The configured values alone, for what does not belong to a request."""
         self._remembered = RememberedValues() if remember else None
         self._shapes = Shapes(rules.patterns, rules.secret_query)
-        self._kept_request = _Kept(rules.keep_request_headers, rules.secret_headers)
+        self._request_headers = _RequestHeaders(rules.keep_request_headers, rules.secret_headers)
         self._answer_headers = AnswerHeaders(
             rules.drop_response_headers, rules.keep_response_headers, rules.secret_headers
         )
@@ -121,35 +130,35 @@ class Redactor:
         )
 
     def secrets(self, request: Request) -> Secrets:
-        """The known values of a request: its credentials, the configured ones, then what is
-        remembered.
+        """The known values of a request: its credentials, the configured values, then those that
+        are remembered.
         """
-        found = [
+        credentials = [
             known
             for name, value in request.headers
             if (lower := name.lower()) in self.rules.secret_headers
-            for known in of_header(lower, value)
+            for known in credentials_in_header(lower, value)
         ]
         if "?" in request.target:
-            found += of_query(request.query, self.rules.secret_query)
-        if found:
-            self.remember(found)
+            credentials += credentials_in_query(request.query, self.rules.secret_query)
+        if credentials:
+            self.remember(credentials)
         elif not self._values:
             return self.no_secrets
-        return _secrets((*found, *self.rules.values), self._values)
+        return _secrets((*credentials, *self.rules.values), self._values)
 
     def remember(self, values: Iterable[KnownValue]) -> None:
-        """Look for values in all documents from now on, if this redactor remembers any."""
+        """Search for values in all documents from now on, if this redactor remembers values."""
         if self._remembered is not None:
             self._remembered.add(values)
 
     @property
     def remembers(self) -> bool:
-        """Whether there is a value to be looked for that no rule of today names."""
+        """Whether there are remembered values."""
         return bool(self._values)
 
     def recognise(self, request: Document, digests: Collection[str]) -> bool:
-        """Remember the values in a request whose placeholders have one of some digests."""
+        """Remember the values in a request whose placeholders have one of these digests."""
         if not digests or self._remembered is None:
             return False
         text = unquote(_serialise(request))
@@ -169,27 +178,27 @@ class Redactor:
     def request(
         self, request: Document, secrets: Secrets | None = None, *, remembered: bool = True
     ) -> Document:
-        """A redacted copy of a document's `request` part, or the part itself where nothing has to
-        change. Without what is `remembered` it is as earlier versions have it.
+        """A redacted copy of a document's `request` part, or the part itself if nothing changes.
+        `remembered=False` gives the result of earlier versions, without remembered values.
         """
-        places = Places(self.rules, [], self._shapes.placeholder)
-        part = places.request(self._kept_request(request))
+        places = NamedPlaces(self.rules, [], self._shapes.placeholder)
+        part = places.request(self._request_headers(request))
         if not remembered:
             carried = _secrets(secrets.carried if secrets else self.rules.values, ())
             known = carried.without(public_values(request))
             part = Search(self._shapes, known, []).request(part)
             return self.paths.request(self._with_carried(part, known, places))
-        found = [*places.carried, *places.named]
-        known = self._known(secrets, request, found)
+        values = [*places.carried, *places.named]
+        known = self._known(secrets, request, values)
         search = Search(self._shapes, known, [])
         part = search.request(part)
-        self.remember((*found, *search.found))
+        self.remember((*values, *search.replaced))
         return self.paths.request(self._with_carried(part, known, places))
 
     def document(
         self, document: Document, secrets: Secrets | None = None
     ) -> tuple[Document, tuple[Finding, ...]]:
-        """A redacted copy of a whole recording, and what was found in it."""
+        """A redacted copy of a recording, and the findings."""
         request, response = document["request"], document["response"]
         findings = [
             finding(name, (part, key, name))
@@ -198,44 +207,44 @@ class Redactor:
             for name in document[part].get(key, ())
             if name.lower() in self.rules.secret_headers
         ]
-        of_request = Places(self.rules, findings, self._shapes.placeholder)
-        of_response = Places(self.rules, findings, self._shapes.placeholder)
-        kept = self._answer_headers(response, request.get("method"))
+        of_request = NamedPlaces(self.rules, findings, self._shapes.placeholder)
+        of_response = NamedPlaces(self.rules, findings, self._shapes.placeholder)
+        shown = self._answer_headers(response, request.get("method"))
         named = {
             **document,
-            "request": of_request.request(self._kept_request(request, document_vary(response))),
-            "response": of_response.response(kept),
+            "request": of_request.request(self._request_headers(request, document_vary(response))),
+            "response": of_response.response(shown),
         }
         values = [
-            *self._given_headers(response),
+            *self._answer_credentials(response),
             *(known for places in (of_request, of_response) for known in places.carried),
             *(known for places in (of_request, of_response) for known in places.named),
         ]
         known = self._known(secrets, request, values)
         redacted, search, changes = self._searched(named, known)
-        # What a pattern found in one place may stand in another where it cannot see it.
-        if len(more := self._known(secrets, request, [*values, *search.found])) > len(known):
+        # What a pattern matched in one place may be in another where the pattern does not match.
+        if len(more := self._known(secrets, request, [*values, *search.replaced])) > len(known):
             known = more
             redacted, search, changes = self._searched(named, known)
         findings += changes
-        self.remember((*values, *search.found))
+        self.remember((*values, *search.replaced))
         redacted["request"] = self._with_carried(redacted["request"], known, of_request)
-        # A place may lead through a member that is named as a secret.
+        # A path may hold a member whose name is a secret.
         names = Search(self._shapes, known, [])
         whole = {key: redacted.get(key, value) for key, value in document.items()}
         return self.paths.document(whole), tuple(
-            Finding(found.rule, names.text(found.where, ())) for found in findings
+            Finding(item.rule, names.text(item.where, ())) for item in findings
         )
 
     def _searched(
         self, document: Document, known: Secrets
     ) -> tuple[Document, Search, list[Finding]]:
-        """The parts of a document without known values and patterns, and what was found."""
+        """Replace known values and matches of patterns in the parts of a document."""
         findings: list[Finding] = []
         search = Search(self._shapes, known, findings)
         redacted = {
             "request": search.request(document["request"]),
-            # First what is cut up over the chunks: its pieces say nothing by themselves.
+            # First secrets divided among the chunks: their pieces cannot be recognised singly.
             "response": search.response(streams.redact(document["response"], search, findings)),
         }
         for key, value in document.items():
@@ -243,18 +252,18 @@ class Redactor:
                 redacted[key] = search.values(value, (key,))
         return redacted, search, findings
 
-    def _given_headers(self, response: Document) -> Iterator[KnownValue]:
+    def _answer_credentials(self, response: Document) -> Iterator[KnownValue]:
         """The values of an answer's secret headers."""
         for key in ("headers", "trailers"):
             for name, value in response.get(key, {}).items():
                 if (lower := name.lower()) in self.rules.secret_headers:
                     for text in value if isinstance(value, list) else [value]:
                         if isinstance(text, str):
-                            yield from of_header(lower, text)
+                            yield from credentials_in_header(lower, text)
 
-    def _with_carried(self, part: Document, known: Secrets, places: Places) -> Document:
-        """A redacted `request` part that names the placeholders of what it carried as credentials:
-        to a matcher any other credential is as good there.
+    def _with_carried(self, part: Document, known: Secrets, places: NamedPlaces) -> Document:
+        """Add the digests of a redacted `request` part's credentials: a matcher accepts any other
+        credential in their place.
         """
         url = self._secret_parameter.sub("", part["url"]) if "REDACTED-" in part["url"] else ""
         text = url + _serialise({**part, "url": "", "carried": None})
@@ -264,7 +273,7 @@ class Redactor:
         digests |= known.carried_digests | set(part.get("carried", ()))
         digests -= {digest_of(value) for _, value in places.named}
         if not is_encoded_in(text):
-            # Of a key that a shipped pattern fits no digest counts.
+            # The digest of a key that a shipped pattern matches does not count.
             digests &= {d for name, d in WITH_DIGEST.findall(text) if name not in _SHIPPED}
         carried = sorted(digest for digest in digests if digest)
         if not carried or carried == part.get("carried"):
@@ -272,16 +281,16 @@ class Redactor:
         return {**part, "carried": carried}
 
     def _known(
-        self, secrets: Secrets | None, request: Document | None, found: Iterable[KnownValue] = ()
+        self, secrets: Secrets | None, request: Document | None, values: Iterable[KnownValue] = ()
     ) -> Secrets:
         secrets = self.no_secrets if secrets is None else secrets
-        if more := (*found, *self._values):
+        if more := (*values, *self._values):
             secrets = _secrets(secrets.carried, (*secrets.values, *more))
         return secrets.without(public_values(request)) if request and len(secrets) else secrets
 
     def text(self, text: str, secrets: Secrets | None = None) -> str:
-        """A log line or a message without its secrets, those it names included ("?key=…",
-        "Bearer …", "https://user:password@…").
+        """Redact a log line or a message, including what it names as secret ("?key=…", "Bearer …",
+        "https://user:password@…").
         """
         text = self._query_in_text.sub(self._instead(), text)
         text = _COOKIE_IN_TEXT.sub(self._instead(), text)
@@ -291,22 +300,20 @@ class Redactor:
         return Search(self._shapes, self._known(secrets, None), []).text(text, ())
 
     def _instead(
-        self, worth: Callable[[str], bool] = lambda value: True
+        self, is_secret: Callable[[str], bool] = lambda value: True
     ) -> Callable[[re.Match[str]], str]:
-        """What `re.sub` puts for a name, what parts it from a value, and a value `worth` hiding."""
+        """For `re.sub`: replace the value of a match (name, separator, value) if it `is_secret`."""
 
-        def instead(found: re.Match[str]) -> str:
-            named, between, value = found.groups()
-            if PLACEHOLDER.fullmatch(value) or not worth(value):
-                return found[0]
+        def instead(match: re.Match[str]) -> str:
+            named, between, value = match.groups()
+            if PLACEHOLDER.fullmatch(value) or not is_secret(value):
+                return match[0]
             return named + between + self._shapes.placeholder(value)
 
         return instead
 
     def known_in(self, document: Any, secrets: Secrets | None = None) -> Secrets:
-        """The known values to look for in a document; those that its request makes public are not
-        among them.
-        """
+        """The known values to search for in a document, without those its request makes public."""
         request = document.get("request") if isinstance(document, dict) else None
         public = isinstance(request, dict) and isinstance(request.get("url"), str)
         return self._known(secrets, request if public else None)
@@ -316,8 +323,8 @@ class Redactor:
         return Search(self._shapes, known, [] if findings is None else findings)
 
 
-class _Kept:
-    """Leaves out of a part the headers that are not on the list, or are secret."""
+class _RequestHeaders:
+    """Removes from a part the headers that are not on the list, or are secret."""
 
     def __init__(self, names: Iterable[str], never: frozenset[str]) -> None:
         self._names = HeaderNames(names)
@@ -325,9 +332,9 @@ class _Kept:
 
     def __call__(self, part: Document, more: Collection[str] = ()) -> Document:
         changed = {
-            key: kept
+            key: headers
             for key in ("headers", "trailers")
-            if (kept := self._of(part.get(key, {}), more)) != part.get(key, {})
+            if (headers := self._of(part.get(key, {}), more)) != part.get(key, {})
         }
         return {**part, **changed} if changed else part
 

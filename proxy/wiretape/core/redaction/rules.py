@@ -1,4 +1,4 @@
-"""What is secret: the rules of redaction, and the lists wiretape comes with."""
+"""The rules of redaction, with the lists that wiretape comes with."""
 
 import json
 import re
@@ -40,7 +40,7 @@ SECRET_HEADERS: Final = frozenset(
         "x-portkey-api-key",
     )
 )
-"""Headers whose values are known values; they are never kept."""
+"""Headers whose values are secret; they are never recorded."""
 
 SECRET_QUERY: Final = frozenset(
     (
@@ -75,18 +75,18 @@ SECRET_FORM: Final = frozenset(
         *("device_code", "jwt", "hmac", "password", "samlresponse", "subject_token"),
     )
 )
-"""Fields that are secret in forms besides (RFC 6749, 7521, 7523, 7636, 8628, 8693). `code` is so
-where there is a `grant_type`, or where it looks like a secret.
+"""Further fields that are secret in forms (RFC 6749, 7521, 7523, 7636, 8628, 8693); `code` only
+with a `grant_type`, or if it looks like a secret.
 """
 
 KEEP_REQUEST_HEADERS: Final = frozenset(
     (
         *("accept", "anthropic-beta", "anthropic-version", "content-type", "openai-beta"),
-        "sec-websocket-protocol",  # without the keys that some clients put there
+        "sec-websocket-protocol",  # without the keys that some clients send in it
         *SELECTING,
     )
 )
-"""The headers of a request that are recorded; of others those that the answer's Vary names."""
+"""The headers of a request that are recorded, besides those that the answer's Vary names."""
 
 SECRET_ENV: Final = (
     "*_ACCESS_KEY",
@@ -100,18 +100,18 @@ SECRET_ENV: Final = (
     "*_SECRET_KEY",
     "*_TOKEN",
 )
-"""What environment variables are called that hold keys; the asterisk stands for any text."""
+"""The names of environment variables that hold keys; the asterisk stands for any text."""
 
 LARGE: Final = "large"
-"""What `unsearched` calls bodies too large to be searched; others it calls by their coding."""
+"""The name in `unsearched` of bodies too large to be searched; others have their coding's."""
 
 type Gate = Literal["refuse", "warn"]
-"""What becomes of a recording that still holds a secret."""
+"""What to do with a recording that still holds a secret."""
 
 
 @dataclass(frozen=True, slots=True)
 class JsonRule:
-    """Places in a JSON body (a request's, an answer's, each chunk's) whose strings are secret."""
+    """A JSONPath to secret strings in a body (a request's, an answer's, each chunk's)."""
 
     name: str
     find: Finder
@@ -119,13 +119,13 @@ class JsonRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RedactionRules:
-    """What is secret; without arguments, what wiretape comes with.
+    """What is secret; without arguments, the rules that wiretape comes with.
 
-    Header and parameter names are lower-case. A kept header that ends in * stands for all that
-    begin so. Of an answer all headers are kept but the dropped and the secret ones.
+    Header and parameter names are in lower case. A header to keep that ends in * is a prefix. All
+    headers of an answer are kept but the dropped and the secret ones.
 
     `values` are (label, value), of environment variables; the `repr` leaves them out.
-    `unsearched` names what may be recorded though it cannot be searched.
+    `unsearched` names what may be recorded although it cannot be searched.
     """
 
     keep_request_headers: frozenset[str] = KEEP_REQUEST_HEADERS
@@ -141,13 +141,13 @@ class RedactionRules:
 
 
 type Where = tuple[str | int, ...]
-"""A place in a document: ("request", "body", "messages", 0, "content")."""
+"""A path in a document: ("request", "body", "messages", 0, "content")."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A secret was found: by which rule, and where ("request.body.messages[0].content"); never the
-    value.
+    """A secret that was found: the rule and the path ("request.body.messages[0].content"), never
+    the value.
     """
 
     rule: str
@@ -155,7 +155,11 @@ class Finding:
 
 
 def finding(rule: str, where: Where) -> Finding:
-    """A finding, its place spelled for a reader."""
+    """A finding, with its path written for a reader.
+
+    >>> finding("query-key", ("request", "body", "a b", 0))
+    Finding(rule='query-key', where='request.body["a b"][0]')
+    """
     steps = (
         f"[{step}]"
         if isinstance(step, int)

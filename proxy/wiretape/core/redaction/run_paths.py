@@ -1,13 +1,13 @@
-"""The folders of a run, which differ from machine to machine and from run to run.
+"""Replace the folders of a run, which differ between machines and runs, by stand-ins.
 
-An agent tells the model where it works. On another machine, in another home or in a new temporary
-folder it says something else, and would miss its recording. So a run that knows CMD's folders has
-them stored as what they are: "/home/ann/shop/src" as "{cwd}/src". A live request is read the same
-way, and in a replayed answer each stand-in becomes this run's own folder again, so that a client
-that is told to read "{cwd}/src/main.py" finds it.
+An agent tells the model its folder. On another machine, in another home or in a new temporary
+folder its requests differ and would miss their recording. So a run that knows CMD's folders stores
+what they are for: "/home/ann/shop/src" as "{cwd}/src". A live request is changed the same way, and
+in a replayed answer each stand-in becomes this run's own folder, so that a client that is asked to
+read "{cwd}/src/main.py" finds it.
 
-A recording names the stand-ins that it holds in `paths`; in one that has none, or that held such a
-text itself, "{cwd}" is just what was on the wire.
+A recording names its stand-ins in `paths`; in one without `paths`, "{cwd}" is simply what was on
+the wire.
 """
 
 import json
@@ -26,21 +26,21 @@ from .value_search import Search, Shapes
 
 _serialise: Final = json.JSONEncoder(ensure_ascii=False, check_circular=False).encode
 _PLAIN: Final = re.compile(r"/[\w.+@%=,:~ -]+(?:/[\w.+@%=,:~ -]+)*", re.ASCII)
-"""A path that is spelled alike in JSON, in a URL and in a shell; others are left alone."""
+"""A path that needs no escape in JSON, in a URL or in a shell; others are left alone."""
 
 
 def stand_in(name: str) -> str:
-    """What stands for a folder: "cwd" gives "{cwd}"."""
+    """The stand-in of a folder: "cwd" gives "{cwd}"."""
     return f"{{{name}}}"
 
 
 def slug(path: str) -> str:
-    """A folder's name as agents make one of its path: "/home/ann/shop" gives "-home-ann-shop"."""
+    """The name that agents make of a path: "/home/ann/shop" gives "-home-ann-shop"."""
     return re.sub("[^A-Za-z0-9]", "-", path)
 
 
 class RunPaths:
-    """The folders of one run.
+    """The folders of a run.
 
     >>> paths = RunPaths({"cwd": ["/home/ann/shop"], "home": ["/home/ann"]})
     >>> paths.restored(b"open {cwd}/main.py", ["cwd"])
@@ -60,22 +60,20 @@ class RunPaths:
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """All that is looked for, and by what name: what a recording's key depends on."""
+        """The texts that are replaced, with their names: a recording's key depends on them."""
         return tuple(f"{name} {text}" for text, name in sorted(self._texts.items()))
 
     def __bool__(self) -> bool:
         return bool(self._texts)
 
     def request(self, request: Document) -> Document:
-        """A document's `request` part with stand-ins, or the part itself."""
+        """Put stand-ins into a document's `request` part, if it names the folders."""
         if not self or not self._applies(request):
             return request
         return self._search().request(request)
 
     def document(self, document: Document) -> Document:
-        """A whole recording with stand-ins, and with `paths`, the names of those that it holds; or
-        the document itself.
-        """
+        """Put stand-ins into a recording, and their names into `paths`, if it names the folders."""
         streaming = document["response"].get("is_streaming", False)
         if not self or not self._applies(document, cut_up=streaming):
             return document
@@ -83,7 +81,7 @@ class RunPaths:
         changed = {
             **document,
             "request": search.request(document["request"]),
-            # First what is cut up over the chunks.
+            # First what is divided among the chunks.
             "response": search.response(streams.redact(document["response"], search, [])),
         }
         text = _serialise(changed)
@@ -91,9 +89,9 @@ class RunPaths:
         return {**changed, "paths": names} if names else document
 
     def restored(self, data: bytes, names: Iterable[str]) -> bytes:
-        """Bytes of an answer with this run's folders where stand-ins of `names` stand.
+        """Replace the stand-ins of `names` in an answer's bytes by this run's folders.
 
-        A name that this run does not know stays: its recording is of a client with more folders.
+        An unknown name stays: its recording is from a client with more folders.
         """
         for name in names:
             if name in self._live:
@@ -101,7 +99,7 @@ class RunPaths:
         return data
 
     def response(self, exchange: Exchange) -> Response:
-        """A recorded answer with this run's folders, or the answer itself."""
+        """Put this run's folders into a recorded answer."""
         response, names = exchange.response, exchange.paths
         if not any(name in self._live for name in names):
             return response
@@ -114,8 +112,8 @@ class RunPaths:
         return Search(self._shapes, Secrets(()), [])
 
     def _applies(self, value: Any, *, cut_up: bool = False) -> bool:
-        """Whether a value may name one of the folders, and holds no stand-in of its own. What is
-        `cut_up` may name one that stands in no string as a whole.
+        """Whether a value may name one of the folders and does not hold a stand-in. With `cut_up`
+        the name may be divided among strings.
         """
         text = _serialise(value).replace("\\\\/", "/")  # JSON may escape the slash
         named = cut_up or any(known in text for known in self._texts)
@@ -123,7 +121,7 @@ class RunPaths:
 
 
 def _texts(folders: Mapping[str, Iterable[str]]) -> Iterator[tuple[str, str]]:
-    """Each text that names a folder, with the name of what stands for it, each text once."""
+    """Each text that names a folder, with the name of its stand-in, each text once."""
     seen: set[str] = set()
     for name, paths in folders.items():
         for path in paths:
@@ -140,4 +138,4 @@ def _pattern(text: str, name: str) -> Pattern:
 
 
 NO_PATHS: Final = RunPaths({})
-"""Of a run that knows no folders: nothing changes."""
+"""For a run that does not know folders: nothing changes."""

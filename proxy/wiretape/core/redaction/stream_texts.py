@@ -1,8 +1,8 @@
 """Find the strings of a stream's chunks that a client joins to one text.
 
-A text path leads through the JSON of the chunks. Where the provider numbers an item (a choice, a
-tool call, a content block), the path has that number; the item's position in a list counts only
-where there is no number. Strings with the same text path, joined in order, are one text:
+A text path leads through the JSON of the chunks. If the provider numbers an item (a choice, a tool
+call, a content block), the path has that number, otherwise the item's position in its list. Strings
+with the same text path, joined in order, are one text:
 
     {"choices": [{"index": 0, "delta": {"content": "Hel"}}]}
     {"choices": [{"index": 0, "delta": {"content": "lo"}}]}
@@ -21,11 +21,11 @@ from . import token_lists
 type JsonPath = tuple[str | int, ...]
 type TextPath = tuple[str | int | tuple[str, int], ...]
 
-# Members that number what stands beside them. OpenAI's `item_id` would, but some who speak its
-# protocol give a new one with each event.
+# Members that number the object they are in. OpenAI's `item_id` would too, but some providers of
+# the same protocol give a new one with each event.
 _NUMBERS: Final = frozenset(("content_index", "index", "output_index", "summary_index", "thought"))
 # Lists whose items a client joins: Gemini's parts, the tokens of log probabilities, and Mistral's
-# content where it is a list.
+# content if it is a list.
 _JOINED: Final = frozenset(("parts", "tokens"))
 _CONTENT_IN: Final = frozenset(("delta", "logprobs"))
 
@@ -58,8 +58,8 @@ _JSON_TEXTS: Final = frozenset(("arguments", "partial_json"))
 
 
 class Leaf(NamedTuple):
-    """A string in a JSON value: its text path, its JSON path, and how many strings come before it,
-    members' names counted. `again`: what stands beside it spells it once more.
+    """A string in a JSON value: its text path, its JSON path, and how many strings precede it,
+    including members' names. `again`: its neighbours repeat it.
     """
 
     path: TextPath
@@ -70,7 +70,7 @@ class Leaf(NamedTuple):
 
 
 def is_text(path: TextPath) -> bool:
-    """Whether a path is known to be read as one text."""
+    """Whether a path is known to hold a text."""
     return _name(path) in _TEXTS
 
 
@@ -87,26 +87,31 @@ def _name(path: TextPath) -> str | None:
 
 
 def leaves(value: exact_json.Json) -> tuple[list[Leaf], int]:
-    """The strings of one chunk's JSON in order, and how many there are with the members' names."""
+    """The strings of a chunk's JSON in order, and their number including members' names.
+
+    >>> parsed, count = leaves({"delta": {"text": "hi"}})
+    >>> [leaf.path for leaf in parsed], count
+    ([('', 'delta', 'text')], 3)
+    """
     walk = _Walk()
-    # The same path may mean another text in an event of another type, but Anthropic's blocks begin
-    # in one type and go on in another.
+    # In events of two types a path may be two texts, but Anthropic's blocks begin in one type and
+    # go on in another.
     kind = value.get("type") if isinstance(value, dict) else None
     kind = kind if isinstance(kind, str) else ""
     walk.into(value, (), ("block" if kind.startswith("content_block_") else kind,))
-    return walk.found, walk.strings
+    return walk.leaves, walk.strings
 
 
 class _Walk:
     def __init__(self) -> None:
-        self.found: list[Leaf] = []
+        self.leaves: list[Leaf] = []
         self.strings = 0
 
     def into(self, value: exact_json.Json, json_path: JsonPath, path: TextPath) -> None:
-        # Each string of each chunk comes through here.
+        # This runs for each string of each chunk.
         kind = type(value)
         if kind is str:
-            self.found.append(Leaf(path, json_path, value, self.strings))
+            self.leaves.append(Leaf(path, json_path, value, self.strings))
             self.strings += 1
         elif len(json_path) > exact_json.MAX_DEPTH:
             return
@@ -121,7 +126,7 @@ class _Walk:
                 self.strings += 1
                 kind = type(item)
                 if kind is str:
-                    self.found.append(
+                    self.leaves.append(
                         Leaf((*path, name), (*json_path, name), item, self.strings, again)
                     )
                     self.strings += 1
@@ -142,7 +147,7 @@ class _Walk:
             if kind is str:
                 step = "token" if is_row else "*" if joined else at
                 again = is_row or name in token_lists.CHOSEN
-                self.found.append(Leaf((*path, step), (*json_path, at), item, self.strings, again))
+                self.leaves.append(Leaf((*path, step), (*json_path, at), item, self.strings, again))
                 self.strings += 1
             elif kind is dict or kind is list:
                 numbered = kind is dict and isinstance(item.get("index"), int)
@@ -159,7 +164,7 @@ def _is_joined(json_path: JsonPath) -> bool:
 def merged(single: Iterable[tuple[TextPath, object]]) -> dict[TextPath, TextPath]:
     """Merge text paths that have a single string each, given by path and chunk.
 
-    Where a path has as many numbers as there are chunks, the numbers count chunks, not choices.
+    If a path has as many numbers as there are chunks, the numbers count chunks, not choices.
     """
     groups: dict[TextPath, dict[TextPath, object]] = {}
     for path, chunk in single:
@@ -185,8 +190,8 @@ _decoder: Final = json.JSONDecoder()
 
 
 class FoundString(NamedTuple):
-    """A string in a text: its inside's start there, how that is spelled, and where the value begins
-    that it is of.
+    """A JSON string in a text: where its content starts, the content with its escapes, and where
+    the JSON value starts that it belongs to.
     """
 
     leaf: Leaf
@@ -196,26 +201,25 @@ class FoundString(NamedTuple):
 
 
 def in_text(text: str, member: str, *, events: bool) -> Iterator[FoundString]:
-    """The strings of the JSON in a text. What is no JSON in events' data is a string, too, without
+    """The strings of the JSON in a text. Data of events that is not JSON is a string too, without
     escapes and numbered -1.
     """
     if member == "data":
         data = [(0, text)]
     elif events:
-        data = [(found.start(1), found[1]) for found in _EVENT_DATA.finditer(text)]
+        data = [(match.start(1), match[1]) for match in _EVENT_DATA.finditer(text)]
     else:
         yield from _in_values(text)
         return
-    for start, one in data:
-        inside = list(_in_values(one)) if one[:1] in ("{", "[", '"') else []
-        for leaf, at, raw, value in inside or [FoundString(Leaf(("data",), (), one, -1), 0, "", 0)]:
+    for start, item in data:
+        inside = list(_in_values(item)) if item[:1] in ("{", "[", '"') else []
+        whole = FoundString(Leaf(("data",), (), item, -1), 0, "", 0)
+        for leaf, at, raw, value in inside or [whole]:
             yield FoundString(leaf, start + at, raw, start + value)
 
 
 def _in_values(text: str) -> Iterator[FoundString]:
-    """The strings of the JSON values that follow one another in a text, in a list or not, or begin
-    its lines.
-    """
+    """The strings of a text's JSON values: in a row, in a list, or at the start of lines."""
     at = 0
     budget = 4 * len(text)
     while budget > 0 and (at := _BEFORE.match(text, at).end()) < len(text):  # type: ignore[union-attr]  # it always matches
@@ -223,8 +227,8 @@ def _in_values(text: str) -> Iterator[FoundString]:
             try:
                 value, end = _decoder.raw_decode(text, at)
             except (ValueError, RecursionError) as error:
-                # What was read in vain is read again, and to tell the line of its fault all that
-                # stands before it: so not too often.
+                # A failed read is repeated, and counting the lines of its error reads all before
+                # it, so the number of attempts is bounded.
                 end = getattr(error, "pos", len(text))
                 budget -= end - at + end // 64 + 1
             else:
@@ -237,9 +241,9 @@ def _in_values(text: str) -> Iterator[FoundString]:
 
 def _in_value(text: str, start: int, end: int, value: exact_json.Json) -> Iterator[FoundString]:
     tokens = list(_STRING.finditer(text, start, end))
-    found, count = leaves(value)
-    # A member that is named twice has one string too many; such a value is searched as text alone.
+    parsed, count = leaves(value)
+    # A duplicate member has a string too many; such a value is only searched as text.
     if count == len(tokens):
-        for leaf in found:
+        for leaf in parsed:
             token = tokens[leaf.number]
             yield FoundString(leaf, token.start(1), token[1], start)

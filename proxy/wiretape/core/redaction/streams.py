@@ -1,14 +1,13 @@
-"""Redaction of what a stream has cut in pieces: a secret that no chunk holds whole.
+"""Redact secrets that a stream has divided, so that no chunk holds one whole.
 
-The strings of a stream's chunks are joined by path (`stream_texts.py`), events' data that is no
-JSON too, and reads as they came. What `Search` finds there over a border goes: its placeholder
-stands in the piece where the secret began, and the rest is cut from those that follow. No piece is
-taken out, so number and order of the chunks, their framing and all else in them stay, and joined
-they read as the text with the placeholder in it. What one piece holds whole is left to the search
-of each string.
+The strings of a stream's chunks are joined by path (`stream_texts.py`), and so are events' data
+that is not JSON, and reads. A secret that `Search` finds across a border is replaced: the piece
+where it begins gets the placeholder, the following pieces lose their part of it. All pieces stay,
+and with them number, order and framing of the chunks; joined, they read as the text with the
+placeholder. The search of single strings handles what a piece holds whole.
 
-A path that is not known to be text may be ids or counters, in which a shape comes about by chance:
-there a pattern counts only where the pieces differ as those of a text do.
+A path that is not known to be text may hold ids or counters, in which a pattern matches by chance:
+there a match counts only if the pieces differ as those of a text do.
 """
 
 import base64
@@ -21,7 +20,7 @@ from typing import Final, NamedTuple
 
 from wiretape.core.recording.document import Document
 from wiretape.core.text import exact_json
-from wiretape.core.text.spans import Span
+from wiretape.core.text.spans import Span, applied
 
 from . import nested_json, stream_texts, token_lists
 from .key_patterns import PATTERNS
@@ -31,14 +30,14 @@ from .value_search import Search
 
 _SHAPES: Final = frozenset(pattern.name for pattern in PATTERNS)
 _ID: Final = 4
-"""Two equal pieces in a row that are as long are an id's, not a text's."""
+"""Two equal pieces in a row of at least this length are an id, not a text."""
 _FIXED: Final = 8
-"""Pieces that are all as long as this or longer and equally long are no text's either."""
+"""Pieces of equal length, at least this long, are not a text either."""
 
 
 @dataclass(slots=True)
 class _RawValue:
-    """Changes of a JSON value that is kept as text."""
+    """Changes of a JSON value that is stored as text."""
 
     texts: dict[JsonPath, str] = field(default_factory=dict)
     spans: list[Span] = field(default_factory=list)
@@ -47,7 +46,7 @@ class _RawValue:
     def changes(self, text: str, start: int) -> list[Span]:
         """The changes as spans of the text in which the value begins at `start`.
 
-        A value is spelled anew only where numbers in it have to follow its strings.
+        A value is written anew only if numbers in it have to follow its strings.
         """
         if not self.again:
             return self.spans
@@ -60,10 +59,9 @@ class _RawValue:
 
 @dataclass(slots=True, kw_only=True)
 class _Run:
-    """Neighbouring items that are text or bytes, and the text they are together.
+    """Neighbouring items that are text or bytes, and their joined text.
 
-    Where one is base64 all `pieces` are bytes, spelled as the characters of latin-1: a read may cut
-    a character in two.
+    If one is base64, all `pieces` are bytes in latin-1: a read may divide a character.
     """
 
     items: list[tuple[int, str]]
@@ -71,7 +69,7 @@ class _Run:
     are_bytes: bool = False
     changed: bool = False
     spans: list[Span] = field(default_factory=list)
-    """What has to go in its strings."""
+    """What to replace in its strings."""
     values: "dict[int, _RawValue]" = field(default_factory=dict)
     """What has to go in the JSON values of its text, by where they begin."""
 
@@ -81,19 +79,19 @@ class _Run:
         return _from_latin(text) if self.are_bytes else text
 
     def member(self, item: int) -> str:
-        """What an item's text is the member of; the items of a run are neighbours."""
+        """The member that holds an item's text; the items of a run are neighbours."""
         return self.items[item - self.items[0][0]][1]
 
     def put(self, spans: Iterable[Span]) -> None:
         """Replace spans of the pieces."""
         shares = _shares(self.pieces, spans)
-        self.pieces = [_applied(*both) for both in zip(self.pieces, shares, strict=True)]
+        self.pieces = [applied(*both) for both in zip(self.pieces, shares, strict=True)]
         self.changed = True
 
 
 class _Piece(NamedTuple):
-    """A string of a path: in the JSON of an item, or as `raw` at `start` in a run's text, in the
-    JSON that begins at `value`.
+    """A string of a path: in the JSON of an item, or as `raw` at `start` of a run's text, in JSON
+    that begins at `value`.
     """
 
     leaf: Leaf
@@ -105,12 +103,13 @@ class _Piece(NamedTuple):
 
 
 def redact(response: Document, search: Search, findings: list[Finding]) -> Document:
-    """A document's `response` part without the secrets that its chunks hold only together; the part
-    itself where there are none. What was found is added to `findings`.
+    """Replace the secrets that a response's chunks hold only together, and add them to `findings`.
+
+    Gives the `response` part itself if there are none.
     """
     body = response.get("body")
     items = body if isinstance(body, list) else [body] if isinstance(body, dict) else []
-    # A document's headers are in lower case, and one that came twice is a list.
+    # A document's header names are in lower case; a repeated header is a list.
     media = str(response.get("headers", {}).get("content-type", "")).lower()
     stream = _Stream(
         items,
@@ -121,9 +120,9 @@ def redact(response: Document, search: Search, findings: list[Finding]) -> Docum
     )
     stream.search_texts()
     stream.search_reads()
-    if not stream.found:
+    if not stream.findings:
         return response
-    findings += stream.found
+    findings += stream.findings
     changed = stream.changed()
     return {**response, "body": changed if isinstance(body, list) else changed[0]}
 
@@ -146,16 +145,16 @@ class _Stream:
         self._pieces: list[_Piece] = []
         self._runs: list[_Run] = []
         self._values: dict[int, dict[JsonPath, str]] = {}
-        self.found: list[Finding] = []
+        self.findings: list[Finding] = []
         self._read()
 
-    # ------------------------------------------------------------------ what there is
+    # ------------------------------------------------------------------ reading
 
     def _read(self) -> None:
         run: list[tuple[int, str]] = []
         for at, item in enumerate(self._items):
             if not isinstance(item, dict):
-                item = {}  # written by hand, as a member that is no string is
+                item = {}  # written by hand, like a member that is not a string
             member = next(
                 (name for name in ("text", "base64", "data") if isinstance(item.get(name), str)),
                 None,
@@ -174,7 +173,7 @@ class _Stream:
         self._close(run)
 
     def _close(self, items: list[tuple[int, str]]) -> None:
-        """Make a run of the items that end here."""
+        """End a run of items."""
         if not items:
             return
         texts: list[str] = [self._items[at][member] for at, member in items]
@@ -185,15 +184,15 @@ class _Stream:
                     _latin(text, member) for text, (_, member) in zip(texts, items, strict=True)
                 ]
             except ValueError:
-                return  # written by hand; each string is searched by itself
+                return  # written by hand; its strings are searched singly
         run = _Run(items=items, pieces=texts, are_bytes=are_bytes)
         self._runs.append(run)
-        # Offsets are in characters, not bytes, which is near enough to tell the item.
+        # Offsets are in characters, not bytes: near enough to find the item.
         ends = list(accumulate(map(len, texts)))
-        for found in stream_texts.in_text(run.text, items[0][1], events=self._events):
-            at = min(bisect_right(ends, found.start), len(items) - 1)
+        for string in stream_texts.in_text(run.text, items[0][1], events=self._events):
+            at = min(bisect_right(ends, string.start), len(items) - 1)
             self._pieces.append(
-                _Piece(found.leaf, items[at][0], run, found.start, found.raw, found.value)
+                _Piece(string.leaf, items[at][0], run, string.start, string.raw, string.value)
             )
 
     # ------------------------------------------------------------------ strings
@@ -254,14 +253,14 @@ class _Stream:
         ]
         for span in across:
             if span in cut:
-                continue  # no value of its own
+                continue  # only the start of a value
             self._search.note(span.rule, joined[span.start : span.end], span.placeholder)
         for piece, shares in zip(pieces, _shares(texts, across), strict=True):
             if shares:
                 self._replace(piece, shares)
 
     def _cut_off(self, text: str, spans: list[Span]) -> list[Span]:
-        """The start of a known value with which a cut text ends."""
+        """The start of a known value at the end of a cut text."""
         done = spans[-1].end if spans else 0
         return [_moved(span, done) for span in self._search.cut_off(text[done:])]
 
@@ -269,7 +268,7 @@ class _Stream:
         run, leaf = piece.run, piece.leaf
         member = "__data__" if run is None else run.member(piece.item)
         self._report(shares, piece.item, (member, *leaf.json_path))
-        text = _applied(leaf.text, shares)
+        text = applied(leaf.text, shares)
         if run is None:
             self._values.setdefault(piece.item, {})[leaf.json_path] = text
             return
@@ -284,18 +283,18 @@ class _Stream:
 
     def _report(self, shares: Iterable[Span], item: int, where: JsonPath) -> None:
         json_path: Where = ("response", "body", *((item,) if self._numbered else ()), *where)
-        self.found += [finding(span.rule, json_path) for span in shares if span.rule]
+        self.findings += [finding(span.rule, json_path) for span in shares if span.rule]
 
     # ------------------------------------------------------------------ reads
 
     def search_reads(self) -> None:
-        """Search reads as the text that they are together."""
+        """Search the joined text of reads."""
         for run in self._runs:
             is_last = self._is_cut and run is self._runs[-1]
             if not is_last and (len(run.pieces) < 2 or self._events):
                 continue
             text = run.text
-            # Of events their strings are searched.
+            # The strings of events are searched by `search_texts`.
             spans = [] if self._events else nested_json.spans(text, self._search.spans)
             if is_last:
                 spans += self._cut_off(text, spans)
@@ -316,7 +315,7 @@ class _Stream:
                 run.put(across)
 
     def changed(self) -> list[Document]:
-        """The items with what was found replaced."""
+        """The items with their secrets replaced."""
         items = list(self._items)
         for at, texts in self._values.items():
             value = items[at]["__data__"]
@@ -337,11 +336,11 @@ class _Stream:
 
 
 _TOO_LONG: Final = frozenset(("length", "max_tokens", "MAX_TOKENS", "max_output_tokens"))
-"""Reasons for which a model stops in the middle of a text."""
+"""Reasons for a model to stop in the middle of a text."""
 
 
 def _is_too_long(items: Sequence[Document]) -> bool:
-    """Whether one of an answer's last chunks says that the text stops in the middle."""
+    """Whether one of the last chunks says that the text stops in the middle."""
     return any(
         leaf.text in _TOO_LONG
         for item in items[-_LAST:]
@@ -357,7 +356,7 @@ _LAST: Final = 4
 
 
 def _located(texts: Sequence[str], spans: Iterable[Span]) -> Iterator[tuple[Span, int, int, int]]:
-    """Each span with the numbers of its first and its last piece and where the first one begins."""
+    """Each span with the index of its first and last piece and where the first begins."""
     first = start = 0
     for span in spans:
         while start + len(texts[first]) <= span.start:
@@ -371,8 +370,8 @@ def _located(texts: Sequence[str], spans: Iterable[Span]) -> Iterator[tuple[Span
 
 
 def _shares(texts: Sequence[str], spans: Iterable[Span]) -> list[list[Span]]:
-    """What each piece gives of what has to go: the first has the placeholder, the others nothing in
-    its place and no rule.
+    """Divide spans among the pieces: the first piece gets placeholder and rule, the others lose
+    their part.
     """
     result: list[list[Span]] = [[] for _ in texts]
     for span, first, last, start in _located(texts, spans):
@@ -387,21 +386,12 @@ def _shares(texts: Sequence[str], spans: Iterable[Span]) -> list[list[Span]]:
     return result
 
 
-def _applied(text: str, shares: Iterable[Span]) -> str:
-    parts: list[str] = []
-    done = 0
-    for start, end, instead, _ in shares:
-        parts += (text[done:start], instead)
-        done = end
-    return "".join(parts) + text[done:]
-
-
 def _moved(span: Span, by: int) -> Span:
     return Span(span.start + by, span.end + by, *span[2:])
 
 
 def _vary(texts: Sequence[str], first: int, last: int) -> bool:
-    """Whether some pieces of a path differ as those of a text do."""
+    """Whether pieces of a path differ as those of a text do."""
     if len(texts) > 2 and len(texts[0]) >= _FIXED and len(set(map(len, texts[:-1]))) == 1:
         return False
     return not any(
@@ -428,7 +418,7 @@ def _latin(text: str, member: str) -> str:
 
 
 def _from_latin(text: str) -> str:
-    # Bytes that are no UTF-8 come back as they were.
+    # Bytes that are not UTF-8 come back unchanged.
     return text.encode("latin-1").decode("utf-8", "surrogateescape")
 
 
@@ -440,7 +430,7 @@ def _to_latin(text: str) -> str:
 
 
 def _rewritten(value: exact_json.Json, texts: Mapping[JsonPath, str]) -> exact_json.Json:
-    """A copy of `value` with the strings at some places replaced."""
+    """A copy of `value` with the strings at some paths replaced."""
     if () in texts:
         return texts[()]
     below: dict[str | int, dict[JsonPath, str]] = {}

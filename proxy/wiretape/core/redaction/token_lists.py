@@ -1,8 +1,8 @@
-"""Lists in which a provider spells the text of an answer once more, token by token.
+"""Lists in which a provider repeats the text of an answer token by token.
 
 Log probabilities give the text of each token and often its bytes as integers, its number in the
-vocabulary and the tokens that came close. Where redaction changes the text of a token, all of these
-have to follow, or they spell the secret again. The tables name the members; a new dialect is a row:
+vocabulary and the most likely alternatives. If redaction changes the text of a token, all of these
+have to follow, or they reveal the secret. The tables name the members; a new dialect is a row:
 
     OpenAI (Chat, Responses, Realtime), Ollama, vLLM, llama.cpp  token, bytes, id, top_logprobs
     Gemini          token, tokenId, candidates    old llama.cpp  content, probs, tok_str
@@ -17,7 +17,7 @@ from typing import Any, Final
 from wiretape.core.text.exact_json import Json
 
 _TEXT: Final = frozenset(("content", "decoded_token", "text", "tok_str", "token"))
-"""Members with the text of one token."""
+"""Members with the text of a token."""
 
 _SIGNS: Final = frozenset(
     (
@@ -25,10 +25,10 @@ _SIGNS: Final = frozenset(
         *("rank", "token_id", "tokenId", "token_ids", "special"),
     )
 )
-"""Members of which one stands beside the text of a token; a text that is none has none of them."""
+"""Members of which at least one accompanies the text of a token, and none any other text."""
 
 _LONGEST: Final = 32
-"""No token that has part of a secret is longer."""
+"""The longest token that may be part of a secret."""
 
 _IDS: Final = frozenset(("id", "ids", "token_id", "tokenId", "token_ids", "tokenIds"))
 """Members with the number of a token in the vocabulary."""
@@ -36,25 +36,25 @@ _IDS: Final = frozenset(("id", "ids", "token_id", "tokenId", "token_ids", "token
 _ALTERNATIVES: Final = frozenset(
     ("alternatives", "candidates", "probs", "top_logprobs", "top_probs", "top_tokens")
 )
-"""Members that list what might have stood in a token's place."""
+"""Members that list the alternatives to a token."""
 
 CHOSEN: Final = ("chosenCandidates", "tokens")
-"""Lists of the tokens of a text that have lists beside them."""
+"""Lists of a text's tokens that are accompanied by other lists."""
 _BESIDE: Final = frozenset(
     ("ids", "token_ids", "tokenIds", "topCandidates", "top_logprobs", "top_tokens")
 )
-"""Lists that say something of each item of a `CHOSEN` list beside them, by position."""
+"""Lists with something about each item of a `CHOSEN` list, by position."""
 
 
 def spells_again(value: Mapping[str, Any]) -> bool:
-    """Whether an object has the text of a token and what else belongs to it."""
+    """Whether an object has the text of a token and further members of a token."""
     return not _SIGNS.isdisjoint(value) and any(
         isinstance(value.get(name), str) for name in _TEXT & value.keys()
     )
 
 
 def is_token_list(name: object, value: list[Any]) -> bool:
-    """Whether a list's items are the tokens of one text in order."""
+    """Whether a list's items are the tokens of a text in order."""
     first = next((item for item in value if item is not None), None)
     if isinstance(first, list):
         return is_row(name, first)
@@ -64,7 +64,7 @@ def is_token_list(name: object, value: list[Any]) -> bool:
 
 
 def is_row(name: object, value: list[Any]) -> bool:
-    """Whether an item of a list of that name is [log probability, number, text] of one token."""
+    """Whether an item of a list of that name is [log probability, number, text] of a token."""
     return (
         isinstance(name, str)
         and name.endswith("logprobs")
@@ -75,7 +75,7 @@ def is_row(name: object, value: list[Any]) -> bool:
 
 
 def is_by_id(value: dict[str, Any]) -> bool:
-    """Whether an object holds the token of one place and its alternatives by their numbers."""
+    """Whether an object holds a token and its alternatives by their numbers."""
     first = next(iter(value.values()), None)
     return isinstance(first, dict) and "decoded_token" in first and next(iter(value)).isdecimal()
 
@@ -86,8 +86,12 @@ def are_octets(value: list[Any]) -> bool:
 
 
 def follow(before: Json, after: Json, name: object = None) -> Json:
-    """`after`, a copy of `before` with texts redacted, in which what spells the changed texts once
-    more is changed too. Both are the member `name` of an object, or items of its list.
+    """Change what repeats the redacted texts of `after`, a copy of `before`. Both are the member
+    `name` of an object, or items of its list.
+
+    >>> before = {"token": "hi", "logprob": -0.1, "bytes": [104, 105]}
+    >>> follow(before, {**before, "token": "X"})
+    {'token': 'X', 'logprob': -0.1, 'bytes': [88]}
     """
     if isinstance(before, dict) and isinstance(after, dict):
         return _object(before, after)
@@ -121,7 +125,7 @@ def _object(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
 
 
 def _token(before: Mapping[str, Any], result: dict[str, Any], old: str, new: str) -> None:
-    """Change what stands beside the text of one token."""
+    """Change what accompanies the text of a token."""
     for name, item in before.items():
         if name == "bytes" and item == list(_octets(old)):
             result[name] = list(_octets(new))
@@ -134,7 +138,7 @@ def _token(before: Mapping[str, Any], result: dict[str, Any], old: str, new: str
 def _columns(
     before: Mapping[str, Any], result: dict[str, Any], old: list[Any], new: list[Any]
 ) -> None:
-    """Change what lists beside a list of tokens say of those that changed."""
+    """Change the items of the accompanying lists for tokens that changed."""
     for name in _BESIDE & before.keys():
         column = before[name]
         if not isinstance(column, list) or len(column) != len(old):
@@ -157,7 +161,7 @@ def _text(token: Any) -> str:
 
 
 def _alternatives(before: Json, after: Json, old: str, new: str) -> Json:
-    """Candidates of a token with those changed that begin as it does: objects, or texts as names.
+    """Change the alternatives of a token that begin like it: objects, or texts as names.
 
     What the search has replaced in them already stays.
     """
@@ -184,9 +188,9 @@ def _alternatives(before: Json, after: Json, old: str, new: str) -> Json:
     return result
 
 
-def _begin_alike(one: str, other: str) -> bool:
-    one, other = one.strip(), other.strip()
-    return bool(one and other) and (one.startswith(other) or other.startswith(one))
+def _begin_alike(text: str, other: str) -> bool:
+    text, other = text.strip(), other.strip()
+    return bool(text and other) and (text.startswith(other) or other.startswith(text))
 
 
 def _without_ids(value: Json) -> Json:

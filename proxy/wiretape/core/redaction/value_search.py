@@ -1,9 +1,9 @@
-"""Redaction by value: a search of a document for known values and for patterns.
+"""Redaction by value: search a document for known values and for patterns.
 
-Nearly all documents hold neither, and each replayed request is searched. So one look at a part's
-JSON tells whether one of them could be in it at all, and only then its strings are gone through:
-as they are, without their escapes, and what their base64, hexadecimal digits and compressed data
-say (`encodings.py`).
+Nearly all documents hold neither, and each replayed request is searched. So a quick look at a
+part's JSON tells whether it could hold one, and only then its strings are searched: as they are,
+without their escapes, and with their base64, hexadecimal digits and compressed data decoded
+(`encodings.py`).
 """
 
 import base64
@@ -38,7 +38,7 @@ _serialise: Final = json.JSONEncoder(ensure_ascii=False, check_circular=False).e
 
 _HOST: Final = re.compile(r"(\[.*\]|.*?)((?::[0-9]*)?)", re.DOTALL)
 
-# Members that say how a document is to be read; what they hold is ours, not the provider's.
+# Members that say how to read a document; wiretape wrote them, not the provider.
 _REQUEST_FRAME: Final = frozenset(("method", "body_json", "body_file", "carried"))
 _RESPONSE_FRAME: Final = frozenset(
     (
@@ -52,9 +52,9 @@ _CHUNK_FRAME: Final = frozenset(
 
 
 def public_values(request: Document) -> Iterator[str]:
-    """What a request tells everybody, its model and its host: no secret equals these.
+    """The model and the host of a request, which are public: no secret equals these.
 
-    But a model's name that looks as keys do is one that was put in the wrong place.
+    A model's name that looks like a key is left out: it is a key in the wrong place.
     """
     _, _, _, host, path, _ = url_parts(request["url"])
     yield from (host, host.rpartition(":")[0])
@@ -66,19 +66,18 @@ def public_values(request: Document) -> Iterator[str]:
 _PERCENT: Final = re.compile(r"%[0-9A-Fa-f]{2}")
 _SHORT_RUN: Final = 256
 _DEPTH: Final = 5
-"""How many encodings may stand in one another: JSON in JSON, base64 in a form in gzip."""
+"""How many encodings may be nested: JSON in JSON, base64 in a form in gzip."""
 _SHAPE: Final = 20
-"""No shape of `key_patterns.py` is shorter (an AWS access key's id)."""
+"""The length of the shortest pattern of `key_patterns.py` (an AWS access key's id)."""
 _OWN: Final = 12
-"""Nor are what the user's patterns fit, in base64 or hexadecimal digits, as far as these are read.
-"""
+"""The fewest bytes in base64 or hexadecimal digits that the user's patterns are matched with."""
 
 
 class Shapes:
-    """What is secret by its shape or by the name beside it, whoever carried it.
+    """Recognises secrets by their pattern or by a name beside them.
 
-    The patterns that wiretape comes with are set apart, as one look tells they are absent.
-    `parameters` are names of query parameters and form fields beside wiretape's own.
+    The shipped patterns are separate, since one look tells whether they are absent. `parameters`
+    are names of query parameters and form fields in addition to wiretape's own.
     """
 
     def __init__(self, patterns: Iterable[Pattern], parameters: Iterable[str] = ()) -> None:
@@ -90,14 +89,14 @@ class Shapes:
         """The fewest bytes that are looked for in base64 or hexadecimal digits."""
 
     def placeholder(self, value: str) -> str:
-        """What stands for a value, wherever it was found: it says which pattern the value fits."""
+        """The placeholder of a value, which names the pattern that matches all of it."""
         for pattern in (*self.own, *(p for p, literal in self._shipped if literal in value)):
-            if any(found.span() == (0, len(value)) for found in pattern.regex.finditer(value)):
+            if any(match.span() == (0, len(value)) for match in pattern.regex.finditer(value)):
                 return placeholder(pattern.name, value)
         return placeholder(SECRET, value)
 
     def for_text(self, text: str, *, own: bool) -> Iterator[Pattern]:
-        """The patterns that have to be searched for in a text; `own` asks for the user's too."""
+        """The patterns to search for in a text; `own` includes the user's."""
         if SIGNS.search(text):
             yield from (pattern for pattern, literal in self._shipped if literal in text)
         if own:
@@ -105,29 +104,28 @@ class Shapes:
 
 
 class Search:
-    """Replaces known values and patterns, and tells `findings`.
+    """Replaces known values and matches of patterns, and adds to `findings`.
 
-    A part in which nothing has to change comes back itself. A placeholder within compressed data
-    has no digest, since there no matcher could overlook it.
+    A part without secrets comes back itself. A placeholder within compressed data has no digest,
+    since a matcher could not ignore it there.
     """
 
     def __init__(self, shapes: Shapes, secrets: Secrets, findings: list[Finding]) -> None:
         self._shapes = shapes
         self._secrets = secrets
         self._findings = findings
-        self.found: list[KnownValue] = []
+        self.replaced: list[KnownValue] = []
         """The values that were replaced, with their rules."""
         self.unsearched = False
-        """Whether compressed data was met that is too large to be searched."""
+        """Whether there was compressed data too large to be searched."""
         least = min(shapes.shortest, secrets.shortest or shapes.shortest)
-        # As many letters of base64 as so many bytes take wherever they begin.
+        # The fewest letters of base64 that so many bytes take at any alignment.
         self._run = -(-4 * least // 3)
 
     def may_hold(self, json_text: str) -> bool:
-        """Whether a string in a JSON text could hold what has to go; False is certain.
+        """Whether a string in a JSON text could hold a secret; False is certain.
 
-        A pre-check may only err towards searching. So it looks at what the strings say, never at
-        how they are spelled.
+        A pre-check may only err towards searching, so it looks at the strings without escapes.
         """
         text = encodings.text_of_json(json_text)
         return (
@@ -135,23 +133,23 @@ class Search:
             or bool(self._shapes.own)
             or ("%" in text and _PERCENT.search(text) is not None)
             or SIGNS.search(text) is not None
-            or self._secrets.may_stand_in(text)
+            or self._secrets.may_occur_in(text)
             or self._encoded_may_hold(text, 0)
             or self._wide_may_hold(text, 0)
-            or self._shapes.names.may_stand_in(json_text)
+            or self._shapes.names.may_occur_in(json_text)
         )
 
     def text_may_hold(self, text: str) -> bool:
-        """The same of a text that is not JSON."""
+        """Whether a text that is not JSON could hold a secret; False is certain."""
         return "\\" in text or self.may_hold(text)
 
     def _encoded_may_hold(self, text: str, depth: int) -> bool:
         for start, end in encodings.runs(text, self._run):
             if end - start >= 60 and text.startswith(("\n", "\r"), end):
-                return True  # lines of base64: each says little by itself
+                return True  # lines of base64, which decode together
             decoded = [reading.data for reading in encodings.readings(text[start:end])]
             if end - start < _SHORT_RUN and not any(map(encodings.may_be_packed, decoded)):
-                # Most runs are ids: one look at all that they could say.
+                # Most runs are ids: look at all their readings at once.
                 plain = b"\n".join(decoded).decode("utf-8", "surrogateescape")
                 if not (
                     self._shapes.own
@@ -168,7 +166,7 @@ class Search:
         return False
 
     def _bytes_may_hold(self, data: bytes, depth: int) -> bool:
-        """Whether decoded bytes could hold what has to go; nearly all are no text, or no base64."""
+        """Whether decoded bytes could hold a secret; most are neither text nor base64."""
         if depth > _DEPTH:
             return False
         return encodings.may_be_packed(data) or self._decoded_may_hold(
@@ -180,7 +178,7 @@ class Search:
             self._shapes.own or "\\" in text or _PERCENT.search(text) is not None
         ):
             return True
-        # In an image there is a backslash, too: what it would be without is looked at.
+        # An image may hold backslashes, too: look at the text without them as well.
         for _ in range(_DEPTH + 1):
             if (
                 self._plain_may_hold(text)
@@ -203,17 +201,17 @@ class Search:
 
     def _plain_may_hold(self, text: str) -> bool:
         return (
-            self._secrets.may_stand_in(text)
+            self._secrets.may_occur_in(text)
             or any(
                 True
                 for pattern in self._shapes.for_text(text, own=False)
                 for _ in pattern.regex.finditer(text)
             )
-            or any(True for _ in self._shapes.names.stand_in(text))
+            or any(True for _ in self._shapes.names.occurrences(text))
         )
 
     def request(self, part: Document) -> Document:
-        """A document's `request` part."""
+        """Redact a document's `request` part."""
         if "body_base64" not in part and not self.may_hold(_serialise(part)):
             return part
         before = len(self._findings)
@@ -234,7 +232,7 @@ class Search:
         return self._base64(value, where, 1) if key == "body_base64" else self.values(value, where)
 
     def response(self, part: Document) -> Document:
-        """A document's `response` part."""
+        """Redact a document's `response` part."""
         text = _serialise(part)
         if '"base64": ' not in text and not self.may_hold(text):
             return part
@@ -263,7 +261,7 @@ class Search:
     # ------------------------------------------------------------------ members
 
     def values(self, value: exact_json.Json, where: Where, name: str = "") -> exact_json.Json:
-        """A JSON value that stands under `name`; its strings and its members' names searched."""
+        """Redact the strings and the members' names of a JSON value that is called `name`."""
         if isinstance(value, str):
             return self._member(value, where, name)
         if isinstance(value, list):
@@ -276,7 +274,7 @@ class Search:
         for key, item, named in members(value, name):
             shown = self.text(str(key), where)
             if shown != key:
-                # Two names that became one would lose a member.
+                # Two names that became equal would lose a member.
                 free = (other for other in _numbered(shown) if other not in {*result, *value})
                 shown = next(free)
             result[shown] = self.values(item, (*where, shown), named)
@@ -294,13 +292,13 @@ class Search:
 
     def _url(self, url: str, where: Where) -> str:
         scheme, slashes, user, authority, path, rest = url_parts(url)
-        found = _HOST.fullmatch(authority)
-        host, port = found.groups() if found else (authority, "")
+        match = _HOST.fullmatch(authority)
+        host, port = match.groups() if match else (authority, "")
         host, path, rest = self.text(host, where), self._path(path, where), self.text(rest, where)
         return "".join((scheme, slashes, user, host, port, path, rest))
 
     def _path(self, path: str, where: Where) -> str:
-        # Without its first slash a path would become part of the host.
+        # Without its first slash the path would become part of the host.
         slash = path[:1] if path.startswith("/") else ""
         return slash + self.text(path[len(slash) :], where)
 
@@ -311,9 +309,9 @@ class Search:
         if isinstance(value, list):
             return [self._header(name, item, where) for item in value]
         if name != "content-type":
-            # Of a request the user has said which headers stay; keys hang on what they hold.
+            # The user chose the headers of a request to record; keys depend on their values.
             return self._member(value, where, name if where[0] == "response" else "")
-        # The media type tells how a body is to be read.
+        # The media type says how to read a body.
         media, semicolon, parameters = value.partition(";")
         return media + semicolon + self.text(parameters, where)
 
@@ -322,17 +320,17 @@ class Search:
             data = base64.b64decode(encoded, validate=True)
         except binascii.Error:
             return self.text(encoded, where)
-        found = self._bytes(data, depth, own=True)
-        if found is None:
+        redacted = self._bytes(data, depth, own=True)
+        if redacted is None:
             return encoded
-        for rule in found[1]:
-            self._findings.append(finding(rule, where))
-        return base64.b64encode(found[0]).decode()
+        data, rules = redacted
+        self._findings += [finding(rule, where) for rule in rules]
+        return base64.b64encode(data).decode()
 
     # ------------------------------------------------------------------ strings
 
     def text(self, text: str, where: Where, *, own: bool = True) -> str:
-        """A string with what has to go in it replaced."""
+        """Redact a string."""
         spans = self.spans(text, own=own)
         if not spans:
             return text
@@ -342,26 +340,26 @@ class Search:
         return applied(text, spans)
 
     def note(self, rule: str, value: str, instead: str) -> None:
-        """Keep a value that was found as it is, in no encoding, in `found`."""
+        """Add a value to `replaced` if it was not encoded."""
         if PLACEHOLDER.fullmatch(instead) and "\\" not in value and "%" not in value:
-            self.found.append((rule, value))
+            self.replaced.append((rule, value))
 
     def spans(self, text: str, *, own: bool = True) -> list[Span]:
-        """What has to go in a text, in order and without overlaps; `own` looks for the user's
-        patterns too.
+        """What to replace in a text, in order and without overlaps; `own` includes the user's
+        patterns.
         """
         return self._spans(text, 0, 0, own)
 
     def cut_off(self, text: str) -> list[Span]:
-        """The start of a known value at the end of a text that goes no further."""
-        found = self._secrets.begins_at_end(text)
-        if found is None:
+        """The start of a known value at the end of a text that was cut off."""
+        known_start = self._secrets.begins_at_end(text)
+        if known_start is None:
             return []
-        start, rule, value = found
+        start, rule, value = known_start
         return [Span(start, len(text), self._shapes.placeholder(value), rule)]
 
-    def as_it_is(self, text: str) -> list[Span]:
-        """The known values and shipped patterns that stand in a text in no other form."""
+    def literal_spans(self, text: str) -> list[Span]:
+        """The known values and matches of shipped patterns in a text, without decoding it."""
         return self._shaped(text, 0, own=False).spans
 
     def _plain(self, text: str, depth: int, *, own: bool) -> Edit:
@@ -369,7 +367,7 @@ class Search:
         edit.put(
             [
                 Span(start, end, self._shapes.placeholder(value), rule)
-                for start, end, rule, value in self._shapes.names.stand_in(edit.text)
+                for start, end, rule, value in self._shapes.names.occurrences(edit.text)
             ]
         )
         return edit
@@ -379,7 +377,7 @@ class Search:
         edit.put(
             [
                 Span(start, end, self._shapes.placeholder(value), name)
-                for start, end, name, value in self._secrets.stand_in(text)
+                for start, end, name, value in self._secrets.occurrences(text)
             ]
         )
         for pattern in self._shapes.for_text(edit.text, own=own):
@@ -389,44 +387,44 @@ class Search:
         return edit
 
     def _beside(self, edit: Edit, depth: int) -> list[Span]:
-        """Keys that nothing parts from another secret: a shape has its borders where that ended."""
+        """Keys directly beside another secret: once that is replaced, a pattern has its border."""
         for start, end in edit.gaps():
             gap = edit.text[start:end]
             for pattern in self._shapes.for_text(gap, own=False):
-                found = list(self._shape(pattern, gap, depth))
-                if found:
-                    return [
-                        Span(start + span.start, start + span.end, span.placeholder, span.rule)
-                        for span in found
-                    ]
+                spans = [
+                    Span(start + span.start, start + span.end, span.placeholder, span.rule)
+                    for span in self._shape(pattern, gap, depth)
+                ]
+                if spans:
+                    return spans
         return []
 
     def _spans(self, text: str, layer: int, depth: int, own: bool) -> list[Span]:
-        """The spans of a text that stood under `layer` escapes and in `depth` encodings."""
+        """The spans of a text under `layer` layers of escapes and `depth` encodings."""
         edit = self._plain(text, depth, own=own)
         if layer < _DEPTH and (plain := encodings.Unescaped(edit.text)):
             edit.put(
                 [
-                    Span(*place, _quoted(found.placeholder, edit.text[slice(*place)]), found.rule)
-                    for found in self._spans(plain.text, layer + 1, depth, own)
-                    for place in (plain.source(found.start, found.end),)
+                    Span(*source, _quoted(span.placeholder, edit.text[slice(*source)]), span.rule)
+                    for span in self._spans(plain.text, layer + 1, depth, own)
+                    for source in (plain.source(span.start, span.end),)
                 ]
             )
-        # After the escapes: base64 in a URL has its marks escaped.
+        # After the escapes: base64 in a URL has its punctuation escaped.
         if depth < _DEPTH:
             edit.put(list(self._encoded(edit.text, depth, own)))
             edit.put(list(self._wide(edit.text, depth, own)))
         return edit.spans
 
     def _wide(self, text: str, depth: int, own: bool) -> Iterator[Span]:
-        """What has to go in the parts of a text that are UTF-16, spelled as these are."""
+        """What to replace in the parts of a text that are UTF-16, with placeholders in UTF-16."""
         for first, _, plain in encodings.wide_texts(text):
             for start, end, instead, rule in self._spans(plain, 0, depth + 1, own):
-                # The last zero of the other byte order stands before the next letter.
+                # In the other byte order the last zero belongs to the next letter.
                 yield Span(first + 2 * start, first + 2 * end - 1, "\0".join(instead), rule)
 
     def _shape(self, pattern: Pattern, text: str, depth: int) -> Iterator[Span]:
-        standing = [found.span() for found in PLACEHOLDER.finditer(text)]
+        standing = [match.span() for match in PLACEHOLDER.finditer(text)]
         starts = [start for start, _ in standing]
         at = done = 0
         while at >= 0:
@@ -436,13 +434,13 @@ class Search:
                 start, end = match.span()
                 near = bisect_right(starts, start) - 1
                 if near >= 0 and start < standing[near][1]:
-                    at = standing[near][1]  # none begins within a placeholder
+                    at = standing[near][1]  # a match cannot begin within a placeholder
                     break
                 if start < done or start == end:
                     continue
                 near = bisect_right(starts, end - 1) - 1
                 if near >= 0 and start < starts[near]:
-                    end = max(end, standing[near][1])  # one goes whole or not at all
+                    end = max(end, standing[near][1])  # a placeholder is not divided
                 done = end
                 if pattern.stand_in and depth:
                     continue
@@ -452,30 +450,30 @@ class Search:
     # ------------------------------------------------------------------ encodings
 
     def _encoded(self, text: str, depth: int, own: bool) -> Iterator[Span]:
-        """Runs of base64 and hexadecimal digits that say a secret, spelled anew without it."""
+        """Runs of base64 and hexadecimal digits that hold a secret, encoded again without it."""
         for start, end in encodings.runs(text, self._run):
             while text.startswith("=", end):
                 end += 1
             run = text[start:end]
             rules: list[str] = []
-            # What is replaced moves what follows, so a run that changed is read again.
+            # A replacement moves what follows, so a changed run is read again.
             changed = True
             while changed and len(rules) < _MANY:
                 changed = False
                 for reading in encodings.readings(run):
                     if not self._bytes_may_hold(reading.data, depth + 1):
                         continue
-                    found = self._bytes(reading.data, depth + 1, own=own)
-                    if found is not None:
-                        run = reading.spelled(found[0])
-                        rules += found[1]
+                    redacted = self._bytes(reading.data, depth + 1, own=own)
+                    if redacted is not None:
+                        run = reading.replaced_by(redacted[0])
+                        rules += redacted[1]
                         changed = True
                         break
             if rules:
                 yield Span(start, end, run, rules[0])
 
     def _bytes(self, data: bytes, depth: int, *, own: bool) -> tuple[bytes, list[str]] | None:
-        """Bytes without their secrets, and the rules by which they went; None without any."""
+        """Bytes without their secrets, and the rules that matched; None if none did."""
         try:
             packed = list(encodings.packed(data)) if depth < _DEPTH else []
         except OverflowError:
@@ -486,16 +484,18 @@ class Search:
         done = 0
         for inner in packed:
             parts.append(self._text_bytes(data[done : inner.start], depth, rules, own=own))
-            found = self._bytes(inner.plain, depth + 1, own=own)
-            parts.append(inner.packed_again(found[0]) if found else data[inner.start : inner.end])
-            rules += found[1] if found else ()
+            if redacted := self._bytes(inner.plain, depth + 1, own=own):
+                parts.append(inner.packed_again(redacted[0]))
+                rules += redacted[1]
+            else:
+                parts.append(data[inner.start : inner.end])
             done = inner.end
         parts.append(self._text_bytes(data[done:], depth, rules, own=own))
         return (b"".join(parts), rules) if rules else None
 
     def _text_bytes(self, data: bytes, depth: int, rules: list[str], *, own: bool) -> bytes:
-        """Bytes that are not compressed without their secrets; by which rules is added."""
-        # Bytes that are no UTF-8 come back as they were.
+        """Uncompressed bytes without their secrets; adds the rules that matched to `rules`."""
+        # Bytes that are not UTF-8 come back unchanged.
         text = data.decode("utf-8", "surrogateescape")
         spans = self._spans(text, 0, depth, own and _is_text(text))
         if not spans:
@@ -513,7 +513,7 @@ def _is_text(text: str) -> bool:
 
 
 def _quoted(instead: str, source: str) -> str:
-    """Base64 in a place where the source has percent-escapes; a placeholder is safe as it is."""
+    """Escape base64 if the source has percent-escapes; a placeholder needs no escape."""
     return quote(instead, safe="") if "%" in source else instead
 
 
