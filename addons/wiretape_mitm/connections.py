@@ -77,6 +77,7 @@ class Connections:
             flow.response = refused_tunnel(session_error_text(error))
             return
         if self._providers.find(host, port) is not None:
+            self._report.tunnels.setdefault(host, False)
             return
         tunnels = self._exits.tunnel_others
         self._report.bypassed(host, port, "unrecorded" if tunnels else "refused")
@@ -98,12 +99,9 @@ class Connections:
 
     def tls_failed_client(self, data: tls.TlsData) -> None:
         error = (data.conn.error or "").lower()
-        if "trust" in error or "unknown ca" in error:
-            host = data.context.server.address[0] if data.context.server.address else "a provider"
-            self._report.notice(
-                f"a client does not trust wiretape's certificate for {host}: start it with"
-                " `wiretape record -- CMD`, or set what `wiretape env` prints"
-            )
+        address = data.context.server.address
+        if address is not None and ("trust" in error or "unknown ca" in error):
+            self._report.not_trusted(address[0])
 
     def server_connect(self, data: server_hooks.ServerConnectionHookData) -> None:
         address = data.server.address
@@ -114,6 +112,8 @@ class Connections:
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         """Stream what is not ours, and answer what no provider would."""
         data = flow.request.data
+        if data.host in self._report.tunnels:
+            self._report.tunnels[data.host] = True
         if flow.response is not None:
             return
         if self._providers.find(data.host, data.port) is None:

@@ -1,6 +1,7 @@
 """A run of which nothing reached the proxy fails, and says what clients asked for instead."""
 
 import json
+import shutil
 import subprocess
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 from tests.end_to_end.test_record import CHAT, HOST, curl, options
+from tests.support import paths
 from tests.support.commands import Wiretape, serving
 from tests.support.limits import PATIENCE
 from tests.support.upstream import Answer, Upstream
@@ -117,3 +119,54 @@ def test_a_report_to_standard_output_comes_after_what_cmd_says(
     said, _, document = capfdbinary.readouterr().out.partition(b"\n")
     assert said == b"said by CMD"
     assert json.loads(document)["wiretape_report"] == 1
+
+
+def _uses_gnutls(program: str) -> bool:
+    path = shutil.which(program)
+    if path is None:
+        return False
+    return "gnutls" in subprocess.run(["ldd", path], capture_output=True, text=True).stdout
+
+
+@pytest.mark.parametrize("mode", ["replay", "record"])
+def test_a_client_that_trusts_only_its_own_ca_file_is_told_which(
+    wiretape: Wiretape, upstream: Upstream, mode: str, tmp_path: Path
+) -> None:
+    own = f"--cacert {upstream.ca_file}"
+    script = f"curl -sS {own} https://{HOST}/v1/models; curl -sS https://api.openai.com/v1/models"
+    done = wiretape(mode, "-r", tmp_path / "r", "--", "sh", "-c", script)
+    assert f"does not trust wiretape's certificate for {HOST}: CMD is given {own}" in done.stderr
+    assert "closed it without a request" not in done.stderr
+
+
+@pytest.mark.skipif(not _uses_gnutls("wget"), reason="needs a wget that is built with GnuTLS")
+@pytest.mark.parametrize("mode", ["replay", "record"])
+def test_the_host_is_named_of_a_client_that_leaves_without_an_alert(
+    wiretape: Wiretape, upstream: Upstream, mode: str, tmp_path: Path
+) -> None:
+    """GnuTLS ends the handshake before wget looks at the certificate and hangs up."""
+    own = f"--ca-certificate={upstream.ca_file}"
+    client = ["wget", "-qO-", "--tries=1", own, f"https://{HOST}/v1/models"]
+    done = wiretape(mode, "-r", tmp_path / "r", "--", *client)
+    assert f"opened a tunnel to {HOST} and closed it without a request" in done.stderr
+    assert f"CMD is given {own}, which lacks that certificate" in done.stderr
+    assert f"no request came through the tunnels to {HOST}" in done.stderr
+
+
+def test_what_may_go_past_the_proxy_is_named_and_the_base_url_to_give_it(
+    wiretape: Wiretape,
+) -> None:
+    done = wiretape("replay", "-r", paths.RECORDINGS, "--", "python3", "-c", "")
+    assert "httpx with a transport= or trust_env=False" in done.stderr
+    assert "axios" not in done.stderr
+    assert "base URL instead: $WIRETAPE_BASE_URL/" in done.stderr
+
+
+def test_no_tunnel_is_called_unused_that_was_used(
+    wiretape: Wiretape, upstream: Upstream, tmp_path: Path
+) -> None:
+    upstream.script(CHAT, Answer.json({}))
+    for mode, more in (("record", options(upstream, tmp_path / "r")), ("replay", [])):
+        done = wiretape(mode, *(more or ["-r", tmp_path / "r"]), "--", *curl())
+        assert done.returncode == 0, done.stderr
+        assert "without a request" not in done.stderr

@@ -192,14 +192,12 @@ class _Connection(asyncio.Protocol):
             self._refuse_unserved()
             return
         try:
+            front.report.tunnels.setdefault(origin.host, False)
             transport.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
             tls = await loop.start_tls(transport, protocol, context, server_side=True)
         except OSError as error:
             if isinstance(error, ssl.SSLError) and "unknown ca" in str(error).lower():
-                front.report.notice(
-                    f"a client does not trust wiretape's certificate for {origin.host}: start it"
-                    " with `wiretape replay -- CMD`, or set what `wiretape env` prints"
-                )
+                front.report.not_trusted(origin.host)
             log.debug("TLS with a client for %s failed", origin.host)
             transport.abort()
             return

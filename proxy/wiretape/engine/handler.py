@@ -171,6 +171,8 @@ class Handler:
                 if issued is not None:
                     return await self._play(http, *issued, started)
             tunnel = self.tunnels.get(http.transport) if http.transport is not None else None
+            if tunnel is not None:
+                self._replayer.report.tunnels[tunnel.host] = True
             if tunnel is None and (place := self._local_server(http)) is not None:
                 self._replayer.report.bypassed(place[0], place[1], "unrecorded")
                 return await local_servers.pass_on(http, *place)

@@ -121,6 +121,12 @@ class Report:
     """Hosts of no provider that clients asked for, and how often each was refused or let through
     unrecorded.
     """
+    tunnels: dict[str, bool] = field(default_factory=dict)
+    """Provider hosts to which a tunnel was opened, and whether a request came through one."""
+    untrusting: set[str] = field(default_factory=set)
+    """Those for which a client said that it does not trust wiretape's certificate."""
+    trust_remedy: str = ""
+    """What to do about such a client; HOST stands for the host."""
     expects_requests: bool = False
     """Whether the run fails if nothing reached the proxy."""
     isolated: bool = False
@@ -175,6 +181,12 @@ class Report:
         name = f"[{host}]" if ":" in host else host
         place = name if port == 443 else f"{name}:{port}"
         self.other_hosts.setdefault(place, Counter())[fate] += 1
+
+    def not_trusted(self, host: str) -> None:
+        """A client said that it does not trust wiretape's certificate for a host."""
+        self.untrusting.add(host)
+        remedy = self.trust_remedy.replace("HOST", host)
+        self.notice(f"a client does not trust wiretape's certificate for {host}: {remedy}")
 
     def not_served(self, why: str) -> None:
         """A client could not be served at once, or at all: the run does not succeed."""

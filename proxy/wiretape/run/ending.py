@@ -2,22 +2,27 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from wiretape.config.load import Config
+from wiretape.config.packs import base_urls
 from wiretape.core.errors import WiretapeError, reason_of
 from wiretape.core.providers.lookalikes import looks_like_provider
+from wiretape.core.text.printable import count
 from wiretape.report import junit
 from wiretape.report.report import Report
 
+from .client_hints import base_url_example, ignoring_clients
 from .settings import Settings
 from .stubborn_clients import OPT_OUT
 
 
-def explain(settings: Settings, report: Report) -> None:
+def explain(settings: Settings, report: Report, command: Sequence[str] = ()) -> None:
     """Say what did not happen though it should have, and what can be done."""
     if report.expects_requests or report.command_status is not None:
-        _explain_silence(report)
+        _explain_silence(settings, report, command)
+    _explain_tunnels(report)
     _explain_hosts(report)
     _explain_rules(settings.config, report)
     if report.isolated and report.command_status and settings.isolate is None:
@@ -27,7 +32,7 @@ def explain(settings: Settings, report: Report) -> None:
         )
 
 
-def _explain_silence(report: Report) -> None:
+def _explain_silence(settings: Settings, report: Report, command: Sequence[str]) -> None:
     if report.is_reached:
         return
     fails = (
@@ -38,18 +43,31 @@ def _explain_silence(report: Report) -> None:
     if not report.connections:
         report.notice(
             "nothing reached the proxy. CMD made no request, or its client ignores HTTPS_PROXY."
-            f" With {OPT_OUT} set, or an environment of their own, some do: aiohttp without"
-            " trust_env=True, Node before 22.21 always, Java without -Dhttps.proxyHost. Such"
-            " clients can be given a base URL instead:"
-            f" $WIRETAPE_BASE_URL/HOST/…, which CMD has in its environment{fails}"
+            f" With {OPT_OUT} set, or an environment or settings of their own, these do:"
+            f" {ignoring_clients(command)}. Such a client can be given a base URL instead:"
+            f" {base_url_example(settings.recordings, base_urls())}{fails}"
         )
-        return
-    hosts = ", ".join(sorted(report.other_hosts)[:5]) or "none that said where it wanted to go"
-    report.notice(
-        f"{report.connections} connections reached the proxy but no request to a configured"
-        f" provider host (seen: {hosts}). --host HOST adds one, as `providers` in config.yaml does;"
-        f" a client that does not trust the proxy's certificate ends here as well{fails}"
-    )
+    elif report.tunnels:
+        hosts = ", ".join(sorted(report.tunnels)[:5])
+        report.notice(f"no request came through the tunnels to {hosts}{fails}")
+    else:
+        hosts = ", ".join(sorted(report.other_hosts)[:5]) or "none that it named"
+        report.notice(
+            f"{count(report.connections, 'connection')} reached the proxy but no request to a"
+            f" configured provider host (seen: {hosts}). --host HOST adds one, as `providers` in"
+            f" config.yaml does{fails}"
+        )
+
+
+def _explain_tunnels(report: Report) -> None:
+    """Name the hosts to which a client opened a tunnel and then asked nothing."""
+    for host in sorted(report.tunnels):
+        if not report.tunnels[host] and host not in report.untrusting:
+            report.notice(
+                f"a client opened a tunnel to {host} and closed it without a request, as clients"
+                " built with GnuTLS do that do not trust wiretape's certificate:"
+                f" {report.trust_remedy.replace('HOST', host)}"
+            )
 
 
 def _explain_hosts(report: Report) -> None:

@@ -21,6 +21,7 @@ from wiretape.tls.authority import Authority
 from . import ending
 from .base_urls import through_base_url
 from .client_environment import client_environment
+from .client_hints import trust_remedy
 from .proxies import RecordProxy, ReplayProxy, RunningProxy, own_hosts
 from .serving import ServingProxy, announced, remove_leftovers
 from .settings import Settings
@@ -44,6 +45,7 @@ async def run(settings: Settings, command: Sequence[str], report: Report) -> int
             f"--report {settings.report}: its folder is not there; nothing was started"
         )
     report.expects_requests = program is not None and settings.expects_requests
+    report.trust_remedy = trust_remedy(command, settings.mode)
     usual_limit = descriptors.limit()
     descriptors.raise_limit()
     remove_leftovers()
@@ -75,7 +77,7 @@ async def run(settings: Settings, command: Sequence[str], report: Report) -> int
         finally:
             await _first(proxy.idle(), signals.hurry.wait(), seconds=DRAIN_SECONDS)
             await proxy.stop()
-    ending.explain(settings, report)
+    ending.explain(settings, report, command)
     if settings.report is not None:
         ending.write_report(settings.report, report)
     if signal.SIGINT in signals.received and program is None:
