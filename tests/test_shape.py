@@ -40,7 +40,6 @@ STILL_VAGUE: Final[set[str]] = {
     "wiretape.doctor",
     "wiretape.maintenance",
     "wiretape.intake",
-    "wiretape.engine",
     "wiretape.report",
     "wiretape.run",
     "wiretape.run.preload.python",

@@ -1,4 +1,4 @@
-"""Hooks of a replayed flow: looked up, and answered by a miss or by the replay engine."""
+"""Look up a replayed flow, and answer it by a miss or through the replay engine."""
 
 from typing import Final
 
@@ -56,41 +56,41 @@ class ReplayFlow:
         except (UnknownSession, StoreError) as error:
             flow.response = answer_of(Refusal(session_error_text(error)))
             return
-        request = credentials_as_headers(request_of(flow))
-        asked = await self._look_up(request, session)
-        verdict = self._replayer.decide(asked) if self._intake is not None else "replay"
+        live = credentials_as_headers(request_of(flow))
+        request = await self._look_up(live, session)
+        verdict = self._replayer.decide(request) if self._intake is not None else "replay"
         if verdict == "pass":
             flow.metadata[PASS] = True
         if verdict in ("pass", "record"):
             return
-        self._answer(flow, asked)
+        self._answer(flow, request)
 
-    async def _look_up(self, request: Request, session: Session) -> ReplayRequest:
-        asked = self._replayer.now(self._replayer.ask(request, session))
-        if self._intake is not None and asked.sent and self._intake.is_busy:
+    async def _look_up(self, live: Request, session: Session) -> ReplayRequest:
+        request = self._replayer.with_current_ids(self._replayer.prepare(live, session))
+        if self._intake is not None and request.request_ids and self._intake.is_busy:
             # What is sent back may have come with an answer that is being written just now.
             await self._intake.drain()
-            asked = self._replayer.now(asked)
-        return asked
+            request = self._replayer.with_current_ids(request)
+        return request
 
-    def _answer(self, flow: http.HTTPFlow, asked: ReplayRequest) -> None:
+    def _answer(self, flow: http.HTTPFlow, request: ReplayRequest) -> None:
         replayer = self._replayer
-        played = replayer.play(asked)
-        if played is None:
-            flow.response = response_of(*replayer.miss(asked))
+        answer = replayer.answer(request)
+        if answer is None:
+            flow.response = response_of(*replayer.miss(request))
             return
         has_fault = replayer.is_faulty or FAULT_HEADER in flow.request.headers
-        response = played.response
+        response = answer.response
         if response.streaming and response.coding is None and not has_fault:
             flow.metadata[_SIZES] = [len(chunk.data) for chunk in response.chunks if chunk.data]
-        self._to_engine(flow, asked.request, self._tickets.issue(played, asked))
+        self._to_engine(flow, request.live, self._tickets.issue(answer, request))
 
-    def _to_engine(self, flow: http.HTTPFlow, request: Request, ticket: str) -> None:
+    def _to_engine(self, flow: http.HTTPFlow, live: Request, ticket: str) -> None:
         engine = self._exits.engine or 0
         flow.metadata[ANSWERED] = True
         data, headers = flow.request.data, flow.request.headers
         data.scheme, data.host, data.port = b"http", "127.0.0.1", engine
-        data.path = f"/{request.authority}{request.target}".encode("utf-8", "surrogateescape")
+        data.path = f"/{live.authority}{live.target}".encode("utf-8", "surrogateescape")
         data.content = b""
         flow.server_conn = connection.Server(address=("127.0.0.1", engine))
         for name in ("content-length", "transfer-encoding", "expect"):

@@ -98,7 +98,7 @@ def test_an_exception_in_a_hook_lets_no_request_out(
     broken.write_text(
         "import wiretape.engine.replayer as replay\n"
         "def fail(*_): raise RuntimeError('broken')\n"
-        "replay.Replayer.play = fail\n"
+        "replay.Replayer.answer = fail\n"
     )
     env = {**clean_env, "PYTHONPATH": str(tmp_path)}
     port = upstream.url.rpartition(":")[2]

@@ -197,12 +197,14 @@ def test_a_rule_is_tried_on_other_paths_that_it_is_for(tmp_path: Path) -> None:
         )
         asked_folder.put(Exchange(request, Response(200, JSON, ()), None))
     library.check()
-    asked = from_exchange(Exchange(asked_folder.request({"a": 3}), Response(200, JSON, ()), None))
+    document = from_exchange(
+        Exchange(asked_folder.request({"a": 3}), Response(200, JSON, ()), None)
+    )
     rule = Rule("r", path="/v1/x*", ignore=(finder,))
-    trial = RuleTrials(matcher).of(library, asked["request"])(rule)
+    trial = RuleTrials(matcher).of(library, document["request"])(rule)
     assert trial is not None
     assert (trial.tried, len(trial.merged)) == (2, 1)
-    elsewhere = RuleTrials(matcher).of(library, asked["request"])(Rule("r", path="/v2/*"))
+    elsewhere = RuleTrials(matcher).of(library, document["request"])(Rule("r", path="/v2/*"))
     assert elsewhere is not None
     assert elsewhere.tried == 0
 
@@ -214,7 +216,7 @@ def test_beyond_its_allowance_a_run_tries_no_rule(tmp_path: Path, allowance: Any
     replayer = asked_folder.replayer()
     replayer._rule_trials = RuleTrials(asked_folder.config().matcher, **allowance)
     first, second = (
-        replayer.explain(replayer.ask(asked_folder.request({"prompt": "hi", name: run})))
+        replayer.explain_miss(replayer.prepare(asked_folder.request({"prompt": "hi", name: run})))
         for name, run in (("run", 2), ("run", 3))
     )
     assert first.suggestion is not None
@@ -227,12 +229,12 @@ def test_a_recording_that_changes_meanwhile_leaves_a_rule_untried(tmp_path: Path
     asked_folder.record({"run": 1}, "one")
     replayer = asked_folder.replayer()
     library = replayer.sessions.own.library
-    asked = replayer.ask(asked_folder.request({"run": 2}))
-    nearest = library.nearest(asked.canonical)
+    request = replayer.prepare(asked_folder.request({"run": 2}))
+    nearest = library.nearest(request.canonical)
     (file,) = asked_folder.folder.rglob("*.json")
     file.write_text("{}", "utf-8")
-    try_rule = RuleTrials(asked_folder.config().matcher).of(library, asked.document)
-    miss = miss_for(asked.canonical, "u", nearest, FolderState(total=1, try_rule=try_rule))
+    try_rule = RuleTrials(asked_folder.config().matcher).of(library, request.document)
+    miss = miss_for(request.canonical, "u", nearest, FolderState(total=1, try_rule=try_rule))
     assert (miss.suggestion, "not tried on all" in miss.message) == (None, True)
 
 

@@ -112,10 +112,11 @@ class Played:
 
     def send(self, call: Call) -> tuple[str, Any] | None:
         """The recording that answers, and what it says; None for a miss."""
-        played = self._replayer.play(self._replayer.now(self._replayer.ask(call.request)))
-        if played is None:
+        request = self._replayer.with_current_ids(self._replayer.prepare(call.request))
+        answer = self._replayer.answer(request)
+        if answer is None:
             return None
-        return played.entry.name, json.loads(played.response.body)
+        return answer.entry.name, json.loads(answer.response.body)
 
     @property
     def used(self) -> set[str]:

@@ -74,10 +74,10 @@ def test_each_message_of_a_connection_is_compared_once(tmp_path: Path) -> None:
     bodies = [{"prompt": str(n), "run": n} for n in range(3)]
     folder.record_all(bodies)
     replayer = folder.replayer()
-    asked = replayer.ask(folder.opening())
-    played = replayer.play(asked)
-    assert played is not None
-    lock = replayer.lock_step(asked, played)
+    prepared = replayer.prepare(folder.opening())
+    answer = replayer.answer(prepared)
+    assert answer is not None
+    lock = replayer.lock_step(prepared, answer)
     for body in bodies:
         lock.feed(folder.message({**body, "run": 9}))
         assert [(change.path, change.rule) for change in lock.stale] == [("body.run", "run")]

@@ -352,7 +352,7 @@ def test_a_fault_inside_is_an_answer_and_fails_the_run(
         "if '-m' in sys.orig_argv and 'wiretape' in sys.orig_argv:\n"
         "    import wiretape.engine.replayer as replay\n"
         "    def fail(*_): raise RuntimeError('broken')\n"
-        "    replay.Replayer.play = fail\n"
+        "    replay.Replayer.answer = fail\n"
     )
     done = wiretape(
         "replay", "--", "sh", "-c", "curl -s https://api.openai.com/v1/models; true",

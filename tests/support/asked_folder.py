@@ -15,7 +15,7 @@ from wiretape.core.playback.websocket import Mismatch, ReplayedConnection
 from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import from_exchange
 from wiretape.core.redaction.redactor import Redactor
-from wiretape.engine.replayer import Replayer, played_row
+from wiretape.engine.replayer import Replayer, replayed_row
 from wiretape.library.library import Library, LocalState
 from wiretape.report.report import Report
 from wiretape.sessions.sessions import Sessions
@@ -90,12 +90,12 @@ class HttpFolder(AskedFolder):
 
     def ask(self, body: Any) -> str | Miss:
         replayer = self.replayer()
-        asked = replayer.now(replayer.ask(self.request(body)))
-        played = replayer.play(asked)
-        if played is None:
-            return replayer.explain(asked)
-        self.report.add(played_row(asked, played))
-        return played.response.body.decode()
+        prepared = replayer.with_current_ids(replayer.prepare(self.request(body)))
+        answer = replayer.answer(prepared)
+        if answer is None:
+            return replayer.explain_miss(prepared)
+        self.report.add(replayed_row(prepared, answer))
+        return answer.response.body.decode()
 
 
 class SocketFolder(AskedFolder):
@@ -119,10 +119,10 @@ class SocketFolder(AskedFolder):
 
     def ask(self, body: Any) -> str | Miss:
         replayer = self.replayer()
-        asked = replayer.now(replayer.ask(self.opening()))
-        played = replayer.play(asked)
-        assert played is not None
-        lock = replayer.lock_step(asked, played)
+        prepared = replayer.with_current_ids(replayer.prepare(self.opening()))
+        answer = replayer.answer(prepared)
+        assert answer is not None
+        lock = replayer.lock_step(prepared, answer)
         step = lock.feed(Message(json.dumps(body).encode(), None, "client"))
         ended = ReplayedConnection(
             recording=lock.recording,
@@ -134,7 +134,7 @@ class SocketFolder(AskedFolder):
             stale=lock.stale,
             rules=lock.rules,
         )
-        row = replayer.conversed(asked, played, ended)
+        row = replayer.websocket_row(prepared, answer, ended)
         self.report.add(row)
         if row.miss is not None:
             return row.miss

@@ -1,4 +1,4 @@
-"""How an answer that was never whole ends on the wire: as a close, a reset, or silence."""
+"""End an answer that was recorded incomplete: by a close, a reset, or silence."""
 
 import asyncio
 import socket
@@ -12,8 +12,8 @@ try:
     import fcntl
     import termios
 except ImportError:
-    # Not on Windows; there nobody tells what the system has not sent yet.
-    fcntl = termios = None  # type: ignore[assignment]  # modules that are not there
+    # Windows has neither; what the system has not sent yet is unknown there.
+    fcntl = termios = None  # type: ignore[assignment]  # missing modules
 
 _WAITS: Final = 200
 _WAIT_SECONDS: Final = 0.005
@@ -22,29 +22,29 @@ _WAIT_SECONDS: Final = 0.005
 LEAVE_SECONDS: Final = 1.0
 
 
-async def end(transport: asyncio.Transport, how: End, silent: float = 0.0) -> None:
-    """End a connection in the middle of an answer's body, as it was recorded; `silent` is for how
-    many seconds nothing had come any more.
+async def end(transport: asyncio.Transport, ending: End, silent: float = 0.0) -> None:
+    """End a connection in the middle of an answer's body, as it was recorded. `silent` is the
+    seconds of silence before the recorded end.
 
-    Where a client had left it is the client's turn again: a read that timed out has to time out by
-    its own clock. One that stays instead is cut off after twice the silence and a second.
+    If the client left in the recording, it is expected to leave again: a read that timed out has to
+    time out by its own clock. A client that stays is cut off after twice the silence and a second.
     """
-    if how == "client-closed":
+    if ending == "client-closed":
         await asyncio.sleep(2 * silent + LEAVE_SECONDS)
         transport.close()
-    elif how == "timeout":
-        # The provider fell silent: it is the client that gives up, which cancels this.
+    elif ending == "timeout":
+        # The provider fell silent: the client gives up, which cancels this.
         await asyncio.get_running_loop().create_future()
-    elif how == "reset":
+    elif ending == "reset":
         await reset(transport)
     else:
-        # Flushes what was written; what is missing is the end of the body.
+        # Flushes what was written; the end of the body is missing.
         transport.close()
 
 
 async def reset(transport: asyncio.Transport) -> None:
     """Send what was written, then a reset (RFC 9293, section 3.10.4)."""
-    await _sent(transport)
+    await _wait_until_sent(transport)
     sock = transport.get_extra_info("socket")
     if sock is not None:
         # A close that does not linger is a reset.
@@ -52,17 +52,17 @@ async def reset(transport: asyncio.Transport) -> None:
     transport.abort()
 
 
-async def _sent(transport: asyncio.Transport) -> None:
-    """Wait until the client's machine has all that was written, a second at most: a reset throws
-    away what has not been sent.
+async def _wait_until_sent(transport: asyncio.Transport) -> None:
+    """Wait until the client's machine has all that was written, a second at most: a reset discards
+    unsent data.
     """
     sock = transport.get_extra_info("socket")
     for _ in range(_WAITS):
         waiting = transport.get_write_buffer_size()
         if not waiting and sock is not None and fcntl is not None:
             try:
-                left = fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, b"\0" * 4)
-                waiting = int.from_bytes(left, sys.byteorder)
+                unsent = fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, b"\0" * 4)
+                waiting = int.from_bytes(unsent, sys.byteorder)
             except OSError:
                 return
         if not waiting:

@@ -1,7 +1,7 @@
-"""The doors of pure replay: one port that speaks CONNECT with TLS, plain proxy HTTP and base URLs.
+"""Accept connections for pure replay: CONNECT with TLS, plain proxy HTTP and base URLs on one port.
 
-No mitmproxy here: its import alone costs more than a replayed test, and what is not there cannot
-send anything out. The decrypted stream is handed to aiohttp (`handler.py`).
+No mitmproxy here: its import alone takes longer than a replayed test, and code that is not loaded
+cannot send anything out. The decrypted stream is handed to aiohttp (`handler.py`).
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from wiretape.sessions.sessions import UnknownSession, of_credentials, session_e
 from wiretape.tls.authority import Authority
 
 from .handler import Handler, Origin, close
-from .local_servers import addresses_of, is_near
+from .local_servers import addresses_of, is_on_this_machine
 from .tunnel import tunnel
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ _TARGET: Final = re.compile(r"CONNECT (\[[0-9A-Fa-f:.]+\]|[^\s:/@]+):(\d{1,5}) H
 
 
 class Front:
-    """Listens on loopback; `other_hosts` says what becomes of tunnels to hosts of no provider."""
+    """Listens on loopback; `other_hosts` says what to do with tunnels to other than providers."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class Front:
 
 
 class _Connection(asyncio.Protocol):
-    """A client's connection until its first bytes tell what it wants: a tunnel, or HTTP."""
+    """A client's connection until its first bytes say whether it wants a tunnel or HTTP."""
 
     def __init__(self, front: Front) -> None:
         self._front = front
@@ -86,7 +86,7 @@ class _Connection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._front.report.connections += 1
-        # Told when it asks: an answer before its request would be lost with the connection.
+        # Refused after its request: an earlier answer would be lost with the connection.
         self._is_refused = descriptors.are_low()
 
     def data_received(self, data: bytes) -> None:
@@ -123,13 +123,13 @@ class _Connection(asyncio.Protocol):
             self._refuse(403, session_error_text(error))
             return
         if front.providers.find(host, port) is not None:
-            work = self._serve(transport, Origin("https", host, port, session))
+            service = self._serve(transport, Origin("https", host, port, session))
         elif front.other_hosts == "tunnel" or (
-            front.handler.passes_local and addresses_of(host) and is_near(transport)
+            front.handler.passes_local and addresses_of(host) and is_on_this_machine(transport)
         ):
             front.report.bypassed(host, port, "unrecorded")
-            early = self._head.partition(b"\r\n\r\n")[2]
-            work = self._tunnel(transport, host, port, early)
+            early_data = self._head.partition(b"\r\n\r\n")[2]
+            service = self._tunnel(transport, host, port, early_data)
         else:
             reason = (
                 f"{host}:{port} is not a provider's host and replay goes nowhere else:"
@@ -140,7 +140,7 @@ class _Connection(asyncio.Protocol):
             self._refuse(403, reason)
             return
         transport.pause_reading()
-        task = asyncio.get_running_loop().create_task(work)
+        task = asyncio.get_running_loop().create_task(service)
         front.tasks.add(task)
         task.add_done_callback(front.tasks.discard)
 
@@ -159,10 +159,10 @@ class _Connection(asyncio.Protocol):
         self._transport.close()
 
     async def _tunnel(
-        self, transport: asyncio.Transport, host: str, port: int, early: bytes
+        self, transport: asyncio.Transport, host: str, port: int, early_data: bytes
     ) -> None:
         try:
-            await tunnel(transport, host, port, early)
+            await tunnel(transport, host, port, early_data)
         except OSError as error:
             if descriptors.is_exhaustion(error):
                 self._refuse_unserved()
@@ -188,7 +188,7 @@ class _Connection(asyncio.Protocol):
                 self._refuse(400, str(error))
             return
         except (ImportError, OSError):
-            # The first certificate needs modules, and each a descriptor to be read.
+            # The first certificate imports modules, and reading each needs a descriptor.
             self._refuse_unserved()
             return
         try:

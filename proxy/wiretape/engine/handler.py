@@ -1,4 +1,4 @@
-"""The replay engine's HTTP side: one aiohttp handler behind every door.
+"""Answer HTTP requests from recordings: one aiohttp handler for every way in.
 
 A request comes decrypted out of a CONNECT tunnel, in absolute form as a plain-HTTP proxy gets it,
 or in origin form as `/HOST/path` (base-URL mode). The answer's chunks leave one HTTP chunk each, at
@@ -42,28 +42,35 @@ from .replayer import (
     Tickets,
 )
 from .request import ReplayRequest
-from .sender import DOOR, UNTYPED, AnswerSender, RawHeaderWriter, plain_headers, whole
+from .sender import (
+    BASE_URL,
+    UNTYPED,
+    AnswerSender,
+    RawHeaderWriter,
+    connection_headers,
+    whole_response,
+)
 
 log = logging.getLogger(__name__)
 
-_MEMO: Final = 1024
-_MEMO_BODY: Final = 64 * 1024
-_MEMO_BYTES: Final = 4 * 1024 * 1024
+_MOST_MEMOS: Final = 1024
+_MOST_MEMO_BODY: Final = 64 * 1024
+_MOST_MEMO_BYTES: Final = 4 * 1024 * 1024
 _LOCAL_NAMES: Final = LocalNames()
 
 
 class _Request(web.BaseRequest):
-    """A request whose answer has no content type where its recording has none."""
+    """A request whose answer has no content type if its recording has none."""
 
     async def _prepare_hook(self, resp: web.StreamResponse) -> None:
-        # aiohttp calls every body without a type a stream of octets.
+        # aiohttp gives every body without a type application/octet-stream.
         if self.get(UNTYPED):
             resp.headers.pop("content-type", None)
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a tunnel's client believes it is, and the session it named when it asked for it."""
+    """The host a tunnel's client asked for, and the session it named in its CONNECT."""
 
     scheme: str
     host: str
@@ -72,14 +79,14 @@ class Origin:
 
 
 class BadTarget(Exception):
-    """A request that names no place wiretape may answer for; `str()` says what to do."""
+    """A request that wiretape may not answer; `str()` says what to do."""
 
 
 class Handler:
-    """Answers what the doors let in; `tunnels` tells which transport is a tunnel to where.
+    """Answers the requests of every port; `tunnels` says which transport is a tunnel to where.
 
-    `control` answers for the sessions; only a door that has it does. A request of more than
-    `max_body` bytes is in no recording: nothing of it is kept.
+    `control` answers requests about sessions. A request of more than `max_body` bytes cannot be
+    recorded: it is not kept, and it is a miss.
     """
 
     def __init__(
@@ -96,23 +103,23 @@ class Handler:
         self._pace = pace
         self._sender = AnswerSender(pace, replayer.report, replayer.providers)
         self._tickets = tickets
-        self._asked: dict[object, tuple[ReplayRequest, int]] = {}
-        self._asked_bytes = 0
+        self._memo: dict[object, tuple[ReplayRequest, int]] = {}
+        self._memo_bytes = 0
         self._under_way = 0
         self._idle: asyncio.Event | None = None
         self.tunnels: Final[WeakKeyDictionary[asyncio.BaseTransport, Origin]] = WeakKeyDictionary()
         self.refused: Final[WeakSet[asyncio.BaseTransport]] = WeakSet()
-        """Connections that came when no descriptors were left to serve them."""
+        """Connections accepted when no descriptors were left to serve them."""
         self.passes_local = False
-        """Whether servers of this machine that are no provider's may be gone on to."""
+        """Whether requests may be passed on to servers of this machine that are not providers."""
 
     def server(self) -> web.Server:
-        """An aiohttp server whose protocol factory the doors call, one protocol a connection."""
+        """An aiohttp server; call it for one protocol a connection."""
         loop = asyncio.get_running_loop()
 
         def make_request(message, payload, protocol, writer, task):  # type: ignore[no-untyped-def]  # aiohttp's private signature
             if message is NOT_A_REQUEST:
-                self._tell_of_unreadable()
+                self._report_unreadable()
             raw = RawHeaderWriter(protocol, loop)
             return _Request(
                 message, payload, protocol, raw, task, loop, client_max_size=self._max_body
@@ -121,7 +128,7 @@ class Handler:
         return web.Server(
             self.handle,
             request_factory=make_request,
-            # Who waits for a chunk's time learns that the client has left.
+            # An answer that waits for a chunk's time is cancelled when the client leaves.
             handler_cancellation=True,
             access_log=None,
             auto_decompress=False,
@@ -129,15 +136,15 @@ class Handler:
             max_field_size=64 * 1024,
         )
 
-    def _tell_of_unreadable(self) -> None:
-        """What is not HTTP, or has a header twice that may be there once, aiohttp answers with 400:
-        no recording did, so the run does not succeed.
+    def _report_unreadable(self) -> None:
+        """Report that aiohttp answered 400: the request was not HTTP, or repeats a header that may
+        be there once. No recording answered, so the run fails.
         """
         note = "not a request as HTTP has it; answered with 400 (-v shows why)"
         self._replayer.report.add(Row("failed", "wiretape", "?", "?", note=note))
 
     def open(self, session: str | None) -> None:
-        """Open a session, so that a fault of it is told before anything is answered in it."""
+        """Open a session, so that its faults are reported before anything is answered in it."""
         self._replayer.sessions.get(session)
 
     async def idle(self) -> None:
@@ -147,12 +154,12 @@ class Handler:
             await self._idle.wait()
 
     async def handle(self, http: web.BaseRequest) -> web.StreamResponse:
-        """One request. Nothing here opens a connection: what is not recorded is a miss."""
+        """Answer one request. A request without a recording is a miss; it is not sent on."""
         self._under_way += 1
         try:
             return await self._answer(http)
         except Exception as error:
-            # Whatever it is, the client gets an answer and the run fails; nothing goes out.
+            # The client gets an answer and the run fails; nothing is sent to the provider.
             log.debug("a request could not be answered", exc_info=True)
             return self._failed(http, error)
         finally:
@@ -165,24 +172,24 @@ class Handler:
         if http.transport in self.refused:
             return self._unavailable()
         try:
-            _wanted_fault(http)
+            _requested_fault(http)
             if self._tickets is not None:
                 issued = self._tickets.take(http.headers.get("x-wiretape-ticket", ""))
                 if issued is not None:
-                    return await self._play(http, *issued, started)
+                    return await self._send(http, *issued, started)
             tunnel = self.tunnels.get(http.transport) if http.transport is not None else None
             if tunnel is not None:
                 self._replayer.report.tunnels[tunnel.host] = True
-            if tunnel is None and (place := self._local_server(http)) is not None:
-                self._replayer.report.bypassed(place[0], place[1], "unrecorded")
-                return await local_servers.pass_on(http, *place)
+            if tunnel is None and (local_server := self._local_server(http)) is not None:
+                self._replayer.report.bypassed(local_server[0], local_server[1], "unrecorded")
+                return await local_servers.pass_on(http, *local_server)
             purpose = self._purpose(http, tunnel)
             if isinstance(purpose, Refusal):
                 return self._refused(purpose)
             if isinstance(purpose, ForControl):
                 return await self._control_reply(http)
-            asked = await self._ask(http, tunnel, purpose)
-            played = self._replayer.play(asked)
+            request = await self._request_for(http, tunnel, purpose)
+            answer = self._replayer.answer(request)
         except (BadTarget, UnknownSession) as error:
             return self._refused(Refusal(str(error)))
         except TooLarge as error:
@@ -191,41 +198,45 @@ class Handler:
             if descriptors.is_exhaustion(error):
                 return self._unavailable()
             return self._refused(Refusal(session_error_text(error)))
-        if played is None:
-            status, headers, body = self._replayer.miss(asked)
-            return whole(status, plain_headers(headers), body)
-        return await self._play(http, played, asked, started)
+        if answer is None:
+            status, headers, body = self._replayer.miss(request)
+            return whole_response(status, connection_headers(headers), body)
+        return await self._send(http, answer, request, started)
 
     def _unavailable(self) -> web.StreamResponse:
         advice = descriptors.advice()
         self._replayer.report.not_served(advice)
         body = error_body("openai", 503, f"wiretape: {advice}", "wiretape_unavailable")
-        response = whole(503, plain_headers((*JSON, ("retry-after", "1"))), body)
+        response = whole_response(503, connection_headers((*JSON, ("retry-after", "1"))), body)
         response.force_close()
         return response
 
     def _failed(self, http: web.BaseRequest, error: Exception) -> web.StreamResponse:
         note = f"wiretape failed inside ({type(error).__name__}); -v shows where"
-        path = self._replayer.told(http.path.partition("?")[0])
+        path = self._replayer.redact(http.path.partition("?")[0])
         self._replayer.report.add(Row("failed", "wiretape", http.method, path, note=note))
-        return whole(500, plain_headers(JSON), error_body("openai", 500, note, "wiretape_error"))
+        return whole_response(
+            500, connection_headers(JSON), error_body("openai", 500, note, "wiretape_error")
+        )
 
     def _too_large(self, http: web.BaseRequest, why: str) -> web.StreamResponse:
-        path = self._replayer.told(http.path.partition("?")[0])
+        path = self._replayer.redact(http.path.partition("?")[0])
         self._replayer.report.add(Row("missed", "wiretape", http.method, path, note=why))
         status = self._replayer.miss_status
         body = error_body("openai", status, f"wiretape: {why}", "wiretape_miss")
-        return whole(status, plain_headers(MISS_HEADERS), body)
+        return whole_response(status, connection_headers(MISS_HEADERS), body)
 
     async def _control_reply(self, http: web.BaseRequest) -> web.StreamResponse:
         assert self._control is not None
         reply = await self._control.handle(http.method, http.raw_path, _by_name(http))
-        return whole(reply.status, plain_headers(JSON), dumps(reply.document).encode())
+        return whole_response(
+            reply.status, connection_headers(JSON), dumps(reply.document).encode()
+        )
 
     def _refused(self, refusal: Refusal) -> web.StreamResponse:
         if refusal.other_host is not None:
             self._replayer.report.bypassed(*refusal.other_host, "refused")
-        return whole(refusal.status, plain_headers(JSON), refusal.body())
+        return whole_response(refusal.status, connection_headers(JSON), refusal.body())
 
     def _purpose(
         self, http: web.BaseRequest, tunnel: Origin | None
@@ -235,14 +246,14 @@ class Handler:
             return Destination(tunnel.scheme, tunnel.host, tunnel.port, raw)
         local_names = self._control.local_names if self._control else _LOCAL_NAMES
         providers, has_control = self._replayer.providers, self._control is not None
-        found = purpose_of(raw, _by_name(http), local_names, providers, has_control=has_control)
-        if isinstance(found, Destination) and raw.startswith("/"):
-            # Where its client came in, links of the answer have to lead to.
-            http[DOOR] = f"http://{http.host}"
-        return found
+        purpose = purpose_of(raw, _by_name(http), local_names, providers, has_control=has_control)
+        if isinstance(purpose, Destination) and raw.startswith("/"):
+            # Links in the answer must lead back to the port that the client used.
+            http[BASE_URL] = f"http://{http.host}"
+        return purpose
 
     def _local_server(self, http: web.BaseRequest) -> tuple[str, int, str] | None:
-        """The place that a request in absolute form names, where it may be passed on there."""
+        """Host, port and target of a request in absolute form, if it may be passed on there."""
         if not self.passes_local:
             return None
         try:
@@ -252,7 +263,7 @@ class Handler:
         is_ours = self._replayer.providers.find(host, port) is not None
         if is_ours or scheme != "http" or not local_servers.addresses_of(host):
             return None
-        return (host, port, target) if local_servers.is_near(http.transport) else None
+        return (host, port, target) if local_servers.is_on_this_machine(http.transport) else None
 
     def _session(self, http: web.BaseRequest, tunnel: Origin | None) -> Session:
         name = http.headers.get(SESSION_HEADER) or (tunnel.session if tunnel else None)
@@ -260,7 +271,7 @@ class Handler:
             name = of_credentials(http.headers.get("proxy-authorization"))
         return self._replayer.sessions.get(name)
 
-    async def _ask(
+    async def _request_for(
         self, http: web.BaseRequest, tunnel: Origin | None, destination: Destination
     ) -> ReplayRequest:
         session = self._session(http, tunnel)
@@ -269,21 +280,21 @@ class Handler:
             if not http.content.is_eof():
                 _acknowledge(http.transport)
             body = await self._body(http)
-        # A test suite asks the same things again and again, alike to the last byte.
-        spelled = (tunnel, http.method, http.raw_path, http.raw_headers, body)
-        known = self._asked.get(spelled)
-        if known is not None:
-            return self._replayer.now(known[0], session)
-        asked = self._replayer.ask(_request_of(http, destination, body), session)
-        if len(body) <= _MEMO_BODY:
-            self._asked[spelled] = asked, len(body)
-            self._asked_bytes += len(body)
-            while len(self._asked) > _MEMO or self._asked_bytes > _MEMO_BYTES:
-                self._asked_bytes -= self._asked.pop(next(iter(self._asked)))[1]
-        return self._replayer.now(asked, session)
+        # A test suite sends the same requests again and again, byte for byte.
+        memo_key = (tunnel, http.method, http.raw_path, http.raw_headers, body)
+        memo = self._memo.get(memo_key)
+        if memo is not None:
+            return self._replayer.with_current_ids(memo[0], session)
+        request = self._replayer.prepare(_request_of(http, destination, body), session)
+        if len(body) <= _MOST_MEMO_BODY:
+            self._memo[memo_key] = request, len(body)
+            self._memo_bytes += len(body)
+            while len(self._memo) > _MOST_MEMOS or self._memo_bytes > _MOST_MEMO_BYTES:
+                self._memo_bytes -= self._memo.pop(next(iter(self._memo)))[1]
+        return self._replayer.with_current_ids(request, session)
 
     async def _body(self, http: web.BaseRequest) -> bytes:
-        """A request's body; TooLarge, once all of it has come, where it is more than is kept."""
+        """A request's body; TooLarge, once all of it has come, if it is over `max_body`."""
         if (http.content_length or self._max_body + 1) <= self._max_body:
             return await http.read()
         pieces: list[bytes] = []
@@ -299,21 +310,23 @@ class Handler:
             raise TooLarge(f"no recording has a request of more than {most} MiB (record.max_body)")
         return b"".join(pieces)
 
-    async def _play(
-        self, http: web.BaseRequest, played: ReplayAnswer, asked: ReplayRequest, started: float
+    async def _send(
+        self, http: web.BaseRequest, answer: ReplayAnswer, request: ReplayRequest, started: float
     ) -> web.StreamResponse:
         """Send a recorded answer; `started` is the loop's time when its request came."""
-        if isinstance(played.response, WebSocket):
+        if isinstance(answer.response, WebSocket):
             replayer = self._replayer
             return await websocket.play(
                 http,
-                replayer.lock_step(asked, played),
+                replayer.lock_step(request, answer),
                 self._pace,
-                lambda ended: replayer.report.add(replayer.conversed(asked, played, ended)),
-                [("x-wiretape", f"replay {quote(played.entry.name)}")],
+                lambda connection: replayer.report.add(
+                    replayer.websocket_row(request, answer, connection)
+                ),
+                [("x-wiretape", f"replay {quote(answer.entry.name)}")],
             )
-        fault = self._replayer.fault(asked, _wanted_fault(http))
-        return await self._sender.send(http, asked, played, started, fault)
+        fault = self._replayer.fault(request, _requested_fault(http))
+        return await self._sender.send(http, request, answer, started, fault)
 
 
 def _by_name(http: web.BaseRequest) -> dict[str, str]:
@@ -329,8 +342,8 @@ def _request_of(http: web.BaseRequest, destination: Destination, body: bytes) ->
     return credentials_as_headers(request)
 
 
-def _wanted_fault(http: web.BaseRequest) -> Fault | None:
-    """The fault that a request asks for; only loopback may. BadTarget where it cannot be read."""
+def _requested_fault(http: web.BaseRequest) -> Fault | None:
+    """The fault that a request asks for, from loopback only; BadTarget if it is not a fault."""
     if FAULT_HEADER not in http.headers or http.transport is None:
         return None
     peer = http.transport.get_extra_info("peername")
@@ -343,10 +356,10 @@ def _wanted_fault(http: web.BaseRequest) -> Fault | None:
 
 
 def _acknowledge(transport: asyncio.BaseTransport | None) -> None:
-    """Let what has come be acknowledged at once (Linux; elsewhere nothing is done).
+    """Acknowledge received data at once (Linux only).
 
     urllib3 sends head and body apart and leaves Nagle's algorithm on towards a proxy: its body
-    waits for our acknowledgement of the head, which the kernel puts off by 40 ms.
+    waits for our acknowledgement of the head, which the kernel delays by 40 ms.
     """
     sock = transport.get_extra_info("socket") if transport is not None else None
     if sock is not None and hasattr(socket, "TCP_QUICKACK"):
@@ -356,7 +369,7 @@ def _acknowledge(transport: asyncio.BaseTransport | None) -> None:
 async def close(server: web.Server) -> None:
     """End a server's connections."""
     server.pre_shutdown()
-    # To aiohttp a timeout of 0 is none at all.
+    # aiohttp takes a timeout of 0 for no timeout.
     await server.shutdown(timeout=0.1)
 
 

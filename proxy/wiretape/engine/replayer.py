@@ -1,5 +1,6 @@
-"""The replay engine: a request in, a recorded answer or a miss out. The doors are `handler.py` and
-`wiretape_mitm/replay_flow.py`.
+"""Answer a request from recordings, or explain the miss.
+
+Requests come from `handler.py` (pure replay) and `wiretape_mitm/replay_flow.py` (within mitmproxy).
 """
 
 import json
@@ -37,19 +38,21 @@ from wiretape.sessions.sessions import Session, Sessions
 
 from .request import ReplayRequest
 from .rule_trials import RuleTrials
-from .selecting import Choice, Selecting
+from .selecting import Choice, TakeSelector
 
 log = logging.getLogger(__name__)
 
 _COMPARED: Final = 1024
-_MOST_MISSING: Final = 1000
+_MOST_MISSING_LISTED: Final = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayAnswer:
-    """A recording's answer to a request: all takes there are, which of them it is (from 1),
-    whether it goes beyond what was recorded, what rules ignore but has changed since, and the fault
-    that it has by demand.
+    """A recording's answer to a request.
+
+    `takes` are all takes of the request and `take` is the number of this one, from 1; `beyond` says
+    that the request was made more often than recorded. `stale` are changes that rules ignore,
+    `fault` is the name of a fault on demand.
     """
 
     entry: Entry
@@ -63,9 +66,7 @@ class ReplayAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayOptions:
-    """How a run replays: what may go to the provider, what goes wrong on demand, and the status of
-    a miss.
-    """
+    """How a run replays: what may go to the provider, which faults it has, and a miss's status."""
 
     policy: Policy = field(default_factory=Policy)
     faults: Faults = field(default_factory=Faults)
@@ -77,7 +78,15 @@ type Verdict = Literal["replay", "record", "pass", "miss"]
 
 
 class Replayer:
-    """Answers requests from the recordings of their sessions; tells the report what it did."""
+    """Answers requests from the recordings of their sessions, and reports it.
+
+    request = replayer.with_current_ids(replayer.prepare(live, session))
+    answer = replayer.answer(request)
+    if answer is None:
+        status, headers, body = replayer.miss(request)
+    else:
+        answer.response, answer.entry.name
+    """
 
     def __init__(
         self,
@@ -102,153 +111,159 @@ class Replayer:
         self._has_own_rules = any(rule.own for rule in matcher.rules)
         self._rule_trials = RuleTrials(matcher)
         self._rule_names = RuleNames(rule.name for rule in matcher.rules)
-        self._selection = Selecting(matcher)
+        self._selection = TakeSelector(matcher)
         self._compared: OrderedDict[tuple[int, str], Canonical] = OrderedDict()
         self._missed: OrderedDict[tuple[object, ...], Miss] = OrderedDict()
 
-    def ask(self, request: Request, session: Session | None = None) -> ReplayRequest:
-        """What a live request says, redacted as its recording was."""
+    def prepare(self, live: Request, session: Session | None = None) -> ReplayRequest:
+        """Redact a live request as its recording was, and give its canonical form."""
         session = session or self.sessions.own
-        live = from_request(plain_request(request))
-        document = shown = self._redactor.request(live, self._redactor.secrets(request))
-        provider = self.providers.find(request.host, request.port)
+        live_document = from_request(plain_request(live))
+        document = redacted = self._redactor.request(live_document, self._redactor.secrets(live))
+        provider = self.providers.find(live.host, live.port)
         canonical = session.library.matched(document)
         if not session.library.takes(canonical.key):
-            for other in self._otherwise(live, request, document, session):
-                form = session.library.matched(other)
-                if session.library.takes(form.key):
-                    document, canonical = other, form
+            for variant in self._variants(live_document, live, document, session):
+                variant_form = session.library.matched(variant)
+                if session.library.takes(variant_form.key):
+                    document, canonical = variant, variant_form
                     break
         self.report.applied.update(canonical.rules)
         return ReplayRequest(
-            request=request,
+            live=live,
             session=session,
             document=document,
             canonicals=(canonical,),
-            sent=sent_ids(document),
-            url=shown["url"],
-            path=shown["endpoint"],
-            model=shown.get("model"),
-            provider=provider.name if provider else request.host,
-            shape=error_shape(provider, shown["endpoint"]),
+            request_ids=sent_ids(document),
+            url=redacted["url"],
+            path=redacted["endpoint"],
+            model=redacted.get("model"),
+            provider=provider.name if provider else live.host,
+            shape=error_shape(provider, redacted["endpoint"]),
         )
 
-    def _otherwise(
-        self, live: Document, request: Request, document: Document, session: Session
+    def _variants(
+        self, live_document: Document, live: Request, document: Document, session: Session
     ) -> Iterator[Document]:
-        """The same request as other recordings may have it, where none has it as it is: with a
-        value that was a credential when it was recorded, with one that an answer gave then and a
-        placeholder gives now, and as earlier versions left what was named elsewhere.
+        """Other forms in which the same request may be recorded: with a value that was a credential
+        then, with a value that an answer gave then and a placeholder gives now, and without the
+        redaction of values named elsewhere, which earlier versions did not have.
         """
         if may_be_in(json.dumps(document)):
             yield {**document, "carried": [ANY]}
-        if self._redactor.recognise(live, session.library.digests()):
-            again = self._redactor.request(live, self._redactor.secrets(request))
-            yield again
-            yield {**again, "carried": [ANY]}
+        if self._redactor.recognise(live_document, session.library.digests()):
+            redacted = self._redactor.request(live_document, self._redactor.secrets(live))
+            yield redacted
+            yield {**redacted, "carried": [ANY]}
         if self._redactor.remembers:
-            yield self._redactor.request(live, self._redactor.secrets(request), remembered=False)
+            yield self._redactor.request(
+                live_document, self._redactor.secrets(live), remembered=False
+            )
 
-    def now(self, asked: ReplayRequest, session: Session | None = None) -> ReplayRequest:
-        """The same request asked at this moment: with the ids that its session has been given."""
-        session = session or asked.session
-        spelled = asked.canonicals[-1]
-        known = session.known_ids
-        origins = known.origins(asked.sent) if asked.sent and len(known) else {}
-        if not origins:
-            if session is asked.session and not asked.origins:
-                return asked
-            return replace(asked, session=session, canonicals=(spelled,), origins={})
-        tokens = {text: origin.token for text, origin in origins.items()}
-        own = session.library.matched({**asked.document, "ids": tokens})
-        canonicals = (spelled,) if own.key == spelled.key else (own, spelled)
-        return replace(asked, session=session, canonicals=canonicals, origins=origins)
+    def with_current_ids(
+        self, request: ReplayRequest, session: Session | None = None
+    ) -> ReplayRequest:
+        """The same request with the ids that its session has been given by now."""
+        session = session or request.session
+        spelled = request.canonicals[-1]
+        known_ids = session.known_ids
+        id_sources = (
+            known_ids.origins(request.request_ids) if request.request_ids and len(known_ids) else {}
+        )
+        if not id_sources:
+            if session is request.session and not request.id_sources:
+                return request
+            return replace(request, session=session, canonicals=(spelled,), id_sources={})
+        tokens = {text: source.token for text, source in id_sources.items()}
+        with_ids = session.library.matched({**request.document, "ids": tokens})
+        canonicals = (spelled,) if with_ids.key == spelled.key else (with_ids, spelled)
+        return replace(request, session=session, canonicals=canonicals, id_sources=id_sources)
 
-    def lock_step(self, asked: ReplayRequest, played: ReplayAnswer) -> LockStep:
-        """The conversation of a WebSocket whose opening was answered."""
-        library = asked.session.library
-        names = [take.name for take in played.takes]
-        names = asked.session.take_order.order(names, played.take - 1)
-        secrets = self._redactor.secrets(asked.request)
+    def lock_step(self, request: ReplayRequest, answer: ReplayAnswer) -> LockStep:
+        """The recorded conversation of a WebSocket whose opening request was answered."""
+        library = request.session.library
+        names = [take.name for take in answer.takes]
+        names = request.session.take_order.order(names, answer.take - 1)
+        secrets = self._redactor.secrets(request.live)
         return LockStep(
             names,
             lambda name: self._redactor.paths.response(library.read(name)),
-            self._messages.of(asked.url, asked.path, secrets),
+            self._messages.of(request.url, request.path, secrets),
         )
 
-    def conversed(
-        self, asked: ReplayRequest, played: ReplayAnswer, ended: ReplayedConnection
+    def websocket_row(
+        self, request: ReplayRequest, answer: ReplayAnswer, connection: ReplayedConnection
     ) -> Row:
-        """The row of a WebSocket that has been replayed, or of its miss."""
-        asked.session.take_order.used(ended.recording)
-        asked.session.used.add(ended.recording)
-        self.report.applied.update(ended.rules)
+        """The report's row of a WebSocket that was replayed, or of its miss."""
+        request.session.take_order.used(connection.recording)
+        request.session.used.add(connection.recording)
+        self.report.applied.update(connection.rules)
         row = replace(
-            played_row(asked, played, ended.first, ended.duration, ended.note),
-            chunks=ended.sent,
-            recording=ended.recording,
-            stale=(*played.stale, *ended.stale),
+            replayed_row(request, answer, connection.first, connection.duration, connection.note),
+            chunks=connection.sent,
+            recording=connection.recording,
+            stale=(*answer.stale, *connection.stale),
         )
-        mismatch = ended.mismatch
+        mismatch = connection.mismatch
         if mismatch is None:
             return row
-        library = asked.session.library
+        library = request.session.library
         message = self._messages.request(
-            asked.url, asked.path, mismatch.message, self._redactor.secrets(asked.request)
+            request.url, request.path, mismatch.message, self._redactor.secrets(request.live)
         )
         folder = FolderState(
             total=len(library),
             of_endpoint=max(len(mismatch.candidates), 1),
-            session=asked.session.name,
+            session=request.session.name,
             try_rule=self._rule_trials.of(library, message),
             rule_names=self._rule_names,
         )
-        miss = miss_for(mismatch.got, asked.url, mismatch.candidates, folder)
+        miss = miss_for(mismatch.got, request.url, mismatch.candidates, folder)
         return replace(row, outcome="missed", note=mismatch.reason, miss=miss)
 
-    def told(self, text: str) -> str:
-        """A text fit to be shown."""
+    def redact(self, text: str) -> str:
+        """Redact a text to be shown."""
         return self._redactor.text(text)
 
-    def play(self, asked: ReplayRequest) -> ReplayAnswer | None:
-        """The next take of the recording that answers, or None."""
-        takes, place = self._chosen(asked)
-        return self._next(asked, takes, place) if takes else None
+    def answer(self, request: ReplayRequest) -> ReplayAnswer | None:
+        """The next take that answers a request; None if there is none."""
+        takes, sequence_key = self._choose_takes(request)
+        return self._next_answer(request, takes, sequence_key) if takes else None
 
-    def _chosen(self, asked: ReplayRequest) -> Choice:
-        """The takes whose headers agree; none where one of them cannot be read, which is told."""
+    def _choose_takes(self, request: ReplayRequest) -> Choice:
+        """The takes whose headers agree; empty, with a notice, if one of them cannot be read."""
         try:
-            return self._selection.of(asked)
+            return self._selection.of(request)
         except (FormatError, StoreError) as error:
-            self._unusable(error)
+            self._report_unusable(error)
             return (), ()
 
-    def _unusable(self, error: FormatError | StoreError) -> None:
+    def _report_unusable(self, error: FormatError | StoreError) -> None:
         if descriptors.is_exhaustion(error):
             raise error
         self.report.notice(f"a recording cannot be used: {error}")
 
-    def _next(
-        self, asked: ReplayRequest, takes: Sequence[Entry], place: Hashable
+    def _next_answer(
+        self, request: ReplayRequest, takes: Sequence[Entry], sequence_key: Hashable
     ) -> ReplayAnswer | None:
-        session = asked.session
+        session = request.session
         library = session.library
-        read: dict[int, Exchange] = {}
+        exchanges: dict[int, Exchange] = {}
 
         def may_last(take: int) -> bool:
-            exchange = read[take] = library.read(takes[take].name)
+            exchange = exchanges[take] = library.read(takes[take].name)
             return not is_outage(exchange.response.status)
 
         try:
-            pick = session.player.next(place, takes, may_last)
+            pick = session.player.next(sequence_key, takes, may_last)
             if pick is None:
                 return None
             entry = takes[pick.take]
-            exchange = read.get(pick.take) or library.read(entry.name)
+            exchange = exchanges.get(pick.take) or library.read(entry.name)
         except (FormatError, StoreError) as error:
-            self._unusable(error)
+            self._report_unusable(error)
             return None
-        self._tell_of_missing(asked, entry)
+        self._report_missing_takes(request, entry)
         session.known_ids.learn(library.ids(entry.name), entry.token)
         session.used.add(entry.name)
         session.counts["replayed"] += 1
@@ -259,28 +274,28 @@ class Replayer:
             takes=takes,
             take=pick.take + 1,
             beyond=pick.beyond,
-            stale=self._stale(session, asked, entry),
+            stale=self._stale(session, request, entry),
         )
 
-    def _stale(self, session: Session, asked: ReplayRequest, entry: Entry) -> tuple[Change, ...]:
-        """What a rule leaves out, of the request or of the recording, and is not as recorded."""
+    def _stale(self, session: Session, request: ReplayRequest, entry: Entry) -> tuple[Change, ...]:
+        """What has changed since the recording, of what rules ignore in either of the two."""
         if not self._has_own_rules:
             return ()
-        for got in asked.canonicals:
-            if (recorded := self._recorded(session, got, entry)) is not None:
+        for canonical in request.canonicals:
+            if (recorded := self._recorded(session, canonical, entry)) is not None:
                 self.report.applied.update(recorded.rules)
-                return changed(got, recorded)
+                return changed(canonical, recorded)
         # A recording of an earlier version answers without the headers that decide an answer.
-        bare = session.library.matched(without_selecting(asked.document))
+        bare = session.library.matched(without_selecting(request.document))
         recorded = self._recorded(session, bare, entry)
         return changed(bare, recorded) if recorded is not None else ()
 
-    def _recorded(self, session: Session, got: Canonical, entry: Entry) -> Canonical | None:
-        """What a recording says that answers a request; None where it is of another key."""
+    def _recorded(self, session: Session, canonical: Canonical, entry: Entry) -> Canonical | None:
+        """The canonical form of a recording under a request's key; None if it has another key."""
         library = session.library
         name = (id(library), entry.name)
         recorded = self._compared.get(name)
-        if recorded is None or recorded.key != got.key:
+        if recorded is None or recorded.key != canonical.key:
             try:
                 forms = library.recorded(entry.name)
                 if entry.foreign:  # llama-stack's answer further requests
@@ -288,7 +303,7 @@ class Replayer:
                     forms += tuple(library.matched(part) for _, part in parts)
             except (FormatError, StoreError):
                 return None
-            recorded = next((form for form in forms if form.key == got.key), None)
+            recorded = next((form for form in forms if form.key == canonical.key), None)
             if recorded is None:
                 return None
             self._compared[name] = recorded
@@ -301,62 +316,67 @@ class Replayer:
         """Whether the configuration has faults on demand."""
         return bool(self._faults)
 
-    def fault(self, asked: ReplayRequest, wanted: Fault | None = None) -> Fault | None:
-        """What is to go wrong with an answer: what the request itself asks for, else what the
-        configuration has.
-        """
-        if wanted is not None:
-            return wanted if self._faults.strikes(wanted) else None
+    def fault(self, request: ReplayRequest, requested: Fault | None = None) -> Fault | None:
+        """The fault of an answer: `requested` by the request itself, else the configuration's."""
+        if requested is not None:
+            return requested if self._faults.strikes(requested) else None
         if not self._faults:
             return None
-        names = {asked.provider, self.providers.host_key(asked.request.host, asked.request.port)}
-        return self._faults.choose(names, asked.request, asked.canonical)
+        names = {request.provider, self.providers.host_key(request.live.host, request.live.port)}
+        return self._faults.choose(names, request.live, request.canonical)
 
-    def decide(self, asked: ReplayRequest) -> Verdict:
-        """What becomes of a request where the provider may be gone to."""
-        policy, library = self.policy, asked.session.library
-        takes, place = self._chosen(asked)
+    def decide(self, request: ReplayRequest) -> Verdict:
+        """Decide what to do with a request in a run that may contact the provider."""
+        policy, library = self.policy, request.session.library
+        takes, sequence_key = self._choose_takes(request)
         if library.known_at_start(takes):
-            fresh = policy.fresh is not None and policy.fresh(
-                asked.canonical, self._age(asked.session, takes) if policy.fresh.by_age else None
+            is_fresh = policy.fresh is not None and policy.fresh(
+                request.canonical,
+                self._age(request.session, takes) if policy.fresh.by_age else None,
             )
-            return "record" if fresh or self._fills(asked, takes, place) else "replay"
-        if policy.on_miss.passes(asked.request.host, asked.request.port):
+            return (
+                "record" if is_fresh or self._fills_gap(request, takes, sequence_key) else "replay"
+            )
+        if policy.on_miss.passes(request.live.host, request.live.port):
             return "pass"
         return "record" if policy.on_miss.action == "record" else "miss"
 
-    def _fills(self, asked: ReplayRequest, takes: Sequence[Entry], place: Hashable) -> bool:
-        """Whether a request is to be recorded as a take that is missing; it is counted as given."""
-        player = asked.session.player
-        at = player.upcoming(place, takes)
-        if not self.policy.fill or at == len(takes):
+    def _fills_gap(
+        self, request: ReplayRequest, takes: Sequence[Entry], sequence_key: Hashable
+    ) -> bool:
+        """Whether to record a request as a missing take, which then counts as given."""
+        player = request.session.player
+        position = player.upcoming(sequence_key, takes)
+        if not self.policy.fill or position == len(takes):
             return False
-        missing = missing_before([take.name for take in takes], at)
+        missing = missing_before([take.name for take in takes], position)
         name = next((name for name in missing if not player.was_given(name)), None)
-        # The recording is going to be named by its key: the gap has to be that key's.
-        if name is None or not name.rpartition("/")[2].startswith(asked.canonical.key[:12]):
+        # The recording is named by its key, so the gap has to be of that key.
+        if name is None or not name.rpartition("/")[2].startswith(request.canonical.key[:12]):
             return False
         player.pass_over(name)
         return True
 
-    def _tell_of_missing(self, asked: ReplayRequest, entry: Entry) -> None:
-        """Report takes that should have been given before one; not those of other headers."""
-        was_given = asked.session.player.was_given
+    def _report_missing_takes(self, request: ReplayRequest, entry: Entry) -> None:
+        """Report missing takes that should have been given before `entry`."""
+        was_given = request.session.player.was_given
         if entry.take == 1 or was_given(name_of_take(stem_of(entry.name), entry.take - 1)):
             return
-        there = [take.name for take in asked.takes]
-        missing = missing_before(there, there.index(entry.name)) if entry.name in there else ()
-        names = [name for name in islice(missing, _MOST_MISSING) if not was_given(name)]
-        if names and names[0] not in self._gaps:
-            self._gaps.add(names[0])
-            told = ", ".join(names[:3]) + (" and more" if len(names) > 3 else "")
+        names = [take.name for take in request.takes]
+        missing = missing_before(names, names.index(entry.name)) if entry.name in names else ()
+        missing_names = [
+            name for name in islice(missing, _MOST_MISSING_LISTED) if not was_given(name)
+        ]
+        if missing_names and missing_names[0] not in self._gaps:
+            self._gaps.add(missing_names[0])
+            listed = ", ".join(missing_names[:3]) + (" and more" if len(missing_names) > 3 else "")
             self.report.notice(
-                f"takes are missing before {entry.name}: {told}; it was given in their place"
+                f"takes are missing before {entry.name}: {listed}; it was given in their place"
                 " (`wiretape auto --fill` records what is missing)"
             )
 
     def _age(self, session: Session, takes: Sequence[Entry]) -> timedelta | None:
-        """How old the oldest of some takes is; None where none says when it was recorded."""
+        """The age of the oldest take; None if no take says when it was recorded."""
         times = []
         for entry in takes:
             try:
@@ -367,51 +387,56 @@ class Replayer:
         times = [time if time.tzinfo else time.replace(tzinfo=UTC) for time in times]
         return self._clock() - min(times) if times else None
 
-    def miss(self, asked: ReplayRequest) -> tuple[int, Headers, bytes]:
-        """Answer a request that `play` has nothing for: status, headers and body; the report has
-        its row.
-        """
-        if never := asked.canonical.never_recorded:
-            row = missed_row(asked, None, 204)
+    def miss(self, request: ReplayRequest) -> tuple[int, Headers, bytes]:
+        """Report a request that `answer` has nothing for; gives status, headers and body."""
+        if never := request.canonical.never_recorded:
+            row = missed_row(request, None, 204)
             note = f"never recorded, by {never}"
             self.report.add(replace(row, outcome="passed", note=note))
             return 204, (), b""
-        miss = self.explain(asked)
-        self.report.add(missed_row(asked, miss, self.miss_status))
+        miss = self.explain_miss(request)
+        self.report.add(missed_row(request, miss, self.miss_status))
         text = f"wiretape: {miss.message}"
         return (
             self.miss_status,
             MISS_HEADERS,
-            error_body(asked.shape, self.miss_status, text, "wiretape_miss"),
+            error_body(request.shape, self.miss_status, text, "wiretape_miss"),
         )
 
-    def explain(self, asked: ReplayRequest) -> Miss:
-        """Why `play` gave nothing."""
-        asked.session.counts["missed"] += 1
-        canonical, library = asked.canonical, asked.session.library
-        takes, _ = self._chosen(asked)
-        used = takes[-1].name if takes else None
+    def explain_miss(self, request: ReplayRequest) -> Miss:
+        """Explain why `answer` gave nothing."""
+        request.session.counts["missed"] += 1
+        canonical, library = request.canonical, request.session.library
+        takes, _ = self._choose_takes(request)
+        last_take = takes[-1].name if takes else None
         headers = None
         with suppress(FormatError, StoreError):
-            headers = None if takes else self._selection.other_headers(asked, canonical)
-        # A client that loops asks the same in vain again and again.
-        told = repr(headers[0].value["headers"]) if headers else ""
-        place = (id(library), canonical.key, len(library), len(library.faults), used, told)
-        miss = self._missed.get(place)
+            headers = None if takes else self._selection.other_headers(request, canonical)
+        # A client that retries in a loop misses again and again.
+        header_text = repr(headers[0].value["headers"]) if headers else ""
+        cache_key = (
+            id(library),
+            canonical.key,
+            len(library),
+            len(library.faults),
+            last_take,
+            header_text,
+        )
+        miss = self._missed.get(cache_key)
         if miss is None:
-            request, nearest = headers or (canonical, () if used else library.nearest(canonical))
-            tokens = {text: origin.token for text, origin in asked.origins.items()}
-            document = {**asked.document, "ids": tokens} if tokens else asked.document
+            form, nearest = headers or (canonical, () if last_take else library.nearest(canonical))
+            tokens = {text: source.token for text, source in request.id_sources.items()}
+            document = {**request.document, "ids": tokens} if tokens else request.document
             folder = FolderState(
                 total=len(library),
                 of_endpoint=library.count(canonical.endpoint),
-                takes_used=used,
+                takes_used=last_take,
                 faults=library.faults,
-                session=asked.session.name,
+                session=request.session.name,
                 try_rule=self._rule_trials.of(library, document),
                 rule_names=self._rule_names,
             )
-            miss = self._missed[place] = miss_for(request, asked.url, nearest, folder)
+            miss = self._missed[cache_key] = miss_for(form, request.url, nearest, folder)
             if len(self._missed) > _COMPARED:
                 self._missed.popitem(last=False)
         return miss
@@ -425,15 +450,15 @@ MISS_HEADERS: Final = (
 
 
 class Tickets:
-    """Hands a played answer from mitmproxy to the engine; a ticket is good once."""
+    """Hands an answer from mitmproxy to the engine; a ticket is good once."""
 
     def __init__(self) -> None:
         self._issued: dict[str, tuple[ReplayAnswer, ReplayRequest]] = {}
 
-    def issue(self, played: ReplayAnswer, asked: ReplayRequest) -> str:
+    def issue(self, answer: ReplayAnswer, request: ReplayRequest) -> str:
         """A ticket that no other user of this machine can guess."""
         ticket = token_hex(16)
-        self._issued[ticket] = (played, asked)
+        self._issued[ticket] = (answer, request)
         return ticket
 
     def take(self, ticket: str) -> tuple[ReplayAnswer, ReplayRequest] | None:
@@ -441,44 +466,44 @@ class Tickets:
         return self._issued.pop(ticket, None)
 
 
-def played_row(
-    asked: ReplayRequest,
-    played: ReplayAnswer,
+def replayed_row(
+    request: ReplayRequest,
+    answer: ReplayAnswer,
     first_chunk: float | None = None,
     duration: float | None = None,
     note: str | None = None,
 ) -> Row:
-    """The row of an answer that is played; it has times when it has been."""
-    response = played.response
+    """The report's row of a replayed answer; the times are given once it was sent."""
+    response = answer.response
     return Row(
         "replayed",
-        asked.provider,
-        asked.request.method,
-        asked.path,
-        asked.model,
+        request.provider,
+        request.live.method,
+        request.path,
+        request.model,
         status=response.status,
         chunks=len(response.chunks) if response.streaming else None,
         first_chunk=first_chunk,
         duration=duration,
-        recording=played.entry.name,
+        recording=answer.entry.name,
         note=note,
-        session=asked.session.name,
-        take=played.take,
-        beyond=played.beyond,
-        stale=played.stale,
-        fault=played.fault,
+        session=request.session.name,
+        take=answer.take,
+        beyond=answer.beyond,
+        stale=answer.stale,
+        fault=answer.fault,
     )
 
 
-def missed_row(asked: ReplayRequest, miss: Miss | None, status: int) -> Row:
-    """The row of a request that no recording answers."""
+def missed_row(request: ReplayRequest, miss: Miss | None, status: int) -> Row:
+    """The report's row of a request that no recording answers."""
     return Row(
         "missed",
-        asked.provider,
-        asked.request.method,
-        asked.path,
-        asked.model,
+        request.provider,
+        request.live.method,
+        request.path,
+        request.model,
         status=status,
         miss=miss,
-        session=asked.session.name,
+        session=request.session.name,
     )

@@ -14,23 +14,24 @@ from wiretape.sessions.sessions import Session
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayRequest:
-    """A live request in its session: its canonical forms, the likeliest first, and what may be told
-    of it: no secret stands in that.
+    """A live request in its session: its canonical forms, the likeliest first, and what a report
+    may show of it, which holds no secret.
 
-    `sent` is what it holds where ids stand, and `origins` where the session has those from.
+    `request_ids` are the texts it holds where ids are expected, `id_sources` the answers that gave
+    them to the session.
     """
 
-    request: Request
+    live: Request
     session: Session
     document: Document
     canonicals: tuple[Canonical, ...]
-    sent: tuple[str, ...]
+    request_ids: tuple[str, ...]
     url: str
     path: str
     model: str | None
     provider: str
     shape: ErrorShape
-    origins: Mapping[str, IdSource] = field(default_factory=dict)
+    id_sources: Mapping[str, IdSource] = field(default_factory=dict)
 
     @property
     def canonical(self) -> Canonical:
@@ -38,12 +39,14 @@ class ReplayRequest:
 
     @property
     def takes(self) -> tuple[Entry, ...]:
-        """The recordings that answer it, in the order they were made."""
+        """The recordings that answer this request, in the order they were made."""
         keys = [canonical.key for canonical in self.canonicals]
-        return self.session.library.answering(keys, self.sent, self.origins)
+        return self.session.library.answering(keys, self.request_ids, self.id_sources)
 
     @property
-    def place(self) -> Hashable:
-        """What tells it from other requests of its session."""
-        created = [(text, origin.token) for text, origin in self.origins.items() if origin.created]
+    def sequence_key(self) -> Hashable:
+        """Distinguishes its sequence of takes from those of other requests in the session."""
+        created = [
+            (text, source.token) for text, source in self.id_sources.items() if source.created
+        ]
         return (self.canonicals[0].key, self.canonicals[-1].key, *sorted(created))

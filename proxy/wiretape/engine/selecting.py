@@ -1,8 +1,8 @@
-"""Which of the recordings that say the same as a request answer it: those whose headers agree.
+"""Select the takes of a request's key whose headers agree with the request.
 
-Headers that decide an answer are part of a request's key. Three things a key cannot tell: what an
-answer's Vary names, which forms a client takes, and what recordings of earlier versions do not hold
-of their requests.
+Headers that decide an answer are part of a request's key. A key leaves out three things: what an
+answer's Vary names, which forms a client accepts, and the headers that earlier versions did not
+record.
 """
 
 from collections.abc import Callable, Hashable, Sequence
@@ -11,7 +11,7 @@ from typing import Final
 
 from wiretape.core.matching.canonical import Canonical
 from wiretape.core.matching.matcher import Matcher, tells, without_selecting
-from wiretape.core.model import Exchange
+from wiretape.core.model import Exchange, Request
 from wiretape.core.wire.selecting_headers import asks_for_stream, may_answer, tells_of_condition
 from wiretape.library.library import Entry
 
@@ -20,93 +20,96 @@ from .request import ReplayRequest
 _MOST: Final = 1024
 
 type Choice = tuple[Sequence[Entry], Hashable]
-"""Takes, and what tells their sequence from others of the session."""
+"""Takes, and the key of their sequence in the session."""
 
 
-class Selecting:
+class TakeSelector:
     """Chooses among takes by the headers of a live request."""
 
     def __init__(self, matcher: Matcher) -> None:
         self._matcher = matcher
-        # A cursor is of one tuple of takes: the same choice is the same tuple.
+        # The player has a cursor per tuple: the same choice must be the same object.
         self._chosen: dict[tuple[int, tuple[Entry, ...]], tuple[Entry, ...]] = {}
 
-    def of(self, asked: ReplayRequest) -> Choice:
+    def of(self, request: ReplayRequest) -> Choice:
         """The takes that answer a request; FormatError and StoreError as `Library.read`."""
-        takes = asked.takes
+        takes = request.takes
         if takes:
-            return self._among(asked, takes)
-        if not self._matcher.selecting(asked.document):
+            return self._among(request, takes)
+        if not self._matcher.selecting(request.document):
             return (), ()
         # Earlier versions recorded none of these headers, so such a recording has the key of a
         # request without them.
-        bare = without_selecting(asked.document)
-        session = asked.session
+        bare = without_selecting(request.document)
+        session = request.session
         takes = session.library.answering((session.library.matched(bare).key,))
-        return self._only(asked, takes, lambda exchange: not tells(exchange))
+        return self._only(request, takes, lambda exchange: not tells(exchange))
 
     def other_headers(
-        self, asked: ReplayRequest, canonical: Canonical
+        self, request: ReplayRequest, canonical: Canonical
     ) -> tuple[Canonical, list[tuple[str, Canonical]]] | None:
-        """Where only headers tell a request from what is recorded: its form with these headers, and
-        the recording with its own; None elsewhere.
+        """If a request differs from a recording in headers alone: its form with these headers, and
+        the recording with its own. Else None.
         """
-        for take in asked.takes:
-            apart = self._apart(asked.session.library.read(take.name), asked)
-            if apart:
-                live = {name: pair[0] for name, pair in apart.items()}
-                recorded = {name: pair[1] for name, pair in apart.items()}
+        for take in request.takes:
+            differing = self._apart(request.session.library.read(take.name), request)
+            if differing:
+                live = {name: pair[0] for name, pair in differing.items()}
+                recorded = {name: pair[1] for name, pair in differing.items()}
                 return _with(canonical, live), [(take.name, _with(canonical, recorded))]
         return None
 
-    def _among(self, asked: ReplayRequest, takes: tuple[Entry, ...]) -> Choice:
-        """`takes`, or those that agree. One look at the next tells whether any has to be asked."""
-        session = asked.session
-        next_one = min(session.player.upcoming(asked.place, takes), len(takes) - 1)
-        exchange = session.library.read(takes[next_one].name)
-        if _accept(exchange) == _accept(asked) and self._agrees(exchange, asked):
-            return takes, asked.place
-        return self._only(asked, takes, lambda _: True)
+    def _among(self, request: ReplayRequest, takes: tuple[Entry, ...]) -> Choice:
+        """`takes`, or those that agree; all of them count if the next one agrees."""
+        session = request.session
+        position = min(session.player.upcoming(request.sequence_key, takes), len(takes) - 1)
+        exchange = session.library.read(takes[position].name)
+        if _accept(exchange.request) == _accept(request.live) and self._agrees(exchange, request):
+            return takes, request.sequence_key
+        return self._only(request, takes, lambda _: True)
 
     def _only(
-        self, asked: ReplayRequest, takes: tuple[Entry, ...], also: Callable[[Exchange], bool]
+        self,
+        request: ReplayRequest,
+        candidates: tuple[Entry, ...],
+        is_eligible: Callable[[Exchange], bool],
     ) -> Choice:
-        """The takes that agree; where some are of the very same Accept, these."""
-        library = asked.session.library
+        """The takes that agree; if some have the same Accept, only these."""
+        library = request.session.library
         agreeing, exact = [], []
-        for take in takes:
+        for take in candidates:
             exchange = library.read(take.name)
-            if also(exchange) and self._agrees(exchange, asked):
+            if is_eligible(exchange) and self._agrees(exchange, request):
                 agreeing.append(take)
-                if _accept(exchange) == _accept(asked):
+                if _accept(exchange.request) == _accept(request.live):
                     exact.append(take)
         if len(self._chosen) > _MOST:
             self._chosen.clear()
-        wanted = tuple(exact or agreeing)
-        chosen = self._chosen.setdefault((id(library), wanted), wanted)
-        return chosen, (asked.place, tuple(take.name for take in chosen))
+        takes = tuple(exact or agreeing)
+        chosen = self._chosen.setdefault((id(library), takes), takes)
+        return chosen, (request.sequence_key, tuple(take.name for take in chosen))
 
-    def _apart(self, exchange: Exchange, asked: ReplayRequest) -> dict[str, tuple[str, str]]:
-        streams = asks_for_stream(asked.document.get("body"))
-        return self._matcher.apart(exchange, asked.request, streams=streams)
+    def _apart(self, exchange: Exchange, request: ReplayRequest) -> dict[str, tuple[str, str]]:
+        streams = asks_for_stream(request.document.get("body"))
+        return self._matcher.apart(exchange, request.live, streams=streams)
 
-    def _agrees(self, exchange: Exchange, asked: ReplayRequest) -> bool:
-        if self._apart(exchange, asked):
+    def _agrees(self, exchange: Exchange, request: ReplayRequest) -> bool:
+        if self._apart(exchange, request):
             return False
         status = exchange.response.status
         return (
             tells(exchange)
             or not tells_of_condition(status)
-            or may_answer(status, self._matcher.selecting(asked.document))
+            or may_answer(status, self._matcher.selecting(request.document))
         )
 
 
-def _accept(of: Exchange | ReplayRequest) -> tuple[str, ...]:
-    return tuple(value for name, value in of.request.headers if name.lower() == "accept")
+def _accept(request: Request) -> tuple[str, ...]:
+    return tuple(value for name, value in request.headers if name.lower() == "accept")
 
 
 def _with(canonical: Canonical, headers: dict[str, str]) -> Canonical:
-    """A form with further headers; one that is absent is left out."""
-    named = {name: value for name, value in headers.items() if value}
-    value = {**canonical.value, "headers": {**canonical.value["headers"], **named}}
+    """A form with further headers; empty ones are left out."""
+    present = {name: value for name, value in headers.items() if value}
+    value = {**canonical.value, "headers": {**canonical.value["headers"], **present}}
     return replace(canonical, value=value)

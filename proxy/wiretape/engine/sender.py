@@ -1,4 +1,4 @@
-"""Sends a recorded answer: each chunk an HTTP chunk, at its time, and ended as it was."""
+"""Send a recorded answer: each chunk as an HTTP chunk, at its time, with the recorded end."""
 
 import asyncio
 import re
@@ -23,21 +23,21 @@ from wiretape.core.wire import content_coding
 from wiretape.report.report import Report
 
 from .abrupt_end import end, reset
-from .replayer import ReplayAnswer, played_row
+from .replayer import ReplayAnswer, replayed_row
 from .request import ReplayRequest
 
-_READY: Final = 256
-_READY_BYTES: Final = 1 << 20
+_MOST_CACHED: Final = 256
+_MOST_CACHED_BYTES: Final = 1 << 20
 _PIECE: Final = 1 << 18
 """The most bytes of an answer that are written at once."""
 UNTYPED: Final = "wiretape.untyped"
 """A key of a request: its answer has no content type."""
-DOOR: Final = "wiretape.door"
+BASE_URL: Final = "wiretape.door"
 """A key of a request: the URL of the base-URL port it came to."""
 _LONGEST_SILENCE: Final = 3600.0
 BODILESS: Final = frozenset((204, 304))
-# What wiretape writes itself, for this connection and this body.
-_OWN_HEADERS: Final = frozenset(
+# wiretape writes these itself, for its own connection and framing.
+_CONNECTION_HEADERS: Final = frozenset(
     ("connection", "content-length", "transfer-encoding", "keep-alive", "date", "server", "trailer")
 )
 
@@ -49,81 +49,85 @@ class AnswerSender:
         self._pace = pace
         self._report = report
         self._providers = providers
-        self._recoded: dict[tuple[str, str | None], tuple[Response, Headers, Response]] = {}
-        self._ready: dict[str, tuple[Response, bytes]] = {}
+        self._encoded: dict[tuple[str, str | None], tuple[Response, Headers, Response]] = {}
+        self._chunked: dict[str, tuple[Response, bytes]] = {}
 
     async def send(
         self,
         http: web.BaseRequest,
-        asked: ReplayRequest,
-        played: ReplayAnswer,
-        started: float,
+        request: ReplayRequest,
+        answer: ReplayAnswer,
+        due_from: float,
         fault: Fault | None = None,
     ) -> web.StreamResponse:
         """Answer a request that came at the loop's time `started`."""
-        answer, headers = played.response, played.response.headers
-        begun = started
+        response, headers = answer.response, answer.response.headers
+        request_time = due_from
         if fault is not None:
-            answer = fault.apply(answer, asked.shape)
-            headers = answer.headers
-            started += fault.delay or 0.0
-            played = replace(played, response=answer, fault=fault.name)
-        due = None if self._pace.is_instant else self._pace.schedule(answer)
+            response = fault.apply(response, request.shape)
+            headers = response.headers
+            due_from += fault.delay or 0.0
+            answer = replace(answer, response=response, fault=fault.name)
+        due = None if self._pace.is_instant else self._pace.schedule(response)
         if due is None and fault is not None and fault.delay:
-            due = Schedule(0.0, (0.0,) * len(answer.chunks), 0.0)
-        if answer.coding is not None:
+            due = Schedule(0.0, (0.0,) * len(response.chunks), 0.0)
+        if response.coding is not None:
             accepted = http.headers.get("accept-encoding")
-            headers, answer = self._coded(played.entry.name, answer, accepted)
-        if DOOR in http:
-            headers = links_to_door(headers, asked.request.url, http[DOOR], self._providers)
-        sent_headers = played_headers(headers, played.entry.name).copy()
+            headers, response = self._coded(answer.entry.name, response, accepted)
+        if BASE_URL in http:
+            headers = links_to_door(headers, request.live.url, http[BASE_URL], self._providers)
+        sent_headers = replayed_headers(headers, answer.entry.name).copy()
         if fault is not None:
             sent_headers["x-wiretape-fault"] = fault.name
         if http.method == "HEAD":
-            answer = replace(answer, chunks=(), streaming=False)
+            response = replace(response, chunks=(), streaming=False)
             length = header(headers, "content-length")
             if length is not None and length.isdecimal():
                 sent_headers["content-length"] = length
-        elif answer.status in BODILESS:
-            answer = replace(answer, chunks=())
-        if due is None and not answer.streaming and _is_whole(answer):
-            # What most requests of a test suite get, at half the cost of the long way.
+        elif response.status in BODILESS:
+            response = replace(response, chunks=())
+        if due is None and not response.streaming and _is_whole(response):
+            # The usual answer in a test suite, at half the cost of the general path.
             http[UNTYPED] = "content-type" not in sent_headers
-            took = asyncio.get_running_loop().time() - begun
-            self._report.add(played_row(asked, played, None, took))
-            return whole(answer.status, sent_headers, answer.body)
-        times = _Times(due=due, begun=begun, started=started)
-        sending = _Sending(self, http, asked, played, answer, times)
+            took = asyncio.get_running_loop().time() - request_time
+            self._report.add(replayed_row(request, answer, None, took))
+            return whole_response(response.status, sent_headers, response.body)
+        times = _Times(due=due, begun=request_time, started=due_from)
+        sending = _Sending(self, http, request, answer, response, times)
         return await sending.run(sent_headers)
 
-    def _coded(self, name: str, answer: Response, accepted: str | None) -> tuple[Headers, Response]:
-        """An answer in the coding that its provider chose, where the client takes it; the latest
-        few are kept ready.
+    def _coded(
+        self, name: str, response: Response, accepted: str | None
+    ) -> tuple[Headers, Response]:
+        """Encode an answer in the content coding that its provider chose, if the client accepts it;
+        the latest few are cached.
         """
-        known = self._recoded.get((name, accepted))
-        if known is not None and known[0] is answer:
-            return known[1:]
-        headers, coded = content_coding.encode(answer, accepted)
-        chunks = zip(answer.chunks, coded, strict=True)
-        made = replace(answer, chunks=tuple(replace(chunk, data=data) for chunk, data in chunks))
-        if sum(map(len, coded)) <= _READY_BYTES:
-            self._recoded[name, accepted] = (answer, headers, made)
-            if len(self._recoded) > _READY:
-                del self._recoded[next(iter(self._recoded))]
-        return headers, made
+        cached = self._encoded.get((name, accepted))
+        if cached is not None and cached[0] is response:
+            return cached[1:]
+        headers, coded = content_coding.encode(response, accepted)
+        chunks = zip(response.chunks, coded, strict=True)
+        encoded = replace(
+            response, chunks=tuple(replace(chunk, data=data) for chunk, data in chunks)
+        )
+        if sum(map(len, coded)) <= _MOST_CACHED_BYTES:
+            self._encoded[name, accepted] = (response, headers, encoded)
+            if len(self._encoded) > _MOST_CACHED:
+                del self._encoded[next(iter(self._encoded))]
+        return headers, encoded
 
-    def framed(self, name: str, answer: Response) -> Iterable[bytes]:
-        """The chunked body of a recording's answer, in pieces; the latest few small ones are kept
-        ready.
+    def framed(self, name: str, response: Response) -> Iterable[bytes]:
+        """The chunked body of a recording's answer, in pieces; the latest few small ones are
+        cached.
         """
-        known = self._ready.get(name)
-        if known is None or known[0] is not answer:
-            if sum(len(chunk.data) for chunk in answer.chunks) > _READY_BYTES:
-                return _joined(_in_chunks(answer))
-            known = self._ready[name] = (answer, b"".join(_in_chunks(answer)))
-            if len(self._ready) > _READY:
-                del self._ready[next(iter(self._ready))]
-        return (known[1],)
+        cached = self._chunked.get(name)
+        if cached is None or cached[0] is not response:
+            if sum(len(chunk.data) for chunk in response.chunks) > _MOST_CACHED_BYTES:
+                return _joined(_in_chunks(response))
+            cached = self._chunked[name] = (response, b"".join(_in_chunks(response)))
+            if len(self._chunked) > _MOST_CACHED:
+                del self._chunked[next(iter(self._chunked))]
+        return (cached[1],)
 
     @property
     def report(self) -> Report:
@@ -148,13 +152,13 @@ class _Sending:
         self,
         sender: AnswerSender,
         http: web.BaseRequest,
-        asked: ReplayRequest,
-        played: ReplayAnswer,
-        answer: Response,
+        request: ReplayRequest,
+        answer: ReplayAnswer,
+        response: Response,
         times: _Times,
     ) -> None:
-        self._sender, self._http, self._asked, self._played = sender, http, asked, played
-        self._answer, self._due = answer, times.due
+        self._sender, self._http, self._request, self._answer = sender, http, request, answer
+        self._response, self._due = response, times.due
         self._begun, self._started = times.begun, times.started
         self._loop = asyncio.get_running_loop()
         self._first: float | None = None
@@ -162,37 +166,37 @@ class _Sending:
         self._sent = 0
 
     async def run(self, headers: CIMultiDict[str]) -> web.StreamResponse:
-        report, answer, due = self._sender.report, self._answer, self._due
+        report, response, due = self._sender.report, self._response, self._due
         self._http[UNTYPED] = "content-type" not in headers
         token = object()
         if report.watched and due is not None:
-            row = played_row(self._asked, self._played)
+            row = replayed_row(self._request, self._answer)
             report.begin(token, row, perf_counter(), lambda: self._sent)
         try:
             if due is not None:
                 await _until(self._started + due.headers)
-            if _never_answered(answer):
+            if _is_reset_unanswered(response):
                 return await self._reset()
-            if not answer.streaming and answer.end in ("complete", "failed"):
+            if not response.streaming and response.end in ("complete", "failed"):
                 if due is not None:
                     await _until(self._started + (due.chunks[0] if due.chunks else due.end))
-                if _is_whole(answer):
-                    return whole(answer.status, headers, answer.body)
+                if _is_whole(response):
+                    return whole_response(response.status, headers, response.body)
             return await self._stream(headers)
         except asyncio.CancelledError:
-            # The server cancels what answers a client that has left.
+            # The server cancels the answer to a client that has left.
             self._note = self._note or "the client left"
             raise
         finally:
             report.end(token)
             took = self._loop.time() - self._begun
-            report.add(played_row(self._asked, self._played, self._first, took, self._note))
+            report.add(replayed_row(self._request, self._answer, self._first, took, self._note))
 
     async def _stream(self, headers: CIMultiDict[str]) -> web.StreamResponse:
-        http, answer = self._http, self._answer
-        # HTTP/1.0 has no chunks: there the connection's end is the body's.
+        http, recorded = self._http, self._response
+        # HTTP/1.0 has no chunks: its body ends when the connection does.
         chunked = http.version >= HttpVersion11
-        response = _streamed(answer, headers, chunked=chunked)
+        response = _streamed(recorded, headers, chunked=chunked)
         try:
             writer = await response.prepare(http)
             if isinstance(writer, StreamWriter) and writer.chunked:
@@ -201,45 +205,45 @@ class _Sending:
                 await self._framed(writer)
             elif writer is not None:
                 await self._plain(response)
-            if answer.end not in ("complete", "failed") and http.transport is not None:
-                self._note = self._ended()
-                await end(http.transport, answer.end, _silence(self._played.response))
+            if recorded.end not in ("complete", "failed") and http.transport is not None:
+                self._note = self._end_note()
+                await end(http.transport, recorded.end, _silence(self._answer.response))
             else:
                 await response.write_eof()
         except ConnectionError:
             self._note = "the client left"
         return response
 
-    def _ended(self) -> str | None:
-        # The row tells of a fault by its name.
-        return f"ended as recorded: {self._answer.end}" if self._played.fault is None else None
+    def _end_note(self) -> str | None:
+        # The row already names the fault.
+        return f"ended as recorded: {self._response.end}" if self._answer.fault is None else None
 
     async def _reset(self) -> web.StreamResponse:
-        self._note = self._ended()
+        self._note = self._end_note()
         if self._http.transport is not None:
             await reset(self._http.transport)
-        return web.Response(status=self._answer.status)
+        return web.Response(status=self._response.status)
 
     async def _framed(self, writer: AbstractStreamWriter) -> None:
-        answer = self._answer
+        response = self._response
         if self._due is None:
-            for piece in self._sender.framed(self._played.entry.name, answer):
-                # A client that does not read is waited for, and little is kept for it.
+            for piece in self._sender.framed(self._answer.entry.name, response):
+                # Waits for a client that does not read, so that little is buffered.
                 await writer.write(piece)
                 self._note_first()
             return
-        for number, chunk in enumerate(answer.chunks):
+        for number, chunk in enumerate(response.chunks):
             await _until(self._started + self._due.chunks[number])
             if chunk.data:
                 for piece in _framed(chunk.data):
                     await writer.write(piece)
                 self._note_first()
         await _until(self._started + self._due.end)
-        if answer.end == "complete":
-            await writer.write(_last_chunk(answer))
+        if response.end == "complete":
+            await writer.write(_last_chunk(response))
 
     async def _plain(self, response: web.StreamResponse) -> None:
-        for number, chunk in enumerate(self._answer.chunks):
+        for number, chunk in enumerate(self._response.chunks):
             if self._due is not None:
                 await _until(self._started + self._due.chunks[number])
             for piece in _pieces(chunk.data):
@@ -254,13 +258,13 @@ class _Sending:
             self._first = self._loop.time() - self._begun
 
 
-def _never_answered(answer: Response) -> bool:
+def _is_reset_unanswered(response: Response) -> bool:
     """Whether the provider reset its connection before it answered: the status is wiretape's."""
-    return answer.end == "reset" and answer.status == 502 and not answer.chunks
+    return response.end == "reset" and response.status == 502 and not response.chunks
 
 
 def _silence(recorded: Response) -> float:
-    """The seconds that passed between the last a client got and its leaving."""
+    """The seconds between the last bytes a client got and the end."""
     last = recorded.chunks[-1].at if recorded.chunks else recorded.headers_at
     if last is None or recorded.end_at is None:
         return 0.0
@@ -268,7 +272,7 @@ def _silence(recorded: Response) -> float:
 
 
 def _in_chunks(response: Response) -> Iterator[bytes]:
-    """A body in chunked transfer coding, its end only if it had one."""
+    """A body in chunked transfer coding; the last chunk only if the body was complete."""
     for chunk in response.chunks:
         if chunk.data:
             yield from _framed(chunk.data)
@@ -287,7 +291,7 @@ def _framed(data: bytes) -> Iterator[bytes]:
 
 
 def _joined(parts: Iterable[bytes]) -> Iterator[bytes]:
-    """The parts, put together so that each write is worth its while."""
+    """Join small parts into pieces of about `_PIECE` bytes."""
     waiting: list[bytes] = []
     size = 0
     for part in parts:
@@ -313,14 +317,16 @@ def _last_chunk(response: Response) -> bytes:
     return b"0\r\n" + b"".join(lines) + b"\r\n"
 
 
-def _is_whole(answer: Response) -> bool:
+def _is_whole(response: Response) -> bool:
     """Whether an answer that is not streamed leaves in one piece."""
     return (
-        answer.end in ("complete", "failed") and not answer.trailers and len(answer.body) <= _PIECE
+        response.end in ("complete", "failed")
+        and not response.trailers
+        and len(response.body) <= _PIECE
     )
 
 
-def whole(status: int, headers: CIMultiDict[str], body: bytes) -> web.Response:
+def whole_response(status: int, headers: CIMultiDict[str], body: bytes) -> web.Response:
     """An answer that is sent in one piece."""
     response = web.Response(status=status, headers=headers)
     if status not in BODILESS:
@@ -331,7 +337,7 @@ def whole(status: int, headers: CIMultiDict[str], body: bytes) -> web.Response:
 class _UntilClose(web.StreamResponse):
     """A body that only the closing of the connection ends (RFC 9112, section 6.3, rule 8)."""
 
-    # Else aiohttp sends it in chunks, which would tell the client that the end is missing.
+    # Without this aiohttp sends chunks, and the client would miss the last one.
     _length_check = False
 
 
@@ -342,7 +348,7 @@ def _streamed(
         return _UntilClose(status=recorded.status, headers=headers)
     response = web.StreamResponse(status=recorded.status, headers=headers)
     if not recorded.streaming and not recorded.trailers:
-        # Of a whole body that was cut it says that more was to come.
+        # One byte more than there is if the body was cut short.
         more = recorded.end not in ("complete", "failed")
         response.content_length = len(recorded.body) + more
     elif chunked and recorded.status not in BODILESS:
@@ -354,9 +360,9 @@ def _streamed(
 
 
 class RawHeaderWriter(StreamWriter):
-    """Writes header values that are not UTF-8 (RFC 9110, section 5.5) as the bytes they were.
+    """Writes header values that are not UTF-8 (RFC 9110, section 5.5) as their original bytes.
 
-    They stand as lone surrogates, which aiohttp's own writer leaves out.
+    They are lone surrogates in the text, which aiohttp's own writer leaves out.
     """
 
     async def write_headers(self, status_line: str, headers: CIMultiDict[str]) -> None:
@@ -370,16 +376,16 @@ _ESCAPED: Final = re.compile("[\udc80-\udcff]")
 
 
 @lru_cache(maxsize=1024)
-def played_headers(headers: Headers, name: str) -> CIMultiDict[str]:
+def replayed_headers(headers: Headers, name: str) -> CIMultiDict[str]:
     """A recorded answer's headers as they are sent."""
-    return plain_headers((*headers, ("x-wiretape", f"replay {quote(name)}")))
+    return connection_headers((*headers, ("x-wiretape", f"replay {quote(name)}")))
 
 
-def plain_headers(headers: Headers) -> CIMultiDict[str]:
+def connection_headers(headers: Headers) -> CIMultiDict[str]:
     """Headers in aiohttp's form, without those that belong to a connection."""
-    kept = CIMultiDict((n, value) for n, value in headers if n.lower() not in _OWN_HEADERS)
-    kept["Server"] = "wiretape"
-    return kept
+    result = CIMultiDict((n, value) for n, value in headers if n.lower() not in _CONNECTION_HEADERS)
+    result["Server"] = "wiretape"
+    return result
 
 
 async def _until(deadline: float) -> None:

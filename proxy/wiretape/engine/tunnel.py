@@ -1,4 +1,4 @@
-"""A tunnel to somewhere else: bytes go both ways, and nobody looks at them."""
+"""Tunnel bytes between a client and another host, unread."""
 
 import asyncio
 import logging
@@ -6,15 +6,15 @@ import logging
 log = logging.getLogger(__name__)
 
 
-async def tunnel(transport: asyncio.Transport, host: str, port: int, early: bytes) -> None:
-    """Connect a client to a host and carry bytes until one side ends; `early` are those that came
-    with its CONNECT.
+async def tunnel(transport: asyncio.Transport, host: str, port: int, early_data: bytes) -> None:
+    """Connect a client to a host and carry bytes until one side ends; `early_data` came with its
+    CONNECT.
 
-    Raises OSError where the host cannot be reached; nothing has been answered then.
+    OSError if the host cannot be reached; nothing has been answered then.
     """
     reader, writer = await asyncio.open_connection(host, port)
-    # A client that speaks first need not wait for our answer to do so.
-    writer.write(early)
+    # A client may speak before our answer.
+    writer.write(early_data)
     pipe = _Pipe(writer)
     transport.set_protocol(pipe)
     transport.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
@@ -32,7 +32,7 @@ async def tunnel(transport: asyncio.Transport, host: str, port: int, early: byte
 
 
 class _Pipe(asyncio.Protocol):
-    """The client's side of a tunnel to somewhere else."""
+    """The client's side of a tunnel."""
 
     def __init__(self, upstream: asyncio.StreamWriter) -> None:
         self._upstream = upstream

@@ -1,4 +1,4 @@
-"""The replay engine's WebSocket side: the upgrade, then the recorded conversation in lock step."""
+"""Replay a WebSocket: the upgrade, then the recorded conversation in lock step."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -32,13 +32,13 @@ async def play(
     http: web.BaseRequest,
     lock: LockStep,
     pace: Pace,
-    tell: Callable[[ReplayedConnection], None],
+    report: Callable[[ReplayedConnection], None],
     headers: Iterable[tuple[str, str]] = (),
 ) -> web.StreamResponse:
     """Answer an opening request from a recording; `headers` go into the upgrade's answer.
 
-    A request that asks for no WebSocket is answered with 426. `tell` is called once, also where
-    this is cancelled.
+    A request that does not ask for a WebSocket is answered with 426. `report` is called once, also
+    if this is cancelled.
     """
     loop = asyncio.get_running_loop()
     started = loop.time()
@@ -53,7 +53,7 @@ async def play(
     if not socket.can_prepare(http):
         text = "wiretape: what is recorded here is a WebSocket: ask for an upgrade\n"
         note = "not a WebSocket's opening request"
-        tell(
+        report(
             ReplayedConnection(
                 recording=lock.recording,
                 sent=0,
@@ -72,21 +72,21 @@ async def play(
     try:
         await talk.run()
     finally:
-        tell(talk.ended())
+        report(talk.outcome())
     return socket
 
 
 def _protocols(http: web.BaseRequest, recorded: WebSocket) -> tuple[str, ...]:
-    """The subprotocol to agree on, as recorded; where that was not kept, the first one asked
-    for: there are clients that go without an answer to that.
+    """The subprotocol to agree on, as recorded; if none was recorded, the first requested: some
+    clients leave if it is not answered.
     """
     agreed = subprotocols(recorded.headers)
-    asked = subprotocols(tuple(http.headers.items()))
-    return agreed or asked[:1]
+    requested = subprotocols(tuple(http.headers.items()))
+    return agreed or requested[:1]
 
 
 class _Talk:
-    """One connection: reads what the client says while a task sends what is due."""
+    """One connection: reads the client's messages while a task sends those that are due."""
 
     def __init__(
         self,
@@ -112,28 +112,28 @@ class _Talk:
 
     async def run(self) -> None:
         """Converse until one side ends it."""
-        self._put(self._lock.begin())
+        self._queue_step(self._lock.begin())
         sender = asyncio.create_task(self._send())
         try:
             while self._mismatch is None:
-                got = await self._socket.receive()
-                if got.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
+                received = await self._socket.receive()
+                if received.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
                     break
-                self._feed(got.data)
+                self._feed(received.data)
             if self._mismatch is not None:
                 sender.cancel()
                 reason = f"wiretape: {self._mismatch.reason}"
-                await self._socket.close(code=MISS_CODE, message=_fitting(reason))
+                await self._socket.close(code=MISS_CODE, message=_close_message(reason))
         finally:
-            # What ends the connection itself is let finish.
+            # A sender that is ending the connection itself may finish.
             if not self._ending:
                 sender.cancel()
             await asyncio.gather(sender, return_exceptions=True)
-        if not sender.cancelled() and (fault := sender.exception()) is not None:
-            raise fault
+        if not sender.cancelled() and (error := sender.exception()) is not None:
+            raise error
 
-    def ended(self) -> ReplayedConnection:
-        """How it went."""
+    def outcome(self) -> ReplayedConnection:
+        """What was exchanged, and how it ended."""
         return ReplayedConnection(
             recording=self._lock.recording,
             sent=self._sent,
@@ -148,16 +148,16 @@ class _Talk:
 
     def _feed(self, data: str | bytes) -> None:
         binary = isinstance(data, bytes)
-        plain = data if isinstance(data, bytes) else data.encode("utf-8", "surrogatepass")
+        raw = data if isinstance(data, bytes) else data.encode("utf-8", "surrogatepass")
         self._received += 1
-        step = self._lock.feed(Message(plain, None, "client", binary))
+        step = self._lock.feed(Message(raw, None, "client", binary))
         if isinstance(step, Mismatch):
             self._mismatch = step
         else:
-            self._put(step)
+            self._queue_step(step)
 
-    def _put(self, step: Step) -> None:
-        """Send a step's messages, at the pace in which they came after what released them."""
+    def _queue_step(self, step: Step) -> None:
+        """Queue a step's messages, each after the recorded delay since what released it."""
         now = self._loop.time()
         factor = self._factor
         for due in step.due:
@@ -172,21 +172,21 @@ class _Talk:
     async def _send(self) -> None:
         try:
             while not self._ending:
-                at, what = await self._queue.get()
+                at, item = await self._queue.get()
                 await _until(at)
-                if isinstance(what, ConnectionEnd):
+                if isinstance(item, ConnectionEnd):
                     self._ending = True
-                    await self._end(what.close)
+                    await self._end(item.close)
                 else:
-                    await self._message(what)
+                    await self._message(item)
         except ConnectionError:
-            pass  # the client left; who reads from it is told so too
+            pass  # the client left; the reader gets the same error
 
     async def _message(self, message: Message) -> None:
         if message.binary:
             await self._socket.send_bytes(message.data)
         else:
-            # As it was: what is no UTF-8 in an edited recording is for the client to refuse.
+            # Unchecked: the client refuses what is not UTF-8 in an edited recording.
             await self._socket.send_frame(message.data, WSMsgType.TEXT)
         if self._first is None:
             self._first = self._loop.time() - self._started
@@ -200,24 +200,24 @@ class _Talk:
         elif close.code is None:
             await self._socket.send_frame(b"", WSMsgType.CLOSE)
         else:
-            await self._socket.close(code=close.code, message=_fitting(close.reason))
+            await self._socket.close(code=close.code, message=_close_message(close.reason))
 
     def _note(self) -> str | None:
         recorded = self._lock.recorded
         broke = self._socket.close_code in (None, WSCloseCode.ABNORMAL_CLOSURE)
-        if recorded.end != "complete" and (self._ending or (broke and self._is_through)):
+        if recorded.end != "complete" and (self._ending or (broke and self._is_all_sent)):
             return f"ended as recorded: {recorded.end}"
-        return "the client left" if not self._ending and (broke or not self._is_through) else None
+        return "the client left" if not self._ending and (broke or not self._is_all_sent) else None
 
     @property
-    def _is_through(self) -> bool:
-        """Whether all has been said that there is in the recording."""
+    def _is_all_sent(self) -> bool:
+        """Whether the whole recorded conversation was sent."""
         return self._lock.is_over and self._sent == self._due
 
 
-def _fitting(reason: str) -> bytes:
-    """A reason in what a closing frame has room for: ours are in the report as a whole, a
-    provider's may have grown by a placeholder.
+def _close_message(reason: str) -> bytes:
+    """A closing reason, cut to what a frame has room for: the report has ours in full, and a
+    placeholder may have made a provider's longer.
     """
     data = reason.encode("utf-8", "replace")
     if len(data) > _MAX_REASON:

@@ -429,8 +429,8 @@ class Index:
         ).fetchone()
         return int(count)
 
-    def places(self) -> set[str]:
-        """The hosts of the recordings, as `Providers.place` names them."""
+    def host_keys(self) -> set[str]:
+        """The hosts of the recordings, as `Providers.host_key` names them."""
         rows = self._db.execute(
             "SELECT DISTINCT parts FROM endpoints JOIN keys ON keys.endpoint = endpoints.id"
         )

@@ -457,9 +457,9 @@ class Lookup:
         """Whether one of these was there when the run began, edited since or not."""
         return any(self._was_there_at_start(entry.since, entry.name) for entry in entries)
 
-    def places(self) -> set[str]:
-        """The hosts of the recordings, as `Providers.place` names them."""
-        return self._query(Index.places)
+    def host_keys(self) -> set[str]:
+        """The hosts of the recordings, as `Providers.host_key` names them."""
+        return self._query(Index.host_keys)
 
     def count(self, endpoint: Endpoint) -> int:
         """How many recordings are of an endpoint."""

@@ -47,7 +47,7 @@ def open_library(
     if recording:
         library.join(since_ns)
     library.load()
-    config.providers.add_host_keys(library.places())
+    config.providers.add_host_keys(library.host_keys())
     library.cache_for(TRUSTED_SECONDS)
     for fault in library.faults:
         report.notice(f"skipped {library.folder / fault.name}: {fault.reason}")
