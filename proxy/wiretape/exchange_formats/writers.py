@@ -194,7 +194,7 @@ def to_json_lines(recordings: Iterable[Stored]) -> Iterator[str]:
     for stored in recordings:
         seen = conversation(stored.document)
         answer = "\n".join(
-            part.text for turn in seen.answered for part in turn.parts if part.kind == "text"
+            part.text for turn in seen.answer for part in turn.parts if part.kind == "text"
         )
         row = {
             "recording": stored.name,

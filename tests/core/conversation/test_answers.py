@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from wiretape.core.conversation.answers import answered
+from wiretape.core.conversation.answers import answer_turns
 from wiretape.core.conversation.turns import Part, Turn
 
 
-def one(*parts: Part, finish: str | None = None) -> tuple[Turn, ...]:
+def assistant(*parts: Part, finish: str | None = None) -> tuple[Turn, ...]:
     return (Turn("assistant", parts, finish),)
 
 
@@ -21,7 +21,7 @@ def test_openais_deltas_are_one_text() -> None:
         {"choices": [{"index": 0, "delta": {"content": "lo"}, "finish_reason": "stop"}]},
         {"choices": [], "usage": {"prompt_tokens": 1}},
     ]
-    assert answered(values) == one(Part("text", "Hello"), finish="stop")
+    assert answer_turns(values) == assistant(Part("text", "Hello"), finish="stop")
 
 
 def test_each_choice_is_a_turn() -> None:
@@ -29,7 +29,7 @@ def test_each_choice_is_a_turn() -> None:
         {"choices": [{"index": 1, "delta": {"content": "b"}}]},
         {"choices": [{"index": 0, "delta": {"content": "a"}}]},
     ]
-    assert [turn.parts[0].text for turn in answered(values)] == ["b", "a"]
+    assert [turn.parts[0].text for turn in answer_turns(values)] == ["b", "a"]
 
 
 def test_a_tool_calls_arguments_are_joined() -> None:
@@ -42,7 +42,7 @@ def test_a_tool_calls_arguments_are_joined() -> None:
         delta(index=0, function={"arguments": '"Berlin"}'}),
         delta(index=1, id="call_2", function={"name": "time", "arguments": "{}"}),
     ]
-    assert answered(values) == one(
+    assert answer_turns(values) == assistant(
         Part("call", '{"city":"Berlin"}', "weather", "call_1"),
         Part("call", "{}", "time", "call_2"),
     )
@@ -53,15 +53,15 @@ def test_calls_that_all_have_the_number_0_are_told_apart_by_their_ids() -> None:
         call = {"index": 0, "id": number, "function": {"name": "f", "arguments": "{}"}}
         return {"choices": [{"index": 0, "delta": {"tool_calls": [call]}}]}
 
-    found = answered([delta("a"), delta("b")])
-    assert [part.id for part in found[0].parts] == ["a", "b"]
+    turns = answer_turns([delta("a"), delta("b")])
+    assert [part.id for part in turns[0].parts] == ["a", "b"]
 
 
 def test_reasoning_and_refusal_are_parts_of_their_own() -> None:
     message = {"reasoning_content": "hm", "content": None, "refusal": "no"}
-    assert answered([{"choices": [{"message": message, "finish_reason": "stop"}]}]) == one(
-        Part("reasoning", "hm"), Part("refusal", "no"), finish="stop"
-    )
+    assert answer_turns(
+        [{"choices": [{"message": message, "finish_reason": "stop"}]}]
+    ) == assistant(Part("reasoning", "hm"), Part("refusal", "no"), finish="stop")
 
 
 def test_anthropics_events_are_blocks() -> None:
@@ -83,7 +83,7 @@ def test_anthropics_events_are_blocks() -> None:
         {"type": "message_delta", "delta": {"stop_reason": "tool_use"}},
         {"type": "message_stop"},
     ]
-    assert answered(values) == one(
+    assert answer_turns(values) == assistant(
         Part("reasoning", "hm"),
         Part("text", "Hi"),
         Part("call", '{"a":1}', "f", "toolu_1"),
@@ -108,7 +108,7 @@ def test_openais_responses_are_told_once_though_events_repeat_them() -> None:
         },
         {"type": "response.completed", "response": {"status": "completed", "output": [item]}},
     ]
-    assert answered(values) == one(
+    assert answer_turns(values) == assistant(
         Part("text", "Hi"), Part("call", '{"a":1}', "f", "call_1"), finish="completed"
     )
 
@@ -117,7 +117,7 @@ def test_a_whole_response_is_its_output() -> None:
     reasoning = {"type": "reasoning", "summary": [{"type": "summary_text", "text": "hm"}]}
     item = {"type": "message", "content": [{"type": "output_text", "text": "Hi"}]}
     value = {"object": "response", "status": "completed", "error": None}
-    assert answered([value | {"output": [reasoning, item]}]) == one(
+    assert answer_turns([value | {"output": [reasoning, item]}]) == assistant(
         Part("reasoning", "hm"), Part("text", "Hi"), finish="completed"
     )
 
@@ -132,7 +132,7 @@ def test_geminis_parts_are_joined_and_thoughts_are_reasoning() -> None:
         candidate({"text": "y"}),
         candidate({"functionCall": {"name": "f", "args": {"a": 1}}}, finishReason="STOP"),
     ]
-    assert answered(values) == one(
+    assert answer_turns(values) == assistant(
         Part("reasoning", "hm"), Part("text", "Hey"), Part("call", '{"a": 1}', "f"), finish="STOP"
     )
 
@@ -144,7 +144,7 @@ def test_geminis_interactions_are_read_from_their_events() -> None:
         {"event_type": "step.delta", "index": 1, "delta": {"type": "text", "text": "lo"}},
         {"event_type": "interaction.completed", "interaction": {"status": "completed"}},
     ]
-    assert answered(values) == one(Part("text", "Hello"), finish="completed")
+    assert answer_turns(values) == assistant(Part("text", "Hello"), finish="completed")
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_geminis_interactions_are_read_from_their_events() -> None:
     ],
 )
 def test_ollamas_lines_are_one_text(lines: list[Any]) -> None:
-    assert answered(lines) == one(Part("text", "Hey"), finish="stop")
+    assert answer_turns(lines) == assistant(Part("text", "Hey"), finish="stop")
 
 
 def test_coheres_events_have_plan_text_and_calls() -> None:
@@ -174,7 +174,7 @@ def test_coheres_events_have_plan_text_and_calls() -> None:
         event("tool-call-delta", tool_calls={"function": {"arguments": ": 2}"}}),
         {"type": "message-end", "delta": {"finish_reason": "TOOL_CALL"}},
     ]
-    assert answered(values) == one(
+    assert answer_turns(values) == assistant(
         Part("reasoning", "I will"), Part("call", '{"x": 2}', "f", "c"), finish="TOOL_CALL"
     )
 
@@ -195,14 +195,14 @@ def test_bedrocks_blocks_are_joined(named: bool) -> None:
         ),
         event("messageStop", {"stopReason": "tool_use"}),
     ]
-    assert answered(values) == one(
+    assert answer_turns(values) == assistant(
         Part("text", "Hey"), Part("call", '{"a":1}', "f", "t"), finish="tool_use"
     )
 
 
 def test_a_whole_answer_of_bedrock_is_its_message() -> None:
     value = {"output": {"message": {"role": "assistant", "content": [{"text": "Hi"}]}}}
-    assert answered([value | {"stopReason": "end_turn"}]) == one(
+    assert answer_turns([value | {"stopReason": "end_turn"}]) == assistant(
         Part("text", "Hi"), finish="end_turn"
     )
 
@@ -210,24 +210,28 @@ def test_a_whole_answer_of_bedrock_is_its_message() -> None:
 def test_bedrocks_invoked_models_answer_in_base64() -> None:
     inner = {"type": "content_block_delta", "index": 0, "delta": {"text": "Hi"}}
     encoded = base64.b64encode(json.dumps(inner).encode()).decode()
-    assert answered([{"bytes": encoded}]) == answered([{"bytes": inner}]) == one(Part("text", "Hi"))
+    assert (
+        answer_turns([{"bytes": encoded}])
+        == answer_turns([{"bytes": inner}])
+        == assistant(Part("text", "Hi"))
+    )
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "text"),
     [
         ({"error": {"message": "no credit", "code": 402}}, "no credit"),
-        ({"error": "model not found"}, "model not found"),
+        ({"error": "model not turns"}, "model not turns"),
         ({"type": "error", "error": {"type": "overloaded", "message": "busy"}}, "busy"),
         ({"detail": "Not Found"}, "Not Found"),
     ],
 )
-def test_an_error_is_a_turn_of_its_own(value: Any, said: str) -> None:
-    assert answered([value]) == (Turn("error", (Part("text", said),)),)
+def test_an_error_is_a_turn_of_its_own(value: Any, text: str) -> None:
+    assert answer_turns([value]) == (Turn("error", (Part("text", text),)),)
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "text"),
     [
         ({"data": [{"embedding": [0.5] * 3}, {"embedding": [1.0] * 3}]}, "2 embeddings of 3"),
         ({"data": [{"embedding": base64.b64encode(bytes(12)).decode()}]}, "1 embedding of 3"),
@@ -235,14 +239,16 @@ def test_an_error_is_a_turn_of_its_own(value: Any, said: str) -> None:
         ({"embeddings": {"float": [[1.0], [2.0]]}}, "2 embeddings of 1"),
     ],
 )
-def test_embeddings_are_counted(value: Any, said: str) -> None:
-    assert answered([value]) == one(Part("media", f"[{said} numbers]"))
+def test_embeddings_are_counted(value: Any, text: str) -> None:
+    assert answer_turns([value]) == assistant(Part("media", f"[{text} numbers]"))
 
 
 def test_an_image_is_told_by_its_size() -> None:
     data = base64.b64encode(bytes(12_000)).decode()
-    assert answered([{"data": [{"b64_json": data}]}]) == one(Part("media", "[image 12 kB]"))
+    assert answer_turns([{"data": [{"b64_json": data}]}]) == assistant(
+        Part("media", "[image 12 kB]")
+    )
 
 
 def test_what_is_not_known_is_shown_as_json() -> None:
-    assert answered([{"models": []}]) == (Turn("answer", (Part("data", '{"models": []}'),)),)
+    assert answer_turns([{"models": []}]) == (Turn("answer", (Part("data", '{"models": []}'),)),)

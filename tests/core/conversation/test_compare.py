@@ -12,10 +12,10 @@ from wiretape.core.matching.matcher import Matcher
 
 
 def side(body: Any = None, text: str = "Hello", status: int = 200, **message: Any) -> Side:
-    said = {"choices": [{"message": {"content": text, **message}, "finish_reason": "stop"}]}
-    found = document(body or {"model": "m"}, {"__data__": said})
-    canonical = Matcher(built_in()).canonical(found["request"])
-    return Side(canonical, conversation(found), status, "complete", {"chunks": 1})
+    answer = {"choices": [{"message": {"content": text, **message}, "finish_reason": "stop"}]}
+    recording = document(body or {"model": "m"}, {"__data__": answer})
+    canonical = Matcher(built_in()).canonical(recording["request"])
+    return Side(canonical, conversation(recording), status, "complete", {"chunks": 1})
 
 
 def call(city: str, name: str = "weather", id: str = "call_1") -> dict[str, Any]:
@@ -25,18 +25,18 @@ def call(city: str, name: str = "weather", id: str = "call_1") -> dict[str, Any]
 def test_the_same_is_equal_whatever_the_chunks_and_the_calls_ids() -> None:
     a = side(tool_calls=[call("Rome", id="call_1")])
     b = side(tool_calls=[call("Rome", id="call_2")])
-    found = compare(a, Side(b.canonical, b.conversation, 200, "complete", {"chunks": 9}))
-    assert found.equal
-    assert found.facts == {"chunks": (1, 9)}
+    comparison = compare(a, Side(b.canonical, b.conversation, 200, "complete", {"chunks": 9}))
+    assert comparison.equal
+    assert comparison.facts == {"chunks": (1, 9)}
 
 
 def test_requests_are_compared_by_path() -> None:
-    found = compare(side({"model": "m", "temperature": 0.2}), side({"model": "m", "top_p": 1}))
-    assert found.request == (
+    comparison = compare(side({"model": "m", "temperature": 0.2}), side({"model": "m", "top_p": 1}))
+    assert comparison.request == (
         PairDifference("body.temperature", 0.2, ABSENT),
         PairDifference("body.top_p", ABSENT, 1),
     )
-    assert not found.answer
+    assert not comparison.answer
 
 
 def test_answers_are_compared_by_text_and_by_call() -> None:
@@ -57,18 +57,20 @@ def test_json_leaves_a_side_without_the_member_out() -> None:
 
 
 def test_a_long_line_is_told_by_its_words() -> None:
-    found = PairDifference("answer.text", "the quick brown fox jumps", "the quick red fox jumps")
-    assert list(lines(found)) == [
+    difference = PairDifference(
+        "answer.text", "the quick brown fox jumps", "the quick red fox jumps"
+    )
+    assert list(lines(difference)) == [
         ("=", "answer.text"),
         ("~", "the quick [-brown-]{+red+} fox jumps"),
     ]
 
 
 def test_a_text_of_lines_is_told_by_its_lines() -> None:
-    found = PairDifference(
+    difference = PairDifference(
         "answer.text", "one\ntwo\nthree\nfour, the last", "one\ntwo\n3\nfour, the last"
     )
-    assert list(lines(found)) == [
+    assert list(lines(difference)) == [
         ("=", "answer.text"),
         (" ", "…"),
         (" ", "two"),

@@ -1,4 +1,4 @@
-"""A recording told as a conversation, whatever its document holds."""
+"""A recording shown as a conversation, whatever its document holds."""
 
 import copy
 import json
@@ -38,12 +38,12 @@ def document(body: Any = None, answer: Any = None, **response: Any) -> Any:
     }
 
 
-def asked(body: Any) -> tuple[Turn, ...]:
-    return conversation(document(body)).asked
+def request_turns(body: Any) -> tuple[Turn, ...]:
+    return conversation(document(body)).request
 
 
-def text(told: Any) -> str:
-    return "\n".join(line for _, line in lines(told))
+def text(shown: Any) -> str:
+    return "\n".join(line for _, line in lines(shown))
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def text(told: Any) -> str:
     ],
 )
 def test_a_request_of_each_provider_is_turns(body: Any, turns: list[Turn]) -> None:
-    assert asked(body) == tuple(turns)
+    assert request_turns(body) == tuple(turns)
 
 
 def test_a_picture_by_url_is_named_and_one_in_data_is_weighed() -> None:
@@ -125,8 +125,8 @@ def test_a_picture_by_url_is_named_and_one_in_data_is_weighed() -> None:
         {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 16_000}},
         {"type": "file", "file": {"filename": "a.pdf", "file_data": "A" * 4}},
     ]
-    found = asked({"messages": [{"role": "user", "content": content}]})
-    assert [part.text for part in found[0].parts] == [
+    turns = request_turns({"messages": [{"role": "user", "content": content}]})
+    assert [part.text for part in turns[0].parts] == [
         "[image https://example.com/cat.png]",
         "[image 12 kB]",
         "[file a.pdf 3 B]",
@@ -179,29 +179,31 @@ def test_tokens_that_are_no_numbers_are_unknown() -> None:
 
 
 def test_the_model_stands_in_the_path_where_the_body_has_none() -> None:
-    found = document({"contents": []})
+    recording = document({"contents": []})
     host = "https://generativelanguage.googleapis.com"
-    found["request"]["url"] = f"{host}/v1beta/models/gemini-2.5-flash:generateContent"
-    assert conversation(found).model == "gemini-2.5-flash"
+    recording["request"]["url"] = f"{host}/v1beta/models/gemini-2.5-flash:generateContent"
+    assert conversation(recording).model == "gemini-2.5-flash"
 
 
 def test_events_that_are_kept_as_text_are_read_too() -> None:
     event = 'data: {"choices": [{"delta": {"content": "Hi"}}]}\r\n\r\n'
-    found = document({}, [{"text": ": ping\n\n"}, {"text": event}, {"data": "[DONE]"}])
-    found["response"]["headers"] = {"content-type": "text/event-stream"}
-    assert conversation(found).answered == (Turn("assistant", (Part("text", "Hi"),)),)
+    recording = document({}, [{"text": ": ping\n\n"}, {"text": event}, {"data": "[DONE]"}])
+    recording["response"]["headers"] = {"content-type": "text/event-stream"}
+    assert conversation(recording).answer == (Turn("assistant", (Part("text", "Hi"),)),)
 
 
 def test_geminis_list_is_read_though_it_was_cut() -> None:
-    one = json.dumps({"candidates": [{"content": {"parts": [{"text": "Hi"}]}}]})
-    found = document({}, [{"text": f"[{one}\n,\n"}, {"text": one[:20]}])
-    assert conversation(found).answered == (Turn("assistant", (Part("text", "Hi"),)),)
+    candidate = json.dumps({"candidates": [{"content": {"parts": [{"text": "Hi"}]}}]})
+    recording = document({}, [{"text": f"[{candidate}\n,\n"}, {"text": candidate[:20]}])
+    assert conversation(recording).answer == (Turn("assistant", (Part("text", "Hi"),)),)
 
 
 def test_bytes_are_told_by_type_and_size() -> None:
-    found = document({}, {"base64": "A" * 16_000})
-    found["response"]["headers"] = {"content-type": "audio/mpeg"}
-    assert conversation(found).answered == (Turn("answer", (Part("media", "[audio/mpeg 12 kB]"),)),)
+    recording = document({}, {"base64": "A" * 16_000})
+    recording["response"]["headers"] = {"content-type": "audio/mpeg"}
+    assert conversation(recording).answer == (
+        Turn("answer", (Part("media", "[audio/mpeg 12 kB]"),)),
+    )
 
 
 def test_a_websocket_is_told_in_the_order_of_its_messages() -> None:
@@ -213,7 +215,7 @@ def test_a_websocket_is_told_in_the_order_of_its_messages() -> None:
         held = {"type": "message", "role": "user", "content": content}
         return {"type": "conversation.item.create", "item": held}
 
-    said = [
+    messages = [
         ("client", item("one")),
         ("server", {"type": "response.created"}),
         ("server", delta("a")),
@@ -221,9 +223,9 @@ def test_a_websocket_is_told_in_the_order_of_its_messages() -> None:
         ("client", {"type": "input_audio_buffer.append", "audio": "A" * 4000}),
         ("server", delta("c")),
     ]
-    body = [{"from": sender, "__data__": value} for sender, value in said]
+    body = [{"from": sender, "__data__": value} for sender, value in messages]
     assert [
-        (turn.role, turn.parts[0].text) for turn in conversation(document(None, body)).answered
+        (turn.role, turn.parts[0].text) for turn in conversation(document(None, body)).answer
     ] == [
         ("user", "one"),
         ("assistant", "ab"),
@@ -247,27 +249,27 @@ def test_the_text_names_who_speaks_and_shows_calls() -> None:
 
 def test_a_seed_is_told_as_it_was() -> None:
     path = next(path for path in SEEDS if path.stem == "33b71fb85bfb")
-    told = conversation(recording_file.load(path).document)
-    assert told.prompt == "What's the weather in Tokyo?"
-    assert told.answered[0].parts[0].text == (
+    shown = conversation(recording_file.load(path).document)
+    assert shown.prompt == "What's the weather in Tokyo?"
+    assert shown.answer[0].parts[0].text == (
         '{"type": "function", "name": "get_weather", "parameters": {"city": "Tokyo"}}'
     )
-    assert told.usage == Usage(42, 24)
+    assert shown.usage == Usage(42, 24)
 
 
 @pytest.mark.skipif(not DATA, reason="llama-stack's recordings are not beside the project")
 def test_every_recording_of_llama_stack_has_an_answer() -> None:
     for path in DATA:
         try:
-            found = recording_file.load(path).document
+            recording = recording_file.load(path).document
         except WiretapeError:
             continue
-        told = conversation(found)
-        assert told.answered, path.name
-        assert summary(found).prompt == told.prompt
+        shown = conversation(recording)
+        assert shown.answer, path.name
+        assert summary(recording).prompt == shown.prompt
         # No shape but those of lists of models and of reranking is unknown.
-        if told.answered[0].role == "answer":
-            assert "/chat/" not in found["request"]["url"]
+        if shown.answer[0].role == "answer":
+            assert "/chat/" not in recording["request"]["url"]
 
 
 ODD = st.recursive(
@@ -284,21 +286,21 @@ ODD = st.recursive(
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    found = [path] if path else []
+    paths = [path] if path else []
     if isinstance(value, dict):
         for name, item in value.items():
-            found += places(item, (*path, name))
+            paths += places(item, (*path, name))
     elif isinstance(value, list):
         for number, item in enumerate(value[:3]):
-            found += places(item, (*path, number))
-    return found
+            paths += places(item, (*path, number))
+    return paths
 
 
 def small(path: Path) -> Any:
     """A seed with few chunks, as a document of ours."""
-    found = copy.deepcopy(recording_file.load(path).document)
-    found["response"]["body"] = found["response"]["body"][:2]
-    return found
+    recording = copy.deepcopy(recording_file.load(path).document)
+    recording["response"]["body"] = recording["response"]["body"][:2]
+    return recording
 
 
 SHAPES: list[Any] = [
@@ -355,14 +357,14 @@ SHAPES: list[Any] = [
 @given(st.data())
 @settings(max_examples=300, deadline=None)
 def test_no_value_makes_a_traceback(data: st.DataObject) -> None:
-    found = copy.deepcopy(data.draw(st.sampled_from(SHAPES)))
+    recording = copy.deepcopy(data.draw(st.sampled_from(SHAPES)))
     below = [
         path
-        for path in places(found)
+        for path in places(recording)
         if path[:2] == ("request", "body") or (path[:2] == ("response", "body") and len(path) > 3)
     ]
     for _ in range(data.draw(st.integers(1, 3))):
-        target = found
+        target = recording
         path = data.draw(st.sampled_from(below))
         try:
             for step in path[:-1]:
@@ -370,7 +372,7 @@ def test_no_value_makes_a_traceback(data: st.DataObject) -> None:
             target[path[-1]] = data.draw(ODD)
         except (KeyError, IndexError, TypeError):
             continue  # an earlier change has taken the place away
-    told = conversation(found)
-    assert isinstance(text(told), str)
-    json.dumps(told.as_json(), allow_nan=False)
-    assert summary(found).usage == told.usage
+    shown = conversation(recording)
+    assert isinstance(text(shown), str)
+    json.dumps(shown.as_json(), allow_nan=False)
+    assert summary(recording).usage == shown.usage

@@ -1,4 +1,4 @@
-"""Recordings read as conversations, in the dialects of the providers.
+"""Reads recordings as conversations, in the dialects of the providers.
 
 For people only (`ls`, `show`, `diff`): nothing here decides what is recorded or replayed. Begin
 with `conversation.py`.

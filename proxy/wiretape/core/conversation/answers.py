@@ -1,9 +1,9 @@
-"""An answer put together again: the text, reasoning and tool calls that its chunks are pieces of.
+"""Put an answer's text, reasoning and tool calls together from its chunks.
 
 Each JSON value of an answer (an event's, a line's, or the whole body) is read by the row of
-`_SHAPES` that knows it and adds to a `Draft`; what no row knows is passed over, and shown as JSON
-where it is all there is. Shapes: OpenAI (chat, completions, responses, embeddings, images),
-Anthropic, Gemini (also interactions), Ollama, Cohere, Bedrock, and who speaks as one of them.
+`_SHAPES` that knows it and adds to a `Draft`. Unknown values are skipped, and shown as JSON if
+there is nothing else. Shapes: OpenAI (chat, completions, responses, embeddings, images), Anthropic,
+Gemini (also interactions), Ollama, Cohere, Bedrock, and providers compatible with them.
 """
 
 import base64
@@ -12,8 +12,21 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from wiretape.core.text import exact_json
+from wiretape.core.text.printable import count
 
-from .turns import Part, PartKind, Turn, call, first, media, message, objects, parts, text_of
+from .turns import (
+    Part,
+    PartKind,
+    Turn,
+    call,
+    decoded_size,
+    first,
+    media,
+    message,
+    objects,
+    parts,
+    text_of,
+)
 
 type Value = dict[str, exact_json.Json]
 
@@ -34,7 +47,7 @@ class _DraftTurn:
 
 
 class Draft:
-    """The turns of an answer as they grow: one of each choice, each with its pieces by slot."""
+    """The turns of an answer as they grow: one for each choice, with its pieces by slot."""
 
     def __init__(self) -> None:
         self._turns: dict[Hashable, _DraftTurn] = {}
@@ -43,7 +56,7 @@ class Draft:
         return self._turns.setdefault(index if isinstance(index, int) else 0, _DraftTurn(role))
 
     def add(self, index: exact_json.Json, slot: Hashable, part: Part) -> None:
-        """Put a part at the end of what stands in its slot."""
+        """Append a part to its slot."""
         pieces = self.turn(index).pieces
         piece = pieces.get(slot)
         if piece is None:
@@ -53,15 +66,13 @@ class Draft:
             piece.name, piece.id = piece.name or part.name, piece.id or part.id
 
     def say(self, index: exact_json.Json, parts: Sequence[Part]) -> None:
-        """Put parts after all that is there; words and thoughts go on where the last piece is of
-        their kind.
-        """
+        """Append parts to a turn; words and thoughts join the last piece if it is of their kind."""
         pieces = self.turn(index).pieces
         for part in parts:
             last = next(reversed(pieces), None)
-            going_on = last is not None and part.kind in ("text", "reasoning", "refusal")
-            if not going_on or pieces[last].kind != part.kind:
-                last = ("said", len(pieces))
+            joins = last is not None and part.kind in ("text", "reasoning", "refusal")
+            if not joins or pieces[last].kind != part.kind:
+                last = ("part", len(pieces))
             self.add(index, last, part)
 
     def end(self, index: exact_json.Json, reason: exact_json.Json) -> None:
@@ -69,7 +80,7 @@ class Draft:
             self.turn(index).finish = text_of(reason)
 
     def fail(self, error: exact_json.Json) -> None:
-        """The answer says that something went wrong."""
+        """Add a turn with an error."""
         text = first(error, "message", "detail", "error") or error
         self._turns[("error", len(self._turns))] = _DraftTurn(
             "error", {0: _DraftPart("text", [text_of(text)])}
@@ -88,16 +99,20 @@ class Draft:
         return tuple(turns)
 
 
-def answered(values: Sequence[exact_json.Json]) -> tuple[Turn, ...]:
-    """The turns of an answer's JSON values: one of each choice, and one of an error."""
-    turns = known(values)
+def answer_turns(values: Sequence[exact_json.Json]) -> tuple[Turn, ...]:
+    """The turns of an answer's JSON values: one for each choice and for an error.
+
+    >>> answer_turns([{"error": {"message": "slow down"}}])
+    (Turn(role='error', parts=(Part(kind='text', text='slow down', name='', id=''),), finish=None),)
+    """
+    turns = known_turns(values)
     if turns or not values:
         return turns
     return (Turn("answer", tuple(Part("data", text_of(value)) for value in values)),)
 
 
-def known(values: Sequence[exact_json.Json]) -> tuple[Turn, ...]:
-    """The same, but nothing where no shape is known."""
+def known_turns(values: Sequence[exact_json.Json]) -> tuple[Turn, ...]:
+    """The turns of the values whose shape is known."""
     draft = Draft()
     for value in values:
         _read(value, draft)
@@ -125,9 +140,9 @@ def _type(value: Value) -> str:
 def _choices(value: Value, draft: Draft) -> None:
     for number, choice in enumerate(objects(value["choices"])):
         index = choice.get("index", number)
-        said = first(choice, "delta", "message")
-        if isinstance(said, dict):
-            _chat(said, index, draft)
+        content = first(choice, "delta", "message")
+        if isinstance(content, dict):
+            _chat(content, index, draft)
         elif choice.get("text") is not None:
             draft.add(index, "text", Part("text", text_of(choice["text"])))
         draft.end(index, choice.get("finish_reason"))
@@ -135,38 +150,38 @@ def _choices(value: Value, draft: Draft) -> None:
         draft.fail(value["error"])
 
 
-def _chat(said: Value, index: exact_json.Json, draft: Draft) -> None:
-    thoughts = first(said, "reasoning_content", "reasoning", "thinking")
+def _chat(message: Value, index: exact_json.Json, draft: Draft) -> None:
+    thoughts = first(message, "reasoning_content", "reasoning", "thinking")
     if thoughts is not None:
         draft.add(index, "reasoning", Part("reasoning", text_of(thoughts)))
-    content = said.get("content")
+    content = message.get("content")
     if isinstance(content, str):
         if content:
             draft.add(index, "text", Part("text", content))
     else:
         draft.say(index, parts(content))
-    if said.get("refusal") is not None:
-        draft.add(index, "refusal", Part("refusal", text_of(said["refusal"])))
-    audio = said.get("audio")
+    if message.get("refusal") is not None:
+        draft.add(index, "refusal", Part("refusal", text_of(message["refusal"])))
+    audio = message.get("audio")
     if isinstance(audio, dict) and audio.get("transcript") is not None:
         draft.add(index, "text", Part("text", text_of(audio["transcript"])))
-    for image in objects(said.get("images")):
+    for image in objects(message.get("images")):
         draft.say(index, [Part("media", media("image", image))])
-    calls = said.get("tool_calls")
-    for number, one in enumerate(calls if isinstance(calls, list) else []):
-        _tool_call(one, number, index, draft)
-    if said.get("function_call") is not None:
-        draft.add(index, "function_call", call(said["function_call"]))
+    calls = message.get("tool_calls")
+    for number, item in enumerate(calls if isinstance(calls, list) else []):
+        _tool_call(item, number, index, draft)
+    if message.get("function_call") is not None:
+        draft.add(index, "function_call", call(message["function_call"]))
 
 
-def _tool_call(one: exact_json.Json, number: int, index: exact_json.Json, draft: Draft) -> None:
-    part = call(one)
-    at = one.get("index") if isinstance(one, dict) else None
+def _tool_call(item: exact_json.Json, number: int, index: exact_json.Json, draft: Draft) -> None:
+    part = call(item)
+    at = item.get("index") if isinstance(item, dict) else None
     pieces = draft.turn(index).pieces
     slot: tuple[str, int | str] = ("call", at if isinstance(at, int) else number)
-    there = pieces.get(slot)
-    # Some give each call of a stream the number 0; then only the ids tell them apart.
-    if there is not None and part.id and there.id and part.id != there.id:
+    piece = pieces.get(slot)
+    # Some providers number all calls of a stream 0; then only the ids distinguish them.
+    if piece is not None and part.id and piece.id and part.id != piece.id:
         slot = ("call", part.id)
     draft.add(index, slot, part)
 
@@ -189,7 +204,7 @@ _DELTAS: Final[dict[str, PartKind]] = {
 def _response_event(value: Value, draft: Draft) -> None:
     event = _type(value).removeprefix("response.")
     at = value.get("output_index")
-    place = at if isinstance(at, int) else 0
+    index = at if isinstance(at, int) else 0
     kind = _DELTAS.get(event)
     item = value.get("item")
     if kind is not None:
@@ -197,19 +212,19 @@ def _response_event(value: Value, draft: Draft) -> None:
             (value[n] for n in ("summary_index", "content_index") if isinstance(value.get(n), int)),
             0,
         )
-        slot = (place, "call") if kind == "call" else (place, kind, within)
+        slot = (index, "call") if kind == "call" else (index, kind, within)
         draft.add(0, slot, Part(kind, text_of(value.get("delta"))))
     elif event == "output_item.added" and isinstance(item, dict) and item.get("name"):
         part = call(item)
-        draft.add(0, (place, "call"), Part("call", "", part.name, part.id))
+        draft.add(0, (index, "call"), Part("call", "", part.name, part.id))
     elif event == "output_item.done" and isinstance(item, dict):
         pieces = draft.turn().pieces
         if not any(
-            isinstance(slot, tuple) and slot[0] == place and "".join(piece.texts)
+            isinstance(slot, tuple) and slot[0] == index and "".join(piece.texts)
             for slot, piece in pieces.items()
         ):
             for number, part in enumerate(parts([item])):
-                slot = (place, "call") if part.kind == "call" else (place, part.kind, number)
+                slot = (index, "call") if part.kind == "call" else (index, part.kind, number)
                 draft.add(0, slot, part)
     response = value.get("response")
     if isinstance(response, dict):
@@ -236,7 +251,7 @@ def _message_event(value: Value, draft: Draft) -> None:
     if kind == "content_block_start":
         block = value.get("content_block")
         for part in parts(block)[:1]:
-            # A call begins with the arguments {}, which the deltas then tell.
+            # A call starts with the arguments {}; the deltas have the real ones.
             text = "" if part.text == "{}" else part.text
             draft.add(0, slot, Part(part.kind, text, part.name, part.id))
     elif kind == "content_block_delta":
@@ -277,7 +292,7 @@ def _candidates(value: Value, draft: Draft) -> None:
 
 def _interaction(value: Value, draft: Draft) -> None:
     interaction = value.get("interaction")
-    held = interaction if isinstance(interaction, dict) else value
+    holder = interaction if isinstance(interaction, dict) else value
     piece = first(value, "delta", "step", "content")
     if piece is not None:
         index = value.get("index") if isinstance(value.get("index"), int) else 0
@@ -285,18 +300,18 @@ def _interaction(value: Value, draft: Draft) -> None:
             if part.kind != "data":
                 draft.add(0, (index, number, part.kind), part)
     elif not draft.turn().pieces:
-        draft.say(0, parts(first(held, "outputs", "steps")))
-    if held.get("status") not in (None, "in_progress"):
-        draft.end(0, held["status"])
+        draft.say(0, parts(first(holder, "outputs", "steps")))
+    if holder.get("status") not in (None, "in_progress"):
+        draft.end(0, holder["status"])
 
 
 # ------------------------------------------------------------------ Ollama, Cohere
 
 
 def _ollama(value: Value, draft: Draft) -> None:
-    said = value.get("message")
-    if isinstance(said, dict):
-        draft.say(0, message(said).parts)
+    content = value.get("message")
+    if isinstance(content, dict):
+        draft.say(0, message(content).parts)
     else:
         if value.get("thinking") is not None:
             draft.say(0, [Part("reasoning", text_of(value["thinking"]))])
@@ -307,21 +322,21 @@ def _ollama(value: Value, draft: Draft) -> None:
 def _cohere(value: Value, draft: Draft) -> None:
     kind = _type(value) or text_of(value.get("event_type"))
     delta = value.get("delta")
-    said = delta.get("message") if isinstance(delta, dict) else value.get("message")
+    content = delta.get("message") if isinstance(delta, dict) else value.get("message")
     if kind == "text-generation" or "generation_id" in value:
         draft.say(0, [Part("text", text_of(value.get("text")))])
         calls = value.get("tool_calls")
-        draft.say(0, [call(one) for one in calls] if isinstance(calls, list) else [])
-    elif isinstance(said, dict):
-        if said.get("tool_plan"):
-            draft.say(0, [Part("reasoning", text_of(said["tool_plan"]))])
-        draft.say(0, parts(said.get("content")))
-        calls = said.get("tool_calls")
-        for number, one in enumerate(
+        draft.say(0, [call(item) for item in calls] if isinstance(calls, list) else [])
+    elif isinstance(content, dict):
+        if content.get("tool_plan"):
+            draft.say(0, [Part("reasoning", text_of(content["tool_plan"]))])
+        draft.say(0, parts(content.get("content")))
+        calls = content.get("tool_calls")
+        for number, item in enumerate(
             calls if isinstance(calls, list) else [calls] if calls else []
         ):
             at = value.get("index")
-            _tool_call(one, at if isinstance(at, int) else number, 0, draft)
+            _tool_call(item, at if isinstance(at, int) else number, 0, draft)
     draft.end(0, first(delta, "finish_reason") or first(value, "finish_reason"))
 
 
@@ -330,9 +345,9 @@ def _cohere(value: Value, draft: Draft) -> None:
 
 def _converse(value: Value, draft: Draft) -> None:
     output = value["output"]
-    said = output.get("message") if isinstance(output, dict) else None
-    if isinstance(said, dict):
-        draft.say(0, message(said).parts)
+    content = output.get("message") if isinstance(output, dict) else None
+    if isinstance(content, dict):
+        draft.say(0, message(content).parts)
     draft.end(0, value.get("stopReason"))
 
 
@@ -348,9 +363,9 @@ def _converse_event(value: Value, draft: Draft) -> None:
 
 
 def _invoked(value: Value, draft: Draft) -> None:
-    """A piece of invoke-with-response-stream: the model's own event, in base64 or opened."""
-    held = value["chunk"] if isinstance(value.get("chunk"), dict) else value
-    inner = held.get("bytes")
+    """A piece of invoke-with-response-stream: the model's own event, in base64 or decoded."""
+    holder = value["chunk"] if isinstance(value.get("chunk"), dict) else value
+    inner = holder.get("bytes")
     try:
         if isinstance(inner, str):
             inner = exact_json.parse(base64.b64decode(inner, validate=True))
@@ -360,22 +375,21 @@ def _invoked(value: Value, draft: Draft) -> None:
         _read(inner, draft)
 
 
-# ------------------------------------------------------------------ what is no text
+# ------------------------------------------------------------------ embeddings, images
 
 
 def _embeddings(value: Value, draft: Draft) -> None:
-    found = [item.get("embedding") for item in objects(value.get("data"))]
-    if not found:
-        held = first(value, "embeddings", "embedding")
-        if isinstance(held, dict):
-            held = first(held, "float", "values") or next(iter(held.values()), None)
-        found = held if isinstance(held, list) else []
-        found = found if found and isinstance(found[0], (list, dict)) else [found]
-    one = found[0]
-    one = one.get("values") if isinstance(one, dict) else one
-    length = len(one) if isinstance(one, list) else len(text_of(one).rstrip("=")) * 3 // 16
-    noun = "embedding" if len(found) == 1 else "embeddings"
-    draft.say(0, [Part("media", f"[{len(found)} {noun} of {length} numbers]")])
+    vectors = [item.get("embedding") for item in objects(value.get("data"))]
+    if not vectors:
+        holder = first(value, "embeddings", "embedding")
+        if isinstance(holder, dict):
+            holder = first(holder, "float", "values") or next(iter(holder.values()), None)
+        vectors = holder if isinstance(holder, list) else []
+        vectors = vectors if vectors and isinstance(vectors[0], (list, dict)) else [vectors]
+    vector = vectors[0].get("values") if isinstance(vectors[0], dict) else vectors[0]
+    # In base64 a number takes four bytes.
+    length = len(vector) if isinstance(vector, list) else decoded_size(text_of(vector)) // 4
+    draft.say(0, [Part("media", f"[{count(len(vectors), 'embedding')} of {length} numbers]")])
 
 
 def _images(value: Value, draft: Draft) -> None:
@@ -383,8 +397,8 @@ def _images(value: Value, draft: Draft) -> None:
 
 
 def _is_list_of(value: Value, *names: str) -> bool:
-    one = next(objects(value.get("data")), {})
-    return any(name in one for name in names)
+    item = next(objects(value.get("data")), {})
+    return any(name in item for name in names)
 
 
 def _starts(value: Value, *starts: str) -> bool:

@@ -1,8 +1,8 @@
-"""Two recordings side by side: where their requests differ, and where their answers do.
+"""Compare two recordings: where their requests and their answers differ.
 
 Differences have paths: "body.temperature", "answer.text", "answer.calls[0].arguments.city".
-The number of chunks, the times and the tokens are facts beside: an answer that says the same in
-other chunks says the same.
+The number of chunks, the times and the tokens are facts that do not count: equal texts in other
+chunks are equal answers.
 """
 
 from collections.abc import Iterator
@@ -21,12 +21,12 @@ from .turns import Turn, arguments
 
 _LONGEST: Final = 160
 _LINES: Final = 2_000
-"""Lines of which a text is compared line by line; of a longer one by its words."""
+"""The most lines of a text that is compared line by line; a longer one is compared by words."""
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One of the two: its request in canonical form, what was said, and what is beside it."""
+    """One of the recordings: its request in canonical form, its conversation, and its facts."""
 
     canonical: Canonical
     conversation: Conversation
@@ -38,7 +38,7 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class PairDifference:
-    """One place in which A and B differ; ABSENT where one has nothing there."""
+    """A path at which A and B differ; ABSENT if one of them does not have it."""
 
     path: str
     a: Any
@@ -52,7 +52,7 @@ class PairDifference:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What differs between two recordings; `facts` are those of A and B, the same or not."""
+    """The differences of two recordings; `facts` are those of A and B, whether equal or not."""
 
     request: tuple[PairDifference, ...]
     answer: tuple[PairDifference, ...]
@@ -60,7 +60,7 @@ class Comparison:
 
     @property
     def equal(self) -> bool:
-        """Whether both ask the same and answer the same."""
+        """Whether requests and answers are equal."""
         return not self.request and not self.answer
 
     def as_json(self) -> dict[str, Any]:
@@ -74,8 +74,11 @@ class Comparison:
 
 
 def compare(a: Side, b: Side) -> Comparison:
-    """Where two recordings differ."""
-    request = [PairDifference(d.path, d.got, d.recorded) for d in _differing(a, b)]
+    """Find the differences of two recordings."""
+    request = [
+        PairDifference(d.path, d.got, d.recorded)
+        for d in differing(a.canonical.value, b.canonical.value)
+    ]
     return Comparison(
         tuple(request),
         tuple(_answers(a, b)),
@@ -83,28 +86,24 @@ def compare(a: Side, b: Side) -> Comparison:
     )
 
 
-def _differing(a: Side, b: Side) -> Iterator[Any]:
-    yield from differing(a.canonical.value, b.canonical.value)
-
-
 def _answers(a: Side, b: Side) -> Iterator[PairDifference]:
     for name in ("status", "end"):
         if getattr(a, name) != getattr(b, name):
             yield PairDifference(f"answer.{name}", getattr(a, name), getattr(b, name))
-    first, second = a.conversation.answered, b.conversation.answered
+    first, second = a.conversation.answer, b.conversation.answer
     for number in range(max(len(first), len(second))):
         path = "answer" if max(len(first), len(second)) == 1 else f"answer[{number}]"
         if number >= len(first) or number >= len(second):
-            left = _comparable(first[number]) if number < len(first) else ABSENT
-            right = _comparable(second[number]) if number < len(second) else ABSENT
-            yield PairDifference(path, left, right)
+            a_turn = _comparable(first[number]) if number < len(first) else ABSENT
+            b_turn = _comparable(second[number]) if number < len(second) else ABSENT
+            yield PairDifference(path, a_turn, b_turn)
             continue
         for d in differing(_comparable(first[number]), _comparable(second[number])):
             yield PairDifference(f"{path}.{d.path}", d.got, d.recorded)
 
 
 def _comparable(turn: Turn) -> dict[str, Any]:
-    """A turn as a value to compare: its texts by kind and its calls, whose ids say nothing."""
+    """A turn as a value to compare: its texts by kind and its calls without their ids."""
     value: dict[str, Any] = {"role": turn.role, "finish": turn.finish, "calls": []}
     for part in turn.parts:
         if part.kind == "call":
@@ -119,12 +118,12 @@ def _comparable(turn: Turn) -> dict[str, Any]:
 # ------------------------------------------------------------------ as text
 
 type Line = tuple[str, str]
-"""A line and what it is: " " beside a difference, "-" only in A, "+" only in B, "=" a path, "~" a
-text with its changed words marked."""
+"""A mark and a line: " " next to a difference, "-" only in A, "+" only in B, "=" a path, "~" a text
+with its changed words marked."""
 
 
 def lines(difference: PairDifference) -> Iterator[Line]:
-    """A difference for a reader: a text by its lines or its words, anything else as both values."""
+    """Write a difference: a text by lines or by words, anything else as both values."""
     a, b = difference.a, difference.b
     yield "=", difference.path
     if isinstance(a, str) and isinstance(b, str) and max(len(a), len(b)) > 20:
@@ -137,17 +136,21 @@ def lines(difference: PairDifference) -> Iterator[Line]:
 
 
 def _text(a: str, b: str) -> Iterator[Line]:
-    left, right = a.splitlines(), b.splitlines()
-    if min(len(left), len(right)) < 4 or max(len(left), len(right)) > _LINES or left == right:
+    a_lines, b_lines = a.splitlines(), b.splitlines()
+    if (
+        min(len(a_lines), len(b_lines)) < 4
+        or max(len(a_lines), len(b_lines)) > _LINES
+        or a_lines == b_lines
+    ):
         yield "~", word_diff.in_brackets(word_diff.shown(word_diff.runs(a, b)))
         return
-    for line in list(unified_diff(left, right, n=1, lineterm=""))[2:]:
+    for line in list(unified_diff(a_lines, b_lines, n=1, lineterm=""))[2:]:
         yield (" ", "…") if line.startswith("@@") else (line[:1], line[1:])
 
 
 def _shown(value: Any) -> str:
     if is_token(value):
-        # An id is compared by the recording that gave it out, and which of its ids it is.
+        # An id is compared by its token: the recording that gave it, and its number there.
         value = f"the id {value[TOKEN]}"
     text = value if isinstance(value, str) else exact_json.dumps(value, "spaced")
     return text if len(text) <= 4 * _LONGEST else text[: 4 * _LONGEST] + "…"

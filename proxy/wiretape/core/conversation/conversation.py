@@ -1,8 +1,7 @@
-"""Show a recording as a conversation: what was asked and answered, by which model, for how many
-tokens.
+"""Show a recording as a conversation: the turns of both sides, the model and the tokens.
 
-It is for readers and for comparing: any document that is a recording has one, whatever its bodies
-hold, and nothing is replayed or matched by it.
+It is for readers and for comparing: any recording has one, whatever its bodies hold, and nothing is
+matched or replayed by it.
 """
 
 import json
@@ -18,13 +17,13 @@ from wiretape.core.text.printable import size
 from wiretape.core.wire import sse
 
 from . import realtime
-from .answers import answered
-from .turns import Part, Turn, asked, first, spaced, text_of, tools
+from .answers import answer_turns
+from .turns import Part, Turn, decoded_size, first, request_turns, spaced, text_of, tools
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """The tokens of an answer as it says; None where it does not."""
+    """The tokens that an answer reports; None if it does not."""
 
     tokens_in: int | None = None
     tokens_out: int | None = None
@@ -32,25 +31,25 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """One exchange in words. Of an answer with several choices each is a turn; a turn whose role is
-    "error" is what went wrong.
+    """An exchange as turns. Each choice of an answer is a turn; a turn with the role "error" is an
+    error.
     """
 
     model: str | None
-    asked: tuple[Turn, ...]
-    answered: tuple[Turn, ...]
+    request: tuple[Turn, ...]
+    answer: tuple[Turn, ...]
     tools: tuple[str, ...] = ()
     usage: Usage = field(default_factory=Usage)
 
     @property
     def prompt(self) -> str:
-        """The text that the request is about: what the user said last."""
-        return _prompt(self.asked)
+        """The last text of the user."""
+        return _prompt(self.request)
 
     @property
     def text(self) -> str:
-        """All words of both sides, to search in."""
-        turns = (*self.asked, *self.answered)
+        """All words of both sides, for searching."""
+        turns = (*self.request, *self.answer)
         return "\n".join(text for turn in turns for part in turn.parts for text in _words(part))
 
     def as_json(self) -> dict[str, Any]:
@@ -58,8 +57,8 @@ class Conversation:
         return {
             "model": self.model,
             "tools": list(self.tools),
-            "request": [asdict(turn) for turn in self.asked],
-            "answer": [asdict(turn) for turn in self.answered],
+            "request": [asdict(turn) for turn in self.request],
+            "answer": [asdict(turn) for turn in self.answer],
             "tokens_in": self.usage.tokens_in,
             "tokens_out": self.usage.tokens_out,
         }
@@ -67,7 +66,7 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """What a list shows of a recording; reading it takes a fraction of a conversation's time."""
+    """What a list shows of a recording; much quicker to read than a conversation."""
 
     model: str | None
     prompt: str
@@ -79,21 +78,21 @@ class Summary:
 
 
 def conversation(document: Document) -> Conversation:
-    """The conversation of a document of ours, or of one that `llamastack.convert` has made."""
+    """The conversation of a document, of wiretape's own format or made by `llamastack.convert`."""
     request, response = document["request"], document["response"]
     body = _request_body(request)
     answer = read(response)
     messages = list(_messages(response))
-    turns = realtime.turns(messages) if messages else answered(answer.values)
-    if not messages and (answer.text or answer.weight):
+    turns = realtime.turns(messages) if messages else answer_turns(answer.values)
+    if not messages and (answer.text or answer.size):
         parts = [Part("text", answer.text)] if answer.text else []
-        if answer.weight:
+        if answer.size:
             media = text_of(first(response.get("headers"), "content-type")).partition(";")[0]
-            parts.append(Part("media", f"[{media or 'binary'} {size(answer.weight)}]"))
+            parts.append(Part("media", f"[{media or 'binary'} {size(answer.size)}]"))
         turns = (*turns, Turn("answer", tuple(parts)))
     return Conversation(
         _model(request, body, answer.values),
-        tuple(_asked(request, body)),
+        tuple(_request_turns(request, body)),
         turns,
         tools(body),
         _usage(answer.values),
@@ -101,7 +100,7 @@ def conversation(document: Document) -> Conversation:
 
 
 def summary(document: Document) -> Summary:
-    """What a list shows of a document."""
+    """Read what a list shows of a document."""
     request, response = document["request"], document["response"]
     body = _request_body(request)
     values = read(response).values
@@ -109,7 +108,7 @@ def summary(document: Document) -> Summary:
     status = response.get("status")
     return Summary(
         model=_model(request, body, values),
-        prompt=_prompt(_asked(request, body)),
+        prompt=_prompt(_request_turns(request, body)),
         usage=_usage(values),
         chunks=len(items) if isinstance(items, list) else int(items is not None),
         status=status if isinstance(status, int) else None,
@@ -118,19 +117,19 @@ def summary(document: Document) -> Summary:
     )
 
 
-def _asked(request: Mapping[str, Any], body: exact_json.Json) -> list[Turn]:
-    if body is not _NOTHING:
-        return asked(body)
+def _request_turns(request: Mapping[str, Any], body: exact_json.Json) -> list[Turn]:
+    if body is not _NO_JSON:
+        return request_turns(body)
     for name, noun in (("body_base64", "binary"), ("body_file", "binary")):
         if isinstance(request.get(name), str):
-            weight = len(request[name]) * 3 // 4 if name == "body_base64" else None
-            label = f"[{noun} {size(weight)}]" if weight is not None else f"[{noun}]"
+            size_ = len(request[name]) * 3 // 4 if name == "body_base64" else None
+            label = f"[{noun} {size(size_)}]" if size_ is not None else f"[{noun}]"
             return [Turn("request", (Part("media", label),))]
     text = request.get("body_text")
     return [Turn("request", (Part("text", text),))] if isinstance(text, str) and text else []
 
 
-_NOTHING: Final = object()
+_NO_JSON: Final = object()
 
 
 def _request_body(request: Mapping[str, Any]) -> exact_json.Json:
@@ -138,7 +137,7 @@ def _request_body(request: Mapping[str, Any]) -> exact_json.Json:
         return request["body"]
     text = request.get("body_text")
     value = _json(text) if isinstance(text, str) else None
-    return _NOTHING if value is None else value
+    return _NO_JSON if value is None else value
 
 
 def _prompt(turns: Sequence[Turn]) -> str:
@@ -147,7 +146,7 @@ def _prompt(turns: Sequence[Turn]) -> str:
         for turn in turns
     ]
     spoken = [(role, text) for role, text in texts if text]
-    # What the user said last; of several things in a row, as texts to embed, the first.
+    # The last text of the user; of several in a row, such as texts to embed, the first.
     prompt = ""
     for (role, text), (before, _) in zip(spoken, [("", ""), *spoken], strict=False):
         if role == "user" and before != "user":
@@ -170,20 +169,20 @@ def _words(part: Part) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """What an answer's chunks hold: JSON values, other text, and the number of other bytes."""
+    """The content of an answer's chunks: JSON values, other text, and the number of other bytes."""
 
     values: list[exact_json.Json]
     text: str = ""
-    weight: int = 0
+    size: int = 0
 
 
 def read(response: Mapping[str, Any]) -> Body:
-    """What stands in the chunks of a document's `response` part."""
+    """Read the content of the chunks of a document's `response` part."""
     items = response.get("body")
     events = "event-stream" in text_of(first(response.get("headers"), "content-type"))
     values: list[exact_json.Json] = []
     texts: list[str] = []
-    weight = 0
+    size_ = 0
     for item in items if isinstance(items, list) else [items]:
         if not isinstance(item, dict):
             continue
@@ -198,14 +197,14 @@ def read(response: Mapping[str, Any]) -> Body:
         elif isinstance(item.get("text"), str):
             texts.append(item["text"])
         elif isinstance(item.get("base64"), str):
-            weight += len(item["base64"].rstrip("=")) * 3 // 4
+            size_ += decoded_size(item["base64"])
     text = "".join(texts)
     in_text = list(_sequence(text)) if not events else []
-    return Body(values + in_text, "" if in_text else text, weight)
+    return Body(values + in_text, "" if in_text else text, size_)
 
 
 def _messages(response: Mapping[str, Any]) -> Iterator[realtime.RealtimeMessage]:
-    """The messages of a WebSocket connection; none for any other answer."""
+    """The messages of a WebSocket connection; empty for other answers."""
     items = response.get("body")
     for item in items if isinstance(items, list) else []:
         sender = item.get("from") if isinstance(item, dict) else None
@@ -216,14 +215,14 @@ def _messages(response: Mapping[str, Any]) -> Iterator[realtime.RealtimeMessage]
         elif isinstance(item.get("text"), str):
             yield sender, item["text"]
         elif isinstance(item.get("base64"), str):
-            yield sender, len(item["base64"].rstrip("=")) * 3 // 4
+            yield sender, decoded_size(item["base64"])
 
 
 def _put(data: str, values: list[exact_json.Json], texts: list[str]) -> None:
     value = _json(data)
     if isinstance(value, (dict, list)):
         values.append(value)
-    # OpenAI's end of a stream says nothing.
+    # OpenAI's end of a stream has no content.
     elif data != "[DONE]":
         texts.append(data)
 
@@ -240,7 +239,7 @@ _BETWEEN: Final = re.compile(r"[\s,\[\]]*")
 
 
 def _sequence(text: str) -> Iterator[exact_json.Json]:
-    """The JSON objects of a text: one, a line each, or a list's that may have been cut."""
+    """The JSON objects of a text: one, one a line, or those of a list that may be cut."""
     whole = _json(text)
     if whole is not None:
         yield from whole if isinstance(whole, list) else [whole]
@@ -266,7 +265,7 @@ def _end(pattern: re.Pattern[str], text: str, at: int) -> int:
 def _model(
     request: Mapping[str, Any], body: exact_json.Json, values: list[exact_json.Json]
 ) -> str | None:
-    """The model that was asked for; else the one that answered."""
+    """The model that the request names, else the one that the answer names."""
     named = first(request, "model") or first(body, "model", "modelId")
     if isinstance(named, str):
         return named
@@ -316,8 +315,8 @@ _AROUND: Final = (
 
 
 def _usage(values: list[exact_json.Json]) -> Usage:
-    """The largest numbers of a stream: they grow, and Anthropic sends the request's at the start
-    and the answer's at the end.
+    """The largest counts of a stream: they grow, and Anthropic sends the request's count at the
+    start and the answer's at the end.
     """
     counts: list[int | None] = [None, None]
 
@@ -345,13 +344,13 @@ type Style = Literal["role", "text", "faint", "call", "error"]
 
 
 def lines(conversation: Conversation) -> Iterator[tuple[Style, str]]:
-    """The conversation in lines, each with the style it is shown in."""
+    """Write a conversation as lines, each with its style."""
     if conversation.tools:
         yield "faint", f"tools: {', '.join(conversation.tools)}"
-    for turn in conversation.asked:
+    for turn in conversation.request:
         yield from _turn(turn, turn.role)
-    several = sum(turn.role != "error" for turn in conversation.answered) > 1
-    for number, turn in enumerate(conversation.answered):
+    several = sum(turn.role != "error" for turn in conversation.answer) > 1
+    for number, turn in enumerate(conversation.answer):
         head = turn.role if turn.role in ("error", "answer") else "answer"
         yield from _turn(turn, f"{head} {number + 1}" if several and head != "error" else head)
 
@@ -386,7 +385,7 @@ def _indented(text: str) -> str:
 
 
 def printable_body(data: bytes) -> str | None:
-    """A body as text; None where it is not."""
+    """A body as text; None if it is not text."""
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:

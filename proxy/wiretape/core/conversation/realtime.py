@@ -7,12 +7,23 @@ from typing import Final
 from wiretape.core.text import exact_json
 from wiretape.core.text.printable import size
 
-from .answers import known
-from .turns import Part, Turn, asked, call, first, message, objects, parts, text_of
+from .answers import known_turns
+from .turns import (
+    Part,
+    Turn,
+    call,
+    decoded_size,
+    first,
+    message,
+    objects,
+    parts,
+    request_turns,
+    text_of,
+)
 
 type RealtimeMessage = tuple[str, exact_json.Json]
-"""One message: who sent it ("client" or "server") and its JSON, or its text, or its number of bytes
-where it is binary."""
+"""A message: its sender ("client" or "server") and its JSON, or its text, or its number of bytes if
+it is binary."""
 
 
 def turns(messages: Iterable[RealtimeMessage]) -> tuple[Turn, ...]:
@@ -28,21 +39,21 @@ def _client(values: list[exact_json.Json]) -> list[Turn]:
     result: list[Turn] = []
     audio = 0
     for value in values:
-        weight = _audio(value)
-        if weight is not None:
-            audio += weight
+        audio_size = _audio(value)
+        if audio_size is not None:
+            audio += audio_size
             continue
         if isinstance(value, str):
             result.append(Turn("user", (Part("text", value),)))
         if not isinstance(value, dict):
             continue
-        held = first(value, "session", "setup", "response")
-        if isinstance(held, dict):
-            result += [turn for turn in asked(held) if turn.role != "request"]
+        settings = first(value, "session", "setup", "response")
+        if isinstance(settings, dict):
+            result += [turn for turn in request_turns(settings) if turn.role != "request"]
         if isinstance(value.get("item"), dict):
             result.append(message(value["item"]))
         if "input" in value:
-            result += asked(value)
+            result += request_turns(value)
         content = first(value, "clientContent", "client_content")
         result += [message(turn) for turn in objects(first(content, "turns"))]
         answers = first(first(value, "toolResponse", "tool_response"), "functionResponses")
@@ -57,23 +68,23 @@ _CHUNKS: Final = ("mediaChunks", "media_chunks")
 
 
 def _audio(value: exact_json.Json) -> int | None:
-    """The bytes of sound that a message carries; None for a message of another kind."""
+    """The number of bytes of sound in a message; None for other messages."""
     if isinstance(value, int):
         return value
     sent = first(value, "realtimeInput", "realtime_input")
     if isinstance(sent, dict):
         pieces = [*objects(first(sent, *_CHUNKS)), *objects([sent.get("audio"), sent.get("video")])]
-        return sum(_weight(piece.get("data")) for piece in pieces)
+        return sum(_size(piece.get("data")) for piece in pieces)
     kind = text_of(first(value, "type"))
-    return _weight(first(value, "audio")) if kind == "input_audio_buffer.append" else None
+    return _size(first(value, "audio")) if kind == "input_audio_buffer.append" else None
 
 
-def _weight(data: exact_json.Json) -> int:
-    return len(data.rstrip("=")) * 3 // 4 if isinstance(data, str) else 0
+def _size(data: exact_json.Json) -> int:
+    return decoded_size(data) if isinstance(data, str) else 0
 
 
 def _server(values: list[exact_json.Json]) -> list[Turn]:
-    """Each response of the realtime API counts its items anew."""
+    """The provider's turns; each response of the realtime API numbers its items from 0."""
     result: list[Turn] = []
     run: list[exact_json.Json] = []
     audio = 0
@@ -83,14 +94,14 @@ def _server(values: list[exact_json.Json]) -> list[Turn]:
         elif isinstance(value, str):
             result.append(Turn("assistant", (Part("text", value),)))
         elif text_of(first(value, "type")) == "response.created":
-            result += known(run)
+            result += known_turns(run)
             run = [value]
         else:
             kind = text_of(first(value, "type"))
             if kind in ("response.audio.delta", "response.output_audio.delta"):
-                audio += _weight(first(value, "delta"))
+                audio += _size(first(value, "delta"))
             run.append(value)
-    result += known(run)
+    result += known_turns(run)
     if audio:
         result.append(Turn("assistant", (Part("media", f"[audio {size(audio)}]"),)))
     return [*result, *_gemini(values)]

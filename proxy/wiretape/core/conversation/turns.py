@@ -1,8 +1,7 @@
-"""Turns of a conversation and their parts, read from a request's body.
+"""Read the turns of a conversation and their parts from a request's body.
 
-Providers name the same few things differently; `parts` reads any of their content values, whatever
-the provider, by `type` and by the names of members. Nothing that JSON may hold is an error here: a
-value of another kind than expected is shown as the JSON it is.
+Providers name the same few things differently; `parts` reads the content values of all of them, by
+`type` and by the names of members. No JSON is an error here: an unexpected value is shown as JSON.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,14 +12,14 @@ from wiretape.core.text import exact_json
 from wiretape.core.text.printable import size
 
 type PartKind = Literal["text", "reasoning", "refusal", "call", "result", "media", "data"]
-"""What a part is: words, thoughts, a refusal, a tool call, what a tool gave, something that is not
-text, or other JSON."""
+"""The kind of a part: words, thoughts, a refusal, a tool call, a tool's result, something that is
+not text, or other JSON."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One thing said. `text` is for a call its arguments, for media what stands for it:
-    "[image 12 kB]". `name` is the tool's, `id` the call's.
+    """A part of a turn. The `text` of a call is its arguments, of media a description: "[image 12
+    kB]". `name` is the tool's, `id` the call's.
     """
 
     kind: PartKind
@@ -31,7 +30,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What one side says at once; `finish` says why an answer ended: "stop", "tool_calls"."""
+    """A message of one side; `finish` says why an answer ended: "stop", "tool_calls"."""
 
     role: str
     parts: tuple[Part, ...]
@@ -39,14 +38,18 @@ class Turn:
 
 
 def text_of(value: exact_json.Json) -> str:
-    """A value where text is expected: text as it is, nothing for null, else its JSON."""
+    """A value as text: a string as it is, null as "", anything else as JSON."""
     if isinstance(value, str):
         return value
     return "" if value is None else exact_json.dumps(value, "spaced")
 
 
 def first(holder: exact_json.Json, *names: str) -> exact_json.Json:
-    """The first of an object's members that is there and says something."""
+    """The first of an object's members that is not empty.
+
+    >>> first({"content": "", "output": "hi"}, "content", "output")
+    'hi'
+    """
     if isinstance(holder, dict):
         for name in names:
             if holder.get(name) not in (None, "", [], {}):
@@ -61,7 +64,7 @@ def objects(value: exact_json.Json) -> Iterator[dict[str, exact_json.Json]]:
 
 
 def arguments(text: str) -> exact_json.Json:
-    """A call's arguments as JSON; the text itself where it is not JSON."""
+    """A call's arguments as JSON, or the text itself if it is not JSON."""
     try:
         return exact_json.parse(text)
     except ValueError:
@@ -72,7 +75,11 @@ def arguments(text: str) -> exact_json.Json:
 
 
 def parts(content: exact_json.Json) -> list[Part]:
-    """The parts of a message's content: text, a list, one object, or nothing."""
+    """The parts of a message's content: text, a list, an object, or nothing.
+
+    >>> parts([{"type": "text", "text": "hi"}, {"type": "tool_use", "name": "now", "input": {}}])
+    [Part(kind='text', text='hi', name='', id=''), Part(kind='call', text='', name='now', id='')]
+    """
     if content is None or content == "":
         return []
     if isinstance(content, list):
@@ -103,12 +110,12 @@ def _text(item: dict[str, exact_json.Json]) -> list[Part]:
     value = item.get("text")
     if isinstance(value, dict) and "value" in value:
         value = value["value"]
-    # Gemini marks thoughts so.
+    # Gemini marks thoughts by `thought`.
     return [Part("reasoning" if item.get("thought") is True else "text", text_of(value))]
 
 
 def joined(content: exact_json.Json) -> str:
-    """The text of a content value, whatever its parts are."""
+    """The text of a content value, whatever its parts."""
     return "\n".join(part.text for part in parts(content))
 
 
@@ -130,7 +137,7 @@ def _refusal(item: dict[str, exact_json.Json]) -> list[Part]:
 
 
 def call(item: exact_json.Json) -> Part:
-    """A tool call, in any provider's words."""
+    """A tool call of any provider."""
     if not isinstance(item, dict):
         return Part("call", text_of(item))
     function = item.get("function")
@@ -166,7 +173,7 @@ def _media(noun: str) -> "_PartReader":
 
 
 def media(noun: str, item: exact_json.Json) -> str:
-    """What stands for something that is not text: "[image 12 kB]", "[file report.pdf 1.2 MB]"."""
+    """Describe something that is not text: "[image 12 kB]", "[file report.pdf 1.2 MB]"."""
     words: list[str] = []
     kind = None
     weight = 0
@@ -178,11 +185,11 @@ def media(noun: str, item: exact_json.Json) -> str:
         elif value.startswith("data:"):
             head, _, data = value.partition(",")
             kind = kind or head[5:].partition(";")[0]
-            weight += _decoded(data)
+            weight += decoded_size(data)
         elif value.startswith(("http://", "https://", "gs://", "s3://")):
             words.append(value if len(value) <= 80 else value[:79] + "…")
         elif name in _DATA:
-            weight += _decoded(value)
+            weight += decoded_size(value)
     if noun == "file" and kind and kind.partition("/")[0] in ("image", "audio", "video"):
         noun = kind.partition("/")[0]
     if weight:
@@ -201,7 +208,8 @@ def _strings(item: exact_json.Json, name: str = "", depth: int = 4) -> Iterator[
             yield from _strings(value, key, depth - 1)
 
 
-def _decoded(base64: str) -> int:
+def decoded_size(base64: str) -> int:
+    """The number of bytes that base64 decodes to."""
     return len(base64.rstrip("=")) * 3 // 4
 
 
@@ -249,7 +257,7 @@ _BY_MEMBER: Final[dict[str, _PartReader]] = {
 
 
 def message(item: dict[str, exact_json.Json], role: str = "user") -> Turn:
-    """One message of a request, or of an answer in one piece; `role` where it names none."""
+    """A message of a request, or of an answer in one piece; `role` if it does not name one."""
     kind = item.get("type")
     if "role" not in item and kind != "message" and not {"content", "parts", "message"} & set(item):
         read = _parts_of(item)
@@ -278,14 +286,19 @@ def message(item: dict[str, exact_json.Json], role: str = "user") -> Turn:
     return Turn(name, tuple(read))
 
 
-# Who says what stands in the input of OpenAI's responses without a role.
+# The roles of items without one in the input of OpenAI's responses.
 _ROLES: Final = dict.fromkeys(
     ("reasoning", "function_call", "custom_tool_call", "mcp_call", "web_search_call"), "assistant"
 )
 
 
-def asked(body: exact_json.Json) -> list[Turn]:
-    """The turns of a request's JSON body; what names nothing known is one turn with the JSON."""
+def request_turns(body: exact_json.Json) -> list[Turn]:
+    """The turns of a request's JSON body; an unknown body is one turn with the JSON.
+
+    >>> body = {"system": "Be brief.", "messages": [{"role": "user", "content": "hi"}]}
+    >>> [turn.role for turn in request_turns(body)]
+    ['system', 'user']
+    """
     if not isinstance(body, dict):
         return [Turn("user", tuple(parts(body)))] if body not in (None, "", []) else []
     turns = [
@@ -316,7 +329,7 @@ def _turns(value: exact_json.Json) -> list[Turn]:
     if not isinstance(value, list):
         return [Turn("user", tuple(parts(value)))] if value not in (None, "") else []
     if value and not any(isinstance(item, (dict, str)) for item in value):
-        # A prompt in tokens.
+        # A prompt as tokens.
         return [Turn("user", (Part("data", text_of(value)),))]
     return [
         message(item) if isinstance(item, dict) else Turn("user", tuple(parts(item)))
@@ -340,6 +353,6 @@ def tools(body: exact_json.Json) -> tuple[str, ...]:
 
 
 def spaced(text: str) -> str:
-    """A call's arguments for a reader: JSON without the spaces of whoever wrote it."""
+    """A call's arguments for a reader, with uniform spaces if they are JSON."""
     value = arguments(text)
     return text if isinstance(value, str) else exact_json.dumps(value, "spaced")
