@@ -139,6 +139,7 @@ def test_a_provider_that_leaves_after_an_early_answer_does_not_cut_the_upload(
     clean_env: dict[str, str], tmp_path: Path
 ) -> None:
     size, answered = 4 << 20, threading.Event()
+    piece = b"a word. " * (1 << 13)
 
     def talk(sock: socket.socket, head: bytes) -> None:
         if b"GET" in head:
@@ -150,11 +151,11 @@ def test_a_provider_that_leaves_after_an_early_answer_does_not_cut_the_upload(
 
     with recording(talk, clean_env, tmp_path) as run, run.connect() as connection:
         connection.send("POST", TARGET, {**PLAIN, "content-length": str(size)})
-        connection.write(bytes(1 << 16))
+        connection.write(piece)
         assert connection.take().status == 413
         answered.set()
-        for _ in range((size >> 16) - 1):
-            connection.write(bytes(1 << 16))
+        for _ in range(size // len(piece) - 1):
+            connection.write(piece)
         connection.send("GET", TARGET)
         assert connection.take().status == 200
     assert run.exchanges == [("recorded", None)] * 2

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 from tests.support.soak import Sample, growth, soak
 
-NUMBER = 1500
+NUMBER = 750
+MOST = 0.05
+"""Of what is held after warm-up: some 12 KiB an exchange."""
 
 
 @pytest.mark.parametrize("mode", ["record", "auto", "replay"])
@@ -13,14 +15,14 @@ def test_memory_stays_as_it_is(mode: str, clean_env: dict[str, str], tmp_path: P
     samples, statuses = soak(mode, NUMBER, tmp_path / "recordings", clean_env)
     missed = 400 if mode == "replay" else 200
     assert statuses == {
-        "stream 200": 600,
-        "whole 200": 300,
-        "bad 400": 150,
-        "left 200": 150,
-        "busy 400" if mode == "replay" else "busy 429": 150,
-        f"unknown {missed}": 150,
+        "stream 200": 300,
+        "whole 200": 150,
+        "bad 400": 75,
+        "left 200": 75,
+        "busy 400" if mode == "replay" else "busy 429": 75,
+        f"unknown {missed}": 75,
     }
-    assert growth(samples) < 0.1, samples
+    assert growth(samples) < MOST, samples
 
 
 def test_growth_is_that_after_warm_up() -> None:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
 
 from tests.support.fork_server import Forked, ForkServer
 from tests.support.limits import PATIENCE
@@ -33,19 +33,24 @@ def command(*args: str | Path) -> list[str]:
     return [sys.executable, "-m", "wiretape", *map(str, args)]
 
 
-def start(args: Sequence[str | Path], env: Mapping[str, str], cwd: Path) -> subprocess.Popen[str]:
+def start(
+    args: Sequence[str | Path],
+    env: Mapping[str, str],
+    cwd: Path,
+    stderr: int | IO[str] = subprocess.PIPE,
+) -> subprocess.Popen[str]:
     """Start `wiretape ARGS`, by fork where that makes no difference.
 
     With WIRETAPE_TESTS_FORK=0 in the environment of the tests each one starts anew.
     """
     if SERVER.suits(env) and os.environ.get("WIRETAPE_TESTS_FORK") != "0":
-        return Forked(SERVER, [str(arg) for arg in args], env, str(cwd))
+        return Forked(SERVER, [str(arg) for arg in args], env, str(cwd), stderr)
     return subprocess.Popen(
         command(*args),
         env=dict(env),
         cwd=cwd,
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=stderr,
         text=True,
         stdin=subprocess.DEVNULL,
     )

@@ -23,7 +23,7 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from select import select
-from typing import Any, Final, NamedTuple, cast
+from typing import IO, Any, Final, NamedTuple, cast
 
 LENGTH: Final = struct.Struct("!I")
 STATUS: Final = struct.Struct("!i")
@@ -102,7 +102,12 @@ class Forked(subprocess.Popen[str]):
     """A `Popen` whose process a server forks: `wiretape ARGS`."""
 
     def __init__(
-        self, server: ForkServer, args: Sequence[str], env: Mapping[str, str], cwd: str
+        self,
+        server: ForkServer,
+        args: Sequence[str],
+        env: Mapping[str, str],
+        cwd: str,
+        stderr: int | IO[str] = subprocess.PIPE,
     ) -> None:
         self._server = server
         self._request = Request(list(args), dict(env), cwd)
@@ -111,7 +116,7 @@ class Forked(subprocess.Popen[str]):
             ["wiretape", *args],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=stderr,
             text=True,
         )
 

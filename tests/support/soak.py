@@ -10,7 +10,6 @@ import argparse
 import json
 import os
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from tests.support.commands import start
 from tests.support.rawclient import Connection, Reply
 from tests.support.upstream import Answer, Upstream
 
@@ -138,17 +138,8 @@ def proxy(
     mode: str, folder: Path, env: Mapping[str, str], *more: str | Path
 ) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """A proxy that is up; gives the process and the port. What it says lies in `said.txt`."""
-    arguments = [sys.executable, "-m", "wiretape", mode, "-q", "-r", folder, *more]
     with (folder.parent / "said.txt").open("a") as said:
-        process = subprocess.Popen(
-            [str(one) for one in arguments],
-            env=dict(env),
-            cwd=folder.parent,
-            stdout=subprocess.PIPE,
-            stderr=said,
-            stdin=subprocess.DEVNULL,
-            text=True,
-        )
+        process = start([mode, "-q", "-r", folder, *more], env, folder.parent, said)
         try:
             assert process.stdout is not None
             ready = process.stdout.readline()
