@@ -234,7 +234,9 @@ def test_a_session_is_a_folder_of_its_own(tmp_path: Path) -> None:
     assert answers(library(folder, "test_one"), exchange("Hi")) == ["in session"]
 
 
-@pytest.mark.parametrize("name", ["..", "a/b", "a.b", "-x", "x" * 101, "a b"])
+@pytest.mark.parametrize(
+    "name", ["..", "a/", "/a", "a//b", "a/../b", "a.b", "-x", "x" * 101, "a b"]
+)
 def test_a_session_name_that_is_no_plain_name_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(StoreError, match="expected letters, digits"):
         library(tmp_path, name)

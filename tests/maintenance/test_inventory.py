@@ -26,6 +26,22 @@ def test_host_folders_are_of_no_session_and_other_folders_are_sessions(tmp_path:
     ]
 
 
+def test_sessions_may_lie_in_folders(tmp_path: Path) -> None:
+    lay(tmp_path, "tests/test_a/test_x/h.x/a.json", "tests/test_a/test_y/h.x/b.json")
+    assert [(f.session, f.recordings) for f in sessions(tmp_path)] == [
+        (None, ()),
+        ("tests/test_a/test_x", ("h.x/a.json",)),
+        ("tests/test_a/test_y", ("h.x/b.json",)),
+    ]
+    assert [f.recordings for f in sessions(tmp_path, "tests/test_a/test_y")] == [("h.x/b.json",)]
+
+
+@pytest.mark.parametrize("name", ["one/own/b.json", "one/h.x/b.json"])
+def test_a_session_with_folders_of_the_users_own_is_one(tmp_path: Path, name: str) -> None:
+    lay(tmp_path, name, "one/more/own/h.y/c.json")
+    assert [f.session for f in sessions(tmp_path)] == [None, "one"]
+
+
 def test_hidden_files_and_folders_are_no_recordings(tmp_path: Path) -> None:
     lay(tmp_path, ".a.json", ".git/b.json", "h.x/.c.json", "h.x/.d/e.json")
     assert [f.recordings for f in sessions(tmp_path)] == [()]

@@ -163,9 +163,25 @@ async def test_a_session_is_started_asked_reset_and_finished(
     assert await ask(control, "POST /wiretape/sessions/one/reset") == (200, told)
     assert drained == []
     finished = await ask(control, "POST /wiretape/sessions/one/finish")
-    assert finished == (200, {**told, "unused": []})
+    assert finished == (200, {**told, "problems": [], "unused": []})
     assert drained == ["yes"]
     assert (await ask(control, "GET /wiretape/sessions/one"))[0] == 404
+
+
+async def test_a_session_in_folders_is_named_in_one_part_of_the_path(
+    control: Control, tmp_path: Path
+) -> None:
+    recording = tmp_path / "shared/api.openai.com/v1-models/0123456789ab.json"
+    recording.parent.mkdir(parents=True)
+    recording.write_text("{}")
+    place = "/wiretape/sessions/test_cart%2Ftest_pays"
+    started = await ask(control, f"POST {place}/start?folder=shared&client=gw0")
+    assert started == (200, {"name": "shared", "recordings": 0, "counts": {}, "used": []})
+    assert (await ask(control, f"POST {place}/start?folder=other"))[0] == 400
+    assert (await ask(control, f"POST {place}/start?folder=..%2Fother"))[0] == 400
+    assert (await ask(control, f"POST {place}/start?folder=shared&client=a.b"))[0] == 400
+    status, document = await ask(control, f"POST {place}/finish")
+    assert (status, document["name"]) == (200, "shared")
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ def test_who_names_none_is_in_the_runs_session(tmp_path: Path) -> None:
     assert sessions.get(None) is sessions.get("mine") is sessions.own
 
 
-@pytest.mark.parametrize("name", ["..", "a/b", ".hidden", "a.b", "x" * 101, "a\n"])
+@pytest.mark.parametrize("name", ["..", "a/", "a/../b", "/a", ".hidden", "a.b", "x" * 101, "a\n"])
 def test_a_name_that_is_no_folders_is_refused(sessions: Sessions, name: str) -> None:
     with pytest.raises(UnknownSession, match="letters, digits, - and _"):
         sessions.get(name)
@@ -104,9 +104,11 @@ def test_a_session_that_starts_over_knows_nothing(sessions: Sessions) -> None:
     session.known_ids.learn([AnswerId("resp_1")], "aaaaaaaaaaaa")
     session.counts["replayed"] += 1
     session.used.add("x")
+    session.add_problem("x")
     session.reset()
     assert session.player.next("k", takes) == first
     assert (len(session.known_ids), dict(session.counts), session.used) == (0, {}, set())
+    assert session.problems == []
 
 
 def test_a_finished_session_is_opened_anew(sessions: Sessions, opened: list[str | None]) -> None:
@@ -115,6 +117,33 @@ def test_a_finished_session_is_opened_anew(sessions: Sessions, opened: list[str 
     assert sessions.known("one") is None
     assert sessions.get("one") is not before
     assert opened == [None, "one", "one"]
+
+
+def test_what_a_client_asks_is_in_the_session_that_is_started_for_it(sessions: Sessions) -> None:
+    first = sessions.start("tests/test_a", client="gw0")
+    assert sessions.get("gw0") is first
+    second = sessions.start("tests/test_b", client="gw0")
+    assert sessions.get("gw0") is second
+    sessions.forget("tests/test_a")
+    assert sessions.get("gw0") is second
+    sessions.forget("tests/test_b")
+    assert sessions.get("gw0").name == "gw0"
+
+
+def test_sessions_may_share_a_folder(sessions: Sessions, opened: list[str | None]) -> None:
+    takes = [Taken("a"), Taken("b")]
+    one, two = sessions.start("one", "shared"), sessions.start("two", "shared")
+    assert (one.name, two.name, opened) == ("shared", "shared", [None, "shared", "shared"])
+    assert one.player.next("k", takes) == two.player.next("k", takes)
+    with pytest.raises(UnknownSession, match="session one is open with folder shared"):
+        sessions.start("one", "another")
+
+
+def test_a_problem_is_kept_once(sessions: Sessions) -> None:
+    for number in (1, 1, *range(1_000)):
+        sessions.own.add_problem(str(number))
+    assert sessions.own.problems[:3] == ["1", "0", "2"]
+    assert len(sessions.own.problems) < 1_000
 
 
 def test_the_runs_own_session_stays_when_it_is_finished(tmp_path: Path) -> None:

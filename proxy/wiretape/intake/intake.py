@@ -135,8 +135,8 @@ class Intake:
         row = replace(row, note=self._redactor.text(note, secrets))
         if session is not None:
             self._report.applied.update(session.library.matched(document).rules)
-            session.counts[outcome] += 1
             row = replace(row, session=session.name)
+            _count(row, session)
         self._report.add(row)
 
     def row(self, request: Request, outcome: RowOutcome) -> Row:
@@ -201,7 +201,7 @@ class Intake:
 
     def _tell(self, rows: list[Row], session: Session) -> None:
         for row in rows:
-            session.counts[row.outcome] += 1
+            _count(row, session)
             self._report.add(replace(row, session=session.name))
 
     def _rows(self, ending: "EndedExchange", *, recovered: bool) -> list[Row]:
@@ -321,6 +321,12 @@ class Intake:
         place = f" in {first.where or 'a side file'}"
         rest = f" (and {more} more)" if more else ""
         return f"{what}{place}{rest}; in config.yaml: {first.remedy}"
+
+
+def _count(row: Row, session: Session) -> None:
+    session.counts[row.outcome] += 1
+    if row.outcome in ("refused", "failed"):
+        session.add_problem(f"{row.outcome}: {row.method} {row.path}: {row.note or ''}")
 
 
 def _stands(made: "_Made") -> bool:

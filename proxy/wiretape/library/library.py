@@ -144,7 +144,10 @@ class Library(Lookup):
 
     def _write_attributes(self) -> None:
         """Keep git from changing line ends; an existing .gitattributes stays."""
-        path = (self.folder.parent if self.session else self.folder) / ".gitattributes"
+        top = self.folder
+        for _ in self.session.split("/") if self.session else ():
+            top = top.parent
+        path = top / ".gitattributes"
         if not self._has_attributes and not os.path.lexists(path):
             # A recording is not lost where this cannot be written.
             with suppress(OSError):

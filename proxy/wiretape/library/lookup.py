@@ -41,7 +41,9 @@ from .recording_file import (
 from .scan_folder import LINKED, Sweep, has_at_least
 from .sequence import Roots, sequence
 
-SESSION_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
+_FOLDER_NAME: Final = "[A-Za-z0-9][A-Za-z0-9_-]{0,99}"
+SESSION_NAME: Final = re.compile(f"{_FOLDER_NAME}(?:/{_FOLDER_NAME}){{0,9}}")
+"""A session's folder, which may lie in others: "checkout", "tests/test_cart/test_pays"."""
 
 LARGE: Final = 200
 """Folders of at least so many recordings keep their index between runs."""
@@ -153,7 +155,8 @@ class Lookup:
     ) -> None:
         if session is not None and not SESSION_NAME.fullmatch(session):
             raise StoreError(
-                f"session {session!r}: expected letters, digits, - and _, at most 100 of them"
+                f"session {session!r}: expected letters, digits, - and _, at most 100 of them;"
+                " up to ten such names may have / between them"
             )
         self.folder: Final = folder / session if session else folder
         self.session: Final = session

@@ -55,7 +55,8 @@ def sessions(folder: Path, session: str | None = None) -> list[SessionFiles]:
     if session is not None:
         if not SESSION_NAME.fullmatch(session):
             raise ConfigError(
-                f"--session {session!r:.120}: expected letters, digits, - and _, at most 100"
+                f"--session {session!r:.120}: expected letters, digits, - and _, at most 100;"
+                " / between such names for a folder in folders"
             )
         if not (folder / session).is_dir():
             there = ", ".join(name for name in _names(folder)) or "none"
@@ -65,15 +66,37 @@ def sessions(folder: Path, session: str | None = None) -> list[SessionFiles]:
 
 
 def _names(folder: Path) -> list[str]:
+    """The sessions of a folder. One that holds neither recordings nor hosts' folders, but folders
+    that do, is no session: those in it are.
+    """
     try:
         with os.scandir(folder) as found:
-            return sorted(
+            names = sorted(
                 entry.name
                 for entry in found
                 if SESSION_NAME.fullmatch(entry.name) and os.path.isdir(entry.path)
             )
     except OSError as error:
         raise StoreError(f"{folder}: cannot be read: {error.strerror}") from error
+    return [session for name in names for session in _nested(folder, name) or [name]]
+
+
+def _nested(folder: Path, name: str) -> list[str]:
+    """The sessions in a folder of sessions; empty where it is one itself, or holds none."""
+    top = folder / name
+    sessions = []
+    for where, folders, files in os.walk(top):  # what cannot be listed is told by `_files`
+        folders.sort()
+        session = Path(where).relative_to(folder).as_posix()
+        hosts = any("." in host[1:] or "+" in host for host in folders)
+        if hosts or any(file.endswith(".json") for file in files):
+            if Path(where) == top:
+                return []
+            if not hosts or not SESSION_NAME.fullmatch(session):
+                return []  # recordings that somebody has put into folders of his own
+            sessions.append(session)
+            folders.clear()
+    return sessions
 
 
 def _files(session: str | None, folder: Path) -> SessionFiles:

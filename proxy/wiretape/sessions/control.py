@@ -2,7 +2,8 @@
 
     GET  /wiretape                          the run: mode, counts, open sessions
     GET  /wiretape/sessions/NAME            one session
-    POST /wiretape/sessions/NAME/start      open it, at the first take of every key
+    POST /wiretape/sessions/NAME/start      open it, at the first take of every key; ?folder=FOLDER
+                                            and ?client=CLIENT as `Sessions.start` has them
     POST /wiretape/sessions/NAME/reset      the same for one that is open
     POST /wiretape/sessions/NAME/finish     wait until all is written; what it came to; forget it
     GET  /healthz                           whether the process answers; needs no token
@@ -19,7 +20,7 @@ from functools import lru_cache
 from ipaddress import ip_address
 from secrets import token_urlsafe
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from wiretape.core.errors import StoreError
 from wiretape.report.report import Report
@@ -116,7 +117,7 @@ class Control:
         foreign = why_foreign(headers, self.local_names)
         if foreign:
             return _error(403, foreign)
-        target = path.partition("?")[0]
+        target, _, query = path.partition("?")
         if target in _PROBES:
             return self._probe(target) if method in ("GET", "HEAD") else _error(405, "expected GET")
         if not self._is_authorised(headers.get("authorization", "")):
@@ -125,7 +126,7 @@ class Control:
                 "expected `Authorization: Bearer $WIRETAPE_TOKEN`, which CMD has in its"
                 " environment and `wiretape env` prints",
             )
-        parts = [part for part in target.removeprefix(ROOT).split("/") if part]
+        parts = [unquote(part) for part in target.removeprefix(ROOT).split("/") if part]
         if parts in ([], ["sessions"]):
             return self._run() if method == "GET" else _error(405, "expected GET")
         if parts[0] != "sessions" or len(parts) > 3:
@@ -135,7 +136,7 @@ class Control:
                 return self._one(parts[1]) if method == "GET" else _error(405, "expected GET")
             if method != "POST" or parts[2] not in _ACTIONS:
                 return _error(405, "expected POST …/start, …/reset or …/finish")
-            return await self._act(parts[1], parts[2])
+            return await self._act(parts[1], parts[2], query)
         except (UnknownSession, StoreError) as error:
             return _error(400, str(error))
 
@@ -168,10 +169,10 @@ class Control:
             return _error(404, "this session is not open: POST …/start, or send a request in it")
         return Reply(200, _document_of(session))
 
-    async def _act(self, name: str, action: str) -> Reply:
+    async def _act(self, name: str, action: str, query: str) -> Reply:
         if action == "start":
-            session = self._sessions.get(name)
-            session.reset()
+            options = {key: values[-1] for key, values in parse_qs(query).items()}
+            session = self._sessions.start(name, options.get("folder"), options.get("client"))
             return Reply(200, _document_of(session))
         known = self._sessions.known(name)
         if known is None:
@@ -182,6 +183,7 @@ class Control:
         if self._drain is not None:
             await self._drain()
         document = _document_of(known)
+        document["problems"] = list(known.problems)
         document["unused"] = sorted(set(known.library.names()) - known.used)
         self._sessions.forget(name)
         return Reply(200, document)

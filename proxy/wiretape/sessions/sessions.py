@@ -22,6 +22,7 @@ HEADER: Final = "x-wiretape-session"
 """Names a request's session; it goes no further than wiretape."""
 
 MAX_SESSIONS: Final = 10_000
+_MAX_PROBLEMS: Final = 100
 
 
 class UnknownSession(Exception):
@@ -30,7 +31,9 @@ class UnknownSession(Exception):
 
 @dataclass(slots=True, kw_only=True)
 class Session:
-    """What one session has: `name` is None for the run's own where that has no name."""
+    """What one session has: `name` is its folder's below the recordings, None for the run's own
+    where that has no name.
+    """
 
     name: str | None
     library: Library
@@ -40,6 +43,13 @@ class Session:
     counts: Counter[RowOutcome] = field(default_factory=Counter)
     used: set[str] = field(default_factory=set)
     """The recordings it was answered from, by name."""
+    problems: list[str] = field(default_factory=list)
+    """What went wrong, each once: misses, and what could not be recorded."""
+
+    def add_problem(self, text: str) -> None:
+        """Keep what went wrong; of very many the first."""
+        if text not in self.problems and len(self.problems) < _MAX_PROBLEMS:
+            self.problems.append(text)
 
     def reset(self) -> None:
         """Start over: every key at its first take, no id known."""
@@ -48,6 +58,7 @@ class Session:
         self.take_order.reset()
         self.counts.clear()
         self.used.clear()
+        self.problems.clear()
 
 
 class Sessions:
@@ -66,6 +77,7 @@ class Sessions:
         self._repeat = repeat
         self.default: Final = default
         self._sessions: dict[str | None, Session] = {}
+        self._clients: dict[str, str] = {}
         # Read now, so that what is wrong with the folder is told before a run begins.
         self.own: Final = self.get(None)
 
@@ -75,13 +87,33 @@ class Sessions:
         UnknownSession for a name that is none; StoreError where its folder cannot be read.
         """
         name = name or self.default
+        name = self._clients.get(name, name) if name else name
+        return self._sessions.get(name) or self._open(name, name)
+
+    def start(self, name: str, folder: str | None = None, client: str | None = None) -> Session:
+        """Open a session at the first take of every key, or start an open one over.
+
+        Its recordings are in `folder`, by itself the one of its name: several sessions may share
+        one. Until it is finished, what comes in session `client` is in this one: so the clients of
+        a test process need not change as its tests do. Errors as `get`.
+        """
+        check_name(client)
         session = self._sessions.get(name)
-        if session is None:
-            check_name(name)
-            if len(self._sessions) >= MAX_SESSIONS:
-                raise UnknownSession(f"{MAX_SESSIONS} sessions are open: finish some")
-            session = Session(name=name, library=self._opened(name), player=Player(self._repeat))
-            self._sessions[name] = session
+        if session is not None and session.name != (folder or name):
+            raise UnknownSession(f"session {name} is open with folder {session.name}: finish it")
+        session = session or self._open(name, folder or name)
+        session.reset()
+        if client:
+            self._clients[client] = name
+        return session
+
+    def _open(self, name: str | None, folder: str | None) -> Session:
+        check_name(name)
+        check_name(folder)
+        if len(self._sessions) >= MAX_SESSIONS:
+            raise UnknownSession(f"{MAX_SESSIONS} sessions are open: finish some")
+        session = Session(name=folder, library=self._opened(folder), player=Player(self._repeat))
+        self._sessions[name] = session
         return session
 
     def known(self, name: str | None) -> Session | None:
@@ -91,6 +123,7 @@ class Sessions:
     def forget(self, name: str) -> None:
         """A session is finished: who uses its name later starts over, and reads its folder anew."""
         session = self._sessions.get(name)
+        self._clients = {client: at for client, at in self._clients.items() if at != name}
         if session is not None and session is not self.own:
             del self._sessions[name]
             session.library.leave()
@@ -113,7 +146,8 @@ def check_name(name: str | None) -> None:
     if name is not None and not SESSION_NAME.fullmatch(name):
         raise UnknownSession(
             "a session's name has letters, digits, - and _, begins with a letter or digit and has"
-            " at most 100 of them"
+            " at most 100 of them; up to ten such names, with / between them, are a folder in"
+            " folders"
         )
 
 
