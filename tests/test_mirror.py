@@ -60,6 +60,9 @@ REACHED_BY: Final = {
     "files of the library: tests/library/test_library and test_lookup": (
         *("library/recording_file", "library/scan_folder"),
     ),
+    "the API's tests drive both from the other end": (
+        *("run/pipe", "run/preload/python/wiretape_clients"),
+    ),
     "one rule for both doors: tests/end_to_end/test_control": ("sessions/own_port",),
 }
 """Modules without a test file of their own, by the reason."""

@@ -142,14 +142,14 @@ class WayOut:
             if proxy and proxy.authorization and proxy.address == flow.server_conn.address:
                 flow.request.headers["Proxy-Authorization"] = proxy.authorization
 
-    def _proxy(self, scheme: str, host: str, port: int) -> outer.Proxy | None:
+    def _proxy(self, scheme: str, host: str, port: int) -> outer.OuterProxy | None:
         if self._exits.is_engine((host, port)):
             return None
         proxy = self._ways.proxy(scheme, host, port)
         return None if proxy is None or proxy.address in self.own else proxy
 
 
-def _via(proxy: outer.Proxy | None) -> ServerSpec | None:
+def _via(proxy: outer.OuterProxy | None) -> ServerSpec | None:
     return (proxy.scheme, proxy.address) if proxy else None
 
 

@@ -20,7 +20,7 @@ _PORTS: Final = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True)
-class Proxy:
+class OuterProxy:
     """Where an outer proxy is; its credentials show in no repr."""
 
     scheme: Literal["http", "https"]
@@ -39,12 +39,12 @@ class Proxy:
 class Outer:
     """Which proxy, if any, a destination is reached through."""
 
-    https: Proxy | None = None
-    http: Proxy | None = None
+    https: OuterProxy | None = None
+    http: OuterProxy | None = None
     direct: tuple[str, ...] = ()
     """Hosts, suffixes, addresses, ranges, each with a port or without; "*" for all."""
 
-    def proxy(self, scheme: str, host: str, port: int) -> Proxy | None:
+    def proxy(self, scheme: str, host: str, port: int) -> OuterProxy | None:
         """The proxy for a destination; None where it is reached directly."""
         chosen = self.https if scheme == "https" else self.http
         if chosen is None or any(_covers(entry, host, port) for entry in self.direct):
@@ -61,7 +61,7 @@ def given(url: str, no_proxy: str = "") -> Outer:
 def of_environment(environ: Mapping[str, str]) -> Outer:
     """The proxies an environment names; ConfigError as `parse` has it."""
 
-    def proxy(name: str) -> Proxy | None:
+    def proxy(name: str) -> OuterProxy | None:
         text, spelled = _value(environ, name)
         if not text:
             text, spelled = _value(environ, "ALL_PROXY")
@@ -84,7 +84,7 @@ def _value(environ: Mapping[str, str], name: str) -> tuple[str, str]:
     return "", name
 
 
-def parse(url: str, name: str) -> Proxy:
+def parse(url: str, name: str) -> OuterProxy:
     """Read a proxy's URL, "http://user:password@host:port" or "host:port".
 
     Raises ConfigError that says `name` and never the URL: it may hold a password.
@@ -107,7 +107,7 @@ def parse(url: str, name: str) -> Proxy:
         user = unquote_to_bytes(parts.username), unquote_to_bytes(parts.password or "")
         authorization = "Basic " + base64.b64encode(b":".join(user)).decode("ascii")
     secure: Literal["http", "https"] = "https" if scheme == "https" else "http"
-    return Proxy(secure, host, port or _PORTS[scheme], authorization)
+    return OuterProxy(secure, host, port or _PORTS[scheme], authorization)
 
 
 def _entries(text: str) -> tuple[str, ...]:

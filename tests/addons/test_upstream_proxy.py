@@ -3,9 +3,9 @@
 import pytest
 
 from wiretape.core.errors import ConfigError
-from wiretape_mitm.upstream_proxy import Outer, Proxy, given, no_proxy, of_environment, parse
+from wiretape_mitm.upstream_proxy import Outer, OuterProxy, given, no_proxy, of_environment, parse
 
-PROXY = Proxy("http", "proxy.corp", 3128)
+PROXY = OuterProxy("http", "proxy.corp", 3128)
 URL = "http://proxy.corp:3128"
 
 
@@ -14,15 +14,15 @@ URL = "http://proxy.corp:3128"
     [
         (URL, PROXY),
         ("proxy.corp:3128", PROXY),
-        ("http://proxy.corp", Proxy("http", "proxy.corp", 80)),
-        ("https://proxy.corp/", Proxy("https", "proxy.corp", 443)),
-        ("http://[::1]:8080", Proxy("http", "::1", 8080)),
-        ("http://u:p@h:1", Proxy("http", "h", 1, "Basic dTpw")),
-        ("http://u%40d:p%3Aw@h:1", Proxy("http", "h", 1, "Basic dUBkOnA6dw==")),
-        ("http://u@h:1", Proxy("http", "h", 1, "Basic dTo=")),
+        ("http://proxy.corp", OuterProxy("http", "proxy.corp", 80)),
+        ("https://proxy.corp/", OuterProxy("https", "proxy.corp", 443)),
+        ("http://[::1]:8080", OuterProxy("http", "::1", 8080)),
+        ("http://u:p@h:1", OuterProxy("http", "h", 1, "Basic dTpw")),
+        ("http://u%40d:p%3Aw@h:1", OuterProxy("http", "h", 1, "Basic dUBkOnA6dw==")),
+        ("http://u@h:1", OuterProxy("http", "h", 1, "Basic dTo=")),
     ],
 )
-def test_a_proxy_s_url_is_read(url: str, proxy: Proxy) -> None:
+def test_a_proxy_s_url_is_read(url: str, proxy: OuterProxy) -> None:
     assert parse(url, "HTTPS_PROXY") == proxy
 
 
@@ -56,12 +56,12 @@ def test_credentials_show_in_no_repr() -> None:
         ({"http_proxy": URL}, None, PROXY),
         ({"ALL_PROXY": URL}, PROXY, PROXY),
         ({"https_proxy": URL, "HTTPS_PROXY": "http://other:1"}, PROXY, None),
-        ({"HTTPS_PROXY": URL, "all_proxy": "http://o:1"}, PROXY, Proxy("http", "o", 1)),
+        ({"HTTPS_PROXY": URL, "all_proxy": "http://o:1"}, PROXY, OuterProxy("http", "o", 1)),
         ({"HTTPS_PROXY": " "}, None, None),
     ],
 )
 def test_an_environment_s_proxies(
-    environ: dict[str, str], https: Proxy | None, http: Proxy | None
+    environ: dict[str, str], https: OuterProxy | None, http: OuterProxy | None
 ) -> None:
     found = of_environment(environ)
     assert (found.https, found.http) == (https, http)

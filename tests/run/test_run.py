@@ -60,7 +60,7 @@ def test_a_port_that_is_taken_is_named(wiretape: Wiretape, mode: str) -> None:
     [
         (["-c", "nowhere.yaml"], "nowhere.yaml"),
         (["--pace", "fast"], "fast"),
-        (["--session", "a/b"], "session 'a/b'"),
+        (["--session", "a/.."], "session 'a/..'"),
         (["--map", "api.together.xyz"], "expected HOST=URL"),
         (["--upstream-ca", "nowhere.pem"], "nowhere.pem"),
         (["--port", "99999"], "99999"),

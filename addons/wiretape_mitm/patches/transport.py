@@ -41,7 +41,7 @@ from mitmproxy.proxy.layers.http._hooks import HttpRequestHook
 
 from wiretape.core.text.wire_quotes import failure_text, without_quotes
 from wiretape_mitm.upload import Upload
-from wiretape_mitm.upstream_proxy import Proxy
+from wiretape_mitm.upstream_proxy import OuterProxy
 
 type Wanted = Callable[[], bool]
 """Whether more of an answer is of any use to the one who records it."""
@@ -385,7 +385,7 @@ class PatchedHttpStream(http_layers.HttpStream):
                 yield command
 
     def make_server_connection(self) -> layer.CommandGenerator[bool]:
-        proxy: Proxy | None = self.flow.metadata.get(ASKED)
+        proxy: OuterProxy | None = self.flow.metadata.get(ASKED)
         if proxy is None:
             return (yield from super().make_server_connection())
         request = self.flow.request

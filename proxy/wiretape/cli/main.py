@@ -2,21 +2,22 @@
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import click
 
 from wiretape import __version__
-from wiretape.core.errors import WiretapeError
+from wiretape.core.errors import ConfigError, WiretapeError
 
 from . import doctor, exchange_formats, init, library, maintenance, prune, rules, scan
 from .command import guarded
 from .options import CONFIG, RECORDINGS, record_mode, session, with_options
 
 if TYPE_CHECKING:
+    from wiretape.report.report import Report
     from wiretape.run.settings import Mode, Settings
 
 _CONTEXT: Final[dict[str, Any]] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -277,6 +278,58 @@ def env(port: int | None, shell: str, replay: bool | None) -> int:
         environment["WIRETAPE_TOKEN"] = proxy.token
     click.echo(export_lines(changed(os.environ, environment), shell), nl=False)
     return 0
+
+
+@main.command(context_settings={"ignore_unknown_options": False})
+@guarded
+def pipe() -> int:
+    """Run proxies for the program that starts this one, told by lines of JSON on stdin.
+
+    The Python API, pytest-wiretape and other languages' helpers use it; docs/python.md has the
+    protocol.
+    """
+    import signal
+
+    from wiretape.run.pipe import serve_pipe
+
+    # A terminal sends it to the whole group: who started us closes what it has opened.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    asyncio.run(serve_pipe(_parse))
+    return 0
+
+
+def _parse(arguments: Sequence[str]) -> "tuple[Settings, Report]":
+    """Read a command line that is to be carried out without CMD."""
+    import logging
+
+    from wiretape.report.console import log_to_stderr
+    from wiretape.report.report import Report
+    from wiretape.run.folders import folders_of
+    from wiretape.run.isolation import isolate_if_wanted
+    from wiretape.run.settings import in_ci
+
+    name, *rest = map(str, arguments) if arguments else [""]
+    command = {"record": record, "replay": replay, "auto": auto, "refresh": refresh}.get(name)
+    if command is None:
+        raise ConfigError(f"{name!r:.40}: expected record, replay, auto or refresh")
+    try:
+        options = command.make_context(name, rest).params
+    except (click.ClickException, click.exceptions.Exit) as error:
+        text = error.format_message() if isinstance(error, click.ClickException) else "no help here"
+        raise ConfigError(f"{name}: {text}") from None
+    if options.pop("command"):
+        raise ConfigError(f"{name}: it is this program that makes the requests; no CMD can be run")
+    if not options.pop("live", False) and name == "auto" and in_ci(os.environ):
+        name = "replay"
+    options.pop("quiet")
+    verbose, strict_ignored = options.pop("verbose"), options.pop("strict_ignored")
+    settings = _settings(cast("Mode", name), **options)
+    if settings.config.run_paths:
+        settings = replace(settings, paths=folders_of(os.environ, Path.cwd()))
+    isolate_if_wanted(settings, has_command=False)
+    logging.getLogger().handlers.clear()  # a run before had secrets of its own
+    log_to_stderr(settings.config.redaction, verbose=verbose)
+    return settings, Report(name, strict_ignored=strict_ignored)
 
 
 @guarded

@@ -17,7 +17,7 @@ from wiretape.core.errors import FormatError, StoreError
 from wiretape.core.matching.canonical import Canonical
 from wiretape.core.redaction.redactor import Redactor
 from wiretape.core.text.printable import count, size
-from wiretape.library.recording_file import Recording
+from wiretape.library.recording_file import LoadedRecording
 from wiretape.library.recording_file import load as load_recording
 from wiretape.maintenance.names import Named, find
 
@@ -26,7 +26,7 @@ from .folder import Scope
 from .terminal import echo, for_terminal
 
 
-def _find(scope: Scope, config: Config, wanted: str) -> tuple[Named, Recording]:
+def _find(scope: Scope, config: Config, wanted: str) -> tuple[Named, LoadedRecording]:
     named = find(scope.recordings or config.recordings, wanted, scope.session)
     try:
         return named, load_recording(named.path)
@@ -74,7 +74,7 @@ def show(scope: Scope, names: tuple[str, ...], *, as_json: bool, chunks: bool) -
     return 0
 
 
-def _head(named: Named, recording: Recording) -> dict[str, Any]:
+def _head(named: Named, recording: LoadedRecording) -> dict[str, Any]:
     request, response = recording.exchange.request, recording.exchange.response
     return {
         "name": named.name,
@@ -90,13 +90,13 @@ def _head(named: Named, recording: Recording) -> dict[str, Any]:
     }
 
 
-def _chunks(recording: Recording) -> list[tuple[float | None, str | None, int]]:
+def _chunks(recording: LoadedRecording) -> list[tuple[float | None, str | None, int]]:
     """Each chunk's time, its text (None if binary) and its bytes."""
     response = recording.exchange.response
     return [(chunk.at, printable_body(chunk.data), len(chunk.data)) for chunk in response.chunks]
 
 
-def _show_one(named: Named, recording: Recording, *, chunks: bool) -> None:
+def _show_one(named: Named, recording: LoadedRecording, *, chunks: bool) -> None:
     head = _head(named, recording)
     seen = conversation(recording.document)
     response = recording.exchange.response
@@ -134,7 +134,7 @@ def diff(scope: Scope, a: str, b: str, *, as_json: bool) -> int:
     config = load(scope.config_file, os.environ)
     redactor = Redactor(config.redaction)
 
-    def side(recording: Recording) -> Side:
+    def side(recording: LoadedRecording) -> Side:
         request = redactor.request(recording.document["request"])
         return _side(recording, config.matcher.canonical(request))
 
@@ -162,7 +162,7 @@ def _both(a: float | int | None, b: float | int | None) -> str:
     return first if a == b else f"{first} and {second}"
 
 
-def _side(recording: Recording, canonical: Canonical) -> Side:
+def _side(recording: LoadedRecording, canonical: Canonical) -> Side:
     seen = conversation(recording.document)
     response = recording.exchange.response
     facts: dict[str, float | int | None] = {

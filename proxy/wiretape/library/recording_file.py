@@ -97,7 +97,7 @@ class Same:
 
 
 @dataclass(frozen=True, slots=True)
-class Recording:
+class LoadedRecording:
     """A parsed recording; `also` are other `request` parts it answers."""
 
     document: Document
@@ -150,7 +150,7 @@ def read_bytes(path: Path) -> tuple[bytes, Stat]:
         raise StoreError(f"cannot be read: {error.strerror}") from error
 
 
-def load(path: Path) -> Recording:
+def load(path: Path) -> LoadedRecording:
     """Read a recording; FormatError or StoreError says why it is not one."""
     return _recording(path, *read_bytes(path))
 
@@ -176,7 +176,7 @@ def load_requests(path: Path, known: Stat | None = None) -> tuple[Document, ...]
     return request, *message_requests(request["url"], request["endpoint"], messages)
 
 
-def _recording(path: Path, data: bytes, stat: Stat) -> Recording:
+def _recording(path: Path, data: bytes, stat: Stat) -> LoadedRecording:
     document = recording_format.loads(data)
     also: tuple[Document, ...] = ()
     foreign = llamastack.is_llamastack(document)
@@ -185,7 +185,7 @@ def _recording(path: Path, data: bytes, stat: Stat) -> Recording:
         document, also = converted.document, converted.also
     # A fault shows now, not when a test asks for the recording.
     exchange = to_exchange(document, _side_file(path))
-    return Recording(document, exchange, also, foreign, stat)
+    return LoadedRecording(document, exchange, also, foreign, stat)
 
 
 def _side_file(recording: Path) -> Callable[[str], bytes]:

@@ -18,7 +18,7 @@ from wiretape.core.recording.document import Document, from_request
 from wiretape.core.recording.given_ids import answer_ids
 from wiretape.core.redaction.redactor import Redactor
 from wiretape.core.text import exact_json
-from wiretape.library.recording_file import Recording, load, recorded_us, token_of
+from wiretape.library.recording_file import LoadedRecording, load, recorded_us, token_of
 from wiretape.library.sequence import by_take, missing_before, take_of
 from wiretape.scanning.scan import Hit, search
 
@@ -156,7 +156,11 @@ def _secrets(
 
 
 def _examine(
-    name: str, recording: Recording, keys: Keys, redactor: Redactor, findings: list[FileProblem]
+    name: str,
+    recording: LoadedRecording,
+    keys: Keys,
+    redactor: Redactor,
+    findings: list[FileProblem],
 ) -> Standing | None:
     """Look at a recording that replays; gives what it is named by if it is ours."""
     stored, sent = recording.document["request"], recording.exchange.request

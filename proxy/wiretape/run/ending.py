@@ -7,15 +7,31 @@ from pathlib import Path
 
 from wiretape.config.load import Config
 from wiretape.config.packs import base_urls
-from wiretape.core.errors import WiretapeError, reason_of
+from wiretape.core.errors import ConfigError, WiretapeError, reason_of
 from wiretape.core.providers.lookalikes import looks_like_provider
 from wiretape.core.text.printable import count
 from wiretape.report import junit
+from wiretape.report.console import line, stale_lines
 from wiretape.report.report import Report
 
 from .client_hints import base_url_example, ignoring_clients
 from .settings import Settings
 from .stubborn_clients import OPT_OUT
+
+
+def check_report(settings: Settings) -> None:
+    """ConfigError where the report could not be written when the run is over."""
+    if settings.report is not None and not settings.report.absolute().parent.is_dir():
+        raise ConfigError(
+            f"--report {settings.report}: its folder is not there; nothing was started"
+        )
+
+
+def conclude(settings: Settings, report: Report, command: Sequence[str] = ()) -> None:
+    """Say what did not happen, and write the report file."""
+    explain(settings, report, command)
+    if settings.report is not None:
+        write_report(settings.report, report)
 
 
 def explain(settings: Settings, report: Report, command: Sequence[str] = ()) -> None:
@@ -32,8 +48,26 @@ def explain(settings: Settings, report: Report, command: Sequence[str] = ()) -> 
         )
 
 
+def problems(report: Report) -> list[str]:
+    """What a run fails for, each once: misses, what could not be recorded or served."""
+    texts = [
+        row.miss.message if row.miss else line(row)
+        for row in report.rows
+        if row.outcome in ("missed", "refused")
+        or (row.outcome == "failed" and report.mode == "replay")
+    ]
+    return list(dict.fromkeys([*texts, *(stale_lines(report) if report.strict_ignored else ())]))
+
+
 def _explain_silence(settings: Settings, report: Report, command: Sequence[str]) -> None:
     if report.is_reached:
+        return
+    if report.command_status is None and not report.connections:
+        report.notice(
+            "nothing reached the proxy: the program made no request, or its client was made before"
+            " the proxy was opened, or it ignores HTTPS_PROXY. Such a client can be given the"
+            " proxy's URL, or a base URL; allow_none=True is for a program that makes no request"
+        )
         return
     fails = (
         "; this run fails: --allow-none is for a CMD that makes no request"

@@ -6,8 +6,9 @@ import asyncio
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -15,6 +16,7 @@ from wiretape import descriptors
 from wiretape.config.packs import dummy_keys
 from wiretape.core.errors import ConfigError
 from wiretape.report.report import Report
+from wiretape.sessions.control import Control
 from wiretape.state_dir import state_dir
 from wiretape.tls.authority import Authority
 
@@ -40,13 +42,77 @@ INTERRUPTED: Final = 130
 async def run(settings: Settings, command: Sequence[str], report: Report) -> int:
     """Carry out a run and give its exit status; WiretapeError where it could not begin."""
     program = _find(command, settings.environ) if command else None
-    if settings.report is not None and not settings.report.absolute().parent.is_dir():
-        raise ConfigError(
-            f"--report {settings.report}: its folder is not there; nothing was started"
-        )
+    ending.check_report(settings)
     report.expects_requests = program is not None and settings.expects_requests
     report.trust_remedy = trust_remedy(command, settings.mode)
     usual_limit = descriptors.limit()
+    with _Signals() as signals:
+        async with started(settings, report, signals.hurry) as proxy:
+            if program is None:
+                await _serve(settings, proxy.place, signals)
+            else:
+                with descriptors.limited_to(usual_limit):
+                    process = await _start(program, command, proxy.environment())
+                report.command_status = await signals.forwarded_to(process)
+    ending.conclude(settings, report, command)
+    if signal.SIGINT in signals.received and program is None:
+        return INTERRUPTED
+    return report.command_status or report.exit_status
+
+
+@dataclass(frozen=True, slots=True)
+class StartedProxy:
+    """The proxy of a run while it is up."""
+
+    settings: Settings
+    place: ServingProxy
+    authority: Authority
+    control: Control
+
+    @property
+    def url(self) -> str:
+        """What clients have for HTTPS_PROXY."""
+        return f"http://{self.settings.client_host}:{self.place.port}"
+
+    @property
+    def base_url(self) -> str:
+        """What comes before `/HOST/…` for clients that take a base URL."""
+        return f"http://{self.settings.client_host}:{self.place.base_url_port}"
+
+    def environment(self) -> Mapping[str, str]:
+        """The complete environment of a client."""
+        settings, providers = self.settings, self.settings.config.providers
+        environment = client_environment(
+            settings.environ,
+            proxy_url=self.url,
+            ca_cert=self.authority.cert_path,
+            bundle=self.authority.bundle(settings.upstream_ca, settings.environ),
+            dummy_keys=dummy_keys(providers.key_names) if settings.mode == "replay" else (),
+            keep_keys=settings.keep_keys,
+            hosts=providers.hosts,
+            own_hosts=own_hosts(providers),
+        )
+        environment |= stubborn_clients(
+            environment,
+            proxy_url=self.url,
+            bundle=Path(environment["SSL_CERT_FILE"]),
+            folder=state_dir(),
+        )
+        if settings.base_urls:
+            environment |= through_base_url(environment, self.base_url)
+        return environment | {
+            "WIRETAPE_BASE_URL": self.base_url,
+            "WIRETAPE_TOKEN": self.place.token,
+        }
+
+
+@asynccontextmanager
+async def started(
+    settings: Settings, report: Report, hurry: asyncio.Event
+) -> AsyncIterator[StartedProxy]:
+    """Bring the proxy of a run up; afterwards all is written and it is down. Answers that are under
+    way then are waited for, up to `DRAIN_SECONDS` or until `hurry` is set.
+    """
     descriptors.raise_limit()
     remove_leftovers()
     authority = Authority.load_or_create(state_dir())
@@ -56,33 +122,20 @@ async def run(settings: Settings, command: Sequence[str], report: Report) -> int
         settings, report, authority
     )
     asyncio.get_running_loop().set_exception_handler(_tell_exhaustion(report))
-    with _Signals() as signals:
-        try:
-            ports = await proxy.start(settings.port, settings.base_url_port)
-            place = ServingProxy(
-                mode=settings.mode,
-                port=ports[0],
-                base_url_port=ports[1],
-                upstream_ca=settings.upstream_ca,
-                token=proxy.control.token,
-                hosts=own_hosts(settings.config.providers),
-            )
-            if program is None:
-                await _serve(settings, place, signals)
-            else:
-                environment = _environment(settings, place, authority)
-                with descriptors.limited_to(usual_limit):
-                    process = await _start(program, command, environment)
-                report.command_status = await signals.forwarded_to(process)
-        finally:
-            await _first(proxy.idle(), signals.hurry.wait(), seconds=DRAIN_SECONDS)
-            await proxy.stop()
-    ending.explain(settings, report, command)
-    if settings.report is not None:
-        ending.write_report(settings.report, report)
-    if signal.SIGINT in signals.received and program is None:
-        return INTERRUPTED
-    return report.command_status or report.exit_status
+    try:
+        ports = await proxy.start(settings.port, settings.base_url_port)
+        place = ServingProxy(
+            mode=settings.mode,
+            port=ports[0],
+            base_url_port=ports[1],
+            upstream_ca=settings.upstream_ca,
+            token=proxy.control.token,
+            hosts=own_hosts(settings.config.providers),
+        )
+        yield StartedProxy(settings, place, authority, proxy.control)
+    finally:
+        await _first(proxy.idle(), hurry.wait(), seconds=DRAIN_SECONDS)
+        await proxy.stop()
 
 
 class _Signals:
@@ -129,34 +182,6 @@ async def _serve(settings: Settings, place: ServingProxy, signals: _Signals) -> 
             flush=True,
         )
         await signals.stop.wait()
-
-
-def _environment(
-    settings: Settings, place: ServingProxy, authority: Authority
-) -> Mapping[str, str]:
-    providers, host = settings.config.providers, settings.client_host
-    environment = client_environment(
-        settings.environ,
-        proxy_url=f"http://{host}:{place.port}",
-        ca_cert=authority.cert_path,
-        bundle=authority.bundle(settings.upstream_ca, settings.environ),
-        dummy_keys=dummy_keys(providers.key_names) if settings.mode == "replay" else (),
-        keep_keys=settings.keep_keys,
-        hosts=providers.hosts,
-        own_hosts=own_hosts(providers),
-    )
-    environment |= stubborn_clients(
-        environment,
-        proxy_url=f"http://{host}:{place.port}",
-        bundle=Path(environment["SSL_CERT_FILE"]),
-        folder=state_dir(),
-    )
-    if settings.base_urls:
-        environment |= through_base_url(environment, f"http://{host}:{place.base_url_port}")
-    return environment | {
-        "WIRETAPE_BASE_URL": f"http://{host}:{place.base_url_port}",
-        "WIRETAPE_TOKEN": place.token,
-    }
 
 
 async def _first(*waits: Coroutine[Any, Any, object], seconds: float) -> None:
