@@ -439,7 +439,7 @@ class Replayer:
             miss = self._missed[cache_key] = miss_for(form, request.url, nearest, folder)
             if len(self._missed) > _COMPARED:
                 self._missed.popitem(last=False)
-        asked.session.add_problem(miss.message)
+        request.session.add_problem(miss.message)
         return miss
 
 
