@@ -34,7 +34,6 @@ STILL_VAGUE: Final[set[str]] = {
     "wiretape",
     "wiretape.cli",
     "wiretape.config",
-    "wiretape.core.matching",
     "wiretape.demo",
     "wiretape.doctor",
     "wiretape.maintenance",

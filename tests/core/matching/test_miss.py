@@ -258,6 +258,7 @@ def test_the_report_holds_long_values_and_the_rule() -> None:
             {"path": "body.metadata.b", "got": "y" * 3_999 + "…", "recorded": ""},
         ],
         "rule": f'    - name: {named(miss)}\n{WHEN}      ignore: ["$.metadata.a", "$.metadata.b"]',
+        "message": miss.message,
     }
 
 

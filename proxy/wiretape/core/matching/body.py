@@ -1,5 +1,5 @@
-"""What a request's body says, whatever its spelling: JSON by value, forms by field, multipart by
-parts, text and binary by their bytes.
+"""Read what a request's body says, whatever its spelling: JSON by value, forms by field, multipart
+by parts, text and binary by their bytes.
 """
 
 import base64
@@ -25,7 +25,7 @@ _DEPTH: Final = 5
 def by_name(query: str, dropped: frozenset[str] = frozenset()) -> dict[str, list[Any]]:
     """Parameters by name: their order does not count, the order of one name's values does."""
     result: dict[str, list[Any]] = {}
-    # Not "replace", which would make one of all bytes that are not UTF-8.
+    # Not "replace", which would make all bytes equal that are not UTF-8.
     for name, text in parse_qsl(query, keep_blank_values=True, errors="surrogateescape"):
         if name.lower() not in dropped:
             result.setdefault(name, []).append(text)
@@ -71,8 +71,8 @@ def body_of(request: Document, headers: Mapping[str, Any]) -> tuple[str, Any]:
 
 
 def _any_parts(data: bytes, boundary: str, depth: int = 0) -> list[Any] | None:
-    """A multipart body of any kind by its parts: headers without boundaries and lengths, content or
-    its digest, parts within a part as these; None where it is not one.
+    """Read a multipart body of any kind by its parts: headers without boundaries and lengths,
+    content or its digest, nested parts alike; None where it is not multipart.
     """
     parts = parts_of(data, boundary)
     if parts is None:
@@ -140,7 +140,7 @@ def _part(segment: Any) -> dict[str, Any]:
 # ------------------------------------------------------------------ numbers
 
 
-# No JSON that is met has these names, and one that has is put into an _OBJECT: see below.
+# No usual JSON has these names; an object that has one is put into an _OBJECT, see below.
 MARK: Final = "\0"
 _NUMBER: Final = MARK + "number"
 _OBJECT: Final = MARK + "object"
@@ -154,7 +154,7 @@ def plain_numbers(value: exact_json.Json) -> exact_json.Json:
     """The same value with each number spelled one way: 1, 1.0 and 1e0 become 1.
 
     A number that neither an int nor a float is exactly, such as 1e400, becomes an object of its
-    digits; an object that looks like one of these is wrapped, so that it does not become the same.
+    digits; an object that looks like such a number is wrapped, so that the two stay different.
     """
     kind = type(value)
     if kind is dict:
@@ -178,23 +178,23 @@ def _plain(number: float) -> exact_json.Json:
     text = number.text if isinstance(number, exact_json.Number) else repr(number)
     if len(text) > 10 * _DIGITS:
         return {_NUMBER: text}
-    sign, digits, power = found = _split(text)
+    sign, digits, power = parts = _split(text)
     if not digits:
         return 0
     if power >= 0 and len(digits) + power <= _DIGITS:
         return int(sign + digits + "0" * power)
     near = float(number)
-    if math.isfinite(near) and _split(repr(near)) == found:
+    if math.isfinite(near) and _split(repr(near)) == parts:
         return near
     return {_NUMBER: f"{sign}{digits}e{power}"}
 
 
 def _split(text: str) -> tuple[str, str, int]:
     """A number as sign, digits without zeros around them, and the power of ten they are times."""
-    found = _SPELLING.fullmatch(text)
-    if found is None:
+    match = _SPELLING.fullmatch(text)
+    if match is None:
         raise ValueError("not a JSON number")
-    sign, whole, fraction, exponent = found.groups(default="")
+    sign, whole, fraction, exponent = match.groups(default="")
     digits = (whole + fraction).lstrip("0")
-    kept = digits.rstrip("0")
-    return sign, kept, int(exponent or 0) - len(fraction) + len(digits) - len(kept)
+    significant = digits.rstrip("0")
+    return sign, significant, int(exponent or 0) - len(fraction) + len(digits) - len(significant)

@@ -1,6 +1,4 @@
-"""What requests say, side by side: where two canonical forms differ, and what rules kept from being
-compared.
-"""
+"""Canonical forms of requests: where two differ, and what rules kept from being compared."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -15,10 +13,10 @@ from . import normalise
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Canonical:
-    """What a request says; `endpoint` (place, method, path) is what requests must share to be
-    compared at all.
+    """What is compared of a request; `endpoint` (host key, method, path) is what requests must
+    share to be compared at all.
 
-    `ignored` is what rules left out or changed: readable place ("body.metadata.run_id",
+    `ignored` is what rules left out or changed: readable path ("body.metadata.run_id",
     "query.trace") to the rule's name and the raw value, ids left out, which are compared by order
     or origin. `rules` names the rules that found something, `never_recorded` the one by which the
     request is not recorded.
@@ -40,9 +38,13 @@ class Canonical:
         return self.name_key or self.key
 
 
-def spelled(place: Path) -> str:
-    """A place of the body as a reader sees it: "body.messages[0].id"."""
-    return "body" + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place)
+def spelled(path: Path) -> str:
+    """Write a path of the body as a reader sees it.
+
+    >>> spelled(("messages", 0, "id"))
+    'body.messages[0].id'
+    """
+    return "body" + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
 
 
 # ------------------------------------------------------------------ differences
@@ -53,7 +55,7 @@ class _Absent:
         return "absent"
 
     def __reduce__(self) -> str:
-        return "ABSENT"  # there is one
+        return "ABSENT"  # unpickled, it is the same object
 
 
 ABSENT: Final = _Absent()
@@ -62,9 +64,7 @@ ABSENT: Final = _Absent()
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One place in which a request differs from a recorded one; the path reads
-    "body.messages[1].content".
-    """
+    """A path at which a request differs from a recorded one: "body.messages[1].content"."""
 
     path: str
     got: Any
@@ -72,28 +72,33 @@ class Difference:
 
 
 def differences(got: Any, recorded: Any, limit: int = 50) -> list[Difference]:
-    """Where two canonical values differ, leaf by leaf, at most `limit` of them."""
-    found: list[Difference] = []
+    """List where two canonical values differ, leaf by leaf, at most `limit` of them.
+
+    >>> differences({"body": {"json": {"a": 1}}}, {"body": {"json": {"a": 2}}})
+    [Difference(path='body.a', got=1, recorded=2)]
+    """
+    results: list[Difference] = []
     stack: list[tuple[str, Any, Any]] = [("", got, recorded)]
-    while stack and len(found) < limit:
-        path, one, two = stack.pop()
-        if isinstance(one, dict) and isinstance(two, dict):
-            keys = sorted(one.keys() | two.keys(), reverse=True)
+    while stack and len(results) < limit:
+        path, left, right = stack.pop()
+        if isinstance(left, dict) and isinstance(right, dict):
+            keys = sorted(left.keys() | right.keys(), reverse=True)
             stack += [
-                (f"{path}.{k}" if path else k, one.get(k, ABSENT), two.get(k, ABSENT)) for k in keys
+                (f"{path}.{k}" if path else k, left.get(k, ABSENT), right.get(k, ABSENT))
+                for k in keys
             ]
-        elif isinstance(one, list) and isinstance(two, list):
+        elif isinstance(left, list) and isinstance(right, list):
             stack += [
                 (
                     f"{path}[{i}]",
-                    one[i] if i < len(one) else ABSENT,
-                    two[i] if i < len(two) else ABSENT,
+                    left[i] if i < len(left) else ABSENT,
+                    right[i] if i < len(right) else ABSENT,
                 )
-                for i in reversed(range(max(len(one), len(two))))
+                for i in reversed(range(max(len(left), len(right))))
             ]
-        elif type(one) is not type(two) or one != two:
-            found.append(Difference(_readable(path), _shown(one), _shown(two)))
-    return found
+        elif type(left) is not type(right) or left != right:
+            results.append(Difference(_readable(path), _shown(left), _shown(right)))
+    return results
 
 
 def _readable(path: str) -> str:
@@ -116,7 +121,7 @@ def _shown(value: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Something that a rule kept from being compared, and that is not as it was recorded."""
+    """Something that a rule kept from being compared and that has changed since the recording."""
 
     path: str
     rule: str
@@ -125,26 +130,26 @@ class Change:
 
 
 def changed(got: Canonical, recorded: Canonical) -> tuple[Change, ...]:
-    """What rules left out of two requests with one key that is not the same in both."""
+    """List what rules left out of two requests of equal key that differs between them."""
     if not got.ignored and not recorded.ignored:
         return ()
     paths = sorted(got.ignored.keys() | recorded.ignored.keys())
-    sides = [_with_rest(one, paths) for one in (got, recorded)]
+    sides = [_with_rest(canonical, paths) for canonical in (got, recorded)]
     return tuple(
-        Change(_inner(path, found.path), rule, found.got, found.recorded)
+        Change(_inner(path, difference.path), rule, difference.got, difference.recorded)
         for path in paths
         for rule in [(got.ignored.get(path) or recorded.ignored[path])[0]]
-        for found in differences(*(_bare(side.get(path, ABSENT)) for side in sides))
+        for difference in differences(*(_bare(side.get(path, ABSENT)) for side in sides))
     )
 
 
-def _with_rest(one: Canonical, paths: Iterable[str]) -> dict[str, Any]:
-    """What was left out, and what stands at the other paths: nothing had to be changed there."""
-    values = {path: raw for path, (_, raw) in one.ignored.items()}
+def _with_rest(canonical: Canonical, paths: Iterable[str]) -> dict[str, Any]:
+    """What rules left out or changed, and the values at the other paths, which they left alone."""
+    values = {path: raw for path, (_, raw) in canonical.ignored.items()}
     if any(path not in values and path.startswith("body") for path in paths):
-        for body in (one.value["body"] or {}).values():
-            for place, leaf in normalise.leaves(body):
-                values.setdefault(spelled(place), leaf)
+        for body in (canonical.value["body"] or {}).values():
+            for steps, leaf in normalise.leaves(body):
+                values.setdefault(spelled(steps), leaf)
     return values
 
 

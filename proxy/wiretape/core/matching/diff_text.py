@@ -1,5 +1,5 @@
-"""How one difference between two requests is worded: bounded, readable, and without what only one
-side has redacted.
+"""Word a difference between two requests: bounded, readable, and without what only one side has
+redacted.
 """
 
 import json
@@ -20,7 +20,7 @@ _ALIKE: Final = 0.4
 _SAME: Final = 20
 
 _KEPT: Final = 4_000
-"""The most characters of a value that are kept, with `_AROUND` of what is the same around it."""
+"""The most characters of a value that are shown, with `_AROUND` of what is the same around it."""
 
 _AROUND: Final = 200
 
@@ -29,12 +29,17 @@ _LONE: Final = re.compile("[\ud800-\udfff]")
 
 
 def describe(difference: Difference) -> str:
-    """One difference on one line: "body.temperature: got 0.7, recorded 0.2", or for long texts
-    "body.prompt: … the quick [-brown-]{+red+} fox …".
+    """Write a difference on one line; of long texts only what differs.
+
+    >>> describe(Difference("body.temperature", 0.7, 0.2))
+    'body.temperature: got 0.7, recorded 0.2'
+    >>> text = "Please tell me in one sentence what the weather is like in %s today"
+    >>> describe(Difference("body.prompt", text % "Rome", text % "Bonn"))
+    'body.prompt: … the weather is like in [-Bonn-]{+Rome+} today'
     """
     runs = word_diff(difference)
-    told = words.in_brackets(runs) if runs else ", ".join(sides(difference))
-    return f"{clipped(difference.path, _LONGEST)}: {told}"
+    text = words.in_brackets(runs) if runs else ", ".join(sides(difference))
+    return f"{clipped(difference.path, _LONGEST)}: {text}"
 
 
 def word_diff(difference: Difference) -> list[Run] | None:
@@ -80,9 +85,9 @@ def clipped(text: str, length: int) -> str:
 # ------------------------------------------------------------------ from canonical values
 
 
-def is_redaction(one: Differing) -> bool:
-    """Whether two texts could be one, with other values in it redacted."""
-    got, recorded = one.got, one.recorded
+def is_redaction(difference: Differing) -> bool:
+    """Whether two texts could be the same but for which of their values are redacted."""
+    got, recorded = difference.got, difference.recorded
     if not (isinstance(got, str) and isinstance(recorded, str)):
         return False
     return _fits(got, recorded) or _fits(recorded, got)
@@ -96,23 +101,23 @@ def _fits(redacted: str, other: str) -> bool:
     at = len(first)
     *middle, last = rest
     for part in middle:
-        found = other.find(part, at)
-        if found < 0:
+        start = other.find(part, at)
+        if start < 0:
             return False
-        at = found + len(part)
+        at = start + len(part)
     return len(other) - at >= len(last) and other.endswith(last)
 
 
-def difference(one: Differing) -> Difference:
-    """A difference as it is told: bounded, with ids and normalised values readable, and without
+def difference(differing: Differing) -> Difference:
+    """Make a difference fit to be shown: bounded, with readable ids and normalised values, without
     what only one side has redacted.
     """
-    got, recorded = one.got, one.recorded
+    got, recorded = differing.got, differing.recorded
     if isinstance(got, str) and isinstance(recorded, str):
         got, recorded = _covered(got, recorded), _covered(recorded, got)
         if max(len(got), len(recorded)) > _KEPT:
             got, recorded = _windows(got, recorded)
-    return Difference(_readable(one.path), _kept(got), _kept(recorded))
+    return Difference(_readable(differing.path), _bounded(got), _bounded(recorded))
 
 
 def _windows(got: str, recorded: str) -> tuple[str, str]:
@@ -120,11 +125,11 @@ def _windows(got: str, recorded: str) -> tuple[str, str]:
     start = words.same_start(got, recorded)
     begin = max(0, start - _AROUND)
     end = max(0, words.same_start(got[start:][::-1], recorded[start:][::-1]) - _AROUND)
-    one, two = (
+    got_window, recorded_window = (
         ("…" if begin else "") + text[begin : len(text) - end] + ("…" if end else "")
         for text in (got, recorded)
     )
-    return one, two
+    return got_window, recorded_window
 
 
 def _covered(text: str, other: str) -> str:
@@ -135,7 +140,7 @@ def _covered(text: str, other: str) -> str:
     return f"{first}{_HIDDEN}{last}"
 
 
-def _kept(value: Any) -> Any:
+def _bounded(value: Any) -> Any:
     if normalise.is_token(value):
         return normalise.shown_token(value)
     if isinstance(value, str):

@@ -1,10 +1,10 @@
-"""Is this request that one: canonical forms, keys and differences.
+"""Turn requests into canonical forms and keys.
 
 A request is matched by a key: the SHA-256 of its canonical form, computed from its document *after
-redaction*. Two requests have one key when method, provider, path, query, the chosen headers and the
-body say the same, whatever their spelling: order of members, number spelling and white space do not
-count; `stream` does. Rules take out what need not be the same; what they took out is kept beside
-the form, so that it can be told when it changes.
+redaction*. Two requests have equal keys when method, provider, path, query, the chosen headers and
+the body say the same, whatever their spelling: order of members, number spelling and white space do
+not count; `stream` does. Rules take out what need not be the same; what they took out is kept
+beside the form, so that a change of it can be reported.
 """
 
 import hashlib
@@ -90,10 +90,18 @@ class Matcher:
         )
 
     def canonical(self, request: Document) -> Canonical:
-        """The canonical form of a document's `request` part, which has been redacted.
+        """Make the canonical form of a document's `request` part, which has been redacted.
 
         Where it has "ids" (id as it is spelled: token), ids in id places are compared by token, and
         placeholders by what they say (`placeholders.py`).
+
+        >>> def key(body):
+        ...     document = {"method": "post", "url": "https://llm.example/v1", "body": body}
+        ...     return Matcher(Providers(())).canonical(document).key
+        >>> key({"model": "m", "top_p": 1.0}) == key({"top_p": 1, "model": "m"})
+        True
+        >>> key({"model": "m"}) == key({"model": "m", "stream": True})
+        False
         """
         named, text = self._canonical(request)
         # Of a binary body the form has a digest.
@@ -109,53 +117,54 @@ class Matcher:
         method = request["method"].upper()
         path, _, query = target.partition("?")
         headers = {name.lower(): value for name, value in request.get("headers", {}).items()}
-        place = self._providers.host_key(host, port)
+        host_key = self._providers.host_key(host, port)
         kind, body = body_of(request, headers)
-        rules = self._rules_for(host, port, place, method, path, body if kind == "json" else _NONE)
+        rules = self._rules_for(
+            host, port, host_key, method, path, body if kind == "json" else _NONE
+        )
         ids: Any = request.get("ids")
         if not isinstance(ids, dict):  # a recording may have been edited by hand
             ids = {}
-        work = _Work(ids, self._providers.id_names(host, port) if ids else frozenset())
-        if ids:
-            told, starred = normalise.path_with_tokens(path, ids)
-        else:
-            told = starred = path
+        builder = _CanonicalBuilder(
+            ids, self._providers.id_names(host, port) if ids else frozenset()
+        )
+        compared_path, path_template = normalise.path_with_tokens(path, ids)
         value: dict[str, Any] = {
             "method": method,
-            "provider": place,
-            "path": told,
-            "query": work.query(by_name(query, self._secret_query), rules),
-            "headers": work.headers(
+            "provider": host_key,
+            "path": compared_path,
+            "query": builder.query(by_name(query, self._secret_query), rules),
+            "headers": builder.headers(
                 self._counting(headers, body if kind == "json" else None), self._named, rules
             ),
-            "body": {kind: work.body(kind, body, rules)} if kind else None,
+            "body": {kind: builder.body(kind, body, rules)} if kind else None,
         }
         never = next((rule.name for rule in rules if rule.never_recorded), "")
         if never:
-            work.found[never] = None
+            builder.applied[never] = None
         for rule in rules:
             if rule.on is not None:
-                starred = _leave_out(value, rule, work, _host(host, port), starred)
+                path_template = _leave_out(value, rule, builder, _host(host, port), path_template)
         # ASCII, so a lone surrogate in a prompt can be hashed too.
         text = json.dumps(value, sort_keys=True, separators=(",", ":"))
         if "REDACTED-" in text:
             named = self._placeholders.named(carried_by(request))
             text = WITH_DIGEST.sub(named, text)
             value = json.loads(text)
-            starred = WITH_DIGEST.sub(named, starred)
+            path_template = WITH_DIGEST.sub(named, path_template)
         canonical = Canonical(
-            endpoint=(value["provider"], value["method"], starred),
+            endpoint=(value["provider"], value["method"], path_template),
             value=value,
             key=hashlib.sha256(text.encode()).hexdigest(),
-            ignored=work.ignored,
-            rules=tuple(work.found),
+            ignored=builder.ignored,
+            rules=tuple(builder.applied),
             never_recorded=never,
         )
         return canonical, text
 
     def _counting(self, headers: Mapping[str, Any], body: Any) -> dict[str, Any]:
-        """The headers that count, each spelled one way; those that decide the answer unless they
-        say nothing.
+        """The headers that are compared, normalised; those that decide the answer only where they
+        say something.
         """
         counting = {}
         for name in sorted(headers):
@@ -179,43 +188,50 @@ class Matcher:
     def apart(
         self, exchange: Exchange, live: Request, *, streams: bool
     ) -> dict[str, tuple[str, str]]:
-        """The headers by which a recording says that it answers another request, though it has the
-        same key: by name, what the live request has and what the recorded one had.
+        """The headers that make a recording of equal key the answer to another request: by name,
+        the live value and the recorded one.
 
-        They are those that the answer's Vary names, and Accept: where the two ask for another form,
-        or the live one does not take what was answered. `streams` is whether the body asks for a
-        stream by itself.
+        They are those that the answer's Vary names, and Accept where the two ask for different
+        forms, or the live client does not accept what was answered. `streams` is whether the body
+        by itself asks for a stream.
         """
-        recorded, asked = by_header(exchange.request.headers), by_header(live.headers)
-        found = {}
+        recorded_headers, live_headers = (
+            by_header(exchange.request.headers),
+            by_header(live.headers),
+        )
+        differing = {}
         for name in vary(exchange.response.headers):
-            pair = tuple(normal_list(name, each.get(name, [])) for each in (asked, recorded))
+            pair = tuple(
+                normal_list(name, each.get(name, [])) for each in (live_headers, recorded_headers)
+            )
             if pair[0] != pair[1]:
-                found[name] = (pair[0], pair[1])
+                differing[name] = (pair[0], pair[1])
         if holds_accept(exchange):
-            pair = tuple(", ".join(each.get("accept", [])) for each in (asked, recorded))
+            pair = tuple(
+                ", ".join(each.get("accept", [])) for each in (live_headers, recorded_headers)
+            )
             forms = [normal("accept", each, asks_for_stream=streams) for each in pair]
             kind = header(exchange.response.headers, "content-type") or ""
             is_taken = not kind or streams or accepts(pair[0], kind)
             if pair[0] != pair[1] and (forms[0] != forms[1] or not is_taken):
-                found["accept"] = (pair[0], pair[1])
+                differing["accept"] = (pair[0], pair[1])
         return {
             name: pair
-            for name, pair in found.items()
+            for name, pair in differing.items()
             if name not in self._without and name not in self._ignored
         }
 
     def _rules_for(
-        self, host: str, port: int, place: str, method: str, path: str, body: Any
+        self, host: str, port: int, host_key: str, method: str, path: str, body: Any
     ) -> list[Rule]:
         if not self.rules:
             return []
-        # A host that a pattern covers is a place of its own, but its provider's rules are its too.
-        # A host of no provider has the rules of the one whose dialect it is asked in.
+        # A host that a pattern covers has a key of its own, but its provider's rules too. A host of
+        # no provider has the rules of the provider whose dialect the request is in.
         provider = self._providers.find(host, port)
         is_named = provider is not None and provider.errors is not None
-        dialect = place if is_named else error_shape(None, path)
-        who = (place, provider.name if provider else place, dialect, method)
+        dialect = host_key if is_named else error_shape(None, path)
+        who = (host_key, provider.name if provider else host_key, dialect, method)
         rules = self._chosen.get(who)
         if rules is None:
             if len(self._chosen) >= _MOST:
@@ -252,8 +268,8 @@ def tells(exchange: Exchange) -> bool:
 def without_selecting(request: Document) -> Document:
     """A document's `request` part without the headers that decide an answer."""
     headers = request.get("headers", {})
-    kept = {name: value for name, value in headers.items() if not selects(name.lower())}
-    return {**request, "headers": kept}
+    others = {name: value for name, value in headers.items() if not selects(name.lower())}
+    return {**request, "headers": others}
 
 
 _MOST: Final = 1000
@@ -262,7 +278,7 @@ _MOST: Final = 1000
 _NONE: Final = object()
 
 _header_names = lru_cache(maxsize=_MOST)(HeaderNames)
-"""A rule's names are asked for with each request."""
+"""A rule's names are needed for each request."""
 
 
 def _host(host: str, port: int) -> str:
@@ -270,7 +286,9 @@ def _host(host: str, port: int) -> str:
     return name if port in DEFAULT_PORTS.values() else f"{name}:{port}"
 
 
-def _leave_out(value: dict[str, Any], rule: Rule, work: "_Work", host: str, starred: str) -> str:
+def _leave_out(
+    value: dict[str, Any], rule: Rule, builder: "_CanonicalBuilder", host: str, path_template: str
+) -> str:
     """Leave out the parts that do not count under `rule.on`; gives the endpoint's path."""
     on = rule.on or frozenset[str]()
     empty: dict[str, Any] = {
@@ -285,36 +303,36 @@ def _leave_out(value: dict[str, Any], rule: Rule, work: "_Work", host: str, star
             raw = value[part]
             inner = raw if isinstance(raw, dict) else {}
             if part == "body":
-                work.ignore(rule, "body", next(iter(inner.values()), None))
+                builder.ignore(rule, "body", next(iter(inner.values()), None))
             elif inner:
                 for name, item in inner.items():
-                    work.ignore(rule, f"{part}.{name}", item)
+                    builder.ignore(rule, f"{part}.{name}", item)
             else:
-                work.ignore(rule, part, raw)
+                builder.ignore(rule, part, raw)
             value[part] = nothing
     if "host" in on:
         value["provider"] = host
-        work.found[rule.name] = None
+        builder.applied[rule.name] = None
     elif "provider" not in on and value["provider"] != NOT_COMPARED:
-        work.ignore(rule, "provider", value["provider"])
+        builder.ignore(rule, "provider", value["provider"])
         value["provider"] = NOT_COMPARED
-    return starred if "path" in on else NOT_COMPARED
+    return path_template if "path" in on else NOT_COMPARED
 
 
-class _Work:
-    """One request on its way to its canonical form, and what rules did to it."""
+class _CanonicalBuilder:
+    """Builds one request's canonical form, and notes what rules did to it."""
 
     def __init__(self, ids: Mapping[str, str], id_names: frozenset[str]) -> None:
         self.ignored: dict[str, tuple[str, Any]] = {}
-        self.found: dict[str, None] = {}
+        self.applied: dict[str, None] = {}
         self._ids = ids
         self._id_names = id_names
 
-    def ignore(self, rule: Rule, place: str, raw: Any) -> None:
-        self.found[rule.name] = None
-        # What a built-in rule takes out changes in every run: that tells nobody anything.
+    def ignore(self, rule: Rule, path: str, raw: Any) -> None:
+        self.applied[rule.name] = None
+        # What a built-in rule takes out changes in every run: that is not worth a report.
         if rule.own:
-            self.ignored.setdefault(place, (rule.name, raw))
+            self.ignored.setdefault(path, (rule.name, raw))
 
     def query(self, query: dict[str, list[Any]], rules: Sequence[Rule]) -> dict[str, list[Any]]:
         for rule in rules:
@@ -349,28 +367,28 @@ class _Work:
 
     def body(self, kind: str, value: Any, rules: Sequence[Rule]) -> Any:
         if kind == "json":
-            value = self._left(value, rules)
+            value = self._without_ignored(value, rules)
         if kind == "sha256":
             return value
         names = normalise.Names()
         later: list[tuple[Rule, normalise.Normaliser]] = []
         for rule in rules:
-            for one in rule.normalise:
-                if one.at and kind != "json":
+            for normaliser in rule.normalise:
+                if normaliser.at and kind != "json":
                     continue
-                if one.kind == "ids":
-                    value = self._normalised(value, kind, rule, one, names)
+                if normaliser.kind == "ids":
+                    value = self._normalised(value, kind, rule, normaliser, names)
                 else:
-                    later.append((rule, one))
+                    later.append((rule, normaliser))
         if self._ids:
             value = self._tokens(kind, value)
-        for rule, one in later:
-            value = self._normalised(value, kind, rule, one, names)
+        for rule, normaliser in later:
+            value = self._normalised(value, kind, rule, normaliser, names)
         return value
 
-    def _left(self, value: Any, rules: Sequence[Rule]) -> Any:
-        """A JSON body without what rules leave out of it. All places are found before any is left
-        out: that would move the items after it.
+    def _without_ignored(self, value: Any, rules: Sequence[Rule]) -> Any:
+        """A JSON body without what rules leave out of it. All paths are found before any value is
+        removed, which would move the items after it.
         """
         doomed: set[Path] = set()
         wanted: set[Path] | None = None
@@ -378,33 +396,38 @@ class _Work:
         for rule in rules:
             if rule.only:
                 wanted = wanted or set()
-                wanted |= {tuple(place) for find in rule.only for place in find(value)}
-            places = {tuple(place) for find in rule.ignore for place in find(value)}
-            doomed |= places
-            for place in sorted(places):
-                self.ignore(rule, spelled(place), normalise.at(value, place))
+                wanted |= {tuple(path) for find in rule.only for path in find(value)}
+            paths = {tuple(path) for find in rule.ignore for path in find(value)}
+            doomed |= paths
+            for path in sorted(paths):
+                self.ignore(rule, spelled(path), normalise.at(value, path))
             if rule.null_is_absent is not None:
-                found = normalise.nulls(value, rule.null_is_absent)
-                nulls |= found
-                if found:
-                    self.found[rule.name] = None
+                null_paths = normalise.nulls(value, rule.null_is_absent)
+                nulls |= null_paths
+                if null_paths:
+                    self.applied[rule.name] = None
         if wanted is not None:
             rule = next(rule for rule in rules if rule.only)
-            for place in sorted(left_out := normalise.others(value, wanted)):
-                self.ignore(rule, spelled(place), normalise.at(value, place))
+            for path in sorted(left_out := normalise.others(value, wanted)):
+                self.ignore(rule, spelled(path), normalise.at(value, path))
             doomed.update(left_out)
         return normalise.without(value, doomed | nulls)
 
     def _normalised(
-        self, value: Any, kind: str, rule: Rule, one: normalise.Normaliser, names: normalise.Names
+        self,
+        value: Any,
+        kind: str,
+        rule: Rule,
+        normaliser: normalise.Normaliser,
+        names: normalise.Names,
     ) -> Any:
-        def touched(place: Path, raw: Any) -> None:
-            if one.kind in ("ids", "sorted"):
-                self.found[rule.name] = None
+        def touched(path: Path, raw: Any) -> None:
+            if normaliser.kind in ("ids", "sorted"):
+                self.applied[rule.name] = None
             else:
-                self.ignore(rule, spelled(place), raw)
+                self.ignore(rule, spelled(path), raw)
 
-        return normalise.normalised(value, one, names, touched)
+        return normalise.normalised(value, normaliser, names, touched)
 
     def _tokens(self, kind: str, value: Any) -> Any:
         if kind in ("json", "form"):

@@ -1,8 +1,8 @@
-"""Bodies with what changes from run to run taken out of them: UUIDs, dates, temporary paths, ids.
+"""Take out of bodies what changes from run to run: UUIDs, dates, temporary paths, ids.
 
 What is volatile gets a numbered name in the order of first appearance, so that the same id twice
-still differs from two ids. Names begin with a NUL, which no text that is met has; `shown` gives
-them as a reader sees them.
+still differs from two ids. Names begin with a NUL, which no usual text has; `shown` gives them as a
+reader sees them.
 """
 
 import json
@@ -56,8 +56,8 @@ _REGEXES: Final = {"uuids": _UUID, "dates": _DATE, "temporary-paths": _TEMPORARY
 
 @dataclass(frozen=True, slots=True)
 class Normaliser:
-    """One change of bodies. `at` are the places it is for, all that is below them too; none:
-    everywhere. `regex` and `replace` are the kind regex's, `digits` is round's.
+    """One change of bodies. `at` finds the paths it is for, with all that is below them; without
+    any it is for the whole body. `regex` and `replace` are the kind regex's, `digits` is round's.
     """
 
     kind: NormaliserKind
@@ -80,124 +80,132 @@ class Names:
 
 
 type Touched = Callable[[Path, Json], None]
-"""Is told each place that is changed, and what was there."""
+"""Called with the path of each value that is changed, and the value before."""
 
 
-def normalised(value: Json, one: Normaliser, names: Names, touched: Touched) -> Json:
-    """A body with one change made to it, in place where it is no text alone."""
-    if one.kind == "sorted":
-        return _sorted(value, one, touched)
-    if one.kind == "ids" and one.at:
-        return edited(value, _ids(value, one, names, touched))
-    change = _CHANGES[one.kind]
+def normalised(value: Json, normaliser: Normaliser, names: Names, touched: Touched) -> Json:
+    """Make one change to a body and give the result; objects and lists are changed in place.
+
+    >>> texts = ["run 0b0e7b5a-7c1e-4b8e-9c5d-000000000001", "run 7"]
+    >>> values = normalised(texts, Normaliser("uuids"), Names(), lambda path, before: None)
+    >>> [shown(value) for value in values]
+    ['run <uuid-1>', 'run 7']
+    """
+    if normaliser.kind == "sorted":
+        return _sorted(value, normaliser, touched)
+    if normaliser.kind == "ids" and normaliser.at:
+        return edited(value, _ids(value, normaliser, names, touched))
+    change = _CHANGES[normaliser.kind]
     edits: dict[Path, Json] = {}
-    for place, leaf in _leaves(value, one):
-        if one.kind == "ids" and isinstance(leaf, str) and leaf.startswith(MARK):
+    for path, leaf in _leaves(value, normaliser):
+        if normaliser.kind == "ids" and isinstance(leaf, str) and leaf.startswith(MARK):
             continue
-        new = change(leaf, one, names)
+        new = change(leaf, normaliser, names)
         # Python holds True for 1 and 1 for 1.0.
         if new is not leaf and (type(new) is not type(leaf) or new != leaf):
-            edits[place] = new
-            touched(place, leaf)
+            edits[path] = new
+            touched(path, leaf)
     return edited(value, edits)
 
 
-def _ids(value: Json, one: Normaliser, names: Names, touched: Touched) -> dict[Path, Json]:
-    """What ids at places become: the way of most requests, which have few of them or none."""
-    found: dict[Path, Json] = {}
-    for find in one.at:
-        for place in find(value):
-            found[tuple(place)] = None
+def _ids(value: Json, normaliser: Normaliser, names: Names, touched: Touched) -> dict[Path, Json]:
+    """What ids at certain paths become: the fast way, of most requests."""
+    paths: dict[Path, Json] = {}
+    for find in normaliser.at:
+        for path in find(value):
+            paths[tuple(path)] = None
     edits: dict[Path, Json] = {}
-    for place in sorted(found):
-        leaf = at(value, place)
+    for path in sorted(paths):
+        leaf = at(value, path)
         if isinstance(leaf, str):
             if leaf[:1] != MARK:
-                edits[place] = names.name("id", leaf)
-                touched(place, leaf)
+                edits[path] = names.name("id", leaf)
+                touched(path, leaf)
         elif isinstance(leaf, dict | list):
-            for inner, text in leaves(leaf, place):
+            for inner, text in leaves(leaf, path):
                 if isinstance(text, str) and text[:1] != MARK:
                     edits[inner] = names.name("id", text)
                     touched(inner, text)
     return edits
 
 
-def _leaves(value: Json, one: Normaliser) -> Iterator[tuple[Path, Json]]:
-    if not one.at:
+def _leaves(value: Json, normaliser: Normaliser) -> Iterator[tuple[Path, Json]]:
+    if not normaliser.at:
         yield from (
-            (place, leaf)
-            for place, leaf in leaves(value)
-            if one.kind != "ids" or is_id_place(place)
+            (path, leaf)
+            for path, leaf in leaves(value)
+            if normaliser.kind != "ids" or is_id_place(path)
         )
         return
     seen: set[Path] = set()
-    # In order of place: members come as a request wrote them, and their order does not count.
-    for start in sorted({tuple(place) for find in one.at for place in find(value)}):
-        for place, leaf in leaves(at(value, start), start):
-            if place not in seen:
-                seen.add(place)
-                yield place, leaf
+    # In order of path: the order in which a request wrote its members does not count.
+    for start in sorted({tuple(path) for find in normaliser.at for path in find(value)}):
+        for path, leaf in leaves(at(value, start), start):
+            if path not in seen:
+                seen.add(path)
+                yield path, leaf
 
 
 def leaves(value: Json, start: Path = ()) -> Iterator[tuple[Path, Json]]:
-    """Each text, number, boolean and null below a place, members in order of their names."""
+    """Each text, number, boolean and null below a path, members in order of their names."""
     stack: list[tuple[Path, Json]] = [(start, value)]
     while stack:
-        place, item = stack.pop()
+        path, item = stack.pop()
         if isinstance(item, dict):
             if not is_token(item):
-                stack += [((*place, name), item[name]) for name in sorted(item, reverse=True)]
+                stack += [((*path, name), item[name]) for name in sorted(item, reverse=True)]
         elif isinstance(item, list):
-            stack += [((*place, index), item[index]) for index in reversed(range(len(item)))]
+            stack += [((*path, index), item[index]) for index in reversed(range(len(item)))]
         else:
-            yield place, item
+            yield path, item
 
 
-def _sorted(value: Json, one: Normaliser, touched: Touched) -> Json:
+def _sorted(value: Json, normaliser: Normaliser, touched: Touched) -> Json:
     # The innermost first: what a set holds may be sets.
-    for place in sorted({tuple(place) for find in one.at for place in find(value)}, reverse=True):
-        items = at(value, place)
+    for path in sorted(
+        {tuple(path) for find in normaliser.at for path in find(value)}, reverse=True
+    ):
+        items = at(value, path)
         if isinstance(items, list):
             spelled = [(json.dumps(item, sort_keys=True), item) for item in items]
             ordered = sorted(spelled, key=lambda pair: pair[0])
             if [text for text, _ in ordered] != [text for text, _ in spelled]:
-                touched(place, items)
-                value = edited(value, {place: [item for _, item in ordered]})
+                touched(path, items)
+                value = edited(value, {path: [item for _, item in ordered]})
     return value
 
 
 # ------------------------------------------------------------------ what each kind does
 
 
-def _named(leaf: Json, one: Normaliser, names: Names) -> Json:
+def _named(leaf: Json, normaliser: Normaliser, names: Names) -> Json:
     if not isinstance(leaf, str):
         return leaf
-    kind = NAMED[one.kind]
-    fold = str.lower if one.kind == "uuids" else str
-    return _REGEXES[one.kind].sub(lambda found: names.name(kind, fold(found[0])), leaf)
+    kind = NAMED[normaliser.kind]
+    fold = str.lower if normaliser.kind == "uuids" else str
+    return _REGEXES[normaliser.kind].sub(lambda match: names.name(kind, fold(match[0])), leaf)
 
 
-def _id(leaf: Json, one: Normaliser, names: Names) -> Json:
+def _id(leaf: Json, normaliser: Normaliser, names: Names) -> Json:
     return names.name("id", leaf) if isinstance(leaf, str) else leaf
 
 
-def _replaced(leaf: Json, one: Normaliser, names: Names) -> Json:
-    if not isinstance(leaf, str) or one.regex is None:
+def _replaced(leaf: Json, normaliser: Normaliser, names: Names) -> Json:
+    if not isinstance(leaf, str) or normaliser.regex is None:
         return leaf
     parts: list[str] = []
     end = 0
-    for found in one.regex.finditer(leaf):
-        start, stop = found.span()
-        parts += (leaf[end:start], one.replace)
+    for match in normaliser.regex.finditer(leaf):
+        start, stop = match.span()
+        parts += (leaf[end:start], normaliser.replace)
         end = stop
     return "".join((*parts, leaf[end:])) if parts else leaf
 
 
-def _rounded(leaf: Json, one: Normaliser, names: Names) -> Json:
+def _rounded(leaf: Json, normaliser: Normaliser, names: Names) -> Json:
     if type(leaf) is not float:
         return leaf
-    number = round(leaf, one.digits)
+    number = round(leaf, normaliser.digits)
     return int(number) if number.is_integer() else number
 
 
@@ -214,7 +222,7 @@ _CHANGES: Final[dict[NormaliserKind, Callable[[Json, Normaliser, Names], Json]]]
 # ------------------------------------------------------------------ ids
 
 TOKEN: Final = MARK + "id"
-"""The one member of what stands for an id that a recorded answer gave out: {TOKEN: "KEY12#0"}."""
+"""The only member of what stands for an id that a recorded answer gave out: {TOKEN: "KEY12#0"}."""
 
 _ID_NAME: Final = re.compile(r"(?:.*_)?ids?|.*[a-z0-9]Ids?", re.DOTALL)
 
@@ -224,9 +232,9 @@ def is_id_name(name: str) -> bool:
     return _ID_NAME.fullmatch(name) is not None
 
 
-def is_id_place(place: Path, more: frozenset[str] = frozenset()) -> bool:
-    """Whether a place's member (its list's, for an item) is named as ids are, or one of `more`."""
-    name = next((step for step in reversed(place) if isinstance(step, str)), "")
+def is_id_place(path: Path, more: frozenset[str] = frozenset()) -> bool:
+    """Whether a path's last member is named as ids are, or among `more`."""
+    name = next((step for step in reversed(path) if isinstance(step, str)), "")
     return name in more or is_id_name(name)
 
 
@@ -236,13 +244,13 @@ def is_token(value: Json) -> bool:
 
 
 def with_tokens(value: Json, ids: Mapping[str, str], more: frozenset[str]) -> Json:
-    """A body with the ids in id places, in place, as tokens of where they came from."""
+    """Replace the ids in a body, in place, by tokens of where they came from."""
     return edited(
         value,
         {
-            place: {TOKEN: ids[leaf]}
-            for place, leaf in leaves(value)
-            if isinstance(leaf, str) and leaf in ids and is_id_place(place, more)
+            path: {TOKEN: ids[leaf]}
+            for path, leaf in leaves(value)
+            if isinstance(leaf, str) and leaf in ids and is_id_place(path, more)
         },
     )
 
@@ -251,42 +259,42 @@ def path_with_tokens(path: str, ids: Mapping[str, str]) -> tuple[str, str]:
     """A URL's path with the ids in it as tokens, and as asterisks. An id may be several segments
     (files/abc), and a method may follow it (:generateContent).
     """
-    told, starred = path, path
+    compared = template = path
     # The longest first: files/abc before abc.
-    for spelled in sorted(ids, key=lambda one: (-len(one), one)):
-        if spelled in told:
+    for spelled in sorted(ids, key=lambda text: (-len(text), text)):
+        if spelled in compared:
             bounds = re.compile(rf"(?<=/){re.escape(spelled)}(?=[/:]|$)")
             token = f"{MARK}{ids[spelled]}{MARK}"
-            told = bounds.sub(lambda _, token=token: token, told)  # type: ignore[misc]  # bound now
-            starred = bounds.sub("*", starred)
-    return told, starred
+            compared = bounds.sub(lambda _, token=token: token, compared)  # type: ignore[misc]  # bound now
+            template = bounds.sub("*", template)
+    return compared, template
 
 
-# ------------------------------------------------------------------ places
+# ------------------------------------------------------------------ paths
 
 
-def at(value: Json, place: Path) -> Json:
-    """What stands at a place of a value that has it."""
-    for step in place:
+def at(value: Json, path: Path) -> Json:
+    """The value at a path, which has to be there."""
+    for step in path:
         value = value[step]
     return value
 
 
 def edited(value: Json, edits: Mapping[Path, Json]) -> Json:
-    """`value` itself with other values at these places, none of which is inside another."""
-    for place, new in edits.items():
-        if not place:
+    """Change `value` at these paths, none of which is inside another; gives `value` itself."""
+    for path, new in edits.items():
+        if not path:
             return new
         parent = value
-        for step in place[:-1]:
+        for step in path[:-1]:
             parent = parent[step]
-        parent[place[-1]] = new
+        parent[path[-1]] = new
     return value
 
 
-def without(value: Json, places: Iterable[Path]) -> Json:
-    """A copy of `value` with the members and items at `places` left out; () leaves it empty."""
-    doomed = {tuple(place) for place in places}
+def without(value: Json, paths: Iterable[Path]) -> Json:
+    """A copy of `value` without the members and items at `paths`; () empties it."""
+    doomed = {tuple(path) for path in paths}
     if () in doomed:
         return {} if isinstance(value, dict) else []
     return _pruned(value, (), doomed) if doomed else value
@@ -295,46 +303,46 @@ def without(value: Json, places: Iterable[Path]) -> Json:
 def _pruned(value: Json, here: Path, doomed: set[Path]) -> Json:
     if isinstance(value, dict):
         return {
-            name: _pruned(item, place, doomed)
+            name: _pruned(item, path, doomed)
             for name, item in value.items()
-            if (place := (*here, name)) not in doomed
+            if (path := (*here, name)) not in doomed
         }
     if isinstance(value, list):
         return [
-            _pruned(item, place, doomed)
+            _pruned(item, path, doomed)
             for index, item in enumerate(value)
-            if (place := (*here, index)) not in doomed
+            if (path := (*here, index)) not in doomed
         ]
     return value
 
 
-def others(value: Json, places: Iterable[Path]) -> list[Path]:
-    """The outermost places of `value` that neither are among `places` nor lead to one."""
-    wanted = {tuple(place) for place in places}
-    above = {place[:depth] for place in wanted for depth in range(len(place))}
+def others(value: Json, paths: Iterable[Path]) -> list[Path]:
+    """The outermost paths of `value` that neither are among `paths` nor lead to one."""
+    wanted = {tuple(path) for path in paths}
+    above = {path[:depth] for path in wanted for depth in range(len(path))}
     if () not in wanted | above:
         return [()] if value not in ({}, []) else []
-    found: list[Path] = []
+    outermost: list[Path] = []
     stack: list[tuple[Path, Json]] = [((), value)]
     while stack:
         here, item = stack.pop()
         if here not in wanted and here not in above:
-            found.append(here)
+            outermost.append(here)
         elif here not in wanted:
             pairs = item.items() if isinstance(item, dict) else enumerate(item)
             stack += [((*here, step), child) for step, child in pairs]
-    return found
+    return outermost
 
 
 def nulls(value: Json, finders: Iterable[Finder]) -> set[Path]:
     """The members that are null, at or below what the finders find; without finders all."""
     finders = tuple(finders)
-    starts = {tuple(place) for find in finders for place in find(value)} if finders else {()}
+    starts = {tuple(path) for find in finders for path in find(value)} if finders else {()}
     return {
-        place
+        path
         for start in starts
-        for place, leaf in leaves(at(value, start), start)
-        if leaf is None and place and isinstance(place[-1], str)
+        for path, leaf in leaves(at(value, start), start)
+        if leaf is None and path and isinstance(path[-1], str)
     }
 
 

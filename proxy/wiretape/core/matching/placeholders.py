@@ -1,7 +1,7 @@
-"""Compare placeholders: which of them say the same.
+"""Compare placeholders: which of them stand for equal values.
 
-What a placeholder is called does not count, since recordings of earlier versions name the place
-where the value was found. Its digest counts, as the value would, unless
+A placeholder's label does not count, since recordings of earlier versions name the location of the
+value. Its digest counts, as the value would, unless
 
 - the request carried the value as a credential, or its label says that it was one: any key is as
   good as another, be it a dummy or a placeholder;
@@ -39,8 +39,8 @@ _LABELS: Final = frozenset(
 
 
 class Placeholders:
-    """Compares placeholders; of those called one of `distinct` (the user's own patterns and places,
-    which may find more than keys: an e-mail address) the digest counts.
+    """Compares placeholders; of those with a label in `distinct` (the user's own patterns and
+    locations, which may find more than keys: an e-mail address) the digest counts.
     """
 
     def __init__(self, distinct: Iterable[str] = ()) -> None:
@@ -50,33 +50,35 @@ class Placeholders:
 
     def named(self, carried: Iterable[str]) -> Callable[[re.Match[str]], str]:
         """What stands for a placeholder where labels count, as in the names of files."""
-        kept = self._kept(frozenset(carried))
-        return lambda found: found[0] if kept(found) else f"REDACTED-{found[1]}"
+        keeps_digest = self._keeps_digest(frozenset(carried))
+        return lambda match: match[0] if keeps_digest(match) else f"REDACTED-{match[1]}"
 
-    def _kept(self, carried: frozenset[str]) -> Callable[[re.Match[str]], bool]:
-        def kept(found: re.Match[str]) -> bool:
-            if found[1] in self._distinct:
-                return found[2] not in carried
-            return found[1] == SECRET and found[2] not in carried and ANY not in carried
+    def _keeps_digest(self, carried: frozenset[str]) -> Callable[[re.Match[str]], bool]:
+        def keeps_digest(match: re.Match[str]) -> bool:
+            if match[1] in self._distinct:
+                return match[2] not in carried
+            return match[1] == SECRET and match[2] not in carried and ANY not in carried
 
-        return kept
+        return keeps_digest
 
     def neutral(self, request: Document) -> Document | None:
-        """A `request` part in which placeholders that say the same are the same; None where it has
+        """A `request` part in which placeholders for equal values are the same; None where it has
         none that differ.
         """
         carried = frozenset(carried_by(request))
-        kept = self._kept(carried)
+        keeps_digest = self._keeps_digest(carried)
 
         def text(value: str) -> str:
             if "REDACTED-" in value:
-                # One without a digest is no start of one with: those are done before.
-                value = self._bare.sub(f"REDACTED-{SECRET}", _aside(WITH_DIGEST, kept, value))
+                # Those with a digest are done before: a label may begin like one of them.
+                value = self._bare.sub(
+                    f"REDACTED-{SECRET}", _aside(WITH_DIGEST, keeps_digest, value)
+                )
                 value = value.replace("\0REDACTED-", "REDACTED-")
             return _RUN.sub(run, value) if is_encoded_in(value) else value
 
-        def run(found: re.Match[str]) -> str:
-            return _encoded(found[0], text) if is_encoded_in(found[0]) else found[0]
+        def run(match: re.Match[str]) -> str:
+            return _encoded(match[0], text) if is_encoded_in(match[0]) else match[0]
 
         def values(value: Any) -> Any:
             if isinstance(value, str):
@@ -99,11 +101,13 @@ def carried_by(request: Document) -> list[str]:
     return [digest for digest in carried if isinstance(digest, str)]
 
 
-def _aside(pattern: re.Pattern[str], kept: Callable[[re.Match[str]], bool], value: str) -> str:
+def _aside(
+    pattern: re.Pattern[str], keeps_digest: Callable[[re.Match[str]], bool], value: str
+) -> str:
     """`value` with placeholders that have a digest put aside behind a NUL."""
 
-    def instead(found: re.Match[str]) -> str:
-        return f"\0REDACTED-{SECRET}-{found[2]}" if kept(found) else f"\0REDACTED-{SECRET}"
+    def instead(match: re.Match[str]) -> str:
+        return f"\0REDACTED-{SECRET}-{match[2]}" if keeps_digest(match) else f"\0REDACTED-{SECRET}"
 
     return pattern.sub(instead, value)
 

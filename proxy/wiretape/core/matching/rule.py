@@ -1,4 +1,4 @@
-"""A rule of matching: what of a request does not count, or not as it is spelled, and where."""
+"""A rule of matching: what is not compared of a request, or in another form, and where."""
 
 import fnmatch
 from collections.abc import Callable, Mapping
@@ -19,10 +19,10 @@ type Condition = Callable[[Json], bool]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What not to compare, and where: a rule applies when provider, method, host, path (globs both)
+    """What not to compare, and when: a rule applies when provider, method, host, path (globs both)
     and body fit. Names of parameters and headers have any case; a header's may end in an asterisk.
 
-    `ignore` and `only` are places of a JSON body, `null_is_absent` too (None: nowhere, empty:
+    `ignore` and `only` find paths of a JSON body, `null_is_absent` too (None: nowhere, empty:
     everywhere). `own` rules are the user's; one that is not leaves headers that are named in full.
     What a `never_recorded` rule is for is not recorded, and its misses are answered 204.
     `origin` says where it stands ("config.yaml:12", "the pack openai"), `text` what it says.
@@ -51,10 +51,10 @@ class Rule:
         if self.method is not None:
             object.__setattr__(self, "method", self.method.upper())
 
-    def applies(self, place: str, method: str, path: str) -> bool:
+    def applies(self, host_key: str, method: str, path: str) -> bool:
         """Whether a request to `path` at a provider (or host) is this rule's."""
         return (
-            self.provider in (None, place)
+            self.provider in (None, host_key)
             and self.method in (None, method)
             and self.fits_path(path)
         )

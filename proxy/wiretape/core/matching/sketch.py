@@ -1,4 +1,4 @@
-"""Which of many recordings say nearly what a request says, told without reading them: sketches.
+"""Sketches: find which of many recordings are nearly equal to a request without reading them.
 
 A sketch is a one-permutation minhash (Li, Owen and Zhang, "One Permutation Hashing", NIPS 2012).
 What a value says is taken apart into features: each leaf under its path, and for a text its pairs
@@ -38,13 +38,13 @@ def sketch(value: dict[str, Any]) -> bytes:
     smallest: dict[int, int] = {}
     for feature in _features(value):
         mixed = feature * _MIX & _WORD_BITS
-        place, order = mixed >> 55, mixed >> 23 & _ORDER_BITS
-        if order < smallest.get(place, _WORD_BITS):
-            smallest[place] = order
+        number, order = mixed >> 55, mixed >> 23 & _ORDER_BITS
+        if order < smallest.get(number, _WORD_BITS):
+            smallest[number] = order
     bits = 0
-    for place, order in smallest.items():
+    for number, order in smallest.items():
         # Never 0, which is an empty bin: in a small value each feature is to be seen.
-        bits |= (1 + order % 3) << 2 * place
+        bits |= (1 + order % 3) << 2 * number
     return bits.to_bytes(LENGTH, "little")
 
 
@@ -58,7 +58,7 @@ def rank[T](sketch: bytes, others: Iterable[tuple[T, bytes]], limit: int) -> lis
         ((mine ^ int.from_bytes(other, "little")).bit_count(), number, name)
         for number, (name, other) in enumerate(others)
     )
-    # The number is another one each time, so names are never compared.
+    # No two numbers are equal, so names are never compared.
     return [name for _, _, name in nsmallest(limit, measured)]
 
 
@@ -94,7 +94,7 @@ def _pairs(text: str, path: int) -> Iterable[int]:
     if len(text) > 2 * _END:
         text = f"{text[:_END]} {text[-_END:]}"
     words = [crc32(word.encode("utf-8", "surrogatepass"), path) for word in _WORD.findall(text)]
-    pairs = {(31 * one + two) * _MIX >> 16 & _ORDER_BITS for one, two in pairwise(words)}
+    pairs = {(31 * first + second) * _MIX >> 16 & _ORDER_BITS for first, second in pairwise(words)}
     return pairs if len(pairs) <= _PAIRS else nsmallest(_PAIRS, pairs)
 
 

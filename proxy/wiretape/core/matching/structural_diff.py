@@ -1,4 +1,4 @@
-"""Where two requests differ, with the items of their lists lined up.
+"""Find where two requests differ, with the items of their lists lined up.
 
 A message put in front of a conversation is one difference, not one in each message that moved:
 items are paired where they are equal, else where they are alike, in order. What has no partner is a
@@ -18,10 +18,10 @@ from .canonical import ABSENT
 from .normalise import is_token
 
 LIMIT: Final = 50
-"""The most differences that are told of."""
+"""The most differences that are listed."""
 
 _ITEMS: Final = 300
-"""Items of a list that are lined up; those of a longer one are paired as they come."""
+"""Items of a list that are lined up; those of a longer list are paired as they come."""
 
 _ALIKE: Final = 400
 """Pairs of items whose likeness is looked at."""
@@ -34,8 +34,8 @@ type Pair = tuple[int | None, int | None]
 
 @dataclass(frozen=True, slots=True)
 class Differing:
-    """One place in which two canonical values differ; its steps are those of the request, or of the
-    recorded one for what only that has.
+    """Where two canonical values differ; the steps are those of the request, or of the recorded
+    value for what only that has.
     """
 
     steps: Steps
@@ -44,7 +44,7 @@ class Differing:
 
     @property
     def path(self) -> str:
-        """The place as a reader writes it: "body.messages[1].content"."""
+        """The steps as a reader writes them: "body.messages[1].content"."""
         return readable(self.steps)
 
 
@@ -61,64 +61,80 @@ def readable(steps: Steps) -> str:
 
 
 def differing(got: Any, recorded: Any, limit: int = LIMIT) -> list[Differing]:
-    """Where two canonical values differ, at most `limit` places of them, in order."""
+    """List where two canonical values differ, at most `limit` paths of them, in order.
+
+    >>> differing({"body": {"json": [1, 2, 3]}}, {"body": {"json": [2, 3]}})
+    [Differing(steps=('body', 'json', 0), got=1, recorded=absent)]
+    """
     # What Python finds equal is passed over, which is fast; but it holds True for 1.
     return _walk(got, recorded, limit, trust=True) or _walk(got, recorded, limit, trust=False)
 
 
 def _walk(got: Any, recorded: Any, limit: int, *, trust: bool) -> list[Differing]:
-    found: list[Differing] = []
+    differences: list[Differing] = []
     stack: list[tuple[Steps, Any, Any]] = [((), got, recorded)]
-    while stack and len(found) < limit:
-        steps, one, two = stack.pop()
-        if trust and type(one) is type(two) and one == two:
+    while stack and len(differences) < limit:
+        steps, got, recorded = stack.pop()
+        if trust and type(got) is type(recorded) and got == recorded:
             continue
-        if isinstance(one, dict) and isinstance(two, dict) and not (is_token(one) or is_token(two)):
+        if (
+            isinstance(got, dict)
+            and isinstance(recorded, dict)
+            and not (is_token(got) or is_token(recorded))
+        ):
             stack += [
-                ((*steps, name), one.get(name, ABSENT), two.get(name, ABSENT))
-                for name in sorted(one.keys() | two.keys(), reverse=True)
+                ((*steps, name), got.get(name, ABSENT), recorded.get(name, ABSENT))
+                for name in sorted(got.keys() | recorded.keys(), reverse=True)
             ]
-        elif isinstance(one, list) and isinstance(two, list):
-            pairs = _pairs(one, two) if trust else [(n, n) for n in range(len(one))]
-            stack += reversed([_child(steps, one, two, pair) for pair in pairs])
-        elif type(one) is not type(two) or one != two:
-            found.append(Differing(steps, one, two))
-    return found
+        elif isinstance(got, list) and isinstance(recorded, list):
+            pairs = _pairs(got, recorded) if trust else [(n, n) for n in range(len(got))]
+            stack += reversed([_child(steps, got, recorded, pair) for pair in pairs])
+        elif type(got) is not type(recorded) or got != recorded:
+            differences.append(Differing(steps, got, recorded))
+    return differences
 
 
-def _child(steps: Steps, one: list[Any], two: list[Any], pair: Pair) -> tuple[Steps, Any, Any]:
-    mine, other = pair
-    if mine is None:
-        assert other is not None
-        return (*steps, other), ABSENT, two[other]
-    return (*steps, mine), one[mine], ABSENT if other is None else two[other]
+def _child(steps: Steps, got: list[Any], recorded: list[Any], pair: Pair) -> tuple[Steps, Any, Any]:
+    got_index, recorded_index = pair
+    if got_index is None:
+        assert recorded_index is not None
+        return (*steps, recorded_index), ABSENT, recorded[recorded_index]
+    return (
+        (*steps, got_index),
+        got[got_index],
+        ABSENT if recorded_index is None else recorded[recorded_index],
+    )
 
 
 # ------------------------------------------------------------------ lists
 
 
-def _pairs(one: Sequence[Any], two: Sequence[Any]) -> list[Pair]:
+def _pairs(got: Sequence[Any], recorded: Sequence[Any]) -> list[Pair]:
     """The items of two lists that differ, in pairs or alone."""
-    start, shorter = 0, min(len(one), len(two))
-    while start < shorter and one[start] == two[start]:
+    start, shorter = 0, min(len(got), len(recorded))
+    while start < shorter and got[start] == recorded[start]:
         start += 1
     end = 0
-    while end < shorter - start and one[-1 - end] == two[-1 - end]:
+    while end < shorter - start and got[-1 - end] == recorded[-1 - end]:
         end += 1
-    left, right = range(start, len(one) - end), range(start, len(two) - end)
+    left, right = range(start, len(got) - end), range(start, len(recorded) - end)
     if not left or not right or max(len(left), len(right)) > _ITEMS:
         return _in_order(left, right)
-    if len(left) == len(right) and not any(isinstance(one[n], dict | list) for n in left):
+    if len(left) == len(right) and not any(isinstance(got[n], dict | list) for n in left):
         return _in_order(left, right)
-    mine, other = ([_told(items[n]) for n in some] for items, some in ((one, left), (two, right)))
+    got_texts, recorded_texts = (
+        [_as_text(items[n]) for n in some] for items, some in ((got, left), (recorded, right))
+    )
     pairs: list[Pair] = []
-    for kind, a, b, c, d in SequenceMatcher(None, mine, other, autojunk=False).get_opcodes():
+    for kind, a, b, c, d in SequenceMatcher(
+        None, got_texts, recorded_texts, autojunk=False
+    ).get_opcodes():
         if kind != "equal":
-            pairs += _alike(one, two, left[a:b], right[c:d])
+            pairs += _aligned(got, recorded, left[a:b], right[c:d])
     return pairs
 
 
-def _told(item: Any) -> str:
+def _as_text(item: Any) -> str:
     return json.dumps(item, sort_keys=True)
 
 
@@ -130,23 +146,25 @@ def _in_order(left: Sequence[int], right: Sequence[int]) -> list[Pair]:
     return pairs
 
 
-def _alike(
-    one: Sequence[Any], two: Sequence[Any], left: Sequence[int], right: Sequence[int]
+def _aligned(
+    got: Sequence[Any], recorded: Sequence[Any], left: Sequence[int], right: Sequence[int]
 ) -> list[Pair]:
     """Items paired so that as many as can be are, in order, and the pairs are the most alike."""
     if len(left) == len(right) == 1 or len(left) * len(right) > _ALIKE:
         return _in_order(left, right)
-    bags = [[_bag(items[n]) for n in some] for items, some in ((one, left), (two, right))]
+    word_counts = [
+        [_word_counts(items[n]) for n in some] for items, some in ((got, left), (recorded, right))
+    ]
     # best[i][j]: what the pairs of the items from i and from j on are worth.
     best = [[0.0] * (len(right) + 1) for _ in range(len(left) + 1)]
-    worth = [[_worth(a, b) for b in bags[1]] for a in bags[0]]
+    similarity = [[_similarity(a, b) for b in word_counts[1]] for a in word_counts[0]]
     for i in reversed(range(len(left))):
         for j in reversed(range(len(right))):
-            best[i][j] = max(worth[i][j] + best[i + 1][j + 1], best[i + 1][j], best[i][j + 1])
+            best[i][j] = max(similarity[i][j] + best[i + 1][j + 1], best[i + 1][j], best[i][j + 1])
     pairs: list[Pair] = []
     i = j = 0
     while i < len(left) and j < len(right):
-        if best[i][j] == worth[i][j] + best[i + 1][j + 1]:
+        if best[i][j] == similarity[i][j] + best[i + 1][j + 1]:
             pairs.append((left[i], right[j]))
             i, j = i + 1, j + 1
         elif best[i][j] == best[i + 1][j]:
@@ -158,23 +176,23 @@ def _alike(
     return pairs + _in_order(left[i:], right[j:])
 
 
-def _worth(one: Counter[str], two: Counter[str]) -> float:
-    # Any partner is better than none: what has one is told place by place.
-    return 0.2 + word_diff.common(one, two)
+def _similarity(first: Counter[str], second: Counter[str]) -> float:
+    # Any partner is better than none: a pair is compared path by path.
+    return 0.2 + word_diff.common(first, second)
 
 
-def _bag(item: Any) -> Counter[str]:
-    """The words of an item; whose part or of what type it is weighs more than one word."""
-    bag: Counter[str] = Counter()
+def _word_counts(item: Any) -> Counter[str]:
+    """The words of an item; its role and type weigh more than one word."""
+    counts: Counter[str] = Counter()
     length = 0
     for name, text in _texts(item):
-        bag.update(word_diff.words(text[:_TEXT]))
+        counts.update(word_diff.words(text[:_TEXT]))
         if name in ("role", "type"):
-            bag[f"{name}={text}"] += 3
+            counts[f"{name}={text}"] += 3
         length += len(text)
         if length > _TEXT:
             break
-    return bag
+    return counts
 
 
 def _texts(item: Any) -> Iterator[tuple[str, str]]:

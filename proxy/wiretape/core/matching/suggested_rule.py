@@ -157,7 +157,7 @@ def _hidden(changes: Iterable[_Change], *bodies: Any) -> tuple[str, ...]:
 def _values(path: str | None, bodies: Iterable[Any]) -> list[Any]:
     """What bodies have at a path."""
     finder = compiled(path) if path else None
-    return [at(body, tuple(place)) for body in bodies for place in (finder(body) if finder else ())]
+    return [at(body, tuple(steps)) for body in bodies for steps in (finder(body) if finder else ())]
 
 
 def _change(difference: Differing) -> tuple[_Change, ...]:
@@ -201,7 +201,7 @@ def _within(path: str | None, got: str, recorded: str) -> tuple[_Change, ...]:
 
 
 def _announced_dates(text: str) -> list[str]:
-    return [found[1] for found in _ANNOUNCED.finditer(text) if found[1].isprintable()]
+    return [match[1] for match in _ANNOUNCED.finditer(text) if match[1].isprintable()]
 
 
 def _announced(path: str | None, before: str) -> _Change:
