@@ -37,7 +37,6 @@ STILL_VAGUE: Final[set[str]] = {
     "wiretape.demo",
     "wiretape.doctor",
     "wiretape.maintenance",
-    "wiretape.intake",
     "wiretape.report",
     "wiretape.run",
     "wiretape.run.preload.python",

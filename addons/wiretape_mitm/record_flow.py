@@ -88,7 +88,7 @@ class RecordFlow:
         if on_miss is None:
             if self._open(flow) is None and flow.response is not None:
                 return
-            await self._intake.room()
+            await self._intake.wait_for_room()
             upload = flow.metadata[transport.UPLOAD] = Upload(self._begin)
             # Of a request without a body mitmproxy takes no notice of it.
             flow.request.stream = upload.tee
@@ -105,7 +105,7 @@ class RecordFlow:
         elif flow.response is None and self._is_provider_s(flow):
             flow.request.stream = False
             if self._open(flow) is not None or flow.response is None:
-                await self._intake.room()
+                await self._intake.wait_for_room()
                 self._begin(flow)
 
     def _is_provider_s(self, flow: http.HTTPFlow) -> bool:
@@ -135,14 +135,18 @@ class RecordFlow:
             session = self._sessions.of(flow)
         except (UnknownSession, StoreError) as error:
             self._rules.routes.apply(flow, request)
-            self._intake.tell(request, "refused", f"not recorded: {session_error_text(error)}")
+            self._intake.report_unrecorded(
+                request, "refused", f"not recorded: {session_error_text(error)}"
+            )
             return
         on_miss = self._rules.on_miss
         upload: Upload | None = flow.metadata.get(transport.UPLOAD)
         is_passed = upload is not None and upload.has_begun and on_miss is not None
         if flow.metadata.get(PASS) or (is_passed and on_miss and on_miss.action != "record"):
             self._rules.routes.apply(flow, request)
-            self._intake.tell(request, "passed", "on_miss: passthrough; not recorded", session)
+            self._intake.report_unrecorded(
+                request, "passed", "on_miss: passthrough; not recorded", session
+            )
         else:
             self._record(flow, request, session)
 
@@ -240,7 +244,9 @@ class RecordFlow:
             self._put(flow, exchange, end or ("client-closed" if has_left else "cut"))
         elif has_left or transport.left_at(flow) is not None:
             note = "the client left before an answer came"
-            self._intake.tell(exchange.recorder.whole_request, "passed", note, exchange.session)
+            self._intake.report_unrecorded(
+                exchange.recorder.whole_request, "passed", note, exchange.session
+            )
             self._intake.forget(exchange.recorder)
             self._leave(flow, exchange)
         else:
@@ -252,7 +258,7 @@ class RecordFlow:
         """The provider gave no answer: what the client gets instead is what it would get again."""
         recorder = exchange.recorder
         reason = without_quotes(message)
-        self._intake.tell(recorder.whole_request, "failed", reason, exchange.session)
+        self._intake.report_unrecorded(recorder.whole_request, "failed", reason, exchange.session)
         if _is_coming(flow):
             # Of a part of a request nothing would be found again.
             answer_error(message, reason, recorder.request, self._rules.providers)

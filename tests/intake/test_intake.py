@@ -144,7 +144,7 @@ def journal_files(journal: Journal) -> list[Path]:
 async def test_what_waits_to_be_written_is_in_the_journal(tmp_path: Path) -> None:
     intake, recorder, journal = await journaled(tmp_path)
     (path,) = journal_files(journal)
-    found = read(path, journal.seal)
+    found = read(path, journal.key)
     assert found is not None
     assert found.ended
     assert found.recorder.reads == recorder.reads
@@ -192,9 +192,9 @@ async def test_a_burst_is_slowed_before_it_fills_the_memory(
     recorder.start(200, JSON, 0.1)
     recorder.read(b'{"a":"more than ten"}', 0.2)
     intake.put(recorder, "ended", 0.3, sessions.own)
-    intake._begin(asyncio.get_running_loop())
+    intake._start_waiting(asyncio.get_running_loop())
     assert not intake._room.is_set()
-    await intake.room()
+    await intake.wait_for_room()
     assert report.counts == {"recorded": 1}
     await intake.finish()
 
@@ -216,7 +216,7 @@ async def test_rules_that_found_something_are_known_whatever_became_of_the_reque
     failed = Request(
         "POST", "https", "api.openai.com", 443, "/v1/x", headers=JSON, body=b'{"b": 1}'
     )
-    intake.tell(failed, "failed", "not reached", sessions.own)
+    intake.report_unrecorded(failed, "failed", "not reached", sessions.own)
     await intake.finish()
     assert [row.outcome for row in report.rows] == ["failed", "recorded"]
     assert report.applied == {"a", "b"}

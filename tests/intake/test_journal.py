@@ -13,9 +13,9 @@ from wiretape.core.capture.recorder import Recorder
 from wiretape.core.capture.websocket import WebSocketRecorder
 from wiretape.core.model import Close, Headers, Message, Request, WebSocket
 from wiretape.intake import journal as module
-from wiretape.intake.journal import Journal, Track
+from wiretape.intake.journal import ExchangeFile, Journal
 from wiretape.intake.journal_key import find
-from wiretape.intake.journal_reader import UnfinishedExchange, left_behind, read
+from wiretape.intake.journal_reader import UnfinishedExchange, killed_runs, read
 
 JSON: Headers = (("content-type", "application/json"),)
 SSE: Headers = (("content-type", "text/event-stream"),)
@@ -61,7 +61,7 @@ def journal(tmp_path: Path, notices: Notices) -> Iterator[Journal]:
     journal.close()
 
 
-def begun(journal: Journal, recorder: Recorder, session: str | None = None) -> Track:
+def begun(journal: Journal, recorder: Recorder, session: str | None = None) -> ExchangeFile:
     track = journal.begin(recorder.request, session, WHEN)
     assert track is not None
     recorder.listener = track
@@ -74,7 +74,7 @@ def files(journal: Journal) -> list[Path]:
 
 def found(journal: Journal) -> UnfinishedExchange:
     (path,) = files(journal)
-    key = find(journal.seal.path)
+    key = find(journal.key.path)
     assert key is not None
     exchange = read(path, key)
     assert exchange is not None
@@ -157,13 +157,13 @@ def test_a_file_that_is_torn_anywhere_gives_what_came_before(journal: Journal) -
     seen = set()
     for size in range(len(data)):
         path.write_bytes(data[:size])
-        exchange = read(path, journal.seal)
+        exchange = read(path, journal.key)
         seen.add(None if exchange is None else len(exchange.recorder.reads))
     assert seen == {None, 0, 1, 2}
     broken = bytearray(data)
     broken[-1] ^= 1
     path.write_bytes(broken)
-    exchange = read(path, journal.seal)
+    exchange = read(path, journal.key)
     assert exchange is not None
     assert len(exchange.recorder.reads) == 2
 
@@ -238,7 +238,7 @@ def test_a_file_that_was_put_in_anothers_place_is_not_read(journal: Journal) -> 
         begun(journal, Recorder(CHAT))
     one, two = files(journal)
     one.rename(two)
-    assert read(two, journal.seal) is None
+    assert read(two, journal.key) is None
 
 
 def test_where_there_is_no_place_for_a_key_nothing_is_kept(
@@ -268,7 +268,7 @@ def test_more_exchanges_than_files_can_stay_open(
         recorder.start(200, SSE, 0.125)
         recorder.read(b"data: 1\n\n", 0.25)
     assert len(os.listdir("/dev/fd")) - before == 2
-    assert [read(path, journal.seal) is not None for path in files(journal)] == [True] * 5
+    assert [read(path, journal.key) is not None for path in files(journal)] == [True] * 5
     for recorder in recorders:
         assert recorder.listener is not None
         recorder.listener.drop()
@@ -316,4 +316,4 @@ def test_where_no_journal_can_be_made_the_run_goes_on(
 
 def test_a_run_that_lives_is_nobody_elses(journal: Journal, tmp_path: Path) -> None:
     begun(journal, Recorder(CHAT))
-    assert list(left_behind(tmp_path)) == []
+    assert list(killed_runs(tmp_path)) == []

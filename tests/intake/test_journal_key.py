@@ -51,22 +51,22 @@ def test_what_a_key_sealed_the_same_key_opens(runtime: Path, tmp_path: Path) -> 
     key = made(tmp_path)
     again = find(key.path)
     assert again is not None
-    sealed = key.sealed(1, 2, b"text")
-    assert again.opened(1, 2, sealed) == b"text"
+    sealed = key.encrypt(1, 2, b"text")
+    assert again.decrypt(1, 2, sealed) == b"text"
     assert len(sealed) == 4 + 16
-    assert again.mark_of("v\udcff") == key.mark_of("v\udcff") != key.mark_of("w")
+    assert again.digest_of("v\udcff") == key.digest_of("v\udcff") != key.digest_of("w")
 
 
 def test_nothing_else_is_opened(runtime: Path, tmp_path: Path) -> None:
     key = made(tmp_path)
     other = make(tmp_path / "journal" / "a.1.c")
     assert other is not None
-    sealed = key.sealed(1, 2, b"text")
-    assert key.opened(2, 2, sealed) is None
-    assert key.opened(1, 3, sealed) is None
-    assert key.opened(1, 2, sealed[:-1]) is None
-    assert key.opened(1, 2, b"") is None
-    assert other.opened(1, 2, sealed) is None
+    sealed = key.encrypt(1, 2, b"text")
+    assert key.decrypt(2, 2, sealed) is None
+    assert key.decrypt(1, 3, sealed) is None
+    assert key.decrypt(1, 2, sealed[:-1]) is None
+    assert key.decrypt(1, 2, b"") is None
+    assert other.decrypt(1, 2, sealed) is None
 
 
 def test_a_key_and_its_folder_are_the_users_alone(runtime: Path, tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ class Case:
         recorder = answered(journal, answer, session)
         if outcome is not None:
             assert recorder.listener is not None
-            recorder.listener.ended(recorder, outcome, 0.5, WHEN)  # type: ignore[attr-defined]  # a Track
+            recorder.listener.ended(recorder, outcome, 0.5, WHEN)  # type: ignore[attr-defined]  # a ExchangeFile
         dead(journal)
         return journal
 
@@ -258,7 +258,7 @@ def aged(folder: Path) -> None:
 
 def lost(journal: Journal) -> None:
     """The machine has restarted: its memory is gone."""
-    journal.seal.path.unlink()
+    journal.key.path.unlink()
 
 
 def test_without_its_key_a_journal_is_told_and_removed(case: Case) -> None:
@@ -306,7 +306,7 @@ def test_a_key_is_found_where_the_run_kept_it(
 
 def test_a_journal_names_no_other_file_as_its_key(case: Case, tmp_path: Path) -> None:
     journal = case.killed(b"[1]")
-    other = journal.seal.path.rename(journal.seal.path.with_name("other"))
+    other = journal.key.path.rename(journal.key.path.with_name("other"))
     told = json.loads((journal.folder / "run.json").read_bytes())
     (journal.folder / "run.json").write_text(json.dumps({**told, "key": str(other)}))
     case.recover()

@@ -1,7 +1,7 @@
-"""From a finished exchange to a file: document, redaction, gate, library, report.
+"""Turn finished exchanges into files: document, redaction, gate, library, report.
 
-The work is done in one thread of its own, in the order the exchanges ended, so that neither a
-client nor its stream ever waits for it. Until it is done the journal holds what came.
+One thread does the work, in the order the exchanges ended, so that neither a client nor its stream
+ever waits for it. Until it is done the journal holds what came.
 """
 
 import asyncio
@@ -29,20 +29,26 @@ from wiretape.core.wire.content_coding import plain_request
 from wiretape.report.report import Report, Row, RowOutcome
 from wiretape.sessions.sessions import Session
 
-from .journal import Journal, Track
+from .journal import ExchangeFile, Journal
 
 log = logging.getLogger(__name__)
 
 DEFER_SECONDS: Final = 0.05
 """A client's next request comes right after an answer: the file waits until it is sent."""
 
-_MAX_HELD: Final = 200
+_MAX_WAITING_OUTAGES: Final = 200
 _MOST_BEHIND: Final = 500
 _MOST_BYTES_BEHIND: Final = 256 * 1024 * 1024
 
 
 class Intake:
-    """Takes finished exchanges in; `drain` waits until all are on disk and in the report."""
+    """Records finished exchanges; `drain` waits until all are on disk and in the report.
+
+    intake.begin(recorder, session)
+    ...  # the recorder is fed from the wire
+    intake.put(recorder, "ended", 1.25, session)
+    await intake.finish()
+    """
 
     def __init__(
         self,
@@ -67,50 +73,50 @@ class Intake:
         self._room = asyncio.Event()
         self._room.set()
         self._waiting: list[EndedExchange] = []
-        # Outages wait for the retry that ends well; none comes to disk without one.
-        self._held: dict[tuple[int, str], list[_Made]] = {}
+        # Outages wait for a retry that succeeds, and are dropped without one.
+        self._outages: dict[tuple[int, str], list[_PreparedExchange]] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     def begin(self, recorder: Recorder, session: Session) -> None:
-        """An exchange of a session begins; what its recorder is told is kept in the journal."""
+        """Begin an exchange: what its recorder gets is kept in the journal."""
         if self._journal is not None and recorder.unrecorded is None:
             recorder.listener = self._journal.begin(recorder.request, session.name, self._now())
 
     def forget(self, recorder: Recorder) -> None:
-        """An exchange that has begun will not be put: there is nothing to keep of it."""
+        """Drop an exchange from the journal: it is written, or will not be put."""
         if recorder.listener is not None:
             recorder.listener.drop()
             recorder.listener = None
 
-    def put(self, recorder: Recorder, outcome: Outcome, at: float, session: Session) -> None:
-        """An exchange of a session has ended; `at` is seconds after its request was sent."""
-        ending = EndedExchange(recorder, outcome, at, session, self._now())
-        if isinstance(recorder.listener, Track):
-            recorder.listener.ended(recorder, outcome, at, ending.recorded_at)
+    def put(self, recorder: Recorder, outcome: Outcome, ended_at: float, session: Session) -> None:
+        """Record an exchange that ended `ended_at` seconds after its request was sent."""
+        ending = EndedExchange(recorder, outcome, ended_at, session, self._now())
+        if isinstance(recorder.listener, ExchangeFile):
+            recorder.listener.ended(recorder, outcome, ended_at, ending.recorded_at)
         self._waiting.append(ending)
         if self._timer is None:
             loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(DEFER_SECONDS, self._begin, loop)
+            self._timer = loop.call_later(DEFER_SECONDS, self._start_waiting, loop)
 
     def _now(self) -> str:
-        """The time, later than any told before: it tells the order of recordings."""
+        """The time, later at each call, so that it orders recordings."""
         self._latest = max(self._clock(), self._latest + timedelta(microseconds=1))
         return self._latest.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
-    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _start_waiting(self, loop: asyncio.AbstractEventLoop) -> None:
         self._timer = None
         for ending in self._waiting:
-            work = loop.run_in_executor(self._worker, self._keep, ending, loop)
+            task = loop.run_in_executor(self._worker, self._keep_and_report, ending, loop)
             size = ending.recorder.size
-            self._pending.add(work)
+            self._pending.add(task)
             self._bytes_behind += size
-            work.add_done_callback(partial(self._kept, size))
+            task.add_done_callback(partial(self._task_done, size))
         self._waiting.clear()
         if self._is_behind:
             self._room.clear()
 
-    def _kept(self, size: int, work: asyncio.Future[None]) -> None:
-        self._pending.discard(work)
+    def _task_done(self, size: int, task: asyncio.Future[None]) -> None:
+        self._pending.discard(task)
         self._bytes_behind -= size
         if not self._is_behind:
             self._room.set()
@@ -119,16 +125,16 @@ class Intake:
     def _is_behind(self) -> bool:
         return len(self._pending) > _MOST_BEHIND or self._bytes_behind > _MOST_BYTES_BEHIND
 
-    async def room(self) -> None:
-        """Wait while so much is to be written still that it would fill the memory: a client that
-        asks faster than the disk takes it is slowed.
+    async def wait_for_room(self) -> None:
+        """Wait while too much in memory is still to be written, which slows a client that asks
+        faster than the disk writes.
         """
         await self._room.wait()
 
-    def tell(
+    def report_unrecorded(
         self, request: Request, outcome: RowOutcome, note: str, session: Session | None = None
     ) -> None:
-        """Report an exchange of which there is nothing to keep."""
+        """Report an exchange that is not recorded."""
         secrets = self._redactor.secrets(request)
         document = self._redactor.request(from_request(plain_request(request)), secrets)
         row = Row.of(request, self.providers, document, outcome=outcome)
@@ -140,7 +146,7 @@ class Intake:
         self._report.add(row)
 
     def row(self, request: Request, outcome: RowOutcome) -> Row:
-        """A row that says what is asked, and no secret."""
+        """The report's row of a request, without secrets."""
         document = self._redactor.request(from_request(request), self._redactor.secrets(request))
         return Row.of(request, self.providers, document, outcome=outcome)
 
@@ -150,46 +156,46 @@ class Intake:
         return self._timer is not None or bool(self._pending)
 
     async def drain(self) -> None:
-        """Wait until everything put is kept or refused; an outage may wait for its retry still."""
+        """Wait until everything put is written or refused; outages still wait for their retries."""
         if self._timer is not None:
             self._timer.cancel()
-            self._begin(asyncio.get_running_loop())
+            self._start_waiting(asyncio.get_running_loop())
         while self._pending:
             await asyncio.gather(*self._pending)
 
     async def finish(self) -> None:
-        """Wait until everything put is kept or refused, and end the thread; no retry will come."""
+        """Wait until everything put is written or refused, drop outages, and end the thread."""
         await self.drain()
         self._worker.shutdown(wait=True)
-        for row in self._given_up(0):
+        for row in self._drop_outages(0):
             self._report.add(row)
         if self._journal is not None:
             self._journal.close()
 
-    def _given_up(self, most: int) -> list[Row]:
-        """The rows of held outages that are let go so that at most so many remain."""
+    def _drop_outages(self, remaining: int) -> list[Row]:
+        """Drop waiting outages, the oldest first, until at most `remaining` are left."""
         rows = []
-        while sum(map(len, self._held.values())) > most:
-            place = next(iter(self._held))
-            for made in self._held.pop(place):
-                rows.append(replace(made.row, session=made.session.name))
-                self.forget(made.recorder)
+        while sum(map(len, self._outages.values())) > remaining:
+            retry_key = next(iter(self._outages))
+            for prepared in self._outages.pop(retry_key):
+                rows.append(replace(prepared.row, session=prepared.session.name))
+                self.forget(prepared.recorder)
         return rows
 
-    def _keep(self, ending: "EndedExchange", loop: asyncio.AbstractEventLoop) -> None:
-        loop.call_soon_threadsafe(self._tell, self.keep(ending), ending.session)
+    def _keep_and_report(self, ending: "EndedExchange", loop: asyncio.AbstractEventLoop) -> None:
+        loop.call_soon_threadsafe(self._report_rows, self.keep(ending), ending.session)
 
     def keep(self, ending: "EndedExchange", *, recovered: bool = False) -> list[Row]:
-        """Keep or refuse an exchange now, in this thread, and give the rows that say so.
+        """Write or refuse an exchange now, in this thread, and give its rows.
 
-        StoreError where one that is `recovered` cannot be written: it may be tried again.
+        StoreError if one that is `recovered` cannot be written: it may be tried again.
         """
         try:
             return self._rows(ending, recovered=recovered)
         except Exception as error:
             if recovered and isinstance(error, StoreError):
                 raise
-            # A fault of ours: the run fails and says so; the fault's own words may hold anything.
+            # A bug: the run fails and says so, without the error's text, which may hold secrets.
             log.debug("an exchange could not be kept", exc_info=True)
             self.forget(ending.recorder)
             host = ending.recorder.request.host
@@ -199,32 +205,41 @@ class Intake:
                 Row("refused", provider.name if provider else host, "an", "exchange", note=note)
             ]
 
-    def _tell(self, rows: list[Row], session: Session) -> None:
+    def _report_rows(self, rows: list[Row], session: Session) -> None:
         for row in rows:
             _count(row, session)
             self._report.add(replace(row, session=session.name))
 
     def _rows(self, ending: "EndedExchange", *, recovered: bool) -> list[Row]:
-        """Keep an exchange, and the outages before it that it makes a retry sequence of."""
-        made = self._made(ending)
-        if made.never:
-            self.forget(made.recorder)
-            return [replace(made.row, outcome="passed", note=f"never recorded, by {made.never}")]
-        if made.recorder.unrecorded is not None:
-            self.forget(made.recorder)
-            note = f"not recorded: {made.recorder.unrecorded}"
-            return [replace(made.row, outcome="refused", note=note)]
-        if is_outage(made.status) and not self._record_errors:
-            self._held.setdefault(made.place, []).append(made)
-            # A long outage is not to fill the memory: the oldest has waited in vain.
-            return self._given_up(_MAX_HELD)
-        before = self._held.pop(made.place, [])
-        return [self._write(one, recovered=recovered) for one in (*before, made)]
+        """Write an exchange, and before it the outages that it is the retry of."""
+        prepared = self._prepare(ending)
+        if prepared.never_recorded:
+            self.forget(prepared.recorder)
+            return [
+                replace(
+                    prepared.row,
+                    outcome="passed",
+                    note=f"never recorded, by {prepared.never_recorded}",
+                )
+            ]
+        if prepared.recorder.unrecorded is not None:
+            self.forget(prepared.recorder)
+            note = f"not recorded: {prepared.recorder.unrecorded}"
+            return [replace(prepared.row, outcome="refused", note=note)]
+        if is_outage(prepared.status) and not self._record_errors:
+            self._outages.setdefault(prepared.retry_key, []).append(prepared)
+            # A long outage must not fill the memory: the oldest are dropped.
+            return self._drop_outages(_MAX_WAITING_OUTAGES)
+        outages = self._outages.pop(prepared.retry_key, [])
+        return [
+            self._write_and_forget(exchange, recovered=recovered)
+            for exchange in (*outages, prepared)
+        ]
 
-    def _made(self, ending: "EndedExchange") -> "_Made":
-        recorder, at, session = ending.recorder, ending.at, ending.session
-        exchange = recorder.finish(ending.outcome, at, ending.recorded_at)
-        # Not the recorder's: the body of a large upload came to it only later.
+    def _prepare(self, ending: "EndedExchange") -> "_PreparedExchange":
+        recorder, ended_at, session = ending.recorder, ending.at, ending.session
+        exchange = recorder.finish(ending.outcome, ended_at, ending.recorded_at)
+        # Not the recorder's request, which lacks the body of a large upload.
         request = exchange.request
         secrets = self._redactor.secrets(request)
         exchange = Exchange(plain_request(request), exchange.response, ending.recorded_at)
@@ -238,8 +253,8 @@ class Intake:
             status=response.status,
             chunks=len(response.chunks) if response.streaming else None,
             first_chunk=recorder.first_chunk_at,
-            duration=at,
-            note=_ended(response, recorder.client_closed_at),
+            duration=ended_at,
+            note=_end_note(response, recorder.client_closed_at),
         )
         if is_outage(response.status) and not self._record_errors:
             note = f"a {response.status} is not recorded (record.errors: true would)"
@@ -248,13 +263,15 @@ class Intake:
         self._report.applied.update(canonical.rules)
         if isinstance(response, WebSocket):
             part = document["request"]
-            for said in message_requests(part["url"], part["endpoint"], response.messages):
-                form = session.library.matched(self._redactor.request(said, secrets))
+            for message_request in message_requests(
+                part["url"], part["endpoint"], response.messages
+            ):
+                form = session.library.matched(self._redactor.request(message_request, secrets))
                 self._report.applied.update(form.rules)
-        place = (id(session), canonical.key)
-        return _Made(
+        retry_key = (id(session), canonical.key)
+        return _PreparedExchange(
             session=session,
-            place=place,
+            retry_key=retry_key,
             recorder=recorder,
             request=request,
             response=response,
@@ -262,26 +279,30 @@ class Intake:
             findings=findings,
             secrets=secrets,
             row=row,
-            never=canonical.never_recorded,
+            never_recorded=canonical.never_recorded,
         )
 
-    def _write(self, made: "_Made", *, recovered: bool) -> Row:
-        row = self._written(made, recovered=recovered)
-        self.forget(made.recorder)
+    def _write_and_forget(self, prepared: "_PreparedExchange", *, recovered: bool) -> Row:
+        row = self._write_recording(prepared, recovered=recovered)
+        self.forget(prepared.recorder)
         return row
 
-    def _written(self, made: "_Made", *, recovered: bool) -> Row:
-        session, secrets, row = made.session, made.secrets, replace(made.row, note=made.ended)
-        asked = stamp(made.document["request"], session.known_ids)
-        smaller, files = recording_format.externalise({**made.document, "request": asked})
-        text = recording_format.dumps(smaller)
-        leak = self._leak(made.request, made.response, text, files, secrets)
+    def _write_recording(self, prepared: "_PreparedExchange", *, recovered: bool) -> Row:
+        session, secrets, row = (
+            prepared.session,
+            prepared.secrets,
+            replace(prepared.row, note=prepared.end_note),
+        )
+        stamped = stamp(prepared.document["request"], session.known_ids)
+        document, files = recording_format.externalise({**prepared.document, "request": stamped})
+        text = recording_format.dumps(document)
+        leak = self._leak(prepared.request, prepared.response, text, files, secrets)
         if leak and self._redactor.rules.gate == "refuse":
             return replace(row, outcome="refused", note=f"not written: {leak}")
-        if recovered and _stands(made):
+        if recovered and _is_recorded_already(prepared):
             return replace(row, outcome="passed", note="it was recorded before the run was killed")
         try:
-            entry = session.library.write(smaller, text, files)
+            entry = session.library.write(document, text, files)
         except WiretapeError as error:
             if recovered:
                 raise
@@ -290,9 +311,9 @@ class Intake:
         if entry is None:
             note = "it is recorded already (record.mode: missing-only)"
             return replace(row, outcome="passed", note=note)
-        session.known_ids.learn(answer_ids(smaller), entry.token)
+        session.known_ids.learn(answer_ids(document), entry.token)
         session.used.add(entry.name)
-        self._report.redactions.update(finding.rule for finding in made.findings)
+        self._report.redactions.update(finding.rule for finding in prepared.findings)
         row = replace(row, outcome="recorded", recording=entry.name)
         return replace(row, note=f"written although {leak}") if leak else row
 
@@ -304,7 +325,7 @@ class Intake:
         files: Mapping[str, bytes],
         secrets: Secrets,
     ) -> str | None:
-        """The first thing that must not be written, as a note on a row: never the value."""
+        """The first secret found, as a note for the row, which never shows the value."""
         leaks = (
             gate.unsearchable(request, response, self._redactor)
             or gate.inspect(text, self._redactor, secrets)
@@ -317,10 +338,10 @@ class Intake:
         if not leaks:
             return None
         first, more = leaks[0], len(leaks) - 1
-        what = first.masked if first.rule == "unsearched" else f"{first.rule} still stands"
-        place = f" in {first.where or 'a side file'}"
-        rest = f" (and {more} more)" if more else ""
-        return f"{what}{place}{rest}; in config.yaml: {first.remedy}"
+        problem = first.masked if first.rule == "unsearched" else f"{first.rule} still stands"
+        location = f" in {first.where or 'a side file'}"
+        more_leaks = f" (and {more} more)" if more else ""
+        return f"{problem}{location}{more_leaks}; in config.yaml: {first.remedy}"
 
 
 def _count(row: Row, session: Session) -> None:
@@ -329,10 +350,10 @@ def _count(row: Row, session: Session) -> None:
         session.add_problem(f"{row.outcome}: {row.method} {row.path}: {row.note or ''}")
 
 
-def _stands(made: "_Made") -> bool:
-    """Whether an exchange was written already: the kill came before the journal was told."""
-    library, exchange = made.session.library, to_exchange(made.document)
-    for entry in library.takes(library.keys(made.document["request"])[0].key):
+def _is_recorded_already(prepared: "_PreparedExchange") -> bool:
+    """Whether an exchange was written before the run was killed, and only its journal stayed."""
+    library, exchange = prepared.session.library, to_exchange(prepared.document)
+    for entry in library.takes(library.keys(prepared.document["request"])[0].key):
         with suppress(WiretapeError):
             stored = library.read(entry.name)
             same = stored.recorded_at == exchange.recorded_at
@@ -343,9 +364,7 @@ def _stands(made: "_Made") -> bool:
 
 @dataclass(frozen=True, slots=True)
 class EndedExchange:
-    """An exchange of a session that has ended: how, when in seconds after its request was sent, and
-    when by the clock.
-    """
+    """An exchange that has ended, `at` seconds after its request was sent."""
 
     recorder: Recorder
     outcome: Outcome
@@ -355,13 +374,13 @@ class EndedExchange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Made:
-    """An exchange that is ready to be written; `row` is what to tell if it never is, `never` the
-    rule by which it is not.
+class _PreparedExchange:
+    """An exchange that is ready to be written; `row` is reported if it never is, `never_recorded`
+    names the rule that forbids it.
     """
 
     session: Session
-    place: tuple[int, str]
+    retry_key: tuple[int, str]
     recorder: Recorder
     request: Request
     response: Response
@@ -369,21 +388,21 @@ class _Made:
     findings: tuple[Finding, ...]
     secrets: Secrets
     row: Row
-    never: str
+    never_recorded: str
 
     @property
     def status(self) -> int:
         return self.response.status
 
     @property
-    def ended(self) -> str | None:
-        return _ended(self.response, self.recorder.client_closed_at)
+    def end_note(self) -> str | None:
+        return _end_note(self.response, self.recorder.client_closed_at)
 
 
-def _ended(response: Response, left_at: float | None) -> str | None:
+def _end_note(response: Response, client_closed_at: float | None) -> str | None:
     notes = []
-    if left_at is not None:
-        count = sum((chunk.at or 0.0) <= left_at for chunk in response.chunks)
+    if client_closed_at is not None:
+        count = sum((chunk.at or 0.0) <= client_closed_at for chunk in response.chunks)
         notes.append(f"the client left after {count} {'chunk' if count == 1 else 'chunks'}")
     if response.end != "complete":
         notes.append(f"ended early: {response.end}")

@@ -1,15 +1,14 @@
-"""What has come of exchanges that are not recorded yet, kept where a kill cannot take it.
+"""Write exchanges that are not recorded yet to a journal that survives a killed process.
 
     HOME/journal/FOLDER.PID.RUN/        FOLDER: a digest of the recordings' folder
         lock                            locked as long as the run lives
-        run.json                        where its key is; sealed: when it began, what it knew
-        1, 2, …                         an exchange each, gone as soon as it is recorded
+        run.json                        the path of its key; encrypted: start and known secrets
+        1, 2, …                         an exchange each, removed when it is recorded
 
-An exchange's file has entries: a length, then a letter and bytes, sealed. Each is written in one
-call and nothing waits for the disk: what the kernel has been given outlives the process. So the
-last entry may be torn, and reading ends where one is. An exchange is what it was on the wire,
-secrets and all, since redaction has yet to come: so everything is sealed, and the run's key is on
-no disk (`journal_key.py`).
+An exchange's file has entries: a length, then a letter and bytes, encrypted. Each is written in one
+call without waiting for the disk: the kernel keeps it when the process dies. So the last entry may
+be torn, and reading stops there. An exchange is not redacted yet, so everything is encrypted, and
+the run's key is never on a disk (`journal_key.py`).
 """
 
 import base64
@@ -40,7 +39,7 @@ from .journal_key import RunKey, make
 log = logging.getLogger(__name__)
 
 MAX_HANDLES: Final = 128
-"""Files that are kept open; those of more exchanges at once are opened for each write."""
+"""Files kept open; with more exchanges at once, the others are opened for each write."""
 
 _LOCK_SECONDS: Final = 10.0
 ENTRY: Final = struct.Struct("<I")
@@ -49,7 +48,7 @@ MESSAGE: Final = struct.Struct("<dB?")
 _FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
 
 ABOUT: Final = (0, 0)
-"""The number of what is sealed in run.json: files are counted from 1."""
+"""The file and entry number of the encrypted part of run.json; other files count from 1."""
 
 REQUEST, SENT, START, READ, MESSAGED, ENDED = b"Q", b"U", b"S", b"D", b"M", b"E"
 
@@ -57,8 +56,8 @@ REQUEST, SENT, START, READ, MESSAGED, ENDED = b"Q", b"U", b"S", b"D", b"M", b"E"
 class Journal:
     """The journal of one run; `known` are the secrets that its redaction looks for everywhere.
 
-    Where it cannot be written, `notify` is told, and the run goes on without. Where there is no
-    place for its key, the run goes on without, too.
+    If it cannot be written, `notify` is called with the reason, and the run continues without. If
+    there is no folder in memory for its key, the run continues without as well.
     """
 
     def __init__(
@@ -79,7 +78,7 @@ class Journal:
         if key is None:
             log.debug("no journal is kept: no folder for its key is in memory and private")
             return
-        self.seal: Final = key
+        self.key: Final = key
         try:
             self.folder.mkdir(mode=0o700, parents=True)
             self._lock.acquire()
@@ -88,10 +87,12 @@ class Journal:
             self._is_open = True
         except (OSError, Timeout) as error:
             key.remove()
-            self.fault(error)
+            self.report_fault(error)
 
-    def begin(self, request: Request, session: str | None, recorded_at: str) -> "Track | None":
-        """An exchange has begun; None where nothing can be kept of it."""
+    def begin(
+        self, request: Request, session: str | None, recorded_at: str
+    ) -> "ExchangeFile | None":
+        """Begin an exchange's file; None if no journal is kept."""
         if not self._is_open:
             return None
         number = next(self._numbers)
@@ -106,29 +107,29 @@ class Journal:
             "target": request.target,
             "headers": request.headers,
         }
-        track = Track(self, self.seal, number)
-        track.add(REQUEST, json.dumps(head).encode() + b"\n" + request.body)
-        return track
+        file = ExchangeFile(self, self.key, number)
+        file.add(REQUEST, json.dumps(head).encode() + b"\n" + request.body)
+        return file
 
     def next_number(self) -> int:
-        """What tells the order in which exchanges began and ended."""
+        """A number that orders the beginnings and ends of exchanges."""
         return next(self._numbers)
 
-    def opened(self, path: Path) -> tuple[int, bool]:
-        """A file's handle, and whether it stays open; OSError as the system has it."""
+    def open_file(self, path: Path) -> tuple[int, bool]:
+        """Open a file: its handle, and whether it stays open; OSError as the system has it."""
         handle = os.open(path, _FLAGS, 0o600)
         if len(self._handles) >= MAX_HANDLES:
             return handle, False
         self._handles.add(handle)
         return handle, True
 
-    def closed(self, handle: int) -> None:
-        """A handle is not used any more."""
+    def close_file(self, handle: int) -> None:
+        """Close a handle that stayed open."""
         self._handles.discard(handle)
         os.close(handle)
 
-    def fault(self, error: Exception) -> None:
-        """The journal cannot be written; said once, since it would be said of every exchange."""
+    def report_fault(self, error: Exception) -> None:
+        """Report that the journal cannot be written; `notify` shows a text only once."""
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
         self._notify(
             f"{self.folder.parent}: cannot be written ({reason}): recording goes on, but a kill"
@@ -136,19 +137,19 @@ class Journal:
         )
 
     def close(self) -> None:
-        """The run is over and everything is recorded or told: nothing is to be recovered."""
+        """Remove the journal: the run is over, and everything is recorded or reported."""
         was_open, self._is_open = self._is_open, False
         for handle in list(self._handles):
-            self.closed(handle)
+            self.close_file(handle)
         with suppress(OSError):
             (self.folder / "run.json").unlink(missing_ok=True)
         if was_open:
-            self.seal.remove()
+            self.key.remove()
         shutil.rmtree(self.folder, ignore_errors=True)
         self._lock.release()
 
 
-class Track:
+class ExchangeFile:
     """One exchange's file: a recorder's listener."""
 
     def __init__(self, journal: Journal, key: RunKey, number: int) -> None:
@@ -158,7 +159,7 @@ class Track:
         self._number = number
         self._entries = 0
         self._handle: int | None = None
-        # After one that is missing, entries would tell of an answer that never was.
+        # After a missing entry, later ones would make up another answer.
         self._is_whole = True
 
     def sent(self, data: bytes) -> None:
@@ -175,9 +176,9 @@ class Track:
         self.add(MESSAGED, MESSAGE.pack(at, kind, binary) + data)
 
     def ended(self, recorder: Recorder, outcome: Outcome, at: float, recorded_at: str) -> None:
-        """The exchange is over and waits to be recorded."""
+        """Note that the exchange is over and waits to be recorded."""
         close = recorder.close if isinstance(recorder, WebSocketRecorder) else None
-        told = {
+        entry = {
             "number": self._journal.next_number(),
             "recorded_at": recorded_at,
             "outcome": outcome,
@@ -185,24 +186,24 @@ class Track:
             "trailers": recorder.trailers,
             "close": close and [close.sender, close.code, close.reason],
         }
-        self.add(ENDED, json.dumps(told).encode())
+        self.add(ENDED, json.dumps(entry).encode())
 
     def drop(self) -> None:
-        """The exchange is recorded, or never will be."""
+        """Remove the file: the exchange is recorded, or never will be."""
         self._is_whole = False
         if self._handle is not None:
-            self._journal.closed(self._handle)
+            self._journal.close_file(self._handle)
             self._handle = None
         with suppress(OSError):
             self._path.unlink(missing_ok=True)
 
     def add(self, kind: bytes, data: bytes) -> None:
-        """Append an entry; a fault is the journal's to tell, and the exchange goes on."""
+        """Append an entry; the journal reports a fault, and the exchange goes on."""
         if not self._is_whole:
             return
-        sealed = self._key.sealed(self._number, self._entries, kind + data)
+        encrypted = self._key.encrypt(self._number, self._entries, kind + data)
         self._entries += 1
-        entry = ENTRY.pack(len(sealed)) + sealed
+        entry = ENTRY.pack(len(encrypted)) + encrypted
         try:
             if self._handle is not None:
                 _write(self._handle, entry)
@@ -210,41 +211,44 @@ class Track:
                 self._open_and_write(entry)
         except OSError as error:
             self._is_whole = False
-            self._journal.fault(error)
+            self._journal.report_fault(error)
 
     def _open_and_write(self, entry: bytes) -> None:
-        handle, stays = self._journal.opened(self._path)
-        if stays:
+        handle, stays_open = self._journal.open_file(self._path)
+        if stays_open:
             self._handle = handle
         try:
             _write(handle, entry)
         finally:
-            if not stays:
+            if not stays_open:
                 os.close(handle)
 
 
 def _write(handle: int, data: bytes) -> None:
     written = os.write(handle, data)
-    # A disk that fills up takes a part, and tells why with the next.
+    # A full disk takes a part, and raises the reason with the next write.
     while written < len(data):
         written += os.write(handle, data[written:])
 
 
 def lock_of(folder: Path, seconds: float) -> FileLock:
-    """The lock that a run holds on its journal as long as it lives."""
+    """The lock that a run holds on its journal while it lives."""
     return FileLock(folder / "lock", timeout=seconds, thread_local=False)
 
 
 def digest(recordings: Path) -> str:
-    """What the journals of a folder of recordings are called by."""
+    """The first part of the names of journals of a folder of recordings."""
     return hashlib.sha256(os.fsencode(recordings.resolve())).hexdigest()[:16]
 
 
 def _header(key: RunKey, known: Iterable[KnownValue]) -> dict[str, Any]:
-    about = {"began_ns": time_ns(), "known": [[name, key.mark_of(value)] for name, value in known]}
-    sealed = key.sealed(*ABOUT, json.dumps(about).encode())
+    about = {
+        "began_ns": time_ns(),
+        "known": [[name, key.digest_of(value)] for name, value in known],
+    }
+    encrypted = key.encrypt(*ABOUT, json.dumps(about).encode())
     return {
         "wiretape_journal": 2,
         "key": str(key.path),
-        "about": base64.b64encode(sealed).decode(),
+        "about": base64.b64encode(encrypted).decode(),
     }

@@ -1,9 +1,9 @@
-"""The keys of journals: in memory that outlives a killed process, and not the machine.
+"""Keep the keys of journals in memory that outlives a killed process, but not the machine.
 
-A journal lies on a disk and holds what was on the wire, so it is sealed (AES-256-GCM, NIST SP
-800-38D). Its key is a file of the user's alone where files are memory: below `WIRETAPE_RUNTIME_DIR`
-if that is set, else below `XDG_RUNTIME_DIR` or in `/dev/shm`, whichever is one. Where there is none
-no journal is kept.
+A journal lies on a disk and holds what was on the wire, so it is encrypted (AES-256-GCM, NIST SP
+800-38D). Its key is a file that only the user can read, in a file system in memory: below
+`WIRETAPE_RUNTIME_DIR` if that is set, else below `XDG_RUNTIME_DIR` or in `/dev/shm`. Without such a
+file system no journal is kept.
 """
 
 import hmac
@@ -24,9 +24,9 @@ _MOST: Final = 16384
 _IN_MEMORY: Final = (b"ramfs", b"tmpfs")
 _MOUNTS: Final = Path("/proc/self/mountinfo")
 _SHARED_MEMORY: Final = Path("/dev/shm")
-_CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-# Another's pipe that is called as a key is not to be waited for.
-_READ: Final = (
+_CREATE_FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+# Opening must not block on somebody's pipe with a key's name.
+_READ_FLAGS: Final = (
     os.O_RDONLY
     | getattr(os, "O_BINARY", 0)
     | getattr(os, "O_NOFOLLOW", 0)
@@ -35,122 +35,122 @@ _READ: Final = (
 
 
 class RunKey:
-    """A run's key; `path` is where it is kept. Its `repr` does not show it."""
+    """A run's key, kept at `path`; its `repr` does not show it."""
 
     def __init__(self, path: Path, key: bytes) -> None:
         self.path: Final = path
         self._key = key
         self._cipher = AESGCM(key)
 
-    def sealed(self, file: int, entry: int, data: bytes) -> bytes:
-        """An entry's bytes as they may lie on a disk, 16 longer; a file and entry are sealed once.
+    def encrypt(self, file: int, entry: int, data: bytes) -> bytes:
+        """Encrypt an entry; the result is 16 bytes longer. Call it once for each file and entry.
 
-        Two texts under one key and one nonce would tell of each other.
+        Two texts encrypted with one key and nonce would reveal each other.
         """
         return self._cipher.encrypt(_nonce(file, entry), data, None)
 
-    def opened(self, file: int, entry: int, data: bytes) -> bytes | None:
-        """What was sealed as this entry of this file; None where it was not, or is torn."""
+    def decrypt(self, file: int, entry: int, data: bytes) -> bytes | None:
+        """Decrypt this entry of this file; None if it was not encrypted as such, or is torn."""
         try:
             return self._cipher.decrypt(_nonce(file, entry), data, None)
         except (InvalidTag, ValueError):
             return None
 
-    def mark_of(self, value: str) -> str:
-        """What tells whether two runs know the same secret, and not what it is."""
+    def digest_of(self, value: str) -> str:
+        """A keyed digest of a secret, to tell whether two runs know the same one."""
         return hmac.new(self._key, value.encode("utf-8", "surrogatepass"), "sha256").hexdigest()
 
     def remove(self) -> None:
-        """Nobody is to read what was sealed with it any more."""
+        """Remove the key; nobody can decrypt the journal after that."""
         with suppress(OSError):
             self.path.unlink(missing_ok=True)
 
 
 def make(journal: Path) -> RunKey | None:
-    """A new key, called as the journal it is for; None where there is no place in memory for it."""
+    """Make a key named as its journal; None if there is no folder in memory for it."""
     key = AESGCM.generate_key(256)
-    for place in _places(os.environ):
-        path = place / journal.name
+    for folder in _key_folders(os.environ):
+        path = folder / journal.name
         try:
-            handle = os.open(path, _CREATE, 0o600)
+            handle = os.open(path, _CREATE_FLAGS, 0o600)
         except OSError:
             continue
-        made = RunKey(path, key)
+        run_key = RunKey(path, key)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(_MAGIC + key + os.fsencode(journal))
         except OSError:
-            made.remove()
+            run_key.remove()
             continue
-        return made
+        return run_key
     return None
 
 
 def find(path: Path) -> RunKey | None:
-    """The key that was kept there; None where it is gone, or is not this user's alone."""
-    found = _read(path)
-    return None if found is None else RunKey(path, found[0])
+    """Read a key; None if it is gone, or others than this user may read it."""
+    contents = _read(path)
+    return None if contents is None else RunKey(path, contents[0])
 
 
 def remove_orphans(seconds: float) -> None:
-    """Remove the keys of journals that are gone, if they are older than this."""
-    for place in _places(os.environ):
+    """Remove keys older than `seconds` whose journals are gone."""
+    for folder in _key_folders(os.environ):
         with suppress(OSError):
-            for path in place.iterdir():
-                found = _read(path)
-                old = time() - path.stat().st_mtime > seconds
-                # What is no key is not ours to remove.
-                if found is not None and old and not found[1].exists():
+            for path in folder.iterdir():
+                contents = _read(path)
+                is_old = time() - path.stat().st_mtime > seconds
+                # Files that are not keys belong to somebody else.
+                if contents is not None and is_old and not contents[1].exists():
                     path.unlink()
 
 
 def _read(path: Path) -> tuple[bytes, Path] | None:
-    """A key and the folder of its journal."""
+    """The key in a file, and the folder of its journal."""
     try:
         if not _is_private(path.parent.lstat()):
             return None
-        with os.fdopen(os.open(path, _READ), "rb") as file:
-            found = os.fstat(file.fileno())
-            if not stat.S_ISREG(found.st_mode) or not _is_private(found):
+        with os.fdopen(os.open(path, _READ_FLAGS), "rb") as file:
+            info = os.fstat(file.fileno())
+            if not stat.S_ISREG(info.st_mode) or not _is_private(info):
                 return None
             data = file.read(_MOST)
     except (OSError, ValueError):
         return None
-    end = len(_MAGIC) + _SIZE
-    if not data.startswith(_MAGIC) or len(data) < end:
+    key_end = len(_MAGIC) + _SIZE
+    if not data.startswith(_MAGIC) or len(data) < key_end:
         return None
-    return data[len(_MAGIC) : end], Path(os.fsdecode(data[end:]))
+    return data[len(_MAGIC) : key_end], Path(os.fsdecode(data[key_end:]))
 
 
-def _places(environ: Mapping[str, str]) -> Iterator[Path]:
-    """The folders for keys that can be used, made if need be, the best first."""
+def _key_folders(environ: Mapping[str, str]) -> Iterator[Path]:
+    """The usable folders for keys, created if need be, the best first."""
     user = os.getuid() if hasattr(os, "getuid") else None
-    wanted: list[Path] = []
-    if chosen := environ.get("WIRETAPE_RUNTIME_DIR"):
-        # Who chooses a place answers for what it is: it may be a disk in memory of macOS.
-        wanted.append(Path(chosen).absolute() / "wiretape")
+    candidates: list[Path] = []
+    if configured := environ.get("WIRETAPE_RUNTIME_DIR"):
+        # The user vouches for a configured folder: on macOS it may be a disk in memory.
+        candidates.append(Path(configured).absolute() / "wiretape")
     else:
         if (runtime := environ.get("XDG_RUNTIME_DIR")) and _is_in_memory(Path(runtime)):
-            wanted.append(Path(runtime) / "wiretape")
+            candidates.append(Path(runtime) / "wiretape")
         if user is not None and _is_in_memory(_SHARED_MEMORY):
-            wanted.append(_SHARED_MEMORY / f"wiretape-{user}")
-    for place in wanted:
+            candidates.append(_SHARED_MEMORY / f"wiretape-{user}")
+    for folder in candidates:
         with suppress(OSError):
-            place.mkdir(mode=0o700, exist_ok=True)
-            found = place.lstat()
-            if stat.S_ISDIR(found.st_mode) and _is_private(found):
-                yield place
+            folder.mkdir(mode=0o700, exist_ok=True)
+            info = folder.lstat()
+            if stat.S_ISDIR(info.st_mode) and _is_private(info):
+                yield folder
 
 
-def _is_private(found: os.stat_result) -> bool:
-    """Whether something is this user's, and nobody else may look into it or change it."""
+def _is_private(info: os.stat_result) -> bool:
+    """Whether a file or folder is this user's, and nobody else may read or change it."""
     if not hasattr(os, "getuid"):
         return True
-    return found.st_uid == os.getuid() and not found.st_mode & 0o077
+    return info.st_uid == os.getuid() and not info.st_mode & 0o077
 
 
 def _is_in_memory(folder: Path) -> bool:
-    """Whether the files of a folder are kept in memory, as far as the system tells (proc(5))."""
+    """Whether the files of a folder are in memory, as far as the system says (proc(5))."""
     try:
         device = folder.stat().st_dev
         mounts = _MOUNTS.read_bytes().splitlines()

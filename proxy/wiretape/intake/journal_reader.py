@@ -1,7 +1,6 @@
-"""Journals of runs that were killed, read: each exchange is told to a recorder anew.
+"""Read the journals of killed runs, by feeding each exchange to a recorder again.
 
-Nothing in them is trusted to be whole: what is torn ends there, and what makes no sense is left
-out.
+They are not trusted to be complete: reading stops at a torn entry, and invalid files are left out.
 """
 
 import base64
@@ -44,14 +43,14 @@ from .journal_key import RunKey, find
 _UNFINISHED_SECONDS: Final = 3600.0
 
 KEEP_SECONDS: Final = 7 * 24 * 3600.0
-"""A journal that nobody comes for is removed when it is this old: it holds what is secret."""
+"""A journal that no run recovers is removed at this age, since it holds secrets."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnfinishedExchange:
-    """An exchange of a run that was killed, as far as it came.
+    """An exchange of a killed run, as far as it came.
 
-    `recorder` holds it, `ended` says whether it was over, `order` tells it from the others.
+    `recorder` holds it, `ended` says whether it was over; exchanges are sorted by `order`.
     """
 
     path: Path
@@ -65,10 +64,10 @@ class UnfinishedExchange:
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
-    """What a run that was killed has left behind.
+class KilledRun:
+    """What a killed run left behind.
 
-    `key` is None where it is gone, and with it all that was in the journal.
+    `key` is None if it is gone; then the journal cannot be read.
     """
 
     folder: Path
@@ -81,21 +80,21 @@ class Left:
         """Whether the run recorded into this folder."""
         return self.folder.name.partition(".")[0] == digest(recordings)
 
-    def unknown(self, known: Iterable[KnownValue]) -> list[str]:
+    def unknown(self, values: Iterable[KnownValue]) -> list[str]:
         """The names of secrets that the run knew and that are not among these."""
         if self.key is None:
             return []
-        marks = {self.key.mark_of(value) for _, value in known}
+        marks = {self.key.digest_of(value) for _, value in values}
         return [name for name, mark in self.known if mark not in marks]
 
     @property
     def size(self) -> int:
-        """How many exchanges it is of, whatever came of them."""
+        """How many exchanges it has, readable or not."""
         return len(self._files())
 
     @property
     def age(self) -> float:
-        """Seconds since the last was heard of the run."""
+        """Seconds since the run last wrote."""
         times = []
         for path in (self.folder, *self._files()):
             with suppress(OSError):
@@ -103,24 +102,24 @@ class Left:
         return time() - max(times, default=0.0)
 
     def exchanges(self) -> tuple[list[UnfinishedExchange], int]:
-        """What can be recovered, in the order it ended, then what had not ended; and of how many
-        exchanges nothing had come yet.
+        """The exchanges that can be recovered, in the order they ended, the unfinished ones last;
+        and the number of exchanges without any answer.
         """
-        found: list[UnfinishedExchange] = []
+        exchanges: list[UnfinishedExchange] = []
         if self.key is None:
-            return found, 0
+            return exchanges, 0
         for path in self._files():
-            # A file that makes no sense is of no use: the others are.
+            # An invalid file is skipped.
             with suppress(OSError, ValueError, LookupError, TypeError, struct.error):
                 exchange = read(path, self.key)
                 if exchange is not None:
-                    found.append(exchange)
-        answered = [exchange for exchange in found if exchange.recorder.status]
+                    exchanges.append(exchange)
+        answered = [exchange for exchange in exchanges if exchange.recorder.status]
         answered.sort(key=lambda exchange: (not exchange.ended, exchange.order))
-        return answered, len(found) - len(answered)
+        return answered, len(exchanges) - len(answered)
 
     def remove(self) -> None:
-        """Nothing of it is needed any more."""
+        """Remove the journal and its key."""
         with suppress(OSError):
             (self.folder / "run.json").unlink(missing_ok=True)
         if self.key is not None:
@@ -133,25 +132,25 @@ class Left:
         return []
 
 
-def left_behind(home: Path) -> Iterator[Left]:
-    """What runs of this user that were killed have left behind; each is locked while it is looked
-    at, so that two that start at once do not both recover it.
+def killed_runs(home: Path) -> Iterator[KilledRun]:
+    """The killed runs of this user; each journal is locked while it is in use, so that two runs
+    that start at once do not both recover it.
     """
     for folder in sorted((home / "journal").glob("*.*.*")):
         if not (folder / "run.json").exists():
             _tidy(folder, _UNFINISHED_SECONDS)
             continue
         with _locked(folder) as is_dead:
-            left = _left(folder) if is_dead else None
-            if left is not None:
-                yield left
+            killed_run = _killed_run(folder) if is_dead else None
+            if killed_run is not None:
+                yield killed_run
             elif is_dead:
                 _tidy(folder, KEEP_SECONDS)
 
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[bool]:
-    """Whether the run of a journal is over; it is locked then."""
+    """Lock a journal whose run is over; gives False if the run is alive."""
     lock = lock_of(folder, 0)
     try:
         lock.acquire()
@@ -167,43 +166,47 @@ def _locked(folder: Path) -> Iterator[bool]:
 
 
 def _tidy(folder: Path, seconds: float) -> None:
-    # A run makes the folder first and locks it then; what another version wrote it may come for.
+    # The run may have made the folder and not locked it yet, or be of another version.
     with suppress(OSError):
         if time() - folder.stat().st_mtime > seconds:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _left(folder: Path) -> Left | None:
+def _killed_run(folder: Path) -> KilledRun | None:
     path = folder / "run.json"
     try:
         began = datetime.fromtimestamp(path.stat().st_mtime, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         match json.loads(path.read_bytes()):
-            case {"wiretape_journal": 2, "key": str(place), "about": str(sealed)}:
-                # Whatever stands there, only a key that is called as the journal is one of it.
-                key = find(Path(place)) if Path(place).name == folder.name else None
+            case {"wiretape_journal": 2, "key": str(key_path), "about": str(encrypted)}:
+                # Only a key with the journal's name is accepted, whatever the file says.
+                key = find(Path(key_path)) if Path(key_path).name == folder.name else None
                 if key is None:
-                    return Left(folder, began, None)
-                about = key.opened(*ABOUT, base64.b64decode(sealed))
-                return None if about is None else _opened(folder, began, key, json.loads(about))
+                    return KilledRun(folder, began, None)
+                about = key.decrypt(*ABOUT, base64.b64decode(encrypted))
+                return (
+                    None
+                    if about is None
+                    else _killed_run_with_key(folder, began, key, json.loads(about))
+                )
     except (OSError, ValueError, LookupError, TypeError):
         pass
     return None
 
 
-def _opened(folder: Path, began: str, key: RunKey, about: dict[str, Any]) -> Left:
+def _killed_run_with_key(folder: Path, began: str, key: RunKey, about: dict[str, Any]) -> KilledRun:
     known = tuple((str(name), str(mark)) for name, mark in about["known"])
-    return Left(folder, began, key, int(about["began_ns"]), known)
+    return KilledRun(folder, began, key, int(about["began_ns"]), known)
 
 
 def entries(data: bytes, number: int, key: RunKey) -> Iterator[tuple[bytes, bytes]]:
-    """The entries of the file of this number, kind and content, up to the first that is torn."""
+    """The entries of the file of this number, kind and content, up to the first torn one."""
     at = 0
     for entry in count():
         if at + ENTRY.size > len(data):
             return
         (length,) = ENTRY.unpack_from(data, at)
         at += ENTRY.size
-        content = key.opened(number, entry, data[at : at + length])
+        content = key.decrypt(number, entry, data[at : at + length])
         if not content:
             return
         yield content[:1], content[1:]
@@ -211,10 +214,10 @@ def entries(data: bytes, number: int, key: RunKey) -> Iterator[tuple[bytes, byte
 
 
 def read(path: Path, key: RunKey) -> UnfinishedExchange | None:
-    """The exchange of a file; None where not even its request is there."""
+    """Read a file's exchange; None if not even its request is complete."""
     data = path.read_bytes()
-    found = iter(entries(data, int(path.name), key))
-    kind, content = next(found, (b"", b""))
+    file_entries = iter(entries(data, int(path.name), key))
+    kind, content = next(file_entries, (b"", b""))
     if kind != REQUEST:
         return None
     text, _, body = content.partition(b"\n")
@@ -228,24 +231,24 @@ def read(path: Path, key: RunKey) -> UnfinishedExchange | None:
         headers=_pairs(head["headers"]),
         body=body,
     )
-    # What is here was within the limit of the run that wrote it.
-    kind_of = WebSocketRecorder if is_opening(request) else Recorder
-    recorder = kind_of(request, max(MAX_BODY, len(data)))
-    at, told = 0.0, None
-    for kind, content in found:
+    # The run that wrote it kept its own limit.
+    recorder_type = WebSocketRecorder if is_opening(request) else Recorder
+    recorder = recorder_type(request, max(MAX_BODY, len(data)))
+    at, end = 0.0, None
+    for kind, content in file_entries:
         if kind == ENDED:
-            told = json.loads(content)
+            end = json.loads(content)
         else:
-            at = max(at, _again(recorder, kind, content))
-    if told is None:
-        outcome: Outcome = "ended" if _is_all(recorder) else "cut"
+            at = max(at, _feed(recorder, kind, content))
+    if end is None:
+        outcome: Outcome = "ended" if _is_complete(recorder) else "cut"
         recorded_at, order = head["recorded_at"], head["number"]
     else:
-        outcome, at = told["outcome"], told["at"]
-        recorded_at, order = told["recorded_at"], told["number"]
-        recorder.trailers = _pairs(told["trailers"])
-        if isinstance(recorder, WebSocketRecorder) and told["close"] is not None:
-            recorder.close = Close(*told["close"])
+        outcome, at = end["outcome"], end["at"]
+        recorded_at, order = end["recorded_at"], end["number"]
+        recorder.trailers = _pairs(end["trailers"])
+        if isinstance(recorder, WebSocketRecorder) and end["close"] is not None:
+            recorder.close = Close(*end["close"])
     return UnfinishedExchange(
         path=path,
         session=head["session"],
@@ -253,13 +256,13 @@ def read(path: Path, key: RunKey) -> UnfinishedExchange | None:
         outcome=outcome,
         at=at,
         recorded_at=recorded_at,
-        ended=told is not None,
+        ended=end is not None,
         order=order,
     )
 
 
-def _again(recorder: Recorder, kind: bytes, content: bytes) -> float:
-    """Tell a recorder what an entry says it was told, and when that was."""
+def _feed(recorder: Recorder, kind: bytes, content: bytes) -> float:
+    """Feed an entry to a recorder; gives its time."""
     if kind == SENT:
         recorder.sent(content)
         return 0.0
@@ -278,8 +281,8 @@ def _again(recorder: Recorder, kind: bytes, content: bytes) -> float:
     return 0.0
 
 
-def _is_all(recorder: Recorder) -> bool:
-    """Whether all that an answer's head announces has come."""
+def _is_complete(recorder: Recorder) -> bool:
+    """Whether all of the body that an answer's headers announce has come."""
     if header(recorder.headers, "transfer-encoding") is not None or recorder.status == 101:
         return False
     if recorder.request.method == "HEAD" or recorder.status in (204, 304):

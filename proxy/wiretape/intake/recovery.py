@@ -1,8 +1,8 @@
-"""What runs that were killed left in their journals becomes recordings, when the next run begins.
+"""Record what killed runs left in their journals, when the next run begins.
 
-It goes the way of every exchange: redaction, gate, library. What had come to its end takes the
-place it would have taken; what had not is marked as cut and replaces nothing. Takes that are
-younger than the run that was killed always stay.
+It goes through redaction, gate and library as every exchange does. A finished exchange replaces the
+takes that it would have replaced; an unfinished one is marked as cut and replaces none. Takes that
+are younger than the killed run always stay.
 """
 
 import os
@@ -24,14 +24,14 @@ from wiretape.sessions.sessions import Session
 
 from .intake import EndedExchange, Intake
 from .journal_key import remove_orphans
-from .journal_reader import KEEP_SECONDS, Left, UnfinishedExchange, left_behind
+from .journal_reader import KEEP_SECONDS, KilledRun, UnfinishedExchange, killed_runs
 
 _TEMPORARY: Final = re.compile(r"\.(?:([0-9]+)-[0-9a-f]{12}|[0-9a-f]{16}|wiretape-[0-9]+)\.tmp")
 _OLD_SECONDS: Final = 3600.0
 
-type Opened = Callable[[str | None, bool, int], Library]
-"""Opens a session's library for recording; whether what it writes replaces older takes, and since
-when, in nanoseconds of the epoch, takes are none of these.
+type OpenLibrary = Callable[[str | None, bool, int], Library]
+"""Opens a session's library for recording: its name, whether new takes replace older ones, and the
+time (nanoseconds of the epoch) since when takes are not older.
 """
 
 
@@ -41,97 +41,109 @@ def recover(
     redactor: Redactor,
     providers: Providers,
     report: Report,
-    opened: Opened,
+    open_library: OpenLibrary,
     *,
     record_errors: bool = False,
 ) -> None:
-    """Record what runs into the folder `recordings` that were killed had not; the report is told.
+    """Record the exchanges that killed runs into the folder `recordings` had not, and report it.
 
-    What cannot be recorded now, for want of a secret to redact or of space, waits for a later run.
+    What cannot be recorded now waits for a later run: a secret is unknown, or the disk is full.
     """
-    for left in left_behind(home):
-        if not left.is_of(recordings):
-            if left.age > KEEP_SECONDS:
-                left.remove()
+    for killed_run in killed_runs(home):
+        if not killed_run.is_of(recordings):
+            if killed_run.age > KEEP_SECONDS:
+                killed_run.remove()
             continue
         _remove_temporaries(recordings)
-        if left.key is None:
-            if left.size and left.age <= KEEP_SECONDS:
+        if killed_run.key is None:
+            if killed_run.size and killed_run.age <= KEEP_SECONDS:
                 report.notice(
-                    f"{_exchanges(left.size)} of a run that was killed ({left.began}) could not be"
-                    " recovered: its key went with the machine's memory"
+                    f"{_exchanges(killed_run.size)} of a run that was killed"
+                    f" ({killed_run.began}) could not be recovered:"
+                    " its key went with the machine's memory"
                 )
-            left.remove()
+            killed_run.remove()
             continue
-        found, unanswered = left.exchanges()
-        unknown = left.unknown(redactor.rules.values) if found else []
-        if unknown and left.age <= KEEP_SECONDS:
+        exchanges, unanswered = killed_run.exchanges()
+        unknown = killed_run.unknown(redactor.rules.values) if exchanges else []
+        if unknown and killed_run.age <= KEEP_SECONDS:
             report.notice(
-                f"{_exchanges(len(found))} of a run that was killed ({left.began}) cannot be"
-                f" recovered: {', '.join(unknown)} had another value then, or is not set now, and"
-                f" could not be redacted. Set it as it was, or remove {left.folder}"
+                f"{_exchanges(len(exchanges))} of a run that was killed"
+                f" ({killed_run.began}) cannot be recovered: {', '.join(unknown)}"
+                " had another value then, or is not set now, and"
+                f" could not be redacted. Set it as it was, or remove {killed_run.folder}"
             )
             continue
         intake = Intake(redactor, providers, Report("record"), record_errors=record_errors)
         rows: list[Row] = []
         try:
             if not unknown:
-                _recover(left, found, intake, opened, rows)
-            left.remove()
+                _recover(killed_run, exchanges, intake, open_library, rows)
+            killed_run.remove()
         except StoreError as error:
             report.notice(f"exchanges of a run that was killed wait for the next run: {error}")
-        _tell(left, rows, unanswered, report)
+        _report(killed_run, rows, unanswered, report)
     remove_orphans(KEEP_SECONDS)
 
 
 def _recover(
-    left: Left, found: list[UnfinishedExchange], intake: Intake, opened: Opened, rows: list[Row]
+    killed_run: KilledRun,
+    exchanges: list[UnfinishedExchange],
+    intake: Intake,
+    open_library: OpenLibrary,
+    rows: list[Row],
 ) -> None:
-    """Add the rows of the exchanges; StoreError where the rest are to be tried again."""
+    """Record exchanges and add their rows; after StoreError the remaining ones can be retried."""
     sessions: dict[tuple[str | None, bool], Session] = {}
     try:
-        for one in found:
-            place = one.session, _is_whole(one)
-            if place not in sessions:
-                library = opened(*place, left.began_ns)
-                sessions[place] = Session(name=one.session, library=library, player=Player("last"))
+        for exchange in exchanges:
+            library_key = exchange.session, _has_ended(exchange)
+            if library_key not in sessions:
+                library = open_library(*library_key, killed_run.began_ns)
+                sessions[library_key] = Session(
+                    name=exchange.session, library=library, player=Player("last")
+                )
             ending = EndedExchange(
-                one.recorder, one.outcome, one.at, sessions[place], one.recorded_at
+                exchange.recorder,
+                exchange.outcome,
+                exchange.at,
+                sessions[library_key],
+                exchange.recorded_at,
             )
             rows += intake.keep(ending, recovered=True)
             with suppress(OSError):
-                one.path.unlink()
+                exchange.path.unlink()
     finally:
         for session in sessions.values():
             session.library.leave()
             session.library.close()
 
 
-def _is_whole(one: UnfinishedExchange) -> bool:
-    """Whether an exchange came to its end, whatever that was."""
-    if one.ended:
+def _has_ended(exchange: UnfinishedExchange) -> bool:
+    """Whether an exchange came to an end of any kind."""
+    if exchange.ended:
         return True
     try:
-        return one.recorder.finish(one.outcome, one.at).response.end == "complete"
-    except Exception:  # a fault of ours keeps no run from starting; the intake tells of it
+        return exchange.recorder.finish(exchange.outcome, exchange.at).response.end == "complete"
+    except Exception:  # a bug must not keep a run from starting; the intake reports it
         return False
 
 
-def _tell(left: Left, rows: list[Row], unanswered: int, report: Report) -> None:
-    kept = [row for row in rows if row.outcome == "recorded"]
+def _report(killed_run: KilledRun, rows: list[Row], unanswered: int, report: Report) -> None:
+    recorded = [row for row in rows if row.outcome == "recorded"]
     for row in rows:
         if row.outcome == "refused":
             report.add(row)
-    if not kept:
+    if not recorded:
         return
-    cut = sum((row.note or "").startswith("ended early") for row in kept)
-    some = f", {cut} of them incomplete" if cut else ""
-    names = ", ".join(str(row.recording) for row in kept[:3])
-    more = f" and {len(kept) - 3} more" if len(kept) > 3 else ""
-    lost = f"; to {unanswered} more no answer had come" if unanswered else ""
+    cut = sum((row.note or "").startswith("ended early") for row in recorded)
+    incomplete_note = f", {cut} of them incomplete" if cut else ""
+    names = ", ".join(str(row.recording) for row in recorded[:3])
+    more_note = f" and {len(recorded) - 3} more" if len(recorded) > 3 else ""
+    unanswered_note = f"; to {unanswered} more no answer had come" if unanswered else ""
     report.notice(
-        f"recovered {_exchanges(len(kept))} of a run that was killed ({left.began}){some}:"
-        f" {names}{more}{lost}"
+        f"recovered {_exchanges(len(recorded))} of a run that was killed"
+        f" ({killed_run.began}){incomplete_note}: {names}{more_note}{unanswered_note}"
     )
 
 
@@ -140,13 +152,13 @@ def _exchanges(number: int) -> str:
 
 
 def _remove_temporaries(folder: Path) -> None:
-    """Remove the temporary files of processes that are gone."""
+    """Remove the temporary files of dead processes."""
     for path in folder.rglob(".*.tmp"):
-        found = _TEMPORARY.fullmatch(path.name)
-        if found is None:
+        match = _TEMPORARY.fullmatch(path.name)
+        if match is None:
             continue
         with suppress(OSError):
-            mine = found[1] is not None and int(found[1]) == os.getpid()
-            gone = found[1] is not None and not is_alive(int(found[1]))
-            if mine or gone or time() - path.stat().st_mtime > _OLD_SECONDS:
+            is_own = match[1] is not None and int(match[1]) == os.getpid()
+            is_dead = match[1] is not None and not is_alive(int(match[1]))
+            if is_own or is_dead or time() - path.stat().st_mtime > _OLD_SECONDS:
                 path.unlink()
