@@ -16,7 +16,8 @@ from wiretape.core.capture.websocket import WebSocketRecorder
 from wiretape.core.matching.matcher import Matcher
 from wiretape.core.model import Headers, Outcome, Request
 from wiretape.core.redaction import encodings
-from wiretape.core.redaction.redactor import RedactionRules, Redactor
+from wiretape.core.redaction.redactor import Redactor
+from wiretape.core.redaction.rules import RedactionRules
 from wiretape.intake.intake import Intake
 from wiretape.intake.journal import Journal
 from wiretape.intake.journal_reader import read
@@ -97,7 +98,7 @@ async def test_a_body_under_an_unknown_coding_is_not_written(tmp_path: Path) -> 
     row, files = await kept(tmp_path, RedactionRules(), b"\x01\x02", odd)
     assert (row.outcome, files) == ("refused", [])
     assert row.note == (
-        "not written: content coding x-odd not undone in response.body;"
+        "not written: content coding x-odd not decoded in response.body;"
         " in config.yaml: redact: {unsearched: [x-odd]}"
     )
     rules = RedactionRules(unsearched=frozenset(["x-odd"]))

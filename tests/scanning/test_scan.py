@@ -19,7 +19,8 @@ from tests.support.findings import hit
 
 from wiretape.cli.main import main
 from wiretape.core.recording import text as recording_format
-from wiretape.core.redaction.redactor import RedactionRules, Redactor
+from wiretape.core.redaction.redactor import Redactor
+from wiretape.core.redaction.rules import RedactionRules
 from wiretape.scanning import scan
 from wiretape.scanning.scan import credentials, search
 
@@ -115,8 +116,8 @@ def test_an_answer_that_is_kept_under_its_coding_is_a_hit() -> None:
     document["response"]["headers"]["content-encoding"] = "gzip, odd"
     data = json.dumps(document).encode()
     assert [str(hit) for hit in search("a.json", data, REDACTOR)] == [
-        "a.json:1: unsearched: content coding gzip not undone",
-        "a.json:1: unsearched: content coding odd not undone",
+        "a.json:1: unsearched: content coding gzip not decoded",
+        "a.json:1: unsearched: content coding odd not decoded",
     ]
     allowed = Redactor(RedactionRules(unsearched=frozenset(("gzip", "odd"))))
     assert search("a.json", data, allowed) == ()

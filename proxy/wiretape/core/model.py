@@ -210,7 +210,7 @@ class Close:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebSocket(Response):
     """The answer to an opening request. `chunks` are messages; without a `close` the connection
-    broke, and `end` tells on whose side.
+    broke, and `end` says on whose side.
     """
 
     close: Close | None = None

@@ -135,7 +135,7 @@ def _codings(tree: Any, redactor: Redactor) -> Iterator[str]:
 
 
 def _coded(file: str, name: str) -> Hit:
-    reason = f"content coding {name[:20]} not undone"
+    reason = f"content coding {name[:20]} not decoded"
     return replace(
         unsearched(file, reason, f"redact: {{unsearched: [{name[:20]}]}}"), where="response.body"
     )

@@ -25,7 +25,7 @@ OWN = Providers(
 )
 
 
-def found(providers: Providers, host: str, port: int | None = None) -> str | None:
+def name_at(providers: Providers, host: str, port: int | None = None) -> str | None:
     provider = providers.find(host, port)
     return provider.name if provider else None
 
@@ -46,7 +46,7 @@ def found(providers: Providers, host: str, port: int | None = None) -> str | Non
     ],
 )
 def test_a_providers_host_is_found(host: str, name: str) -> None:
-    assert found(KNOWN, host, 443) == name
+    assert name_at(KNOWN, host, 443) == name
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_a_providers_host_is_found(host: str, name: str) -> None:
     ],
 )
 def test_other_hosts_are_nobodys(host: str) -> None:
-    assert found(KNOWN, host, 443) is None
+    assert name_at(KNOWN, host, 443) is None
 
 
 @pytest.mark.parametrize(
@@ -83,14 +83,14 @@ def test_other_hosts_are_nobodys(host: str) -> None:
 def test_a_host_with_a_port_is_that_port_alone(
     host: str, port: int | None, name: str | None
 ) -> None:
-    assert found(OWN, host, port) == name
+    assert name_at(OWN, host, port) == name
 
 
 def test_a_host_by_name_goes_before_a_pattern() -> None:
     both = Providers(
         (Provider("pattern", ("*.example.com",)), Provider("name", ("api.example.com",)))
     )
-    assert found(both, "api.example.com") == "name"
+    assert name_at(both, "api.example.com") == "name"
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_an_error_has_the_providers_shape(shape: ErrorShape) -> None:
 def test_an_ipv6_address_is_found_however_it_is_spelled(
     host: str, port: int, name: str | None
 ) -> None:
-    assert found(OWN, host, port) == name
+    assert name_at(OWN, host, port) == name
 
 
 # ------------------------------------------------------------------ hosts of nobody

@@ -38,7 +38,7 @@ VALUES: st.SearchStrategy[HeaderValue] = st.one_of(
     st.integers(-(2**31), 2**31 - 1).map(lambda n: {"integer": n}),
     st.integers(-(2**63), 2**63 - 1).map(lambda n: {"long": n}),
     st.sampled_from(["", "AAE=", "/w=="]).map(lambda text: {"bytes": text}),
-    st.uuids().map(lambda one: {"uuid": str(one)}),
+    st.uuids().map(lambda number: {"uuid": str(number)}),
 )
 FRAMES = st.builds(
     Frame, st.dictionaries(st.text(max_size=8), VALUES, max_size=4), st.binary(max_size=40)
@@ -139,5 +139,5 @@ def test_a_header_that_cannot_be_written_is_refused(value: HeaderValue) -> None:
 
 
 def test_a_name_that_is_too_long_is_refused() -> None:
-    with pytest.raises(ValueError, match="no frame of an event stream"):
+    with pytest.raises(ValueError, match="not a frame of an event stream"):
         encode(Frame({"a" * 256: True}))

@@ -73,6 +73,6 @@ def test_the_boundary_is_the_content_types(content_type: str, boundary: str | No
 
 
 @given(st.lists(st.binary(max_size=60), min_size=1, max_size=6))
-def test_what_is_put_together_comes_apart(said: list[bytes]) -> None:
-    body = b"".join(b"--BoUnDaRy\r\nX: y\r\n\r\n" + data + b"\r\n" for data in said)
-    assert contents(body + b"--BoUnDaRy--\r\n", "BoUnDaRy") == said
+def test_what_is_put_together_comes_apart(contents_in: list[bytes]) -> None:
+    body = b"".join(b"--BoUnDaRy\r\nX: y\r\n\r\n" + data + b"\r\n" for data in contents_in)
+    assert contents(body + b"--BoUnDaRy--\r\n", "BoUnDaRy") == contents_in

@@ -37,7 +37,7 @@ def test_what_says_who_asks_does_not(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "one", "other"),
+    ("name", "value", "other"),
     [
         ("range", "bytes=0-99", "Bytes = 0-99"),
         ("range", "bytes=0-9,20-29", "bytes=0-9, 20-29"),
@@ -51,12 +51,12 @@ def test_what_says_who_asks_does_not(name: str) -> None:
         ("upload-metadata", "a b,c d", "a b, c d"),
     ],
 )
-def test_two_spellings_say_the_same(name: str, one: str, other: str) -> None:
-    assert normal(name, one) == normal(name, other) != ""
+def test_two_spellings_say_the_same(name: str, value: str, other: str) -> None:
+    assert normal(name, value) == normal(name, other) != ""
 
 
 @pytest.mark.parametrize(
-    ("name", "one", "other"),
+    ("name", "value", "other"),
     [
         ("range", "bytes=0-99", "bytes=100-199"),
         ("range", "bytes=0-9,20-29", "bytes=20-29,0-9"),  # the parts come in this order
@@ -70,8 +70,8 @@ def test_two_spellings_say_the_same(name: str, one: str, other: str) -> None:
         ("upload-metadata", "a b,c d", "c d,a b"),
     ],
 )
-def test_two_requests_that_ask_for_something_else_differ(name: str, one: str, other: str) -> None:
-    assert normal(name, one) != normal(name, other)
+def test_two_requests_that_ask_for_something_else_differ(name: str, value: str, other: str) -> None:
+    assert normal(name, value) != normal(name, other)
 
 
 @pytest.mark.parametrize(

@@ -72,8 +72,8 @@ CASES = [
 @pytest.mark.parametrize(("blocks", "rest"), CASES)
 def test_a_stream_in_one_read_gives_its_blocks(blocks: list[bytes], rest: bytes) -> None:
     splitter = EventSplitter()
-    found = splitter.feed(b"".join(blocks) + rest)
-    assert found + splitter.close() == blocks + [rest][: len(rest)]
+    complete = splitter.feed(b"".join(blocks) + rest)
+    assert complete + splitter.close() == blocks + [rest][: len(rest)]
 
 
 @pytest.mark.parametrize(("blocks", "rest"), CASES)
@@ -86,8 +86,8 @@ def test_a_stream_byte_by_byte_gives_its_blocks(blocks: list[bytes], rest: bytes
 def test_what_follows_a_stream_in_one_read_is_left_over(blocks: list[bytes], rest: bytes) -> None:
     splitter = EventSplitter()
     # After a CR at the end an "x" decides that no LF follows.
-    found = splitter.feed(b"".join(blocks) + b"x")
-    assert (found, splitter.close()) == (blocks, [b"x"])
+    complete = splitter.feed(b"".join(blocks) + b"x")
+    assert (complete, splitter.close()) == (blocks, [b"x"])
 
 
 def test_an_event_is_given_by_the_read_that_completes_it() -> None:

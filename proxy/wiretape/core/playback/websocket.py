@@ -84,9 +84,8 @@ class MessageMatcher:
 def as_request(url: str, path: str, message: Message) -> Document:
     """The `request` part of a document that has a client's message as its body."""
     part: Document = {"method": "GET", "url": url, "headers": {}, "endpoint": path}
-    part["carried"] = [
-        ANY
-    ]  # only the opening request shows which placeholders stand for credentials
+    # Only the opening request shows which placeholders stand for credentials.
+    part["carried"] = [ANY]
     try:
         text = message.data.decode("utf-8")
     except UnicodeDecodeError:

@@ -1,5 +1,5 @@
-"""A recording as a document: how an exchange becomes JSON and comes back byte for byte.
+"""Turns exchanges into documents of JSON and back, byte for byte.
 
-Chunks, WebSocket messages, llama-stack's own files, the schema. Files are the library's. Begin with
-`document.py`; the format is described in docs/recording-format.md.
+Handles chunks, WebSocket messages, llama-stack's own files, the schema; the library handles files.
+Begin with `document.py`; docs/recording-format.md describes the format.
 """

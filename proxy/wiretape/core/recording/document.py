@@ -1,7 +1,7 @@
-"""A recording as a JSON document: exchanges to documents and back, without losing a byte of a body.
+"""Turn exchanges into JSON documents and back, without losing a byte of a body.
 
-`docs/recording-format.md` describes the document; what stands in it for an answer's chunks is
-`chunks.py`'s. Documents are what redaction and matching work on; `text.py` writes them to files.
+`docs/recording-format.md` describes the document. `chunks.py` writes an answer's chunks into it.
+Redaction and matching work on documents; `text.py` writes them to files.
 """
 
 import base64

@@ -103,7 +103,7 @@ def unsearchable(request: Request, response: Response, redactor: Redactor) -> tu
 
 
 def _unsearched(name: str, where: str) -> Leak:
-    reason = "too large to be searched" if name == LARGE else f"content coding {name} not undone"
+    reason = "too large to be searched" if name == LARGE else f"content coding {name} not decoded"
     return Leak("unsearched", where, 1, reason, f"redact: {{unsearched: [{name}]}}")
 
 

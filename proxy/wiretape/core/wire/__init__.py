@@ -1,5 +1,5 @@
-"""What bytes on the wire mean: SSE, AWS event streams, content codings, how a body is framed.
+"""Parses what is on the wire: SSE, AWS event streams, content codings, framing.
 
-Parsers that are given bytes and return values, and lose no byte. They know no recording and no
-provider. Begin with `sse.py`.
+The parsers take bytes, return values and lose nothing. They know neither recordings nor
+providers. Begin with `sse.py`.
 """

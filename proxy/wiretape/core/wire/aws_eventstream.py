@@ -112,7 +112,7 @@ def encode(frame: Frame) -> bytes:
         return EventMessage(headers=headers, payload=frame.payload).encode()
     except (SmithyError, struct.error, OverflowError, OSError, UnicodeEncodeError):
         raise ValueError(
-            "no frame of an event stream: too large, or a header out of range"
+            "not a frame of an event stream: too large, or a header out of range"
         ) from None
 
 

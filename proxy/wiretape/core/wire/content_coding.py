@@ -51,7 +51,7 @@ class _Limit:
     def take(self, data: bytes) -> bytes:
         self._left -= len(data)
         if self._left < 0:
-            raise TooLarge("compressed data says more than is undone")
+            raise TooLarge("compressed data decodes to more than the limit")
         return data
 
 
