@@ -27,7 +27,8 @@ from wiretape.core.playback.pace import Pace
 from wiretape.core.playback.websocket import LockStep, MessageMatcher, ReplayedConnection
 from wiretape.core.recording.fields import Members
 from wiretape.core.recording.websocket import from_websocket, to_websocket
-from wiretape.core.redaction.redactor import RedactionRules, Redactor
+from wiretape.core.redaction.redactor import Redactor
+from wiretape.core.redaction.rules import RedactionRules
 from wiretape.engine.websocket import play
 from wiretape.tls.authority import Authority
 from wiretape_mitm import websocket

@@ -22,7 +22,9 @@ from wiretape.core.playback.pace import Pace
 from wiretape.core.playback.policy import OnMiss
 from wiretape.core.providers.registry import Provider
 from wiretape.core.recording.document import Document, from_request
-from wiretape.core.redaction.redactor import PATTERNS, RedactionRules, Redactor
+from wiretape.core.redaction.key_patterns import PATTERNS
+from wiretape.core.redaction.redactor import Redactor
+from wiretape.core.redaction.rules import RedactionRules
 from wiretape.core.text.located_yaml import parse
 
 ROOT = paths.ROOT

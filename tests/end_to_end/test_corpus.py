@@ -27,7 +27,9 @@ from wiretape.core.model import Exchange
 from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import Document, from_exchange, from_request, to_exchange
 from wiretape.core.redaction.gate import inspect, inspect_bytes, unsearchable
-from wiretape.core.redaction.redactor import PLACEHOLDER, RedactionRules, Redactor
+from wiretape.core.redaction.placeholder import PLACEHOLDER
+from wiretape.core.redaction.redactor import Redactor
+from wiretape.core.redaction.rules import RedactionRules
 from wiretape.core.wire.content_coding import plain_request
 from wiretape.library.library import endpoint_slug, host_folder
 from wiretape.report.report import Row

@@ -28,7 +28,8 @@ from wiretape.core.capture.recorder import Recorder
 from wiretape.core.model import Headers, Request, Response
 from wiretape.core.recording.document import framing_of, from_exchange
 from wiretape.core.redaction.answer_headers import DROP_RESPONSE_HEADERS, AnswerHeaders
-from wiretape.core.redaction.redactor import SECRET_HEADERS, RedactionRules, Redactor
+from wiretape.core.redaction.redactor import Redactor
+from wiretape.core.redaction.rules import SECRET_HEADERS, RedactionRules
 from wiretape.core.wire.content_coding import codings, decoder
 
 ALL = "gzip, deflate, br, zstd"

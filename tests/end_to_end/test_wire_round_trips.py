@@ -24,7 +24,8 @@ from wiretape.core.model import Exchange, Headers, Request
 from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import Document, from_exchange, to_exchange
 from wiretape.core.redaction.placeholder import placeholder
-from wiretape.core.redaction.redactor import RedactionRules, Redactor
+from wiretape.core.redaction.redactor import Redactor
+from wiretape.core.redaction.rules import RedactionRules
 from wiretape.core.wire import aws_eventstream, sse
 from wiretape.core.wire.content_coding import decoded, decoder, encode
 from wiretape.core.wire.framing import media_type

@@ -27,7 +27,8 @@ from wiretape.core.playback.player import Repeat
 from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import from_exchange
 from wiretape.core.recording.given_ids import AnswerId, KnownIds, answer_ids, stamp
-from wiretape.core.redaction.redactor import RedactionRules, Redactor
+from wiretape.core.redaction.redactor import Redactor
+from wiretape.core.redaction.rules import RedactionRules
 from wiretape.engine.replayer import Replayer
 from wiretape.library.library import Library, LocalState
 from wiretape.report.report import Report

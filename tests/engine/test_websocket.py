@@ -20,7 +20,8 @@ from wiretape.core.matching.rule import Rule
 from wiretape.core.model import Close, End, Message, WebSocket
 from wiretape.core.playback.pace import Pace
 from wiretape.core.playback.websocket import LockStep, MessageMatcher, ReplayedConnection
-from wiretape.core.redaction.redactor import RedactionRules, Redactor
+from wiretape.core.redaction.redactor import Redactor
+from wiretape.core.redaction.rules import RedactionRules
 from wiretape.engine.websocket import play
 
 PATH = "/v1/realtime"

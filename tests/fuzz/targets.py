@@ -9,7 +9,8 @@ from wiretape.core.errors import FormatError
 from wiretape.core.model import Headers, Request
 from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import from_exchange, to_exchange
-from wiretape.core.redaction.redactor import RedactionRules, Redactor
+from wiretape.core.redaction.redactor import Redactor
+from wiretape.core.redaction.rules import RedactionRules
 from wiretape.core.wire import aws_eventstream
 from wiretape.core.wire.content_coding import decoder, encode
 

@@ -15,7 +15,8 @@ from wiretape.core.errors import StoreError
 from wiretape.core.matching.matcher import Matcher
 from wiretape.core.model import Headers, Outcome, Request
 from wiretape.core.playback.player import Player
-from wiretape.core.redaction.redactor import RedactionRules, Redactor
+from wiretape.core.redaction.redactor import Redactor
+from wiretape.core.redaction.rules import RedactionRules
 from wiretape.intake.intake import EndedExchange, Intake
 from wiretape.intake.journal import Journal
 from wiretape.intake.journal_reader import KEEP_SECONDS

@@ -9,7 +9,7 @@ from wiretape.core.matching.canonical import Change, Difference
 from wiretape.core.matching.miss import Miss
 from wiretape.core.matching.rule import Rule
 from wiretape.core.matching.suggested_rule import Suggestion
-from wiretape.core.redaction.redactor import RedactionRules
+from wiretape.core.redaction.rules import RedactionRules
 from wiretape.report.console import View, line, log_to_stderr, stale_lines, summary
 from wiretape.report.report import Report, Row
 

@@ -19,8 +19,9 @@ from wiretape.core.model import Chunk, Exchange, Request, Response
 from wiretape.core.recording import llamastack
 from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import Document, from_exchange, from_request, to_exchange
-from wiretape.core.redaction.redactor import PATTERNS, Pattern, RedactionRules, Redactor
-from wiretape.core.redaction.rules import Finding
+from wiretape.core.redaction.key_patterns import PATTERNS, Pattern
+from wiretape.core.redaction.redactor import Redactor
+from wiretape.core.redaction.rules import Finding, RedactionRules
 from wiretape.core.text import exact_json
 from wiretape.scanning.redact_file import Refused, Rewritten, rewrite
 

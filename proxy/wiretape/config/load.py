@@ -16,18 +16,15 @@ from wiretape.core.playback.player import Repeat
 from wiretape.core.playback.policy import MISS_STATUS, OnMiss, RecordMode
 from wiretape.core.providers.registry import Provider, Providers
 from wiretape.core.redaction.answer_headers import DROP_RESPONSE_HEADERS
-from wiretape.core.redaction.placeholder import SECRET, label
-from wiretape.core.redaction.redactor import (
+from wiretape.core.redaction.key_patterns import PATTERNS, Pattern
+from wiretape.core.redaction.placeholder import PLACEHOLDER, SECRET, is_strong, label
+from wiretape.core.redaction.rules import (
     KEEP_REQUEST_HEADERS,
-    PATTERNS,
-    PLACEHOLDER,
     SECRET_ENV,
     SECRET_HEADERS,
     SECRET_QUERY,
     JsonRule,
-    Pattern,
     RedactionRules,
-    is_strong,
 )
 from wiretape.core.text.located import MAX_BYTES, NotYaml, Problem, Tree
 

@@ -24,7 +24,9 @@ from wiretape.core.recording.document import Document, from_exchange, from_reque
 from wiretape.core.recording.given_ids import answer_ids, stamp
 from wiretape.core.recording.outage import is_outage
 from wiretape.core.redaction import gate
-from wiretape.core.redaction.redactor import Finding, Redactor, Secrets
+from wiretape.core.redaction.known_values import Secrets
+from wiretape.core.redaction.redactor import Redactor
+from wiretape.core.redaction.rules import Finding
 from wiretape.core.wire.content_coding import plain_request
 from wiretape.report.report import Report, Row, RowOutcome
 from wiretape.sessions.sessions import Session

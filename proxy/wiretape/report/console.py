@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from wiretape.core.matching.diff_text import sides, word_diff
 from wiretape.core.matching.miss import SHOWN, Miss
-from wiretape.core.redaction.redactor import RedactionRules, Redactor
+from wiretape.core.redaction.redactor import Redactor
+from wiretape.core.redaction.rules import RedactionRules
 from wiretape.core.text.printable import count, printable
 from wiretape.core.text.wire_quotes import failure_text, without_quotes
 from wiretape.core.text.word_diff import in_brackets

@@ -16,7 +16,8 @@ from wiretape.core.matching.rule_trial import RuleTrial
 from wiretape.core.matching.suggested_rule import Suggestion
 from wiretape.core.model import Request
 from wiretape.core.recording.document import from_request
-from wiretape.core.redaction.redactor import RedactionRules, Redactor
+from wiretape.core.redaction.redactor import Redactor
+from wiretape.core.redaction.rules import RedactionRules
 from wiretape.library.library import SkippedFile
 
 URL = "https://api.together.xyz/v1/chat/completions"

@@ -19,7 +19,8 @@ from wiretape.core.playback.websocket import (
     Mismatch,
     Step,
 )
-from wiretape.core.redaction.redactor import RedactionRules, Redactor
+from wiretape.core.redaction.redactor import Redactor
+from wiretape.core.redaction.rules import RedactionRules
 
 URL = "https://api.openai.com/v1/realtime?model=gpt-realtime"
 KEY = "sk-proj-Xy12kd93mfAq77LpQz0aVb3n"

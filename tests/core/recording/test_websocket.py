@@ -9,7 +9,8 @@ from wiretape.core.errors import FormatError
 from wiretape.core.model import Close, Message, Request, WebSocket
 from wiretape.core.recording.fields import Members
 from wiretape.core.recording.websocket import from_websocket, to_websocket
-from wiretape.core.redaction.redactor import RedactionRules, Redactor
+from wiretape.core.redaction.redactor import Redactor
+from wiretape.core.redaction.rules import RedactionRules
 from wiretape.core.redaction.subprotocols import credentials_as_headers
 from wiretape.core.wire.websocket import is_opening, subprotocols
 

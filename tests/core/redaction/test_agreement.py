@@ -17,7 +17,8 @@ from wiretape.core.model import Chunk, Exchange, Headers, Request, Response
 from wiretape.core.recording import text as recording_text
 from wiretape.core.recording.document import from_exchange
 from wiretape.core.redaction.gate import inspect, inspect_bytes
-from wiretape.core.redaction.redactor import RedactionRules, Redactor
+from wiretape.core.redaction.redactor import Redactor
+from wiretape.core.redaction.rules import RedactionRules
 from wiretape.scanning.scan import search
 
 VALUE = "kV8w2QzT5rXn1LpB7cJ3dF9gH"

@@ -6,8 +6,8 @@ import pytest
 
 from wiretape.core.redaction import gate
 from wiretape.core.redaction.answer_headers import DROP_RESPONSE_HEADERS, AnswerHeaders
-from wiretape.core.redaction.redactor import RedactionRules, Redactor
-from wiretape.core.redaction.rules import SECRET_HEADERS
+from wiretape.core.redaction.redactor import Redactor
+from wiretape.core.redaction.rules import SECRET_HEADERS, RedactionRules
 
 KEPT = AnswerHeaders(DROP_RESPONSE_HEADERS, (), SECRET_HEADERS)
 STEER = """
@@ -50,11 +50,11 @@ def test_a_header_of_a_connection_a_moment_or_an_account_is_not(name: str) -> No
 
 
 def test_the_user_has_the_last_word_but_for_secrets() -> None:
-    kept = AnswerHeaders(
+    headers = AnswerHeaders(
         {*DROP_RESPONSE_HEADERS, "x-own-*"}, ("cf-*", "date", "set-cookie"), ("set-cookie",)
     )
     names = ("X-Own-A", "CF-Ray", "Date", "Set-Cookie", "X-Other")
-    assert [kept.is_recorded(name) for name in names] == [False, True, True, False, True]
+    assert [headers.is_recorded(name) for name in names] == [False, True, True, False, True]
 
 
 @pytest.mark.parametrize(("method", "has_length"), [("HEAD", True), ("GET", False), (None, False)])

@@ -19,7 +19,8 @@ from wiretape.core.redaction.gate import (
     unsearchable,
 )
 from wiretape.core.redaction.key_patterns import PATTERNS, Pattern
-from wiretape.core.redaction.redactor import RedactionRules, Redactor
+from wiretape.core.redaction.redactor import Redactor
+from wiretape.core.redaction.rules import RedactionRules
 from wiretape.core.text.regex import Linear
 
 KEY = "tgp_v1_" + "aB3dEfG9hIjK2mNoP4qRsT6uVwX8yZ0-_cD5eF7g"

@@ -18,17 +18,11 @@ from wiretape.core.model import Chunk, Exchange, Headers, Request, Response
 from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import from_exchange, from_request, to_exchange
 from wiretape.core.redaction.gate import inspect
-from wiretape.core.redaction.placeholder import label
-from wiretape.core.redaction.redactor import (
-    PATTERNS,
-    JsonRule,
-    Pattern,
-    RedactionRules,
-    Redactor,
-    Secrets,
-    is_strong,
-    placeholder,
-)
+from wiretape.core.redaction.key_patterns import PATTERNS, Pattern
+from wiretape.core.redaction.known_values import Secrets
+from wiretape.core.redaction.placeholder import is_strong, label, placeholder
+from wiretape.core.redaction.redactor import Redactor
+from wiretape.core.redaction.rules import JsonRule, RedactionRules
 from wiretape.core.text import exact_json
 from wiretape.core.text.jsonpath import Path as JsonPath
 

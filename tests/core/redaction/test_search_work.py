@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from wiretape.core.redaction import encodings
-from wiretape.core.redaction.redactor import RedactionRules, Redactor
+from wiretape.core.redaction.redactor import Redactor
+from wiretape.core.redaction.rules import RedactionRules
 
 LOOKS = ("Unescaped", "readings", "runs", "wide_texts", "may_be_packed", "packed")
 

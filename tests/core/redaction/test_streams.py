@@ -18,8 +18,11 @@ from tests.support import paths
 from wiretape.core.model import Chunk, Exchange, Headers, Request, Response
 from wiretape.core.recording.document import from_exchange, to_exchange
 from wiretape.core.redaction import streams
+from wiretape.core.redaction.key_patterns import Pattern
 from wiretape.core.redaction.known_values import Secrets
-from wiretape.core.redaction.redactor import Finding, Pattern, RedactionRules, Redactor, placeholder
+from wiretape.core.redaction.placeholder import placeholder
+from wiretape.core.redaction.redactor import Redactor
+from wiretape.core.redaction.rules import Finding, RedactionRules
 from wiretape.core.wire import sse
 
 KNOWN = "vault-" + "7Qm2Zx9Lp4Rt6Yw8"

@@ -175,8 +175,8 @@ def test_nor_does_it_miss_what_stands_in_bytes(before: bytes, text: str, after: 
 @given(st.text())
 def test_what_a_json_text_says_is_read_as_a_parser_reads_it(text: str) -> None:
     for spell in SPELLINGS.values():
-        said = text_of_json(spell(text))
-        assert said == (None if "\\" in text else f'"{text}"')
+        unescaped = text_of_json(spell(text))
+        assert unescaped == (None if "\\" in text else f'"{text}"')
 
 
 @pytest.mark.parametrize("name", [name for name in FORMS if name.startswith("base64")])
@@ -214,7 +214,7 @@ def test_spans_tell_places_placeholders_and_rules() -> None:
 def test_spans_are_in_order_apart_and_make_the_text(parts: list[str]) -> None:
     text = " ".join(parts)
     spans = search().spans(text)
-    assert all(one.end <= two.start for one, two in pairwise(spans))
+    assert all(span.end <= following.start for span, following in pairwise(spans))
     assert all(0 <= span.start < span.end <= len(text) for span in spans)
     for span in reversed(spans):
         text = text[: span.start] + span.placeholder + text[span.end :]

@@ -29,7 +29,7 @@ from wiretape.core.wire.selecting_headers import document_vary
 
 from . import streams
 from .answer_headers import AnswerHeaders
-from .key_patterns import PATTERNS, Pattern
+from .key_patterns import PATTERNS
 from .known_values import (
     KnownValue,
     RememberedValues,
@@ -47,37 +47,14 @@ from .placeholder import (
     label,
     looks_like_secret,
     may_be_in,
-    placeholder,
 )
 from .rules import (
-    KEEP_REQUEST_HEADERS,
-    SECRET_ENV,
-    SECRET_HEADERS,
-    SECRET_QUERY,
     Finding,
-    JsonRule,
     RedactionRules,
     finding,
 )
 from .run_paths import NO_PATHS, RunPaths
 from .value_search import Search, Shapes, public_values
-
-__all__ = [
-    "KEEP_REQUEST_HEADERS",
-    "PATTERNS",
-    "PLACEHOLDER",
-    "SECRET_ENV",
-    "SECRET_HEADERS",
-    "SECRET_QUERY",
-    "Finding",
-    "JsonRule",
-    "Pattern",
-    "RedactionRules",
-    "Redactor",
-    "Secrets",
-    "is_strong",
-    "placeholder",
-]
 
 _RUN: Final = re.compile(r"[A-Za-z0-9_.~+/=-]{16,}")
 _MOST_RUNS: Final = 200
