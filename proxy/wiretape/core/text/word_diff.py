@@ -6,6 +6,8 @@ The common start and end are skipped and only the middle is split into words. Wo
 in each text are aligned first (Bram Cohen's patience diff); what lies between two of those is
 compared in full, up to `_FULL` words, so a megabyte takes a moment. Only the first `_MIDDLE`
 characters of a middle are compared.
+
+The library `patiencediff` could align the words; it is under the GPL, and wiretape is not.
 """
 
 import re
