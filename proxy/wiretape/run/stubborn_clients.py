@@ -25,6 +25,7 @@ from wiretape.tls.trust_roots import certificates
 OPT_OUT: Final = "WIRETAPE_NO_PRELOAD"
 
 _PRELOAD: Final = Path(__file__).parent / "preload"
+NODE_PRELOAD: Final = _PRELOAD / "node.cjs"
 _STORE_PASSWORD: Final = "changeit"
 """The JDK's own: a trust store holds no secret, but its format has a password."""
 
@@ -50,7 +51,7 @@ def stubborn_clients(
 def _variables(
     environ: Mapping[str, str], proxy_url: str, bundle: Path, folder: Path
 ) -> Iterator[tuple[str, str]]:
-    node = str(_PRELOAD / "node.cjs").replace("\\", "\\\\").replace('"', '\\"')
+    node = str(NODE_PRELOAD).replace("\\", "\\\\").replace('"', '\\"')
     yield "NODE_OPTIONS", _added(environ.get("NODE_OPTIONS"), f'--require "{node}"')
     python = str(_PRELOAD / "python")
     paths = [path for path in environ.get("PYTHONPATH", "").split(os.pathsep) if path]

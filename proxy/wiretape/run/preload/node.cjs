@@ -1,18 +1,37 @@
-// Sends what Node before 22.21 and 24 would send past HTTPS_PROXY through it: fetch, node:https and
-// node:http. `wiretape` has NODE_OPTIONS load it for CMD; newer Nodes do it by themselves, and where
-// WIRETAPE_NO_PRELOAD is set nothing is done. It needs nothing but Node.
+// Sends fetch, node:https and node:http of this process through a proxy, with nothing but Node.
+//
+// `wiretape` has NODE_OPTIONS load it for CMD, where it does so by itself for Node before 22.21 and
+// 24; newer ones know HTTPS_PROXY. Where WIRETAPE_NO_PRELOAD is set nothing is done. A program that
+// is running already, as a test, calls `lead` and `leave`: what it has made before is led as well.
 "use strict";
 
-const [major, minor] = process.versions.node.split(".").map(Number);
-const knows = major > 24 || major === 24 || (major === 22 && minor >= 21);
-const through = process.env.HTTPS_PROXY;
+const fs = require("node:fs");
+const http = require("node:http");
+const https = require("node:https");
+const net = require("node:net");
+const tls = require("node:tls");
 
-if (!knows && through && !process.env.WIRETAPE_NO_PRELOAD && !process.versions.bun) {
-  const http = require("node:http");
-  const https = require("node:https");
-  const net = require("node:net");
-  const tls = require("node:tls");
+// fetch is undici, which Node loads when it is first touched; its dispatcher stands in a symbol of
+// the global object that fetch is from, which a test runner's sandbox has beside one of its own.
+const DISPATCHER = Symbol.for("undici.globalDispatcher.1");
+const undo = [];
+
+const replace = (holder, name, value) => {
+  const usual = holder[name];
+  undo.push(() => { holder[name] = usual; });
+  holder[name] = value;
+};
+
+// Undoes what `lead` has done.
+const leave = () => {
+  while (undo.length) undo.pop()();
+};
+
+// `through` is the proxy's URL, `ca` the file of its authority, where Node has not read that at its start.
+const lead = ({ proxy: through, ca }) => {
+  leave();
   const proxy = new URL(through);
+  if (ca) trust(fs.readFileSync(ca, "utf8"));
   const past = (process.env.NO_PROXY || "").split(",").map((entry) => entry.trim()).filter(Boolean);
 
   const goesPast = (host) =>
@@ -79,30 +98,53 @@ if (!knows && through && !process.env.WIRETAPE_NO_PRELOAD && !process.versions.b
     };
 
   const plain = (_options, _host, socket, done) => done(null, socket);
-  https.Agent.prototype.createConnection = bring(https.Agent.prototype.createConnection, secure);
-  http.Agent.prototype.createConnection = bring(http.Agent.prototype.createConnection, plain);
-
-  // fetch is undici, which Node loads when it is first touched; its dispatcher stands in a symbol.
-  const symbol = Symbol.for("undici.globalDispatcher.1");
-  if (typeof globalThis.fetch === "function") {
-    void globalThis.Headers;
-    const Agent = globalThis[symbol] && globalThis[symbol].constructor;
-    if (Agent) {
-      const connect = (options, done) => {
-        const port = options.port || (options.protocol === "https:" ? 443 : 80);
-        const host = options.hostname.replace(/^\[|\]$/g, "");
-        const finish = (error, socket) => {
-          if (error) done(error);
-          else if (options.protocol === "https:") {
-            secure({ servername: options.servername, ALPNProtocols: ["http/1.1"] }, host, socket, done);
-          } else done(null, socket);
-        };
-        if (goesPast(host)) {
-          const socket = net.connect(port, host, () => finish(null, socket));
-          socket.once("error", done);
-        } else tunnel(host, port, finish);
-      };
-      globalThis[symbol] = new Agent({ connect });
-    }
+  for (const [module, wrap] of [[https, secure], [http, plain]]) {
+    const { prototype } = module.Agent;
+    replace(prototype, "createConnection", bring(prototype.createConnection, wrap));
   }
+  leadFetch({ goesPast, tunnel, secure });
+};
+
+// Also for clients with an agent of their own, which bring their socket to tls.connect.
+const trust = (authority) => {
+  const usual = tls.createSecureContext;
+  replace(tls, "createSecureContext", (options) => {
+    const made = usual(options);
+    made.context.addCACert(authority);
+    return made;
+  });
+};
+
+const leadFetch = ({ goesPast, tunnel, secure }) => {
+  if (typeof globalThis.fetch !== "function") return;
+  const realm = globalThis.fetch.constructor("return globalThis")();
+  void realm.Headers;
+  const Agent = realm[DISPATCHER] && realm[DISPATCHER].constructor;
+  if (!Agent) return;
+  const connect = (options, done) => {
+    const port = options.port || (options.protocol === "https:" ? 443 : 80);
+    const host = options.hostname.replace(/^\[|\]$/g, "");
+    const finish = (error, socket) => {
+      if (error) done(error);
+      else if (options.protocol === "https:") {
+        secure({ servername: options.servername, ALPNProtocols: ["http/1.1"] }, host, socket, done);
+      } else done(null, socket);
+    };
+    if (goesPast(host)) {
+      const socket = net.connect(port, host, () => finish(null, socket));
+      socket.once("error", done);
+    } else tunnel(host, port, finish);
+  };
+  replace(realm, DISPATCHER, new Agent({ connect }));
+};
+
+module.exports = { lead, leave };
+
+const [major, minor] = process.versions.node.split(".").map(Number);
+const knows = major > 24 || major === 24 || (major === 22 && minor >= 21);
+const { HTTPS_PROXY, WIRETAPE_NO_PRELOAD } = process.env;
+// Whom NODE_OPTIONS loads has Node's own module of that name for a parent.
+const isPreloaded = module.parent && module.parent.id === "internal/preload";
+if (isPreloaded && !knows && HTTPS_PROXY && !WIRETAPE_NO_PRELOAD && !process.versions.bun) {
+  lead({ proxy: HTTPS_PROXY });
 }
