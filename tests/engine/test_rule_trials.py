@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from tests.config.test_agent_packs import MADE, RUNS
 from tests.support.asked_folder import JSON, HttpFolder, SocketFolder
 
+from wiretape.config.packs import providers
+from wiretape.config.packs import rules as pack_rules
 from wiretape.core.matching.matcher import Matcher
 from wiretape.core.matching.miss import FolderState, Miss, miss_for
 from wiretape.core.matching.rule import Rule
@@ -158,6 +161,27 @@ def test_rules_are_pasted_for_other_prompts_first_and_none_is_answered(
     assert asked_folder.paste(shape("hi", 3)) == "hello"
     for kind, aside in asides(shape).items():
         assert asked_folder.paste(aside) == kind
+
+
+@pytest.mark.parametrize("agent", MADE)
+def test_without_its_pack_no_agent_gets_the_answer_of_another_prompt(
+    agent: str, asked_folder: Any
+) -> None:
+    """As it was before there were packs: Codex answered a poem on tax law with a greeting."""
+    names = [each.name for each in pack_rules(providers()) if not each.never_recorded]
+    asked_folder.without = [name for name in names if name.startswith(f"{agent}/")]
+    assert asked_folder.without
+    ask = MADE[agent][1]
+    asked_folder.record(ask(RUNS[0], "hi"), "hello")
+    asked_folder.record(ask(RUNS[0], "bye"), "goodbye")
+    same = asked_folder.paste(ask(RUNS[1], "hi"))
+    assert same == "hello" if agent == "openai-agents" else isinstance(same, Miss | str)
+    for prompt in OTHERS:
+        if prompt != "bye":
+            for run in RUNS:
+                assert isinstance(asked_folder.paste(ask(run, prompt)), Miss), prompt
+    assert asked_folder.ask(ask(RUNS[0], "hi")) == "hello"
+    assert asked_folder.ask(ask(RUNS[0], "bye")) == "goodbye"
 
 
 def test_a_rule_that_would_make_two_recordings_equal_is_not_offered(asked_folder: Any) -> None:

@@ -32,6 +32,8 @@ class AskedFolder:
         self.host = host
         self.path = path
         self.rules: list[Any] = []
+        self.without: list[str] = []
+        """The built-in rules that are taken out."""
         self.names: set[str] = set()
         self.report = Report("replay")
 
@@ -49,7 +51,10 @@ class AskedFolder:
     def config(self) -> Config:
         path = self.folder.parent / "config.yaml"
         entry = {"hosts": ["llm.example.org"], "errors": "openai"}
-        file = {"providers": {"example": entry}, "match": {"rules": self.rules}}
+        file = {
+            "providers": {"example": entry},
+            "match": {"rules": self.rules, "without": self.without},
+        }
         path.write_text(yaml.safe_dump(file), "utf-8")
         return load(path, {})
 

@@ -89,6 +89,11 @@ CASES = {
         document({"messages": [{**one, "ts": n + 7} for n, one in enumerate(TALK)]}),
         'ignore: ["$.messages[*].ts"]',
     ),
+    "a whole list": (
+        document({"metadata": {"list": [1, 2, 3]}}),
+        document({"metadata": {"list": [2, 3, 4, 5]}}),
+        'ignore: ["$.metadata.list"]',
+    ),
     "a UUID": (
         document({"metadata": {"note": NOTE % (1, 1, 1)}}),
         document({"metadata": {"note": NOTE % (1, 1, 2)}}),
