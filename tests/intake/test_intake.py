@@ -52,6 +52,24 @@ async def kept(
     return row, [path for path in (folder / "r").rglob("*") if path.suffix in (".json", ".bin")]
 
 
+@pytest.mark.timeout(60, method="signal")
+async def test_draining_ends_where_the_last_was_written_a_moment_ago(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is done, and the event loop has yet to call what notes that: waiting must let it."""
+    loop = asyncio.get_running_loop()
+    written: asyncio.Future[None] = loop.create_future()
+    written.set_result(None)
+    monkeypatch.setattr(loop, "run_in_executor", lambda *_: written)
+    state = LocalState(tmp_path)
+    sessions = Sessions(lambda name: Library(tmp_path, Matcher(built_in()), state=state))
+    intake = Intake(Redactor(RedactionRules()), built_in(), Report("auto"))
+    recorder = Recorder(Request("GET", "https", "api.openai.com", 443, "/v1/models"))
+    intake.put(recorder, "ended", 0.1, sessions.own)
+    await intake.drain()
+    assert not intake.is_busy
+
+
 # A number stays a number: redaction cannot take it out.
 PIN = 271828182845904523536028
 SECRET = json.dumps({"user": {"pin": PIN}}).encode()

@@ -163,7 +163,11 @@ class Intake:
             self._timer.cancel()
             self._start_waiting(asyncio.get_running_loop())
         while self._pending:
-            await asyncio.gather(*self._pending)
+            # Not gather: it does not yield where all are done, and what takes them out of the
+            # pending ones is called by the event loop.
+            done, _ = await asyncio.wait(self._pending)
+            for work in done:
+                work.result()
 
     async def finish(self) -> None:
         """Wait until everything put is written or refused, drop outages, and end the thread."""
