@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Final
 
 import pytest
 from hypothesis import settings
@@ -16,6 +17,25 @@ from tests.support.upstream import Upstream
 # How long an example takes says how busy the machine is; the whole test has a timeout.
 settings.register_profile("wiretape", deadline=None)
 settings.load_profile("wiretape")
+
+SLOW: Final = (
+    "end_to_end/",
+    *("addons/test_mitmdump.py", "demo/test_demo.py", "doctor/test_doctor.py"),
+    *("engine/test_replayer.py", "engine/test_sequences.py"),
+    *("run/test_ending.py", "run/test_run.py", "run/test_stubborn_clients.py"),
+    "core/redaction/test_value_search.py::test_time_is_in_proportion_to_the_text",
+    "starter/test_files.py::test_the_example_test_is_recorded_and_replays",
+    "test_packaging.py::test_installed_wheel_runs_the_demo_outside_the_checkout",
+)
+"""What takes seconds, whole runs of wiretape above all: `make test-fast` leaves it out. Folders,
+files and functions, by how the name of a test begins."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what `SLOW` names."""
+    for item in items:
+        if item.nodeid.removeprefix("tests/").startswith(SLOW):
+            item.add_marker(pytest.mark.slow)
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:

@@ -346,7 +346,6 @@ def test_installed_wheel_prints_help_outside_the_checkout(installed: Path, tmp_p
     assert done.stdout.startswith("Usage: wiretape ")
 
 
-@pytest.mark.slow
 def test_installed_wheel_runs_the_demo_outside_the_checkout(
     installed: Path, tmp_path: Path
 ) -> None:

@@ -14,8 +14,6 @@ from tests.support.commands import Wiretape
 from tests.support.limits import PATIENCE
 from tests.support.tools import working
 
-pytestmark = pytest.mark.slow
-
 
 def findings(
     wiretape: Wiretape, *words: str | Path, env: Mapping[str, str] | None = None

@@ -121,14 +121,12 @@ PYTHON = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", PYTHON)
 def test_a_python_client_reaches_the_proxy(wiretape: Wiretape, recorded: Path, name: str) -> None:
     code = f"import sys; url = sys.argv[1]; {PYTHON[name]}"
     assert asked(wiretape, recorded, sys.executable, "-c", code, URL) == f"{ANSWER}\n"
 
 
-@pytest.mark.slow
 def test_a_python_client_goes_past_where_the_user_says_so(
     wiretape: Wiretape, recorded: Path
 ) -> None:
@@ -138,7 +136,6 @@ def test_a_python_client_goes_past_where_the_user_says_so(
     assert "NameResolutionError" in done.stderr
 
 
-@pytest.mark.slow
 def test_a_sitecustomize_of_the_users_own_is_run_too(
     wiretape: Wiretape, recorded: Path, tmp_path: Path
 ) -> None:
@@ -159,7 +156,6 @@ NODE = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", NODE)
 @pytest.mark.skipif(working("node") is None, reason="there is no node that runs on PATH")
 def test_a_node_client_reaches_the_proxy(wiretape: Wiretape, recorded: Path, name: str) -> None:
@@ -168,13 +164,11 @@ def test_a_node_client_reaches_the_proxy(wiretape: Wiretape, recorded: Path, nam
     assert asked(wiretape, recorded, program, "-e", NODE[name], URL).strip() == ANSWER
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(working("wget") is None, reason="there is no wget that runs on PATH")
 def test_wget_trusts_the_proxy(wiretape: Wiretape, recorded: Path) -> None:
     assert asked(wiretape, recorded, "wget", "-nv", "--tries=1", "-O", "-", URL) == ANSWER
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(
     working("java", "-version") is None, reason="there is no java that runs on PATH"
 )

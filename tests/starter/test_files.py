@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import pytest
 from tests.support.commands import Wiretape
 from tests.support.limits import PATIENCE
 from tests.support.upstream import Answer, Upstream
@@ -67,7 +66,6 @@ def test_a_folder_that_cannot_be_written_to_is_named(wiretape: Wiretape, tmp_pat
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.slow
 def test_the_example_test_is_recorded_and_replays(
     wiretape: Wiretape, upstream: Upstream, tmp_path: Path
 ) -> None:

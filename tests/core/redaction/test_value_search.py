@@ -239,7 +239,6 @@ def test_what_is_no_secret_stays(text: str) -> None:
     assert search().text(text, ()) == text
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("unit", ["sk-", "%41", "\\u0041", "QUJD", "eyJ", "tgp_v1_ ", "H4sI", "a"])
 def test_time_is_in_proportion_to_the_text(unit: str) -> None:
     def seconds(length: int) -> float:
