@@ -12,7 +12,7 @@ import click
 from wiretape import __version__
 from wiretape.core.errors import ConfigError, WiretapeError
 
-from . import doctor, exchange_formats, init, library, maintenance, prune, rules, scan
+from . import doctor, exchange_formats, init, library, maintenance, prune, rules, scan, schema
 from .command import guarded
 from .options import CONFIG, RECORDINGS, record_mode, session, with_options
 
@@ -390,7 +390,7 @@ def _settings(
 
 
 for command in (
-    *(doctor.doctor, init.init, rules.rules),
+    *(doctor.doctor, init.init, rules.rules, schema.schema),
     *(library.list_, library.show, library.diff),
     *(maintenance.verify, maintenance.rekey, maintenance.completion),
     *(prune.unused, prune.prune, prune.stale),
