@@ -6,7 +6,6 @@ system texts and tools at most a pattern within them, of the model and of whethe
 nothing (`question_guard.py`). Whether a rule harms other recordings is for `rule_trial.py`.
 """
 
-import copy
 import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,42 +13,31 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any, Final
 
 from wiretape.core.text.jsonpath import Finder, compiled
-from wiretape.core.text.regex import Regex
 
+from .body_changes import (
+    BodyChange,
+    are_equal,
+    changes_for,
+    json_path,
+    normaliser_of,
+    spread,
+    without_path,
+)
 from .canonical import Canonical
-from .normalise import Names, Normaliser, NormaliserKind, at, normalised, without
+from .normalise import Normaliser, at
 from .question_guard import (
-    PATTERN_KINDS,
     deciding_header,
     deciding_parameter,
     depends_on,
     hides_question,
     in_question,
-    may_ask,
     member_names,
 )
 from .rule import Rule
 from .structural_diff import Differing, Steps
 
-_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PARAMETER: Final = re.compile(r"[^\s=&?#]+")
 _HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'+.^_`|~-]+")
-_DIGITS: Final = re.compile("[0-9]+")
-_WORD: Final = re.compile(r"[^\W\d_]{3}")
-"""Without a word in it a text is nothing but its numbers: it is ignored as a whole."""
-
-_DATE_AND_TIME: Final = (
-    "[0-9]{4}-[0-9]{2}-[0-9]{2}"
-    r"(?:[Tt ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]{1,9})?)?"
-    r"(?: ?(?:[Zz]|[+-][0-9]{2}:?[0-9]{2}))?)?"
-)
-_ANNOUNCED: Final = re.compile(
-    rf"(?<![^\n])[^\n]*?([^\n]{{0,32}}(?i:date|today|time|now)[^\n0-9]{{0,16}}){_DATE_AND_TIME}"
-)
-"""A date that the text before it, on its line, says is one: "Today's date is 2026-01-02"."""
-
-_SPREAD: Final = 3
-"""From so many items of one list on a rule is for all of its items."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,21 +51,19 @@ class Suggestion:
 
 
 @dataclass(frozen=True, slots=True)
+class RuleParts:
+    """What a rule takes out of a request: changes of its body, parameters, headers."""
+
+    changes: tuple[BodyChange, ...] = ()
+    query: tuple[str, ...] = ()
+    headers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class NoRule:
     """No rule can be suggested: `hidden` are the parts of the question that each would hide."""
 
     hidden: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Change:
-    """What a rule does to a body at one JSONPath, or everywhere where that is None."""
-
-    path: str | None
-    kind: NormaliserKind | None = None
-    digits: int = 0
-    pattern: str = _DIGITS.pattern
-    replace: str = "0"
 
 
 def suggest(
@@ -110,11 +96,22 @@ def suggest(
     changes = _changes(request, recorded, body) if body else ()
     if isinstance(changes, NoRule) or hidden:
         return NoRule((*hidden, *(changes.hidden if isinstance(changes, NoRule) else ())))
-    parts = (changes, list(dict.fromkeys(query)), list(dict.fromkeys(headers)))
-    when = _when(request)
-    name, yaml = _named(_lines(when, *parts), taken_names or {})
-    warnings = tuple(_warnings(changes))
-    return Suggestion(yaml, warnings, rule=_rule(name, when, *parts))
+    parts = RuleParts(changes, tuple(dict.fromkeys(query)), tuple(dict.fromkeys(headers)))
+    return suggestion_of(request.endpoint, parts, taken_names or {})
+
+
+def suggestion_of(
+    endpoint: tuple[str, str, str], parts: RuleParts, taken_names: Mapping[str, str]
+) -> Suggestion:
+    """A rule for the requests of an endpoint (provider, method, path), named as in `suggest`.
+
+    >>> parts = RuleParts((BodyChange("$.run"),))
+    >>> suggestion_of(("openai", "POST", "/v1/responses"), parts, {}).yaml.splitlines()[-1]
+    '      ignore: ["$.run"]'
+    """
+    when = _when(endpoint)
+    name, yaml = _named(_lines(when, parts), taken_names)
+    return Suggestion(yaml, tuple(_warnings(parts.changes)), rule=_rule(name, when, parts))
 
 
 # ------------------------------------------------------------------ what would do
@@ -122,22 +119,22 @@ def suggest(
 
 def _changes(
     request: Canonical, recorded: Canonical, differences: Sequence[Differing]
-) -> tuple[_Change, ...] | NoRule:
+) -> tuple[BodyChange, ...] | NoRule:
     """The changes that make two bodies equal: the smallest, else those of whole lists."""
     bodies = [canonical.value["body"] or {} for canonical in (request, recorded)]
     if not bodies[0] or bodies[0].keys() != bodies[1].keys():
         return NoRule()
     ((kind, got),), ((_, stored),) = (body.items() for body in bodies)
-    plans = [[_change(difference) for difference in differences]]
+    plans = [[changes_for(difference) for difference in differences]]
     if kind == "json":
         paths = [_above_list(difference.steps) for difference in differences]
-        plans.append([(_Change(path),) if path else () for path in paths])
+        plans.append([(BodyChange(path),) if path else () for path in paths])
     hidden: tuple[str, ...] = ()
     for plan in plans:
         changes = tuple(dict.fromkeys(change for group in plan for change in group))
-        if not all(plan) or not _are_equal(got, stored, changes):
+        if not all(plan) or not are_equal(got, stored, changes):
             continue
-        changes = _spread(got, stored, changes)
+        changes = spread(got, stored, changes)
         hiding = _hidden(changes, got, stored)
         if not hiding:
             return changes
@@ -145,7 +142,7 @@ def _changes(
     return NoRule(hidden)
 
 
-def _hidden(changes: Iterable[_Change], *bodies: Any) -> tuple[str, ...]:
+def _hidden(changes: Iterable[BodyChange], *bodies: Any) -> tuple[str, ...]:
     """The parts of the question that changes would hide: "body.model"."""
     return tuple(
         f"body{(change.path or '$')[1:]}"
@@ -160,146 +157,19 @@ def _values(path: str | None, bodies: Iterable[Any]) -> list[Any]:
     return [at(body, tuple(steps)) for body in bodies for steps in (finder(body) if finder else ())]
 
 
-def _change(difference: Differing) -> tuple[_Change, ...]:
-    """What would make one part the same; nothing where no rule can."""
-    is_json = difference.steps[1] == "json"
-    path = _path(difference.steps[2:]) if is_json else None
-    if is_json and path is None:
-        return ()
-    got, recorded = difference.got, difference.recorded
-    if isinstance(got, str) and isinstance(recorded, str):
-        if changes := _within(path, got, recorded):
-            return changes
-        masked = _DIGITS.sub("0", got)
-        is_masked = masked == _DIGITS.sub("0", recorded) and _WORD.search(masked)
-        if path and is_masked and not may_ask(member_names(path), got, recorded):
-            return (_Change(path, "regex"),)
-    types = {type(got), type(recorded)}
-    if path and float in types and types <= {int, float}:
-        digits = next((n for n in range(9, 2, -1) if round(got, n) == round(recorded, n)), 0)
-        if digits:
-            return (_Change(path, "round", digits),)
-    return (_Change(path),) if path else ()
-
-
-def _within(path: str | None, got: str, recorded: str) -> tuple[_Change, ...]:
-    """The patterns, as few as will do, without which two texts are the same; none where that
-    cannot be. In what may be a question only a date that is announced as one is such a pattern.
-    """
-    changes = [_Change(path, kind) for kind in PATTERN_KINDS]
-    if may_ask(member_names(path), got, recorded):
-        announced = {*_announced_dates(got), *_announced_dates(recorded)}
-        changes = [change for change in changes if change.kind != "dates"]
-        changes += [_announced(path, text) for text in sorted(announced)]
-    if not _are_equal_texts(got, recorded, changes):
-        return ()
-    for change in tuple(changes):
-        fewer = [needed for needed in changes if needed != change]
-        if _are_equal_texts(got, recorded, fewer):
-            changes = fewer
-    return tuple(changes)
-
-
-def _announced_dates(text: str) -> list[str]:
-    return [match[1] for match in _ANNOUNCED.finditer(text) if match[1].isprintable()]
-
-
-def _announced(path: str | None, before: str) -> _Change:
-    """A date behind the text that announces it."""
-    literal = re.sub(r"([\\.^$|?*+()\[\]{}])", r"\\\1", before)
-    return _Change(path, "regex", 0, literal + _DATE_AND_TIME, f"{before}{{date}}")
-
-
-def _are_equal_texts(got: str, recorded: str, changes: Iterable[_Change]) -> bool:
-    for change in changes:
-        got, recorded = (_apply(text, _normaliser(change, None)) for text in (got, recorded))
-    return got == recorded
-
-
-def _apply(value: Any, normaliser: Normaliser) -> Any:
-    return normalised(value, normaliser, Names(), lambda path, raw: None)
-
-
-def _normaliser(change: _Change, finder: Finder | None) -> Normaliser:
-    assert change.kind is not None
-    regex: Regex | None = re.compile(change.pattern) if change.kind == "regex" else None
-    return Normaliser(
-        change.kind, (finder,) if finder else (), regex, change.replace, change.digits
-    )
-
-
-def _are_equal(got: Any, recorded: Any, changes: Iterable[_Change]) -> bool:
-    first, second = (_changed(body, changes) for body in (got, recorded))
-    return bool(first == second)
-
-
-def _changed(body: Any, changes: Iterable[_Change]) -> Any:
-    """A copy of a body with the changes made, in the order a rule makes them: first it ignores."""
-    finders = [
-        finder for c in changes if c.kind is None and c.path and (finder := compiled(c.path))
-    ]
-    body = copy.deepcopy(body)  # a normaliser changes what it is given
-    body = without(body, {tuple(path) for find in finders for path in find(body)})
-    for change in changes:
-        if change.kind is not None:
-            body = _apply(body, _normaliser(change, compiled(change.path) if change.path else None))
-    return body
-
-
-def _spread(got: Any, recorded: Any, changes: tuple[_Change, ...]) -> tuple[_Change, ...]:
-    """The same for all items of a list where many of them have it: one path for all of them."""
-    for depth in range(3):
-        general: list[_Change] = []
-        for change in changes:
-            path = _template(change.path, depth) if change.path else None
-            similar = [c for c in changes if c.path and _but_path(c) == _but_path(change)]
-            if path and sum(_template(c.path or "", depth) == path for c in similar) >= _SPREAD:
-                change = _Change(path, *_but_path(change))
-            general.append(change)
-        fewer = tuple(dict.fromkeys(general))
-        if len(fewer) < len(changes) and _are_equal(got, recorded, fewer):
-            changes = fewer
-    return changes
-
-
-def _but_path(change: _Change) -> tuple[NormaliserKind | None, int, str, str]:
-    return change.kind, change.digits, change.pattern, change.replace
-
-
-def _template(path: str, depth: int) -> str | None:
-    """A path with an asterisk for its index number `depth`, if it has one."""
-    indexes = list(re.finditer(r"\[[0-9]+\]", path))
-    if depth >= len(indexes) or indexes[depth].end() == len(path):
-        return None
-    return path[: indexes[depth].start()] + "[*]" + path[indexes[depth].end() :]
-
-
-def _path(steps: Steps) -> str | None:
-    """Steps below a JSON body as a JSONPath (RFC 9535); None where it cannot be written down."""
-    text = "$"
-    for step in steps:
-        if isinstance(step, int):
-            text += f"[{step}]"
-        elif _NAME.fullmatch(step):
-            text += f".{step}"
-        else:
-            text += f"['{step}']"
-    return text if steps and text.isprintable() and compiled(text) else None
-
-
 def _above_list(steps: Steps) -> str | None:
     """The member that holds the outermost list around a part, or the part itself."""
     inner = steps[2:]
     first = next((n for n, step in enumerate(inner) if isinstance(step, int)), len(inner))
-    return _path(inner[:first])
+    return json_path(inner[:first])
 
 
 # ------------------------------------------------------------------ the rule and its YAML
 
 
-def _when(request: Canonical) -> dict[str, str]:
-    """Which requests a rule is for: those of this request's endpoint."""
-    provider, method, path = request.endpoint
+def _when(endpoint: tuple[str, str, str]) -> dict[str, str]:
+    """Which requests a rule is for: those of an endpoint."""
+    provider, method, path = endpoint
     when = {}
     # What a rule leaves out is an asterisk, and of a placeholder the digest is gone: neither is
     # what a rule is asked about.
@@ -312,19 +182,14 @@ def _when(request: Canonical) -> dict[str, str]:
     return when
 
 
-def _rule(
-    name: str,
-    when: Mapping[str, str],
-    changes: Sequence[_Change],
-    query: Iterable[str],
-    headers: Iterable[str],
-) -> Rule:
+def _rule(name: str, when: Mapping[str, str], parts: RuleParts) -> Rule:
     """The rule as the configuration makes it of its YAML."""
+    changes = parts.changes
     finders = {path: finder for c in changes if (path := c.path) and (finder := compiled(path))}
-    normalise: dict[_Change, list[Finder]] = {}
+    normalise: dict[BodyChange, list[Finder]] = {}
     for change in changes:
         if change.kind is not None:
-            normalise.setdefault(_Change(None, *_but_path(change)), []).extend(
+            normalise.setdefault(BodyChange(None, *without_path(change)), []).extend(
                 [finders[change.path]] if change.path else []
             )
     return Rule(
@@ -333,36 +198,36 @@ def _rule(
         method=when.get("method"),
         path=when.get("path"),
         ignore=tuple(finders[c.path] for c in changes if c.kind is None and c.path),
-        ignore_query=frozenset(query),
-        ignore_headers=frozenset(headers),
+        ignore_query=frozenset(parts.query),
+        ignore_headers=frozenset(parts.headers),
         normalise=tuple(
             Normaliser(base.kind, tuple(at), base.regex, base.replace, base.digits)
             for change, at in normalise.items()
-            for base in [_normaliser(change, None)]
+            for base in [normaliser_of(change, None)]
         ),
     )
 
 
-def _lines(
-    when: Mapping[str, str],
-    changes: Sequence[_Change],
-    query: Sequence[str],
-    headers: Sequence[str],
-) -> str:
+def _lines(when: Mapping[str, str], parts: RuleParts) -> str:
     lines = []
     if when:
-        parts = [
+        conditions = [
             f"{key}: {value if key == 'method' else _quoted(value)}" for key, value in when.items()
         ]
-        lines.append(f"      when: {{{', '.join(parts)}}}")
-    ignored = [change.path for change in changes if change.kind is None and change.path]
-    for key, values in (("ignore", ignored), ("ignore_query", query), ("ignore_headers", headers)):
+        lines.append(f"      when: {{{', '.join(conditions)}}}")
+    ignored = [change.path for change in parts.changes if change.kind is None and change.path]
+    taken_out = {
+        "ignore": ignored,
+        "ignore_query": parts.query,
+        "ignore_headers": parts.headers,
+    }
+    for key, values in taken_out.items():
         if values:
             lines.append(f"      {key}: [{', '.join(map(_quoted, values))}]")
-    paths: dict[_Change, list[str]] = {}
-    for change in changes:
+    paths: dict[BodyChange, list[str]] = {}
+    for change in parts.changes:
         if change.kind is not None:
-            paths.setdefault(_Change(None, *_but_path(change)), []).extend(
+            paths.setdefault(BodyChange(None, *without_path(change)), []).extend(
                 [change.path] if change.path else []
             )
     if paths:
@@ -383,7 +248,7 @@ def _named(lines: str, taken_names: Mapping[str, str]) -> tuple[str, str]:
         number += 1
 
 
-def _normaliser_yaml(change: _Change, paths: Sequence[str]) -> str:
+def _normaliser_yaml(change: BodyChange, paths: Sequence[str]) -> str:
     where = f", at: [{', '.join(map(_quoted, paths))}]" if paths else ""
     if change.kind == "regex":
         return f"{{regex: {_quoted(change.pattern)}, replace: {_quoted(change.replace)}{where}}}"
@@ -398,7 +263,7 @@ def _quoted(text: str) -> str:
     return f'"{text}"'
 
 
-def _warnings(changes: Iterable[_Change]) -> Iterable[str]:
+def _warnings(changes: Iterable[BodyChange]) -> Iterable[str]:
     """What of the rule would let different questions have one answer."""
     ignored: list[str] = []
     patterns: dict[str, list[str]] = {}

@@ -1,0 +1,63 @@
+"""What makes two bodies equal is the smallest that does, and changes neither."""
+
+import copy
+from typing import Any
+
+import pytest
+
+from wiretape.core.matching.body_changes import (
+    BodyChange,
+    are_equal,
+    changes_for,
+    json_path,
+    spread,
+)
+from wiretape.core.matching.canonical import ABSENT
+from wiretape.core.matching.structural_diff import Differing, Steps
+
+UUID = "0b0e7b5a-7c1e-4b8e-9c5d-%012d"
+
+
+def changes(got: Any, recorded: Any, *steps: str | int) -> tuple[BodyChange, ...]:
+    return changes_for(Differing(("body", "json", *(steps or ("metadata", "note"))), got, recorded))
+
+
+@pytest.mark.parametrize(
+    ("got", "recorded", "kinds"),
+    [
+        (UUID % 1, UUID % 2, ["uuids"]),
+        ("on 2026-01-02", "on 2026-01-03", ["dates"]),
+        (f"{UUID % 1} on 2026-01-02", f"{UUID % 2} on 2026-01-03", ["uuids", "dates"]),
+        ("try 3 of 4", "try 12 of 4", ["regex"]),
+        (0.1 + 0.2, 0.3, ["round"]),
+        ("a", "b", [None]),
+        (1, ABSENT, [None]),
+    ],
+)
+def test_the_smallest_change_is_chosen(got: Any, recorded: Any, kinds: list[str | None]) -> None:
+    chosen = changes(got, recorded)
+    assert [change.kind for change in chosen] == kinds
+    assert {change.path for change in chosen} == {"$.metadata.note"}
+
+
+def test_a_name_that_no_path_can_spell_is_not_changed() -> None:
+    assert changes("a", "b", "it's") == ()
+    assert json_path(("a", 0, "b c")) == "$.a[0]['b c']"
+
+
+def test_bodies_are_compared_as_the_changes_leave_them() -> None:
+    got: dict[str, Any] = {"run": "a", "metadata": {"note": f"x {UUID % 1}"}}
+    recorded: dict[str, Any] = {"run": "b", "metadata": {"note": f"x {UUID % 2}"}}
+    before = copy.deepcopy((got, recorded))
+    both = (BodyChange("$.run"), BodyChange("$.metadata.note", "uuids"))
+    assert are_equal(got, recorded, both)
+    assert not are_equal(got, recorded, both[:1])
+    assert (got, recorded) == before
+
+
+def test_many_items_of_a_list_have_one_path() -> None:
+    got, recorded = ({"items": [{"n": n + off} for n in range(3)]} for off in (0, 9))
+    steps: list[Steps] = [("items", n, "n") for n in range(3)]
+    single = tuple(BodyChange(json_path(path)) for path in steps)
+    assert spread(got, recorded, single) == (BodyChange("$.items[*].n"),)
+    assert spread(got, recorded, single[:2]) == single[:2]
