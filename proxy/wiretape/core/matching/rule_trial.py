@@ -4,8 +4,8 @@ A rule is safe where no two recordings become equal by it that differ without it
 each request still have the answer that was recorded for it.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from wiretape.core.recording.document import Document
 
@@ -22,11 +22,18 @@ class RuleTrial:
     tried: int
     merged: tuple[tuple[str, ...], ...] = ()
     answering: tuple[str, ...] = ()
+    by_key: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False, compare=False)
+    """The recordings by the key that they have under the rules."""
 
     @property
     def is_safe(self) -> bool:
         """Whether all recordings that differ without the rules still differ with them."""
         return not self.merged
+
+    def of(self, matcher: Matcher, rules: Sequence[Rule], request: Document) -> "RuleTrial":
+        """The same trial for another request: no recording is looked at again."""
+        keys = [key for key, _ in _keys(matcher.with_rules(rules), request)]
+        return replace(self, answering=tuple(_flat(self.by_key.get(key, ()) for key in keys)))
 
 
 def try_rules(
@@ -56,7 +63,6 @@ def try_rules(
     """
     changed = matcher.with_rules(rules)
     tried_names = {rule.name for rule in rules}
-    wanted = {key for key, _ in _keys(changed, request)} if request is not None else set()
     # By the key under the rules: the keys without them, each with the recordings that have it.
     by_key: dict[str, dict[str, list[str]]] = {}
     tried = 0
@@ -68,12 +74,13 @@ def try_rules(
         old = _keys(matcher, document) if is_touched else new
         for (new_key, _), (old_key, _) in zip(new, old, strict=True):
             by_key.setdefault(new_key, {}).setdefault(old_key, []).append(name)
-    merged = (names for names in by_key.values() if len(names) > 1)
-    return RuleTrial(
+    merged = [tuple(_flat(names.values())) for names in by_key.values() if len(names) > 1]
+    trial = RuleTrial(
         tried,
-        tuple(dict.fromkeys(tuple(_flat(names.values())) for names in merged)),
-        tuple(_flat(names for key in wanted for names in by_key.get(key, {}).values())),
+        tuple(dict.fromkeys(merged)),
+        by_key={key: tuple(_flat(names.values())) for key, names in by_key.items()},
     )
+    return trial if request is None else trial.of(matcher, rules, request)
 
 
 def _keys(matcher: Matcher, document: Document) -> list[tuple[str, tuple[str, ...]]]:
