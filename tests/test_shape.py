@@ -31,21 +31,8 @@ VAGUE_NAMES: Final = frozenset(
 
 # The packages that still call something so. A package that is mended is removed.
 STILL_VAGUE: Final[set[str]] = {
-    "wiretape",
-    "wiretape.cli",
-    "wiretape.config",
-    "wiretape.demo",
-    "wiretape.doctor",
     "wiretape.maintenance",
-    "wiretape.report",
-    "wiretape.run",
-    "wiretape.run.preload.python",
     "wiretape.scanning",
-    "wiretape.sessions",
-    "wiretape.starter",
-    "wiretape.tls",
-    "wiretape_mitm",
-    "wiretape_mitm.patches",
 }
 
 Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef

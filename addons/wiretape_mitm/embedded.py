@@ -54,11 +54,11 @@ class _Addons(addonmanager.AddonManager):
     async def handle_lifecycle(self, event: hooks.Hook) -> None:
         if not hasattr(self, "_hooks"):
             self._hooks = {}
-        found = self._hooks.get(event.name)
-        if found is None:
+        callables = self._hooks.get(event.name)
+        if callables is None:
             members = (getattr(addon, event.name, None) for addon in traverse(self.chain))
-            found = self._hooks[event.name] = [hook for hook in members if callable(hook)]
-        for hook in found:
+            callables = self._hooks[event.name] = [hook for hook in members if callable(hook)]
+        for hook in callables:
             try:
                 result = hook(*event.args())
                 if result is not None and inspect.isawaitable(result):
@@ -208,10 +208,10 @@ class EmbeddedProxy:
         return port, base_url_port
 
     def _new_master(self, ready: _Ready) -> master.Master:
-        made = _Master(options.Options())
-        made.report = self._hooks.report
-        made.addons = _Addons(made)
-        made.addons.add(
+        new_master = _Master(options.Options())
+        new_master.report = self._hooks.report
+        new_master.addons = _Addons(new_master)
+        new_master.addons.add(
             self._server,
             next_layer.NextLayer(),
             tlsconfig.TlsConfig(),
@@ -221,7 +221,7 @@ class EmbeddedProxy:
             _PreferHttp2(),
             ready,
         )
-        return made
+        return new_master
 
     def _options(self, port: int, base_url_port: int, host: str) -> dict[str, Any]:
         return {

@@ -23,7 +23,7 @@ class FlowSessions:
     def open_tunnel(self, flow: http.HTTPFlow) -> None:
         """Remember the session that a CONNECT names, for all that comes through its tunnel.
 
-        UnknownSession for a name that is none, StoreError where its folder cannot be read.
+        UnknownSession if its name is invalid, StoreError if its folder cannot be read.
         """
         name = of_credentials(flow.request.headers.get("proxy-authorization"))
         self._by_client[flow.client_conn.id] = name

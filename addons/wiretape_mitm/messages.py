@@ -10,22 +10,22 @@ from wiretape.sessions.own_port import JSON, Refusal
 
 
 def rejoined(sizes: list[int]) -> Callable[[bytes], list[bytes]]:
-    """Gives the engine's chunks whole again: mitmproxy cuts them where a read of 64 KiB ends."""
-    left, buffer = iter(sizes), bytearray()
-    size = next(left, None)
+    """Join the engine's chunks again, which mitmproxy splits at reads of 64 KiB."""
+    remaining_sizes, buffer = iter(sizes), bytearray()
+    size = next(remaining_sizes, None)
 
     def join(data: bytes) -> list[bytes]:
         nonlocal size
         buffer.extend(data)
-        whole = []
+        chunks = []
         while size is not None and len(buffer) >= size:
-            whole.append(bytes(buffer[:size]))
+            chunks.append(bytes(buffer[:size]))
             del buffer[:size]
-            size = next(left, None)
+            size = next(remaining_sizes, None)
         if size is None and buffer:
-            whole.append(bytes(buffer))
+            chunks.append(bytes(buffer))
             buffer.clear()
-        return whole
+        return chunks
 
     return join
 
@@ -56,7 +56,7 @@ def headers_of(message: http.Message) -> Headers:
 
 
 def fields_of(headers: http.Headers | None) -> Headers:
-    """Headers or trailers; none where there are none."""
+    """Headers or trailers, () for None."""
     return tuple(
         (name.decode("latin-1"), value.decode("utf-8", "surrogateescape"))
         for name, value in (headers.fields if headers is not None else ())

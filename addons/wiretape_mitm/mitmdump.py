@@ -84,7 +84,7 @@ class Script:
             self._engine = await start_engine(self._parts, self._hooks)
 
     def server_connect(self, data: server_hooks.ServerConnectionHookData) -> None:
-        """While there are no hooks to decide, nothing goes out in replay."""
+        """Block every request in replay until the hooks are ready."""
         if self._mode == "replay" and self._hooks is None:
             data.server.error = "wiretape replays, and could not be set up"
 

@@ -65,10 +65,10 @@ class DoorLinks:
         self._providers = providers
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
-        found = flow.metadata.get(_DOOR)
-        if found is None or flow.response is None:
+        entry = flow.metadata.get(_DOOR)
+        if entry is None or flow.response is None:
             return
-        door, url = found
+        door, url = entry
         response = flow.response
         headers = fields_of(response.headers)
         changed = links_to_door(headers, url, door, self._providers)
@@ -82,8 +82,8 @@ class DoorLinks:
 def _door(flow: http.HTTPFlow, host: str | None) -> str:
     """The URL of the port as the client spells it."""
     address, port, *_ = flow.client_conn.sockname
-    here = f"[{address}]" if ":" in address else address
-    return f"http://{host or f'{here}:{port}'}"
+    name = f"[{address}]" if ":" in address else address
+    return f"http://{host or f'{name}:{port}'}"
 
 
 def _url(destination: Destination) -> str:

@@ -279,7 +279,8 @@ class RecordFlow:
 
     def client_disconnected(self, client: connection.Client) -> None:
         """Give up answers whose requests will not be whole any more; mitmproxy calls no hook."""
-        for exchange in [one for one in self._under_way if one.client == client.id]:
+        given_up = [item for item in self._under_way if item.client == client.id]
+        for exchange in given_up:
             if exchange.ended_at is not None:
                 self._give_up(exchange)
 
@@ -291,9 +292,9 @@ class RecordFlow:
         recorder = exchange.recorder
         if _is_coming(flow):
             recorder.unrecorded = _EARLY
-        left = transport.left_at(flow)
-        if left is not None:
-            recorder.client_closed_at = left - exchange.started
+        client_closed_at = transport.left_at(flow)
+        if client_closed_at is not None:
+            recorder.client_closed_at = client_closed_at - exchange.started
         at = (now or perf_counter()) - exchange.started
         self._intake.put(recorder, outcome, at, exchange.session)
         self._leave(flow, exchange)

@@ -78,9 +78,9 @@ def no_proxy(environ: Mapping[str, str]) -> str:
 
 def _value(environ: Mapping[str, str], name: str) -> tuple[str, str]:
     """A variable's value and the spelling it has."""
-    for spelled in (name.lower(), name):
-        if found := environ.get(spelled, "").strip():
-            return found, spelled
+    for variable in (name.lower(), name):
+        if value := environ.get(variable, "").strip():
+            return value, variable
     return "", name
 
 
@@ -94,7 +94,7 @@ def parse(url: str, name: str) -> OuterProxy:
         parts = urlsplit(url if "://" in url else f"http://{url}")
         scheme, host, port = parts.scheme, parts.hostname, parts.port
     except ValueError:
-        raise ConfigError(f"{expected}; what it is set to is no URL") from None
+        raise ConfigError(f"{expected}; its value is not a URL") from None
     if scheme not in _PORTS:
         raise ConfigError(
             f"{expected}, got a {scheme}:// proxy, which is not supported; unset it, or put the"

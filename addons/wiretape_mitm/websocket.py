@@ -30,8 +30,8 @@ def take_message(flow: http.HTTPFlow, recorder: Recorder | None, at: float) -> N
 def outcome_of(flow: http.HTTPFlow, recorder: Recorder) -> Outcome:
     """How a flow's connection has ended (the `websocket_end` hook)."""
     assert flow.websocket is not None
-    found = flow.websocket
-    sender: Sender = "client" if found.closed_by_client else "server"
+    websocket = flow.websocket
+    sender: Sender = "client" if websocket.closed_by_client else "server"
     if isinstance(recorder, WebSocketRecorder):
-        return recorder.closed(sender, found.close_code, found.close_reason or "")
+        return recorder.closed(sender, websocket.close_code, websocket.close_reason or "")
     return "ended"

@@ -9,7 +9,7 @@ from typing import Final
 try:
     import resource
 except ImportError:
-    # Not on Windows; there sockets are no files and have no such limit.
+    # Windows has neither: its sockets are not files and have no such limit.
     resource = None  # type: ignore[assignment]  # a module that is not there
 
 RESERVE: Final = 24
@@ -24,16 +24,16 @@ def raise_limit() -> None:
     if resource is None:
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    for wanted in (hard, _USUAL_MOST):
-        if soft == resource.RLIM_INFINITY or (wanted <= soft and wanted != resource.RLIM_INFINITY):
+    for limit in (hard, _USUAL_MOST):
+        if soft == resource.RLIM_INFINITY or (limit <= soft and limit != resource.RLIM_INFINITY):
             return
         with suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
             return
 
 
 def limit() -> int | None:
-    """The soft limit of open files; None where there is none."""
+    """The soft limit of open files; None if the system has none."""
     if resource is None:
         return None
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -49,12 +49,12 @@ def limited_to(soft: int | None) -> Iterator[None]:
     if resource is None or soft is None:
         yield
         return
-    ours, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    current, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     try:
         yield
     finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (ours, hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (current, hard))
 
 
 def are_low(reserve: int = RESERVE) -> bool:

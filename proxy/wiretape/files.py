@@ -1,4 +1,4 @@
-"""Files at and below paths, what they are called in messages, and how one is replaced whole."""
+"""List files below paths, name them in messages, and replace them atomically."""
 
 import os
 import stat
@@ -26,13 +26,13 @@ class Unreadable:
 
 
 def files(
-    paths: Iterable[Path], unreadable: Unreadable, named: Callable[[Path], str]
+    paths: Iterable[Path], unreadable: Unreadable, name_of: Callable[[Path], str]
 ) -> Iterator[Path]:
-    """Regular files at and below paths, in order, each once. Raises ConfigError for a path that is
-    not there, before any other is given; `named` is what the message calls it.
+    """Regular files at and below paths, in order, each once. ConfigError for a path that does not
+    exist, before any file is given; `name_of` says how the message names it.
     """
     paths = list(dict.fromkeys(paths))
-    faults = [fault for path in paths if (fault := _fault(path, named))]
+    faults = [fault for path in paths if (fault := _fault(path, name_of))]
     if faults:
         raise ConfigError(*faults)
     seen: set[Path] = set()
@@ -43,21 +43,21 @@ def files(
                 yield file
 
 
-def _fault(path: Path, named: Callable[[Path], str]) -> str | None:
+def _fault(path: Path, name_of: Callable[[Path], str]) -> str | None:
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a path"
-        return f"{named(path)}: {reason}; name a file or a folder that is there"
+        return f"{name_of(path)}: {reason}; name a file or a folder that is there"
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-        return f"{named(path)}: neither a file nor a folder"
+        return f"{name_of(path)}: neither a file nor a folder"
     return None
 
 
 def _below(folder: Path, unreadable: Unreadable) -> Iterator[Path]:
     try:
-        with os.scandir(folder) as found:
-            entries = sorted(found, key=lambda entry: entry.name)
+        with os.scandir(folder) as iterator:
+            entries = sorted(iterator, key=lambda entry: entry.name)
     except OSError as error:
         unreadable(error)
         return
@@ -65,20 +65,24 @@ def _below(folder: Path, unreadable: Unreadable) -> Iterator[Path]:
         if entry.is_dir(follow_symlinks=False):
             if entry.name not in SKIPPED_FOLDERS:
                 yield from _below(Path(entry.path), unreadable)
-        # A pipe or a device would be waited for.
+        # Reading a pipe or a device could block.
         elif entry.is_file():
             yield Path(entry.path)
 
 
 def name_of(path: Path) -> str:
-    """A path as it is named in what is printed: with "/", below the working directory if it is."""
+    """A path as it is printed: with "/", relative if it is below the working directory."""
     absolute = Path(os.path.abspath(path))
-    here = Path.cwd()
-    return (absolute.relative_to(here) if absolute.is_relative_to(here) else absolute).as_posix()
+    working_folder = Path.cwd()
+    return (
+        absolute.relative_to(working_folder)
+        if absolute.is_relative_to(working_folder)
+        else absolute
+    ).as_posix()
 
 
 def replace(path: Path, data: bytes) -> None:
-    """Write a file so that a crash leaves the old one or the new one, whole; its mode stays."""
+    """Write a file as `write_whole` does; it keeps its mode, and a link stays a link."""
     target = Path(os.path.realpath(path))
     try:
         mode = stat.S_IMODE(target.stat().st_mode)

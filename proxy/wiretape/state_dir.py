@@ -46,13 +46,13 @@ def _temporary_state_dir() -> Path:
     try:
         with suppress(FileExistsError):
             path.mkdir(mode=0o700)
-        found = path.lstat()
+        info = path.lstat()
     except OSError as error:
         raise WiretapeError(
             f"{path}: {reason_of(error)}; set WIRETAPE_HOME to a directory you can write to"
         ) from error
     # Anyone may write beside it: one that is not ours may hold an authority that is not ours.
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+    if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.getuid() or info.st_mode & 0o077:
         raise WiretapeError(
             f"{path}: expected a directory that belongs to this user alone (mode 0700); "
             "remove it, or set WIRETAPE_HOME to a directory you can write to"

@@ -30,8 +30,8 @@ def test_a_proxy_s_url_is_read(url: str, proxy: OuterProxy) -> None:
     ("url", "said"),
     [
         ("socks5://u:s3cret@h:1", "got a socks5:// proxy, which is not supported"),
-        ("http://u:s3cret@h:99999", "what it is set to is no URL"),
-        ("http://u:s3cret@[h", "what it is set to is no URL"),
+        ("http://u:s3cret@h:99999", "its value is not a URL"),
+        ("http://u:s3cret@[h", "its value is not a URL"),
         ("http://u:s3cret@:1", "what it is set to names no host"),
     ],
 )

@@ -50,10 +50,10 @@ class BadHead(ValueError):
 def status_of(head: bytes) -> int:
     """The status of an answer's head; BadHead where there is none."""
     line = head.partition(b"\n")[0].rstrip(b"\r")
-    found = _STATUS_LINE.match(line)
-    if found is None:
+    match = _STATUS_LINE.match(line)
+    if match is None:
         raise BadHead("it begins with no status line")
-    return int(found[1])
+    return int(match[1])
 
 
 def cleaned(head: bytes) -> bytes:
@@ -64,32 +64,32 @@ def cleaned(head: bytes) -> bytes:
     the latter counts alone, and equal lengths count once (RFC 9112 6.3). Raises BadHead for more
     lines than `HEAD_LINES`.
     """
-    line, end, rest = head.partition(b"\n")
-    folded = b"\n " in rest or b"\n\t" in rest
+    line, end, fields = head.partition(b"\n")
+    folded = b"\n " in fields or b"\n\t" in fields
     if folded:
-        rest = _FOLD.sub(b" ", rest)
-    lines = [text.removesuffix(b"\r") for text in (line + end + rest).split(b"\n")]
+        fields = _FOLD.sub(b" ", fields)
+    lines = [text.removesuffix(b"\r") for text in (line + end + fields).split(b"\n")]
     if len(lines) > HEAD_LINES:
         raise BadHead(f"its head has more than {HEAD_LINES} lines")
-    kept = [_CONTROLS.sub(b" ", text) for text in lines]
-    names = [text.partition(b":")[0].lower() for text in kept]
+    cleaned_lines = [_CONTROLS.sub(b" ", text) for text in lines]
+    names = [text.partition(b":")[0].lower() for text in cleaned_lines]
     if names.count(b"content-length"):
         coded = b"transfer-encoding" in names
         lengths = {
             text.partition(b":")[2].strip()
-            for text, name in zip(kept, names, strict=True)
+            for text, name in zip(cleaned_lines, names, strict=True)
             if name == b"content-length"
         }
-        first = names.index(b"content-length")
+        first_length = names.index(b"content-length")
         if coded or len(lengths) == 1:
-            kept = [
+            cleaned_lines = [
                 text
-                for at, (text, name) in enumerate(zip(kept, names, strict=True))
-                if name != b"content-length" or (at == first and not coded)
+                for at, (text, name) in enumerate(zip(cleaned_lines, names, strict=True))
+                if name != b"content-length" or (at == first_length and not coded)
             ]
-    if kept == lines and not folded:
+    if cleaned_lines == lines and not folded:
         return head
-    return b"\r\n".join(kept)
+    return b"\r\n".join(cleaned_lines)
 
 
 class Chunked(ChunkedReader):
@@ -262,11 +262,11 @@ class PatchedHttp1Client(_http1.Http1Client):
             data = bytes(self.buf)
             if not data.startswith(_START[: len(data)]):
                 raise BadHead("it begins with no status line")
-            found = _END.search(data, max(0, self._searched - 2))
-            size = found.end() if found else len(data)
+            end = _END.search(data, max(0, self._searched - 2))
+            size = end.end() if end else len(data)
             if self._interim_bytes + size > HEAD_LIMIT:
                 raise BadHead(f"its head is larger than {HEAD_LIMIT // 1024} KiB")
-            if found is None:
+            if end is None:
                 if closed and data:
                     raise BadHead("the connection ended in the middle of its head")
                 self._searched = size

@@ -59,8 +59,8 @@ class PatchedHttp2Server(_http2.Http2Server, UnreadStreams):
         return {number: self._size(number) for number in self.h2_conn.stream_buffers}
 
     def _size(self, stream_id: int) -> int:
-        kept = self.h2_conn.stream_buffers.get(stream_id)
-        return kept.size if isinstance(kept, CountedBuffer) else 0
+        buffer = self.h2_conn.stream_buffers.get(stream_id)
+        return buffer.size if isinstance(buffer, CountedBuffer) else 0
 
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
         if isinstance(event, ResponseProtocolError) and self._answerable(event):

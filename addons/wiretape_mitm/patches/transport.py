@@ -188,10 +188,10 @@ class PatchedConnectionHandler(mode_servers.ProxyConnectionHandler):
             await self._read_on.wait()
 
     def _waits(self) -> bool:
-        kept = held.get(self.client)
-        if kept is None or self.client not in self.transports:
+        buffers = held.get(self.client)
+        if buffers is None or self.client not in self.transports:
             return False
-        if not any(size > HELD_LIMIT for size in kept.sizes().values()):
+        if not any(size > HELD_LIMIT for size in buffers.sizes().values()):
             return False
         # An HTTP/2 connection carries other streams too: `http2.py` ends the one
         # that is too much.
@@ -363,8 +363,8 @@ class PatchedHttpStream(http_layers.HttpStream):
         else:
             error = yield commands.OpenConnection(self.context.server)
             if error:
-                place = hostport("", self.flow.request.host, self.flow.request.port)
-                text = f"wiretape: {place} cannot be reached: {error}\n"
+                host_and_port = hostport("", self.flow.request.host, self.flow.request.port)
+                text = f"wiretape: {host_and_port} cannot be reached: {error}\n"
                 self.flow.response = http.Response.make(502, text, {"content-type": "text/plain"})
         stack /= tcp.TCPLayer(self.context, ignore=True)
         self.child_layer = stack[0]

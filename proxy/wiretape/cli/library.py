@@ -110,28 +110,28 @@ def list_(
     from .terminal import echo_cells, for_terminal
 
     config = load(config_file, os.environ)
-    found = listing.read(
+    listed = listing.read(
         recordings or config.recordings,
         config.providers,
         listing.Filter(session=session, **filters),
     )
-    rows = listing.ordered(found.rows, sort, reverse=reverse)
+    rows = listing.ordered(listed.rows, sort, reverse=reverse)
     now = datetime.now(UTC)
     if as_json:
         print_json(
             "ls",
-            folder=str(found.folder),
+            folder=str(listed.folder),
             recordings=[row.as_json() for row in rows],
-            faults=[{"name": name, "reason": reason} for name, reason in found.faults],
+            faults=[{"name": name, "reason": reason} for name, reason in listed.faults],
         )
     elif not _is_terminal():
         echo_cells(listing.COLUMNS, *(row.cells(now) for row in rows))
     elif rows:
         _table(rows, now)
-    for name, reason in found.faults:
+    for name, reason in listed.faults:
         say(for_terminal(f"{name}: {reason}"))
     if not rows and not as_json:
-        say(found.nothing)
+        say(listed.nothing)
     return 0
 
 

@@ -47,24 +47,32 @@ def verify(as_json: bool, fix: bool, baseline: Path | None, **scope: Any) -> int
     findings: list[tuple[SessionFiles, FileProblem]] = []
     fixed: list[tuple[SessionFiles, FileProblem]] = []
     for files in folder.sessions:
-        first = _look(folder, files, passes)
-        left = _fixed(folder, files, passes) if fix and any(f.fixable for f in first) else first
-        fixed += [(files, one) for one in first if one.fixable and one not in left]
-        findings += [(files, one) for one in left]
+        before = _look(folder, files, passes)
+        remaining = (
+            _fixed(folder, files, passes) if fix and any(f.fixable for f in before) else before
+        )
+        fixed += [
+            (files, problem) for problem in before if problem.fixable and problem not in remaining
+        ]
+        findings += [(files, problem) for problem in remaining]
     if as_json:
         print_json(
             "verify",
             recordings=folder.count,
-            findings=[_finding_row(folder, *found) for found in findings],
-            fixed=[_finding_row(folder, *found) for found in fixed],
+            findings=[_finding_row(folder, *finding) for finding in findings],
+            fixed=[_finding_row(folder, *finding) for finding in fixed],
         )
     else:
-        for files, finding in fixed:
-            click.echo(f"{folder.shown(files, finding.name)}: fixed: {finding.text}")
-        for files, finding in findings:
-            click.echo(f"{folder.shown(files, finding.name)}: {finding.text}; {finding.remedy}")
-    where = len({(files.session, finding.name) for files, finding in findings})
-    result = f"{count(len(findings), 'finding')} in {count(where, 'file')}" if where else "all well"
+        for files, problem in fixed:
+            click.echo(f"{folder.shown(files, problem.name)}: fixed: {problem.text}")
+        for files, problem in findings:
+            click.echo(f"{folder.shown(files, problem.name)}: {problem.text}; {problem.remedy}")
+    files_with_findings = len({(files.session, problem.name) for files, problem in findings})
+    result = (
+        f"{count(len(findings), 'finding')} in {count(files_with_findings, 'file')}"
+        if files_with_findings
+        else "all well"
+    )
     done = f"; {len(fixed)} fixed" if fixed else ""
     say(f"{count(folder.count, 'recording')}: {result}{done}")
     return FOUND if findings else 0
@@ -98,16 +106,16 @@ def rekey(as_json: bool, dry_run: bool, **scope: Any) -> int:
     rows: list[dict[str, Any]] = []
     skipped = 0
     for files in sessions(folder.path, folder.session) if finished else folder.sessions:
-        found, faults = _planned(folder, files)
+        moves, faults = _planned(folder, files)
         skipped += faults
-        for move in found:
+        for move in moves:
             row = {"from": folder.shown(files, move.old), "to": folder.shown(files, move.new)}
             rows.append({**row, "ids": move.ids is not None})
             if not as_json:
                 stays = f"{row['from']}: its ids name other recordings now"
                 click.echo(stays if move.old == move.new else f"{row['from']} -> {row['to']}")
         if not dry_run:
-            rename(files.folder, found)
+            rename(files.folder, moves)
     if as_json:
         print_json("rekey", dry_run=dry_run, finished=finished, skipped=skipped, renamed=rows)
     if finished:
@@ -157,13 +165,13 @@ def _look(
     from wiretape.maintenance.rename import JOURNAL, interrupted
     from wiretape.maintenance.verify import FileProblem, verify
 
-    found = verify(files, folder.keys, folder.redactor, lambda n: folder.shown(files, n), passes)
+    verified = verify(files, folder.keys, folder.redactor, lambda n: folder.shown(files, n), passes)
     if not interrupted(files.folder):
-        return list(found.findings)
+        return list(verified.findings)
     text = "a `wiretape rekey` was interrupted; recordings may lie under hidden names"
     return [
         FileProblem(JOURNAL, "interrupted", text, "`wiretape rekey` finishes it", fixable=True),
-        *found.findings,
+        *verified.findings,
     ]
 
 
@@ -177,15 +185,15 @@ def _fixed(
 
     if resume(files.folder):
         (files,) = [f for f in sessions(folder.path, files.session) if f.session == files.session]
-    found = verify(files, folder.keys, folder.redactor, lambda n: folder.shown(files, n), passes)
-    for name, text in found.rewrites.items():
+    verified = verify(files, folder.keys, folder.redactor, lambda n: folder.shown(files, n), passes)
+    for name, text in verified.rewrites.items():
         try:
             replace(files.folder / name, text.encode("utf-8"))
         except OSError as error:
             raise StoreError(
                 f"{files.folder / name}: cannot be rewritten: {error.strerror}"
             ) from error
-    rename(files.folder, moves(files, folder.keys, found.standing))
+    rename(files.folder, moves(files, folder.keys, verified.standing))
     (files,) = [f for f in sessions(folder.path, files.session) if f.session == files.session]
     return _look(folder, files, passes)
 

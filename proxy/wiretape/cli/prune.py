@@ -69,31 +69,31 @@ def _sessions(folder: Folder, used: "Used", *, all_sessions: bool) -> "list[Sess
     """The sessions to look at: a report says nothing about those it does not name."""
     if folder.session is not None or all_sessions:
         return folder.sessions
-    named = [files for files in folder.sessions if files.session in used.names]
-    others = [files for files in folder.sessions if files not in named and files.recordings]
-    if others:
-        names = ", ".join(files.session or "those of no session" for files in others[:5])
-        more = f" and {len(others) - 5} more" if len(others) > 5 else ""
+    reported = [files for files in folder.sessions if files.session in used.names]
+    unreported = [files for files in folder.sessions if files not in reported and files.recordings]
+    if unreported:
+        names = ", ".join(files.session or "those of no session" for files in unreported[:5])
+        more = f" and {len(unreported) - 5} more" if len(unreported) > 5 else ""
         say(
             f"left alone, since no report names a recording of theirs: {names}{more}"
             " (--all-sessions looks there too)"
         )
-    return named
+    return reported
 
 
 def _find_unused(sessions: "Iterable[SessionFiles]", used: "Used") -> list[_Unused]:
     from wiretape.core.recording.llamastack import is_llamastack
     from wiretape.maintenance.inventory import document_of
 
-    found = []
+    unused_recordings = []
     for files in sessions:
         names = used.names.get(files.session, frozenset())
         for name in files.recordings:
             # What is not a recording is not for us to count, nor to delete.
             if name not in names and (document := document_of(files, name)) is not None:
                 foreign = is_llamastack(document)
-                found.append(_Unused(files, name, files.size(name), foreign))
-    return found
+                unused_recordings.append(_Unused(files, name, files.size(name), foreign))
+    return unused_recordings
 
 
 @click.command()
@@ -111,21 +111,26 @@ def unused(
     used = _read_reports(reports)
     folder = Folder(Scope(**scope))
     sessions = _sessions(folder, used, all_sessions=all_sessions)
-    found = _find_unused(sessions, used)
+    recordings = _find_unused(sessions, used)
     total = sum(len(files.recordings) for files in sessions)
     if as_json:
-        rows = [folder.row(o.files, o.name, bytes=o.bytes, foreign=o.foreign) for o in found]
+        rows = [
+            folder.row(
+                recording.files, recording.name, bytes=recording.bytes, foreign=recording.foreign
+            )
+            for recording in recordings
+        ]
         print_json("unused", recordings=total, unused=rows, doubts=list(used.doubts))
     else:
-        for recording in found:
+        for recording in recordings:
             mark = "  (llama-stack's)" if recording.foreign else ""
             name = folder.shown(recording.files, recording.name)
             click.echo(f"{size(recording.bytes):>9}  {name}{mark}")
     for doubt in used.doubts:
         say(f"{doubt}, so more may be needed than was used")
-    weight = size(sum(recording.bytes for recording in found))
-    say(f"{len(found)} of {count(total, 'recording')} unused ({weight})")
-    return FOUND if fail and found else 0
+    weight = size(sum(recording.bytes for recording in recordings))
+    say(f"{len(recordings)} of {count(total, 'recording')} unused ({weight})")
+    return FOUND if fail and recordings else 0
 
 
 @click.command()
@@ -157,8 +162,10 @@ def prune(
     sessions = _sessions(folder, used, all_sessions=all_sessions)
     if not force:
         _refuse_to_guess(folder, sessions, used)
-    found = _find_unused(sessions, used)
-    doomed = _doomed(sessions, [one for one in found if foreign or not one.foreign])
+    unused_recordings = _find_unused(sessions, used)
+    doomed = _doomed(
+        sessions, [recording for recording in unused_recordings if foreign or not recording.foreign]
+    )
     weight = sum(files.size(name) for files, name in doomed)
     rows = [folder.row(files, name, bytes=files.size(name)) for files, name in doomed]
     lines = [f"{size(row['bytes']):>9}  {row['file']}" for row in rows]
@@ -175,24 +182,27 @@ def prune(
         print_json("prune", dry_run=dry_run, deleted=rows)
     elif not asks and not dry_run:
         click.echo("\n".join(lines), nl=bool(lines))
-    kept = 0 if foreign else sum(recording.foreign for recording in found)
-    if kept:
-        say(f"{count(kept, 'unused recording')} of llama-stack kept (--foreign deletes them too)")
+    foreign_kept = 0 if foreign else sum(recording.foreign for recording in unused_recordings)
+    if foreign_kept:
+        say(
+            f"{count(foreign_kept, 'unused recording')} of llama-stack kept"
+            " (--foreign deletes them too)"
+        )
     done = "would be deleted" if dry_run else "deleted"
     say(f"{count(len(doomed), 'file')} {done} ({size(weight)})")
     return 0
 
 
 def _doomed(
-    sessions: "Iterable[SessionFiles]", found: Sequence[_Unused]
+    sessions: "Iterable[SessionFiles]", recordings: Sequence[_Unused]
 ) -> "list[tuple[SessionFiles, str]]":
     """The files to delete: recordings, and the side files that none but they name."""
     from wiretape.maintenance.inventory import orphans
 
-    doomed = [(recording.files, recording.name) for recording in found]
+    doomed = [(recording.files, recording.name) for recording in recordings]
     for files in sessions:
-        gone = [recording.name for recording in found if recording.files is files]
-        doomed += [(files, name) for name in orphans(files, without=gone)]
+        names_here = [recording.name for recording in recordings if recording.files is files]
+        doomed += [(files, name) for name in orphans(files, without=names_here)]
     return doomed
 
 

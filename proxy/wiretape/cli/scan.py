@@ -75,11 +75,11 @@ def scan(
     names: list[str] = []
     hits: list[Hit] = []
     print_hits = not as_json and not write_baseline and not sarif_to_stdout
-    for name, found in _hits(paths or _default(config), config, baseline):
+    for name, file_hits in _hits(paths or _default(config), config, baseline):
         names.append(name)
-        hits += found
+        hits += file_hits
         if print_hits:
-            for hit in allowed.sort(found, entries, ()).left:
+            for hit in allowed.sort(file_hits, entries, ()).left:
                 click.echo(escaped(str(hit)))
     if baseline is not None and write_baseline:
         return _write_baseline(baseline, hits, entries)
@@ -268,15 +268,15 @@ def _rewrite(
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise _NotDone(f"larger than {MAX_FILE_BYTES >> 20} MiB, not read", FOUND)
-        found = rewrite(path.read_bytes(), redactor, config.matcher, _side_files(path))
-        if found is None:
+        result = rewrite(path.read_bytes(), redactor, config.matcher, _side_files(path))
+        if result is None:
             return ()
         if not dry_run:
-            for name, data in found.files.items():
+            for name, data in result.files.items():
                 replace(path.with_name(name), data)
-            replace(path, found.text.encode("utf-8"))
-            _drop(path, found.void)
-        return found.changes
+            replace(path, result.text.encode("utf-8"))
+            _drop(path, result.void)
+        return result.changes
     except Refused as error:
         leaks = [f"\n  {leak.where}: {leak.rule}; {leak.remedy}" for leak in error.leaks]
         raise _NotDone(f"{error}{''.join(leaks)}", REFUSED) from None

@@ -52,7 +52,7 @@ def show_body(scope: Scope, name: str, *, request: bool) -> int:
 def show(scope: Scope, names: tuple[str, ...], *, as_json: bool, chunks: bool) -> int:
     """Print recordings as conversations, or chunk by chunk."""
     config = load(scope.config_file, os.environ)
-    found = [_find(scope, config, name) for name in names]
+    recordings = [_find(scope, config, name) for name in names]
     if as_json:
         rows = [
             {
@@ -63,11 +63,11 @@ def show(scope: Scope, names: tuple[str, ...], *, as_json: bool, chunks: bool) -
                     for at, text, weight in _chunks(recording)
                 ],
             }
-            for named, recording in found
+            for named, recording in recordings
         ]
         print_json("show", recordings=rows)
         return 0
-    for number, (named, recording) in enumerate(found):
+    for number, (named, recording) in enumerate(recordings):
         if number:
             echo("")
         _show_one(named, recording, chunks=chunks)

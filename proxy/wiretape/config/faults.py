@@ -28,18 +28,18 @@ def faults(
     added to `wrong`. `provider` gives the key that matchers have for the provider of `when`, or
     reports at that location that it is unknown.
     """
-    made = []
-    named: set[str] = set()
+    fault_rules = []
+    names: set[str] = set()
     for index, entry in enumerate(entries):
         location: Location = ("faults", index)
         name = entry["name"]
-        if name in named:
+        if name in names:
             text = f"{name} is the name of an earlier fault too; a name is one fault's"
             wrong.append(((*location, "name"), text))
-        named.add(name)
+        names.add(name)
         when: Mapping[str, Any] = entry.get("when") or {}
-        wanted = when.get("provider")
-        called = wanted and provider(wanted, (*location, "when", "provider"))
-        conditions = rule({"name": name, "when": when}, provider=called)
-        made.append(FaultRule(fault(entry), conditions))
-    return tuple(made)
+        provider_name = when.get("provider")
+        key = provider_name and provider(provider_name, (*location, "when", "provider"))
+        conditions = rule({"name": name, "when": when}, provider=key)
+        fault_rules.append(FaultRule(fault(entry), conditions))
+    return tuple(fault_rules)

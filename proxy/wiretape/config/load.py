@@ -31,20 +31,20 @@ from wiretape.core.text.located import MAX_BYTES, NotYaml, Problem, Tree
 from .faults import faults as faults_of
 from .packs import id_names
 from .packs import providers as known_providers
-from .rule_entry import finder, linear
+from .rule_entry import finder, linear_regex
 from .rules import Wrong, host_key, rules
 from .schema import File, OtherHosts, check, near
 from .value_types import PROXY_EXPECTED, VARIABLES, is_proxy_url
 
 BUILT_IN: Final = "built-in defaults"
 
-# Without these nobody knows what a body is.
+# A body cannot be read without these.
 _NEEDED_HEADERS: Final = frozenset(("content-encoding", "content-type"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """What a run goes by. `recordings` is relative to the working directory, a port of 0 any free
+    """The settings of a run. `recordings` is relative to the working directory, port 0 is any free
     one, and `source` names the file for messages.
 
     `other_hosts` None: tunnelled by `record` and `auto`, refused by `replay`.
@@ -77,23 +77,23 @@ class Config:
     host: str = "127.0.0.1"
     """Where to listen."""
     names: frozenset[str] = frozenset()
-    """What this machine is called by those who ask for base URLs."""
+    """The names of this machine in base URLs."""
     on_miss: OnMiss | None = None
-    """None: what the mode says."""
+    """None: as the mode has it."""
     http2: bool = False
     stale_after: str = "90d"
-    """The age that `wiretape stale` goes by: 90d, 12h."""
+    """The age limit of `wiretape stale`: 90d, 12h."""
     upstream_proxy: str | None = field(default=None, repr=False)
     """http://[user:password@]host:port."""
     faults: tuple[FaultRule, ...] = ()
-    """What is to go wrong with answers that are replayed."""
+    """Faults on demand in replayed answers."""
 
 
 def load(path: Path | None, environ: Mapping[str, str]) -> Config:
     """Read a configuration file, or, without a path, the working directory's config.yaml or else
     the defaults. `environ` gives the values of the variables that hold secrets.
 
-    Raises ConfigError with all that is wrong, a line each.
+    Raises ConfigError with all problems, a line each.
     """
     chosen = path or Path("config.yaml")
     data = _read(chosen, missing_is_fine=path is None)
@@ -197,27 +197,27 @@ def _providers(file: File, wrong: list[Wrong]) -> Providers:
             if owner.setdefault(host, name) != name:
                 text = f"{host} belongs to the provider {owner[host]}; a host has one provider"
                 wrong.append((("providers", name, "hosts", index), text))
-        known = providers.get(name, Provider(name, ()))
-        if not known.hosts and not entry.hosts:
+        provider = providers.get(name, Provider(name, ()))
+        if not provider.hosts and not entry.hosts:
             text = (
                 f"{name} has no hosts of its own: give yours, such as localhost:8000"
                 if name in built_in
                 else f"a new provider needs hosts{near(name, built_in)}"
             )
             wrong.append((("providers", name), text))
-        errors = entry.errors or known.errors
+        errors = entry.errors or provider.errors
         providers[name] = Provider(
             name,
-            _joined(known.hosts, entry.hosts),
-            _joined(known.key_env, entry.key_env),
+            _joined(provider.hosts, entry.hosts),
+            _joined(provider.key_env, entry.key_env),
             errors,
-            known.ids if name in built_in else id_names(errors or "openai"),
+            provider.ids if name in built_in else id_names(errors or "openai"),
         )
     return Providers(providers.values())
 
 
-def _joined(known: Sequence[str], more: Sequence[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((*known, *more)))
+def _joined(first: Sequence[str], second: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*first, *second)))
 
 
 def _dotenv(file: File, wrong: list[Wrong]) -> dict[str, str]:
@@ -324,7 +324,8 @@ def _redaction(file: File, values: Mapping[str, str], wrong: list[Wrong]) -> Red
             JsonRule(entry.name or _label(entry.path), finder(entry.path)) for entry in redact.json_
         ),
         patterns=(
-            PATTERNS + tuple(Pattern(entry.name, linear(entry.regex)) for entry in redact.patterns)
+            PATTERNS
+            + tuple(Pattern(entry.name, linear_regex(entry.regex)) for entry in redact.patterns)
         ),
         values=tuple((name, value.strip()) for name, value in values.items()),
         gate=redact.gate,

@@ -66,26 +66,26 @@ def normaliser(entry: str | Mapping[str, Any]) -> Normaliser:
     """One item of `normalise`, which has been checked."""
     if isinstance(entry, str):
         return Normaliser(entry)  # type: ignore[arg-type]  # checked: one of the names
-    places = _finders(entry.get("at", ()))
+    finders = _finders(entry.get("at", ()))
     if "with" in entry:
-        return Normaliser(entry["with"], places)
+        return Normaliser(entry["with"], finders)
     if "regex" in entry:
-        return Normaliser("regex", places, linear(entry["regex"]), entry["replace"])
+        return Normaliser("regex", finders, linear_regex(entry["regex"]), entry["replace"])
     if "round" in entry:
-        return Normaliser("round", places, digits=entry["round"])
+        return Normaliser("round", finders, digits=entry["round"])
     return Normaliser("sorted", _finders(entry["sorted"]))
 
 
-def condition(wanted: str | Mapping[str, Any]) -> Condition:
+def condition(expected: str | Mapping[str, Any]) -> Condition:
     """What `when.body` says: a JSONPath that must find something, or JSONPaths each of which must
     find one of its values (texts may be globs).
     """
-    if isinstance(wanted, str):
-        find = finder(wanted)
+    if isinstance(expected, str):
+        find = finder(expected)
         return lambda body: any(True for _ in find(body))
     tests = [
         (finder(path), [_equal(item) for item in (value if isinstance(value, list) else [value])])
-        for path, value in wanted.items()
+        for path, value in expected.items()
     ]
 
     def holds(body: Json) -> bool:
@@ -97,11 +97,11 @@ def condition(wanted: str | Mapping[str, Any]) -> Condition:
     return holds
 
 
-def _equal(wanted: Any) -> Callable[[Json], bool]:
-    if isinstance(wanted, str):
-        return lambda value: isinstance(value, str) and fnmatchcase(value, wanted)
-    plain = plain_numbers(wanted)
-    return lambda value: type(value) is type(plain) and value == plain
+def _equal(expected: Any) -> Callable[[Json], bool]:
+    if isinstance(expected, str):
+        return lambda value: isinstance(value, str) and fnmatchcase(value, expected)
+    number = plain_numbers(expected)
+    return lambda value: type(value) is type(number) and value == number
 
 
 def _finders(paths: Iterable[str]) -> tuple[Finder, ...]:
@@ -109,8 +109,8 @@ def _finders(paths: Iterable[str]) -> tuple[Finder, ...]:
 
 
 @cache
-def linear(text: str) -> "Linear":
-    """A regular expression as what finds it in linear time; ValueError where it cannot be."""
+def linear_regex(text: str) -> "Linear":
+    """Compile a regular expression that runs in linear time; ValueError if it cannot."""
     # Imported late: only who has patterns of his own needs it.
     from wiretape.core.text.regex import Linear
 
@@ -130,7 +130,7 @@ def _environment() -> "JSONPathEnvironment":
 
 @cache
 def finder(path: str) -> Finder:
-    """A JSONPath (RFC 9535) as what finds its places in a value; ValueError where it is none."""
+    """Compile a JSONPath (RFC 9535) to what finds its paths in a value; ValueError if invalid."""
     return compiled(path) or _full(path)
 
 

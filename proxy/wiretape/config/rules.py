@@ -17,9 +17,7 @@ type Wrong = tuple[Location, str]
 def rules(
     file: File, tree: Tree, source: str, providers: Providers, wrong: list[Wrong]
 ) -> tuple[tuple[Rule, ...], tuple[Rule, ...]]:
-    """The rules in effect, and those of packs that the file takes out; what is wrong goes to
-    `wrong`.
-    """
+    """The rules in effect, and those of packs that the file takes out; adds faults to `wrong`."""
     built_in = tuple(pack_rules(providers.all))
     names = [rule.name for rule in built_in]
     for index, name in enumerate(file.match.without):
@@ -29,16 +27,16 @@ def rules(
             )
             wrong.append((("match", "without", index), text))
     without = set(file.match.without)
-    kept = [known for known in built_in if known.name not in without]
-    _conflicts(file.match.rules, tree, [known.name for known in kept], wrong)
-    own = [
-        _own(entry, ("match", "rules", index), tree, source, providers, wrong)
+    kept_rules = [rule for rule in built_in if rule.name not in without]
+    _conflicts(file.match.rules, tree, [rule.name for rule in kept_rules], wrong)
+    own_rules = [
+        _own_rule(entry, ("match", "rules", index), tree, source, providers, wrong)
         for index, entry in enumerate(file.match.rules)
     ]
-    return (*own, *kept), tuple(known for known in built_in if known.name in without)
+    return (*own_rules, *kept_rules), tuple(rule for rule in built_in if rule.name in without)
 
 
-def _own(
+def _own_rule(
     entry: RuleEntry,
     location: Location,
     tree: Tree,
@@ -47,11 +45,11 @@ def _own(
     wrong: list[Wrong],
 ) -> Rule:
     when = entry.when.provider
-    place = (*location, "when", "provider")
+    provider_location = (*location, "when", "provider")
     # `--host` may add the host: a miss there suggests a rule that names it.
-    provider = when and host_key(when, providers, place, wrong, is_any_host=True)
-    written = entry.model_dump(exclude_defaults=True)
-    return rule(written, provider=provider, origin=f"{source}:{tree.line(location)}")
+    provider = when and host_key(when, providers, provider_location, wrong, is_any_host=True)
+    values = entry.model_dump(exclude_defaults=True)
+    return rule(values, provider=provider, origin=f"{source}:{tree.line(location)}")
 
 
 def host_key(
@@ -64,7 +62,7 @@ def host_key(
 ) -> str:
     """The key that a matcher has for a provider, which a rule names by its name or a host.
 
-    With `is_any_host` a host that is no provider's is one too: a name with a dot or a colon.
+    With `is_any_host` any name with a dot or a colon is a host, also if no provider has it.
     """
     if any(provider.name == name for provider in providers.all):
         return name
@@ -88,35 +86,37 @@ def _conflicts(
     entries: Sequence[RuleEntry], tree: Tree, built_in: Iterable[str], wrong: list[Wrong]
 ) -> None:
     """Report rules that contradict one another."""
-    named: dict[str, str] = dict.fromkeys(built_in, "")
+    lines_by_name: dict[str, str] = dict.fromkeys(built_in, "")
     for index, entry in enumerate(entries):
         location: Location = ("match", "rules", index)
         line = f"line {tree.line(location)}"
-        if entry.name in named:
-            other = named[entry.name]
+        if entry.name in lines_by_name:
+            line_of_other = lines_by_name[entry.name]
             text = (
-                f"{entry.name} is the rule in {other} too; a name is one rule's"
-                if other
+                f"{entry.name} is the rule in {line_of_other} too; a name is one rule's"
+                if line_of_other
                 else f"{entry.name} is a built-in rule; take that out with match.without"
             )
             wrong.append(((*location, "name"), text))
-        named.setdefault(entry.name, line)
-        for at, earlier in enumerate(entries[:index]):
-            first = f"{earlier.name} (line {tree.line(('match', 'rules', at))})"
-            wrong += [((*location, key), text) for key, text in _between(entry, earlier, first)]
+        lines_by_name.setdefault(entry.name, line)
+        for position, earlier in enumerate(entries[:index]):
+            earlier_name = f"{earlier.name} (line {tree.line(('match', 'rules', position))})"
+            wrong += [
+                ((*location, key), text) for key, text in _between(entry, earlier, earlier_name)
+            ]
 
 
-def _between(entry: RuleEntry, earlier: RuleEntry, first: str) -> list[tuple[str, str]]:
+def _between(entry: RuleEntry, earlier: RuleEntry, earlier_name: str) -> list[tuple[str, str]]:
     if entry.when != earlier.when:
         return []
     conflicts = [
-        (key, f"{first} says {key} for the same requests; put both into one rule")
+        (key, f"{earlier_name} says {key} for the same requests; put both into one rule")
         for key in ("on", "only")
         if getattr(entry, key) and getattr(earlier, key)
     ]
-    for key, other in (("only", "ignore"), ("ignore", "only")):
-        both = [path for path in getattr(entry, key) if path in getattr(earlier, other)]
+    for key, other_key in (("only", "ignore"), ("ignore", "only")):
+        both = [path for path in getattr(entry, key) if path in getattr(earlier, other_key)]
         if both:
-            text = f"{first} has {both[0]} in {other} for the same requests; keep one"
+            text = f"{earlier_name} has {both[0]} in {other_key} for the same requests; keep one"
             conflicts.append((key, text))
     return conflicts

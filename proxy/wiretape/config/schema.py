@@ -37,7 +37,7 @@ from wiretape.core.text.located import Location, Problem, Tree
 from .faults import fault as on_demand
 from .rule_entry import MEMBERS
 from .rule_entry import finder as finder
-from .rule_entry import linear as linear
+from .rule_entry import linear_regex as linear_regex
 from .value_types import (
     Address,
     Age,
@@ -306,11 +306,11 @@ _EXPECTED: Final = {
 
 def _model(location: Location) -> type[BaseModel]:
     """The model of the mapping at a location."""
-    here: Any = File
+    model: Any = File
     for step in location:
-        if isinstance(here, type) and issubclass(here, BaseModel):
-            fields = here.model_fields.items()
-            here = next(field.annotation for name, field in fields if step in (name, field.alias))
+        if isinstance(model, type) and issubclass(model, BaseModel):
+            fields = model.model_fields.items()
+            model = next(field.annotation for name, field in fields if step in (name, field.alias))
         else:
-            here = get_args(here)[-1]  # list[RuleEntry], dict[Label, ProviderEntry]
-    return here  # type: ignore[no-any-return]  # the type of a field, read at run time
+            model = get_args(model)[-1]  # list[RuleEntry], dict[Label, ProviderEntry]
+    return model  # type: ignore[no-any-return]  # the type of a field, read at run time

@@ -19,7 +19,7 @@ from wiretape.core.playback.policy import OnMiss
 from wiretape.core.redaction.rules import LARGE, Gate
 from wiretape.core.text.age import parse_age
 
-from .rule_entry import finder, linear
+from .rule_entry import finder, linear_regex
 
 
 def text_like(regex: str, expected: str, change: Callable[[str], str] = str) -> AfterValidator:
@@ -182,7 +182,7 @@ def as_regex(text: str) -> str:
     if any((match := regex.search(probe)) and not match[0] for probe in ("", *string.printable)):
         raise ValueError("matches the empty text: ask for at least one character")
     try:
-        linear(text)
+        linear_regex(text)
     except ValueError as error:
         raise ValueError(
             f"not a regular expression of RE2, which bounds its time: {error}; RE2 has no"

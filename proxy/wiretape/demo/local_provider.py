@@ -183,13 +183,13 @@ async def _chat(request: web.Request) -> web.StreamResponse:
     messages = _field(body, "messages", list)
     if not messages or not all(isinstance(message, dict) for message in messages):
         raise _wrong("messages", "an array of one or more messages")
-    said = _said(messages)
-    tool = _tool_named(body, messages[-1], said)
+    prompt = _last_prompt(messages)
+    tool = _tool_named(body, messages[-1], prompt)
     if tool is None:
-        answer = _Answer("chat.completion", model, said, _words(model, said), digest)
+        answer = _Answer("chat.completion", model, prompt, _words(model, prompt), digest)
     else:
-        arguments = _arguments(tool, said)
-        answer = _Answer("chat.completion", model, said, arguments, digest, tool=tool["name"])
+        arguments = _arguments(tool, prompt)
+        answer = _Answer("chat.completion", model, prompt, arguments, digest, tool=tool["name"])
     return await _send(request, body, answer)
 
 
@@ -235,8 +235,8 @@ def _wrong(name: str, expected: str) -> _Refusal:
     return _Refusal(400, message, param=name, code="invalid_value")
 
 
-def _said(messages: list[_Object]) -> str:
-    """The text of the last message of the user; "" where there is none."""
+def _last_prompt(messages: list[_Object]) -> str:
+    """The text of the user's last message; "" without one."""
     contents = [message.get("content") for message in messages if message.get("role") == "user"]
     content = contents[-1] if contents else ""
     parts = content if isinstance(content, list) else [{"text": content}]
@@ -244,25 +244,25 @@ def _said(messages: list[_Object]) -> str:
     return "".join(text for text in texts if isinstance(text, str))
 
 
-def _tool_named(body: _Object, last: _Object, said: str) -> _Object | None:
+def _tool_named(body: _Object, last: _Object, prompt: str) -> _Object | None:
     """The function the user names; None once its result is there, so that agents come to an end."""
     if last.get("role") != "user" or body.get("tool_choice") == "none":
         return None
     for tool in _field(body, "tools", list, []):
         function = _object(_object(tool).get("function"))
         name = function.get("name")
-        if isinstance(name, str) and name and name in said:
+        if isinstance(name, str) and name and name in prompt:
             return function
     return None
 
 
-def _arguments(function: _Object, said: str) -> str:
+def _arguments(function: _Object, prompt: str) -> str:
     """Arguments of the kinds the function's JSON Schema asks for, as JSON text."""
     examples = {"integer": 1, "number": 0.5, "boolean": True, "array": [], "object": {}}
     properties = _object(_object(function.get("parameters")).get("properties"))
     return dumps(
         {
-            name: examples.get(str(_object(schema).get("type")), said[:_QUOTED])
+            name: examples.get(str(_object(schema).get("type")), prompt[:_QUOTED])
             for name, schema in properties.items()
         }
     )
@@ -272,8 +272,8 @@ def _object(value: Json) -> _Object:
     return value if isinstance(value, dict) else {}
 
 
-def _words(model: str, said: str) -> str:
-    quoted = said if len(said) <= _QUOTED else said[:_QUOTED] + "…"
+def _words(model: str, prompt: str) -> str:
+    quoted = prompt if len(prompt) <= _QUOTED else prompt[:_QUOTED] + "…"
     return (
         f'You said: "{quoted}" No model has read it: this is the answer of a provider on your own'
         f" machine, which stands in for {model} and always says the same."
@@ -297,21 +297,21 @@ class _Answer:
 
     def whole(self) -> _Object:
         """The answer in one piece."""
-        said: _Object
+        choice: _Object
         if self.kind == "completion":
-            said = {"text": self.text}
+            choice = {"text": self.text}
         elif self.tool is None:
-            said = {"message": {"role": "assistant", "content": self.text, "tool_calls": []}}
+            choice = {"message": {"role": "assistant", "content": self.text, "tool_calls": []}}
         else:
             call = self._call(self.text)
-            said = {"message": {"role": "assistant", "content": None, "tool_calls": [call]}}
+            choice = {"message": {"role": "assistant", "content": None, "tool_calls": [call]}}
         return {
             "id": self._id,
             "object": "text.completion" if self.kind == "completion" else self.kind,
             "created": CREATED,
             "model": self.model,
             "prompt": [],
-            "choices": [{**self._finish, "logprobs": None, "index": 0, **said}],
+            "choices": [{**self._finish, "logprobs": None, "index": 0, **choice}],
             "usage": self._usage,
         }
 
@@ -364,11 +364,11 @@ class _Answer:
 
     @property
     def _usage(self) -> _Object:
-        sent, said = len(_TOKEN.findall(self.prompt)), len(_TOKEN.findall(self.text)) + 1
+        tokens_in, tokens_out = len(_TOKEN.findall(self.prompt)), len(_TOKEN.findall(self.text)) + 1
         return {
-            "prompt_tokens": sent,
-            "completion_tokens": said,
-            "total_tokens": sent + said,
+            "prompt_tokens": tokens_in,
+            "completion_tokens": tokens_out,
+            "total_tokens": tokens_in + tokens_out,
             "cached_tokens": 0,
         }
 

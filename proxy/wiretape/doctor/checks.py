@@ -45,15 +45,15 @@ def checks(
 
 
 def _versions() -> CheckResult:
-    found = [f"wiretape {__version__}", f"Python {platform.python_version()}"]
+    versions = [f"wiretape {__version__}", f"Python {platform.python_version()}"]
     for name in _PACKAGES:
         try:
-            found.append(f"{name} {version(name)}")
+            versions.append(f"{name} {version(name)}")
         except PackageNotFoundError:
             return CheckResult(
                 "versions", "fault", f"{name} is not installed", "install wiretape anew"
             )
-    return CheckResult("versions", "ok", ", ".join((*found, ssl.OPENSSL_VERSION)))
+    return CheckResult("versions", "ok", ", ".join((*versions, ssl.OPENSSL_VERSION)))
 
 
 def _clock() -> CheckResult:
@@ -95,46 +95,48 @@ def _recordings(folder: Path) -> CheckResult:
     count = sum(1 for _ in folder.rglob("*.json"))
     if not os.access(folder, os.R_OK | os.X_OK):
         return CheckResult("recordings", "fault", f"{folder}: cannot be read")
-    seen = f"{folder}: {count} files"
-    return CheckResult("recordings", "ok", seen, "check them: wiretape verify" if count else "")
+    result = f"{folder}: {count} files"
+    return CheckResult("recordings", "ok", result, "check them: wiretape verify" if count else "")
 
 
 def _git(folder: Path) -> Iterator[CheckResult]:
-    top = _asked(folder, "rev-parse", "--show-toplevel")
+    top = _git_output(folder, "rev-parse", "--show-toplevel")
     if top is None:
         yield CheckResult("git", "note", f"{folder} is in no git checkout")
         return
     probe = folder / "HOST" / "PATH" / "KEY.json"
-    if _asked(folder, "check-ignore", "-q", str(probe)) is not None:
+    if _git_output(folder, "check-ignore", "-q", str(probe)) is not None:
         advice = "take it out of .gitignore: recordings belong in git"
         yield CheckResult("git ignore", "fault", f"recordings in {folder} are ignored", advice)
     else:
         yield CheckResult("git ignore", "ok", "recordings are not ignored")
-    told = _asked(folder, "check-attr", "text", "eol", "--", str(probe)) or ""
-    values = [line.rpartition(": ")[2] for line in told.splitlines()]
-    kept = values[:1] == ["unset"] or values[1:] == ["lf"]
+    attributes = _git_output(folder, "check-attr", "text", "eol", "--", str(probe)) or ""
+    values = [line.rpartition(": ")[2] for line in attributes.splitlines()]
+    keeps_line_ends = values[:1] == ["unset"] or values[1:] == ["lf"]
     yield CheckResult(
         "git attributes",
-        "ok" if kept else "note",
-        "line ends stay as they are" if kept else "git may change line ends in a checkout",
-        "" if kept else "wiretape init writes a .gitattributes",
+        "ok" if keeps_line_ends else "note",
+        "line ends stay as they are"
+        if keeps_line_ends
+        else "git may change line ends in a checkout",
+        "" if keeps_line_ends else "wiretape init writes a .gitattributes",
     )
     hooks = Path(top, ".pre-commit-config.yaml")
-    found = hooks.is_file() and "wiretape-scan" in hooks.read_text("utf-8", "replace")
-    seen = "scans recordings" if found else "does not scan recordings for secrets"
-    advice = "" if found else "add the hook wiretape-scan, as wiretape init does"
-    yield CheckResult("pre-commit", "ok" if found else "note", seen, advice)
+    has_hook = hooks.is_file() and "wiretape-scan" in hooks.read_text("utf-8", "replace")
+    result = "scans recordings" if has_hook else "does not scan recordings for secrets"
+    advice = "" if has_hook else "add the hook wiretape-scan, as wiretape init does"
+    yield CheckResult("pre-commit", "ok" if has_hook else "note", result, advice)
 
 
-def _asked(folder: Path, *words: str) -> str | None:
-    """What git prints; None where it says no, or is not there."""
+def _git_output(folder: Path, *words: str) -> str | None:
+    """What git prints; None if it fails or is not installed."""
     git = shutil.which("git")
     if git is None:
         return None
     try:
-        done = subprocess.run(
+        finished = subprocess.run(
             [git, *words], cwd=folder, capture_output=True, text=True, check=False, timeout=60
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout.strip() if done.returncode == 0 else None
+    return finished.stdout.strip() if finished.returncode == 0 else None

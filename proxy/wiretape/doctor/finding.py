@@ -17,5 +17,5 @@ class CheckResult:
     advice: str = ""
 
     def as_json(self) -> dict[str, str]:
-        """The finding for `--json`; without advice where there is none."""
+        """The finding for `--json`; without empty advice."""
         return {key: value for key, value in asdict(self).items() if value}

@@ -1,4 +1,4 @@
-"""What a run did: a row an exchange, the summary, the console, JUnit.
+"""Report what a run did: a row per exchange, the summary, the console, JUnit.
 
-It counts and words; it decides nothing. Begin with `report.py`.
+It counts and prints; it decides nothing. Begin with `report.py`.
 """

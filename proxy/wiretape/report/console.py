@@ -1,4 +1,4 @@
-"""What a run shows on stderr: a line an exchange, notices, misses, a summary."""
+"""Print a run on stderr: a line per exchange, notices, misses, a summary."""
 
 import logging
 import sys
@@ -33,11 +33,11 @@ _COLOURS: Final[dict[RowOutcome, str]] = {
 }
 OUTCOMES: Final = tuple(_COLOURS)
 _STALE: Final = 3
-"""Paths that are named of those that a rule ignores and that have changed."""
+"""The number of changed paths that are named for each rule."""
 
 
 def line(row: Row) -> str:
-    """An exchange on one line of plain text.
+    """Format an exchange as one line of plain text.
 
     "recorded  together  POST /v1/chat/completions  some/model  200  25 chunks  first 0.182s
     1.204s"
@@ -63,8 +63,8 @@ def line(row: Row) -> str:
 def summary(report: Report) -> str:
     """The run in one line: "wiretape record: 3 recorded, 1 missed"."""
     counts = report.counts
-    told = [f"{counts[outcome]} {outcome}" for outcome in OUTCOMES if counts[outcome]]
-    text = f"wiretape {report.mode}: {', '.join(told) or 'no exchanges'}"
+    outcomes = [f"{counts[outcome]} {outcome}" for outcome in OUTCOMES if counts[outcome]]
+    text = f"wiretape {report.mode}: {', '.join(outcomes) or 'no exchanges'}"
     if report.beyond:
         text += f"; {report.beyond} answered again beyond the last take"
     if report.stale:
@@ -77,7 +77,7 @@ def summary(report: Report) -> str:
 
 
 def stale_lines(report: Report) -> list[str]:
-    """What rules ignore and has changed since the recordings, a line for each rule."""
+    """What has changed since the recordings though rules ignore it, a line for each rule."""
     paths: dict[str, list[str]] = {}
     for path, rule in report.stale:
         paths.setdefault(rule, []).append(path)
@@ -92,9 +92,9 @@ def stale_lines(report: Report) -> list[str]:
 
 
 class _Redacted(logging.Formatter):
-    """Takes the secrets out of log lines and tracebacks: any of them may quote a request.
+    """Redacts log lines and tracebacks, which may quote a request.
 
-    Other libraries' lines lose all that they quote, tracebacks the values that failed.
+    Lines of other libraries lose everything they quote, tracebacks the values that failed.
     """
 
     def __init__(self, redactor: Redactor) -> None:
@@ -112,7 +112,7 @@ class _Redacted(logging.Formatter):
 
 
 def log_to_stderr(rules: RedactionRules, *, verbose: bool) -> None:
-    """Send warnings to stderr, and with `verbose` what wiretape itself has to say."""
+    """Send warnings to stderr, and with `verbose` wiretape's own debug log."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Redacted(Redactor(rules)))
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, handlers=[handler])
@@ -120,7 +120,7 @@ def log_to_stderr(rules: RedactionRules, *, verbose: bool) -> None:
 
 
 class View:
-    """Prints a report as it grows; `plain` where stderr is no terminal."""
+    """Prints a report as it grows; in colours if stderr is a terminal."""
 
     def __init__(
         self, report: Report, stream: TextIO | None = None, *, quiet: bool, live: bool = False
@@ -137,7 +137,7 @@ class View:
         report.notify = self.notice
 
     def _watch(self, console: "Console") -> "Live":
-        """Show the exchanges that are under way, below the ones that are over."""
+        """Show the exchanges that are under way below the finished ones."""
         from rich.live import Live
         from rich.text import Text
 
@@ -164,26 +164,26 @@ class View:
         return live
 
     def row(self, row: Row) -> None:
-        """An exchange is over. A miss is told even when quiet, once each."""
+        """Print an exchange that is over. Each miss is printed once, even when quiet."""
         if not self._quiet or row.outcome in ("refused", "failed"):
             self._print(line(row), _COLOURS[row.outcome])
         if row.miss is not None:
-            # Of a message its hash: there may be as many misses as requests.
-            told = hash(row.miss.message)
-            if told not in self._misses:
-                self._misses.add(told)
+            # Hashes only: there may be as many misses as requests.
+            message_hash = hash(row.miss.message)
+            if message_hash not in self._misses:
+                self._misses.add(message_hash)
                 self._miss(row.miss)
 
     def notice(self, text: str) -> None:
         self._print(f"wiretape: {printable(text)}", "yellow")
 
     def abandon(self) -> None:
-        """The run could not begin or end as it should: there is nothing to sum up."""
+        """Stop without a summary: the run could not begin or end properly."""
         if self._live is not None:
             self._live.stop()
 
     def close(self) -> None:
-        """The run is over."""
+        """Print the summary: the run is over."""
         self.abandon()
         strict = self._report.strict_ignored
         if strict or not self._quiet:
@@ -214,7 +214,7 @@ class View:
 
 
 def _console(stream: TextIO) -> "Console":
-    # rich takes 70 ms to import: only a terminal has use for it.
+    # rich takes 70 ms to import and is of use on a terminal only.
     from rich.console import Console
 
     return Console(file=stream, highlight=False, soft_wrap=True)
@@ -229,7 +229,7 @@ _STYLES: Final[dict["RunKind", str]] = {
 
 
 def _diff(miss: Miss) -> "Text":
-    """The differences: green is what was asked for, red what was recorded."""
+    """Format the differences: the live request in green, the recorded one in red."""
     from rich.text import Text
 
     text = Text()
@@ -238,8 +238,8 @@ def _diff(miss: Miss) -> "Text":
         text.append(f"    {printable(difference.path)}: ", "bold")
         runs = word_diff(difference)
         if runs is None:
-            got, recorded = sides(difference)
-            text.append(printable(got), "green")
+            live, recorded = sides(difference)
+            text.append(printable(live), "green")
             text.append(", ")
             text.append(printable(recorded), "red")
             continue

@@ -1,4 +1,4 @@
-"""The report of a run as JUnit's XML, which CI systems show: a test case for each exchange."""
+"""Write a run's report as JUnit XML, which CI systems show: a test case for each exchange."""
 
 from typing import Final
 from xml.sax.saxutils import escape, quoteattr
@@ -14,10 +14,10 @@ _PROBLEMS: Final[dict[RowOutcome, str]] = {
 
 
 def dumps(report: Report) -> str:
-    """The report as an XML document of one test suite; times in seconds.
+    """Format the report as an XML document of one test suite; times in seconds.
 
-    A miss is a failure with its report, as is a change that a rule ignores where the run is strict
-    about these; what was refused or failed is an error. Whatever stands in it, it is XML 1.0.
+    A miss is a failure with its report, and so is a change that a rule ignores if the run is strict
+    about these. A refused or failed exchange is an error. The result is always valid XML 1.0.
     """
     cases = [_case(report, row) for row in report.rows]
     kinds = [_problem(report, row) for row in report.rows]
@@ -49,21 +49,23 @@ def _problem(report: Report, row: Row) -> str | None:
 
 def _case(report: Report, row: Row) -> str:
     name = f"{row.method} {row.path}" + (f" {row.model}" if row.model else "")
-    place = ".".join(["wiretape", row.provider, *([row.session] if row.session else [])])
-    head = f"<testcase classname={_quoted(place)} name={_quoted(name)}"
+    class_name = ".".join(["wiretape", row.provider, *([row.session] if row.session else [])])
+    head = f"<testcase classname={_quoted(class_name)} name={_quoted(name)}"
     if row.duration is not None:
         head += f' time="{row.duration:.3f}"'
     problem = _problem(report, row)
-    told = f"<system-out>{escape(_plain(row.recording))}</system-out>" if row.recording else ""
+    system_out = (
+        f"<system-out>{escape(_plain(row.recording))}</system-out>" if row.recording else ""
+    )
     if problem is None:
-        return f"{head}>{told}</testcase>" if told else f"{head}/>"
+        return f"{head}>{system_out}</testcase>" if system_out else f"{head}/>"
     text = _text(row)
     first = text.partition("\n")[0]
     inner = f"<{problem} message={_quoted(first)}"
     if problem != "skipped":
         kind = row.miss.reason if row.miss else "stale" if row.stale else row.outcome
         inner += f" type={_quoted(kind)}"
-    return f"{head}>{inner}>{escape(_plain(text))}</{problem}>{told}</testcase>"
+    return f"{head}>{inner}>{escape(_plain(text))}</{problem}>{system_out}</testcase>"
 
 
 def _text(row: Row) -> str:
@@ -78,7 +80,7 @@ def _text(row: Row) -> str:
 
 
 def _plain(text: str) -> str:
-    """A text without what XML 1.0 has no way to write: control characters and lone surrogates."""
+    """Replace what XML 1.0 cannot express: control characters and lone surrogates."""
     return "".join(c if _is_character(ord(c)) else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 

@@ -1,4 +1,4 @@
-"""What happened in a run: a row an exchange, the counts, and the exit status they ask for."""
+"""Collect what happened in a run: a row per exchange, the counts, and the exit status."""
 
 from collections import Counter, deque
 from collections.abc import Callable
@@ -20,7 +20,7 @@ reached; passed: forwarded without a recording.
 """
 
 type Fate = Literal["refused", "unrecorded"]
-"""What became of a client's wish for a host of no provider."""
+"""What was done with a client's request for a host of no provider."""
 
 EXIT_MISS: Final = 3
 EXIT_REFUSED: Final = 4
@@ -57,7 +57,7 @@ class Row:
 
     @classmethod
     def of(cls, request: Request, providers: Providers, document: Document, **facts: Any) -> "Row":
-        """The row of a request, given its redacted document and what became of it."""
+        """The row of a request, from its redacted document and further fields of a row."""
         provider = providers.find(request.host, request.port)
         return cls(
             provider=provider.name if provider else request.host,
@@ -68,7 +68,7 @@ class Row:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """The row for `--report`: members that say nothing are left out."""
+        """The row for `--report`, without empty members."""
         members = {name: getattr(self, name) for name in self.__slots__ if name != "_"}
         members["miss"] = self.miss and self.miss.as_json()
         members["beyond"] = self.beyond or None
@@ -98,13 +98,16 @@ class Underway:
 
 @dataclass(slots=True)
 class Report:
-    """The rows of a run and what else is worth telling.
+    """The rows and notices of a run.
 
-    With `keep_rows` False the latest few are kept: what nobody writes to a file need not be in
-    memory as long as the run lasts.
+        report = Report("replay")
+        report.add(Row("replayed", "openai", "POST", "/v1/responses", status=200))
+        report.exit_status  # 0
+
+    With `keep_rows` False only the latest rows stay in memory, for a run that writes no file.
 
     `listen` is called with each row as it comes and `notify` with each notice; `watched` says that
-    somebody looks at `underway`, the exchanges that have begun. With `strict_ignored` a change that
+    `underway`, the exchanges that have begun, is shown. With `strict_ignored` a change that
     a rule ignores fails the run.
     """
 
@@ -124,7 +127,7 @@ class Report:
     tunnels: dict[str, bool] = field(default_factory=dict)
     """Provider hosts to which a tunnel was opened, and whether a request came through one."""
     untrusting: set[str] = field(default_factory=set)
-    """Those for which a client said that it does not trust wiretape's certificate."""
+    """The hosts for which a client said that it does not trust wiretape's certificate."""
     trust_remedy: str = ""
     """What to do about such a client; HOST stands for the host."""
     expects_requests: bool = False
@@ -137,7 +140,7 @@ class Report:
     underway: dict[object, Underway] = field(default_factory=dict)
     strict_ignored: bool = False
     command_status: int | None = None
-    """What CMD ended with; None where there was none."""
+    """CMD's exit status; None without a CMD."""
     applied: set[str] = field(default_factory=set)
     """The names of the matching rules that found something in a request."""
     keep_rows: InitVar[bool] = True
@@ -151,7 +154,7 @@ class Report:
             self.rows = deque(maxlen=_LATEST)
 
     def add(self, row: Row) -> None:
-        """An exchange is over."""
+        """Add the row of an exchange that is over."""
         self.rows.append(row)
         self._counts[row.outcome] += 1
         if row.session is not None:
@@ -162,40 +165,40 @@ class Report:
             self.listen(row)
 
     def begin(self, token: object, row: Row, started: float, count: Callable[[], int]) -> None:
-        """An exchange has begun; `started` is `time.perf_counter`'s, `end` takes it away again."""
+        """Show an exchange as under way until `end`; `started` is `time.perf_counter`'s."""
         self.underway[token] = Underway(row, started, count)
 
     def end(self, token: object) -> None:
-        """An exchange that had begun is over, or is told of by its row from now on."""
+        """Stop showing an exchange as under way."""
         self.underway.pop(token, None)
 
     def notice(self, text: str) -> None:
-        """Something the user should know, said once."""
+        """Tell the user something, each text once."""
         if text not in self.notices:
             self.notices.append(text)
             if self.notify is not None:
                 self.notify(text)
 
     def bypassed(self, host: str, port: int, fate: Fate) -> None:
-        """A client asked for a host of no provider."""
+        """Count a client's request for a host of no provider."""
         name = f"[{host}]" if ":" in host else host
-        place = name if port == 443 else f"{name}:{port}"
-        self.other_hosts.setdefault(place, Counter())[fate] += 1
+        host_and_port = name if port == 443 else f"{name}:{port}"
+        self.other_hosts.setdefault(host_and_port, Counter())[fate] += 1
 
     def not_trusted(self, host: str) -> None:
-        """A client said that it does not trust wiretape's certificate for a host."""
+        """Note that a client does not trust wiretape's certificate for a host."""
         self.untrusting.add(host)
         remedy = self.trust_remedy.replace("HOST", host)
         self.notice(f"a client does not trust wiretape's certificate for {host}: {remedy}")
 
     def not_served(self, why: str) -> None:
-        """A client could not be served at once, or at all: the run does not succeed."""
+        """Note that a client could not be served at once, or at all: the run fails."""
         self.unserved += 1
         self.notice(why)
 
     @property
     def exchanges(self) -> int:
-        """How many exchanges there were, whatever became of them."""
+        """How many exchanges there were, of any outcome."""
         return self._counts.total()
 
     @property
@@ -221,14 +224,14 @@ class Report:
 
     @property
     def exit_status(self) -> int:
-        """0, or what a run that was otherwise well exits with: 4 for a loss or clients
-        that could not be served, 3 for a miss or, where
-        that is asked for, for a change that a rule ignores, or where nothing reached the proxy.
+        """The exit status of a run in which CMD succeeded: 4 for a loss or clients that could not
+        be served; 3 for a miss, if nothing reached the proxy, or (`strict_ignored`) for a change
+        that a rule ignores; else 0.
         """
         counts = self.counts
         if counts["refused"] or self.unserved:
             return EXIT_REFUSED
-        # In replay there is no provider that could have failed.
+        # In replay no provider is contacted, so a failure is wiretape's.
         missed = counts["missed"] or (self.mode == "replay" and counts["failed"])
         strict = self.strict_ignored and bool(self._stale)
         return EXIT_MISS if missed or strict or self.is_silent else 0
@@ -240,7 +243,7 @@ class Report:
 
     @property
     def is_reached(self) -> bool:
-        """Whether anything reached the proxy but what replay answers without a recording."""
+        """Whether anything reached the proxy, besides what replay answers without a recording."""
         return self.exchanges > (self._counts["passed"] if self.mode == "replay" else 0)
 
     def as_json(self) -> dict[str, Any]:
@@ -273,7 +276,7 @@ class Report:
 
 
 def other_host_lines(report: Report) -> list[str]:
-    """Which hosts of no provider were asked for, a line for each thing that became of them."""
+    """The hosts of no provider that were asked for: a line for each fate."""
     lines = []
     texts: dict[Fate, str] = {"refused": "refused", "unrecorded": "passed unrecorded"}
     for fate, text in texts.items():

@@ -1,4 +1,4 @@
-"""The base-URL variables of SDKs, pointed at the base-URL port: `--base-url`."""
+"""Point the base-URL variables of SDKs at the base-URL port: `--base-url`."""
 
 from collections.abc import Mapping
 
@@ -6,25 +6,25 @@ from wiretape.config.packs import base_urls
 from wiretape.core.providers.base_url import destination_of
 
 
-def through_base_url(environ: Mapping[str, str], door: str) -> dict[str, str]:
-    """Give every base-URL variable of a known SDK, leading to its place through `door`.
+def through_base_url(environ: Mapping[str, str], proxy_url: str) -> dict[str, str]:
+    """Give every base-URL variable of a known SDK, leading to its provider through `proxy_url`.
 
-    One that the user has set keeps where it leads. A value that the port cannot lead to stays: no
-    URL, or plain http at another machine.
+    A variable that the user has set leads to the same URL as before. A value that the port cannot
+    serve is left out: one that is not a URL, or plain http at another machine.
 
     >>> environ = {"OPENAI_BASE_URL": "https://llm.example.com/v1"}
     >>> through_base_url(environ, "http://127.0.0.1:8081")["OPENAI_BASE_URL"]
     'http://127.0.0.1:8081/llm.example.com/v1'
     """
-    urls = {name: environ.get(name) or usual for name, usual in base_urls().items()}
-    return {name: f"{door}/{place}" for name, url in urls.items() if (place := _place(url))}
+    urls = {name: environ.get(name) or default for name, default in base_urls().items()}
+    return {name: f"{proxy_url}/{path}" for name, url in urls.items() if (path := _path_below(url))}
 
 
-def _place(url: str) -> str | None:
-    """What follows the port's URL to lead to a base URL; None where nothing does."""
-    scheme, _, place = url.partition("://")
+def _path_below(url: str) -> str | None:
+    """The path below the port's URL that leads to a base URL; None if the port cannot serve it."""
+    scheme, _, path = url.partition("://")
     try:
-        meant = destination_of(f"/{place}/").scheme
+        expected_scheme = destination_of(f"/{path}/").scheme
     except ValueError:
         return None
-    return place if meant == scheme else None
+    return path if expected_scheme == scheme else None

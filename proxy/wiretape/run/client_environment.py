@@ -69,22 +69,24 @@ def client_environment(
 
     Raises ConfigError for a key variable whose name no shell could set.
     """
-    given = dict(environ)
-    new = {name: value for name, value in given.items() if name not in _REMOVED}
+    user_environ = dict(environ)
+    new = {name: value for name, value in user_environ.items() if name not in _REMOVED}
     new |= dict.fromkeys(_PROXY, proxy_url)
-    new |= {name: proxy_url for name in _PROXY_IF_SET if given.get(name)}
-    new |= dict.fromkeys(_NO_PROXY, _no_proxy(given, tuple(hosts), tuple(own_hosts)))
+    new |= {name: proxy_url for name in _PROXY_IF_SET if user_environ.get(name)}
+    new |= dict.fromkeys(_NO_PROXY, _no_proxy(user_environ, tuple(hosts), tuple(own_hosts)))
     new |= dict.fromkeys(REPLACE_TRUST, str(bundle))
-    new |= {name: str(bundle) for name in REPLACE_TRUST_IF_SET if given.get(name)}
+    new |= {name: str(bundle) for name in REPLACE_TRUST_IF_SET if user_environ.get(name)}
     for name in ADD_TRUST:
         # Who has an extra CA of his own keeps it: the bundle holds it (`Authority.bundle`).
-        alone = given.get(name, "") in ("", str(ca_cert))
-        new[name] = str(ca_cert if alone else bundle)
+        is_ours_alone = user_environ.get(name, "") in ("", str(ca_cert))
+        new[name] = str(ca_cert if is_ours_alone else bundle)
     new |= dict(_FIXED)
     dummies = tuple(dummy_keys)
-    kept = {dummy.pack for dummy in dummies if keep_keys and given.get(_checked(dummy.name))}
+    packs_with_keys = {
+        dummy.pack for dummy in dummies if keep_keys and user_environ.get(_checked(dummy.name))
+    }
     for dummy in dummies:
-        if dummy.pack not in kept and (dummy.always or given.get(dummy.name)):
+        if dummy.pack not in packs_with_keys and (dummy.always or user_environ.get(dummy.name)):
             new[_checked(dummy.name)] = dummy.value
     return new
 

@@ -31,7 +31,7 @@ def open_library(
     fingerprint: str | None = None,
     since_ns: float = math.inf,
 ) -> Library:
-    """The recordings of a run, read; files that are none are told. StoreError as `load` has it.
+    """Open the recordings of a run; reports files that are not recordings. StoreError as `load`.
 
     `fingerprint` is the configuration's, where there are several to open. Recordings that are
     younger than `since_ns`, in nanoseconds of the epoch, are not replaced.

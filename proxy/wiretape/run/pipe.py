@@ -172,7 +172,7 @@ def _opened(proxy: StartedProxy) -> _Message:
         "recordings": str(proxy.settings.recordings.absolute()),
         "url": proxy.url,
         "base_url": proxy.base_url,
-        "token": proxy.place.token,
+        "token": proxy.serving.token,
         "bundle": environment["SSL_CERT_FILE"],
         "node_preload": str(NODE_PRELOAD),
         "environment": changed(proxy.settings.environ, environment),

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from asyncio.subprocess import Process
 
 DRAIN_SECONDS: Final = 5.0
-"""How long a run that is told to stop lets answers under way come to their end."""
+"""How long a stopping run waits for answers under way."""
 
 USAGE: Final = 2
 INTERRUPTED: Final = 130
@@ -49,7 +49,7 @@ async def run(settings: Settings, command: Sequence[str], report: Report) -> int
     with _Signals() as signals:
         async with started(settings, report, signals.hurry) as proxy:
             if program is None:
-                await _serve(settings, proxy.place, signals)
+                await _serve(settings, proxy.serving, signals)
             else:
                 with descriptors.limited_to(usual_limit):
                     process = await _start(program, command, proxy.environment())
@@ -65,19 +65,19 @@ class StartedProxy:
     """The proxy of a run while it is up."""
 
     settings: Settings
-    place: ServingProxy
+    serving: ServingProxy
     authority: Authority
     control: Control
 
     @property
     def url(self) -> str:
         """What clients have for HTTPS_PROXY."""
-        return f"http://{self.settings.client_host}:{self.place.port}"
+        return f"http://{self.settings.client_host}:{self.serving.port}"
 
     @property
     def base_url(self) -> str:
         """What comes before `/HOST/…` for clients that take a base URL."""
-        return f"http://{self.settings.client_host}:{self.place.base_url_port}"
+        return f"http://{self.settings.client_host}:{self.serving.base_url_port}"
 
     def environment(self) -> Mapping[str, str]:
         """The complete environment of a client."""
@@ -102,7 +102,7 @@ class StartedProxy:
             environment |= through_base_url(environment, self.base_url)
         return environment | {
             "WIRETAPE_BASE_URL": self.base_url,
-            "WIRETAPE_TOKEN": self.place.token,
+            "WIRETAPE_TOKEN": self.serving.token,
         }
 
 
@@ -121,10 +121,10 @@ async def started(
     proxy: RunningProxy = (ReplayProxy if settings.mode == "replay" else RecordProxy)(
         settings, report, authority
     )
-    asyncio.get_running_loop().set_exception_handler(_tell_exhaustion(report))
+    asyncio.get_running_loop().set_exception_handler(_report_exhaustion(report))
     try:
         ports = await proxy.start(settings.port, settings.base_url_port)
-        place = ServingProxy(
+        serving = ServingProxy(
             mode=settings.mode,
             port=ports[0],
             base_url_port=ports[1],
@@ -132,7 +132,7 @@ async def started(
             token=proxy.control.token,
             hosts=own_hosts(settings.config.providers),
         )
-        yield StartedProxy(settings, place, authority, proxy.control)
+        yield StartedProxy(settings, serving, authority, proxy.control)
     finally:
         await _first(proxy.idle(), hurry.wait(), seconds=DRAIN_SECONDS)
         await proxy.stop()
@@ -172,12 +172,12 @@ class _Signals:
             _forward(self._child, number, len(self.received))
 
 
-async def _serve(settings: Settings, place: ServingProxy, signals: _Signals) -> None:
+async def _serve(settings: Settings, proxy: ServingProxy, signals: _Signals) -> None:
     host = settings.client_host
-    with announced(place):
+    with announced(proxy):
         print(
-            f"wiretape {settings.mode} is ready: HTTPS_PROXY=http://{host}:{place.port},"
-            f" base URLs http://{host}:{place.base_url_port}/HOST/…"
+            f"wiretape {settings.mode} is ready: HTTPS_PROXY=http://{host}:{proxy.port},"
+            f" base URLs http://{host}:{proxy.base_url_port}/HOST/…"
             " (`wiretape env` prints what clients need)",
             flush=True,
         )
@@ -193,10 +193,10 @@ async def _first(*waits: Coroutine[Any, Any, object], seconds: float) -> None:
 
 
 def _find(command: Sequence[str], environ: Mapping[str, str]) -> str:
-    found = shutil.which(command[0], path=environ.get("PATH"))
-    if found is None:
+    program = shutil.which(command[0], path=environ.get("PATH"))
+    if program is None:
         raise ConfigError(f"{command[0]}: no such program, or not executable; nothing was started")
-    return found
+    return program
 
 
 async def _start(program: str, command: Sequence[str], environment: Mapping[str, str]) -> "Process":
@@ -208,7 +208,7 @@ async def _start(program: str, command: Sequence[str], environment: Mapping[str,
         raise ConfigError(f"{command[0]}: cannot be started: {error.strerror}") from error
 
 
-def _tell_exhaustion(
+def _report_exhaustion(
     report: Report,
 ) -> Callable[[asyncio.AbstractEventLoop, dict[str, Any]], None]:
     """What the event loop calls with an error of its own, as when it cannot accept a client."""

@@ -40,7 +40,7 @@ def announced(proxy: ServingProxy) -> Iterator[None]:
         "hosts": list(proxy.hosts),
         "birth": birth_of(os.getpid()),
     }
-    # The token is the user's alone.
+    # Only the user may read the token.
     write_whole(path, json.dumps(document).encode(), 0o600)
     try:
         yield
@@ -49,8 +49,8 @@ def announced(proxy: ServingProxy) -> Iterator[None]:
 
 
 def serving_proxies() -> list[ServingProxy]:
-    """The proxies that serve now, the latest first; what dead ones left behind is removed."""
-    found: list[tuple[float, ServingProxy]] = []
+    """The proxies that serve now, the latest first; removes the files of dead ones."""
+    proxies: list[tuple[float, ServingProxy]] = []
     for path in _folder().glob("*.json"):
         with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
             pid = int(path.stem)
@@ -66,8 +66,8 @@ def serving_proxies() -> list[ServingProxy]:
                 token=str(document.get("token", "")),
                 hosts=tuple(map(str, document.get("hosts", ()))),
             )
-            found.append((path.stat().st_mtime, proxy))
-    return [proxy for _, proxy in sorted(found, key=lambda item: item[0], reverse=True)]
+            proxies.append((path.stat().st_mtime, proxy))
+    return [proxy for _, proxy in sorted(proxies, key=lambda item: item[0], reverse=True)]
 
 
 def remove_leftovers() -> None:

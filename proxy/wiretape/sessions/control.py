@@ -9,8 +9,7 @@
     GET  /healthz                           whether the process answers; needs no token
     GET  /readyz                            503 while a replay's recordings are not there; no token
 
-Only who has the run's token is answered on the others. The doors translate (`engine/handler.py`,
-`wiretape_mitm/own_port.py`).
+The others need the run's token. `engine/handler.py` and `wiretape_mitm/own_port.py` translate HTTP.
 """
 
 import hmac
@@ -30,7 +29,7 @@ from .sessions import Session, Sessions, UnknownSession
 ROOT: Final = "/wiretape"
 _ACTIONS: Final = frozenset(("start", "reset", "finish"))
 _PROBES: Final = frozenset(("/healthz", "/readyz"))
-"""What orchestrators ask, which have no token and are told no more than yes or no."""
+"""Probes of orchestrators: they need no token and answer only yes or no."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +48,8 @@ def is_control(path: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class LocalNames:
-    """What this machine is called by its clients: loopback, one of `names`, and, where it is `open`
-    to others, any IP address, which no DNS answer can have put there.
+    """The names of this machine: loopback, those in `names` and, if it is `open` to others, any IP
+    address, which DNS rebinding cannot fake.
     """
 
     names: frozenset[str] = frozenset()
@@ -62,8 +61,8 @@ class LocalNames:
 
 
 def why_foreign(headers: Mapping[str, str], local: LocalNames) -> str | None:
-    """Say why a request in origin form comes from elsewhere, as by DNS rebinding; None if it does
-    not. `headers` are by lower-case name.
+    """Say why a request in origin form comes from another site, as by DNS rebinding; else None.
+    `headers` are by lower-case name.
 
     Its Host, and what a browser says of the page that sends it, have to be of this machine.
     """
@@ -133,7 +132,7 @@ class Control:
             return _error(404, "expected /wiretape/sessions/NAME[/start|/reset|/finish]")
         try:
             if len(parts) == 2:
-                return self._one(parts[1]) if method == "GET" else _error(405, "expected GET")
+                return self._describe(parts[1]) if method == "GET" else _error(405, "expected GET")
             if method != "POST" or parts[2] not in _ACTIONS:
                 return _error(405, "expected POST …/start, …/reset or …/finish")
             return await self._act(parts[1], parts[2], query)
@@ -141,9 +140,9 @@ class Control:
             return _error(400, str(error))
 
     def _is_authorised(self, authorization: str) -> bool:
-        sent = authorization.removeprefix("Bearer ").strip()
-        # Of bytes that are not UTF-8 lone surrogates are left.
-        return hmac.compare_digest(sent.encode("utf-8", "surrogatepass"), self.token.encode())
+        token = authorization.removeprefix("Bearer ").strip()
+        # Bytes that are not UTF-8 are lone surrogates here.
+        return hmac.compare_digest(token.encode("utf-8", "surrogatepass"), self.token.encode())
 
     def _probe(self, target: str) -> Reply:
         # A volume that is mounted late looks like a folder without recordings, and all would miss.
@@ -163,7 +162,7 @@ class Control:
             },
         )
 
-    def _one(self, name: str) -> Reply:
+    def _describe(self, name: str) -> Reply:
         session = self._sessions.known(name)
         if session is None:
             return _error(404, "this session is not open: POST …/start, or send a request in it")
@@ -174,17 +173,17 @@ class Control:
             options = {key: values[-1] for key, values in parse_qs(query).items()}
             session = self._sessions.start(name, options.get("folder"), options.get("client"))
             return Reply(200, _document_of(session))
-        known = self._sessions.known(name)
-        if known is None:
+        open_session = self._sessions.known(name)
+        if open_session is None:
             return _error(404, "this session is not open: POST …/start, or send a request in it")
         if action == "reset":
-            known.reset()
-            return Reply(200, _document_of(known))
+            open_session.reset()
+            return Reply(200, _document_of(open_session))
         if self._drain is not None:
             await self._drain()
-        document = _document_of(known)
-        document["problems"] = list(known.problems)
-        document["unused"] = sorted(set(known.library.names()) - known.used)
+        document = _document_of(open_session)
+        document["problems"] = list(open_session.problems)
+        document["unused"] = sorted(set(open_session.library.names()) - open_session.used)
         self._sessions.forget(name)
         return Reply(200, document)
 

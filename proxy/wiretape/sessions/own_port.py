@@ -1,6 +1,6 @@
-"""What a request is for that names no other machine: control, a provider's base URL, or nothing.
+"""Tell what a request to wiretape's own port is for: control, a provider's base URL, or nothing.
 
-Such a request comes in origin form to a port of wiretape's own. Both proxies ask here.
+Such a request comes in origin form. Both proxies use this.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ class Refusal:
     status: int = 403
     code: str = "wiretape_refused"
     other_host: tuple[str, int] | None = None
-    """The host of no provider that it is for, and its port."""
+    """The host and port that it is for, if they are not a provider's."""
 
     def body(self, shape: ErrorShape = "openai") -> bytes:
         """The JSON body of the answer."""
@@ -33,7 +33,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class ForControl:
-    """The control endpoint is to answer."""
+    """A request for the control endpoint."""
 
 
 def purpose_of(
@@ -57,13 +57,13 @@ def purpose_of(
             return ForControl()
     try:
         is_path = target.startswith("/")
-        found = destination_of(target) if is_path else Destination(*split_url(target))
+        destination = destination_of(target) if is_path else Destination(*split_url(target))
     except ValueError as error:
         return Refusal(str(error))
-    if providers.find(found.host, found.port) is None:
+    if providers.find(destination.host, destination.port) is None:
         return Refusal(
-            f"{found.host} is not a configured provider host: add it under `providers` in"
+            f"{destination.host} is not a configured provider host: add it under `providers` in"
             " config.yaml",
-            other_host=(found.host, found.port),
+            other_host=(destination.host, destination.port),
         )
-    return found
+    return destination

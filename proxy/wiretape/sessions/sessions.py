@@ -1,7 +1,7 @@
-"""Named scopes of recordings, each with a folder, a cursor and a memory of ids of its own.
+"""Open and track sessions: named scopes with their own recordings, take order and known ids.
 
 A client names its session in the credentials of the proxy's URL (`http://NAME:x@127.0.0.1:PORT`) or
-in a header; who names none is in the run's own session.
+in a header; without a name it is in the run's own session.
 """
 
 import base64
@@ -26,13 +26,13 @@ _MAX_PROBLEMS: Final = 100
 
 
 class UnknownSession(Exception):
-    """What a client calls its session is no name of one; `str()` says what would be."""
+    """A client's session has an invalid name; `str()` says what is valid."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Session:
-    """What one session has: `name` is its folder's below the recordings, None for the run's own
-    where that has no name.
+    """The state of one session; `name` is its folder below the recordings, None if the run's own
+    session has no name.
     """
 
     name: str | None
@@ -42,12 +42,12 @@ class Session:
     take_order: TakeOrder = field(default_factory=TakeOrder)
     counts: Counter[RowOutcome] = field(default_factory=Counter)
     used: set[str] = field(default_factory=set)
-    """The recordings it was answered from, by name."""
+    """The names of the recordings that answered its requests."""
     problems: list[str] = field(default_factory=list)
     """What went wrong, each once: misses, and what could not be recorded."""
 
     def add_problem(self, text: str) -> None:
-        """Keep what went wrong; of very many the first."""
+        """Keep what went wrong, up to a limit."""
         if text not in self.problems and len(self.problems) < _MAX_PROBLEMS:
             self.problems.append(text)
 
@@ -64,27 +64,27 @@ class Session:
 class Sessions:
     """The sessions of a run; a session's library is opened when its first request comes.
 
-    `opened` reads the recordings of a session; `default` is who names none's.
+    `open_library` reads the recordings of a session; requests without a session use `default`.
     """
 
     def __init__(
         self,
-        opened: Callable[[str | None], Library],
+        open_library: Callable[[str | None], Library],
         repeat: Repeat = "last",
         default: str | None = None,
     ) -> None:
-        self._opened = opened
+        self._open_library = open_library
         self._repeat = repeat
         self.default: Final = default
         self._sessions: dict[str | None, Session] = {}
         self._clients: dict[str, str] = {}
-        # Read now, so that what is wrong with the folder is told before a run begins.
+        # Read now, so that faults of the folder are reported before a run begins.
         self.own: Final = self.get(None)
 
     def get(self, name: str | None) -> Session:
         """The session of a name, opened if it is new; None is the run's own.
 
-        UnknownSession for a name that is none; StoreError where its folder cannot be read.
+        UnknownSession if the name is invalid; StoreError if its folder cannot be read.
         """
         name = name or self.default
         name = self._clients.get(name, name) if name else name
@@ -112,18 +112,24 @@ class Sessions:
         check_name(folder)
         if len(self._sessions) >= MAX_SESSIONS:
             raise UnknownSession(f"{MAX_SESSIONS} sessions are open: finish some")
-        session = Session(name=folder, library=self._opened(folder), player=Player(self._repeat))
+        session = Session(
+            name=folder, library=self._open_library(folder), player=Player(self._repeat)
+        )
         self._sessions[name] = session
         return session
 
     def known(self, name: str | None) -> Session | None:
-        """The session of a name if it is open."""
+        """The session of a name, or None if it is not open."""
         return self._sessions.get(name or self.default)
 
     def forget(self, name: str) -> None:
-        """A session is finished: who uses its name later starts over, and reads its folder anew."""
+        """Close a finished session; a later one of its name starts over and reads its folder."""
         session = self._sessions.get(name)
-        self._clients = {client: at for client, at in self._clients.items() if at != name}
+        self._clients = {
+            client: session_name
+            for client, session_name in self._clients.items()
+            if session_name != name
+        }
         if session is not None and session is not self.own:
             del self._sessions[name]
             session.library.leave()
@@ -136,13 +142,13 @@ class Sessions:
         return list(self._sessions.values())
 
     def leave(self) -> None:
-        """The run is over."""
+        """End the recording run of each session's library."""
         for session in self._sessions.values():
             session.library.leave()
 
 
 def check_name(name: str | None) -> None:
-    """UnknownSession unless `name` is None or fit to be a folder's name."""
+    """Raise UnknownSession unless `name` is None or valid."""
     if name is not None and not SESSION_NAME.fullmatch(name):
         raise UnknownSession(
             "a session's name has letters, digits, - and _, begins with a letter or digit and has"
@@ -171,5 +177,5 @@ def of_credentials(value: str | None) -> str | None:
 
 
 def session_error_text(error: StoreError | UnknownSession) -> str:
-    """What to answer a client whose session cannot be had."""
+    """What to answer a client whose session cannot be used."""
     return f"this session cannot be used: {error}"

@@ -77,8 +77,8 @@ def _dependencies(folder: Path) -> Iterator[tuple[str, str]]:
     """Each package that a project's files depend on, and the file."""
     for path in sorted(folder.glob("requirements*.txt")):
         for line in _text(path).splitlines():
-            if found := _NAME.match(line):
-                yield found[1].lower().replace("_", "-"), path.name
+            if match := _NAME.match(line):
+                yield match[1].lower().replace("_", "-"), path.name
     for name in _python_project(_text(folder / "pyproject.toml")):
         yield name, "pyproject.toml"
     try:
@@ -103,14 +103,14 @@ def _python_project(text: str) -> Iterator[str]:
     lists.append([*_table(document, "tool", "poetry", "dependencies")])
     for items in lists:
         for item in items if isinstance(items, list) else ():
-            if isinstance(item, str) and (found := _NAME.match(item)):
-                yield found[1].lower().replace("_", "-")
+            if isinstance(item, str) and (match := _NAME.match(item)):
+                yield match[1].lower().replace("_", "-")
 
 
 def _table(document: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
-    """A table within a document, empty where there is none."""
+    """A table within a document, empty if it is missing."""
     for name in names:
-        document = found if isinstance(found := document.get(name), dict) else {}
+        document = value if isinstance(value := document.get(name), dict) else {}
     return document
 
 

@@ -211,16 +211,16 @@ def _read(directory: Path) -> _Stored | None:
             f"{path}: the certificate authority cannot be read: {reason_of(error)}; make it a file "
             "that you own with mode 0600, or set WIRETAPE_HOME to another directory"
         ) from error
-    check = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
         certificate = certificates(data)[0]
         # Checks that the key is the certificate's. A password, so that OpenSSL asks for none.
-        check.load_cert_chain(path, password="")
-        check.load_verify_locations(cadata=certificate)
-        found = check.get_ca_certs()[0]  # lists only what may sign certificates
+        context.load_cert_chain(path, password="")
+        context.load_verify_locations(cadata=certificate)
+        certificate_info = context.get_ca_certs()[0]  # lists only what may sign certificates
     except (OSError, ValueError, IndexError) as error:
         raise _damaged(path) from error
-    begins, expires = _time(found["notBefore"]), _time(found["notAfter"])
+    begins, expires = _time(certificate_info["notBefore"]), _time(certificate_info["notAfter"])
     if (now := datetime.datetime.now(datetime.UTC)) < begins:
         raise WiretapeError(
             f"{path}: valid from {begins:%Y-%m-%d} on, but the clock says {now:%Y-%m-%d}; set the "

@@ -1,4 +1,4 @@
-"""The certificates a user trusts now, wherever his clients are told of them.
+"""Collect the certificates a user trusts now, from wherever his clients look for them.
 
 Certificates are DER bytes: two PEM files that wrap or comment the same certificate differently hold
 equal values.
@@ -83,22 +83,25 @@ def pem(certificates: Sequence[bytes]) -> bytes:
 def user_roots(environ: Mapping[str, str]) -> list[bytes]:
     """Give what the user trusts, by SSL_CERT_FILE, else by the system, else by certifi.
 
-    What SSL_CERT_DIR and the variables of other clients (`TRUST_FILES`) name is added: a
-    company's own root may be told to one client only. A file there that is missing or broken is
-    left out, as is one that is no certificate at all; the client itself would have complained.
+    The files named by SSL_CERT_DIR and the variables of other clients (`TRUST_FILES`) are added: a
+    company's own root may be configured for one client only. A missing or broken file, or one that
+    holds no certificate, is left out; the client itself would have complained.
     """
-    found = dict.fromkeys(next(filter(None, map(_held, _first_choices(environ))), []))
-    named = {environ.get(name, "") for name in TRUST_FILES} - {environ.get("SSL_CERT_FILE"), ""}
+    roots = dict.fromkeys(next(filter(None, map(_certificates_at, _first_choices(environ))), []))
+    named_files = {environ.get(name, "") for name in TRUST_FILES} - {
+        environ.get("SSL_CERT_FILE"),
+        "",
+    }
     folders = environ.get("SSL_CERT_DIR", "").split(os.pathsep)
-    for place in [*filter(None, folders), *sorted(named)]:
-        for der in _held(place):
-            if der in found:
+    for path in [*filter(None, folders), *sorted(named_files)]:
+        for der in _certificates_at(path):
+            if der in roots:
                 continue
             if is_certificate(der):
-                found[der] = None
+                roots[der] = None
             else:
-                _log.warning("%s: holds a certificate that cannot be read; left out", place)
-    return list(found)
+                _log.warning("%s: holds a certificate that cannot be read; left out", path)
+    return list(roots)
 
 
 def extra_roots(files: Sequence[Path]) -> list[bytes]:
@@ -107,21 +110,21 @@ def extra_roots(files: Sequence[Path]) -> list[bytes]:
     Raises WiretapeError for a file that cannot be read, has none, or has a broken one.
     """
     expected = "expected a PEM file of CA certificates (-----BEGIN CERTIFICATE-----)"
-    found = []
+    roots = []
     for file in files:
         try:
-            held = certificates(file.read_bytes())
+            blocks = certificates(file.read_bytes())
         except OSError as error:
             raise WiretapeError(f"{file}: cannot be read: {error.strerror}; {expected}") from error
-        if not held:
+        if not blocks:
             raise WiretapeError(f"{file}: holds no certificate; {expected}")
-        for number, der in enumerate(held, 1):
+        for number, der in enumerate(blocks, 1):
             if not is_certificate(der):
                 raise WiretapeError(
-                    f"{file}: certificate {number} of {len(held)} cannot be read; {expected}"
+                    f"{file}: certificate {number} of {len(blocks)} cannot be read; {expected}"
                 )
-        found += held
-    return found
+        roots += blocks
+    return roots
 
 
 def _der(block: bytes) -> bytes:
@@ -141,14 +144,14 @@ def _first_choices(environ: Mapping[str, str]) -> Iterator[str]:
     yield certifi.where()
 
 
-def _held(place: str) -> list[bytes]:
+def _certificates_at(path: str) -> list[bytes]:
     """Give the certificates of a file, or of a folder as c_rehash makes it; none if unreadable."""
-    path = Path(place)
+    resolved = Path(path)
     try:
-        if path.is_dir():
-            files = sorted(file for file in path.iterdir() if _HASHED_NAME.match(file.name))
+        if resolved.is_dir():
+            files = sorted(file for file in resolved.iterdir() if _HASHED_NAME.match(file.name))
         else:
-            files = [path]
+            files = [resolved]
         # A pipe or a device would block or never end.
         blocks = [certificates(file.read_bytes()) for file in files if file.is_file()]
     except OSError:

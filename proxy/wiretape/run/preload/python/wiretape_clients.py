@@ -15,9 +15,9 @@ import sys
 _replaced = []  # object, name, what was there before
 
 
-def _replace(place, name, value):
-    _replaced.append((place, name, getattr(place, name)))
-    setattr(place, name, value)
+def _replace(owner, name, value):
+    _replaced.append((owner, name, getattr(owner, name)))
+    setattr(owner, name, value)
 
 
 def _proxy_for(host, scheme="https"):
@@ -54,16 +54,16 @@ def _aiohttp(module):
 
 def _urllib3(module):
     usual = module.PoolManager.urlopen
-    kept = "_wiretape_through"
+    attribute = "_wiretape_through"
 
     def urlopen(self, method, url, *args, **named):
         from urllib.parse import urlsplit
 
-        asked = urlsplit(url)
-        parts = _proxy_for(asked.hostname, asked.scheme)
+        parsed = urlsplit(url)
+        parts = _proxy_for(parsed.hostname, parsed.scheme)
         if type(self) is not module.PoolManager or parts is None:
             return usual(self, method, url, *args, **named)
-        managers = self.__dict__.setdefault(kept, {})
+        managers = self.__dict__.setdefault(attribute, {})
         through = managers.get(parts.netloc)
         if through is None:
             netloc = parts.netloc.rpartition("@")[2]
@@ -157,8 +157,8 @@ def uninstall():
     while _finders:
         sys.meta_path.remove(_finders.pop())
     while _replaced:
-        place, name, value = _replaced.pop()
-        setattr(place, name, value)
+        owner, name, value = _replaced.pop()
+        setattr(owner, name, value)
 
 
 def forget_environment():
