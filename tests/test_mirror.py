@@ -6,7 +6,11 @@ from typing import Final
 from tests.support.paths import ROOT
 
 TESTS: Final = ROOT / "tests"
-PACKAGES: Final = {"": ROOT / "proxy" / "wiretape", "addons/": ROOT / "addons" / "wiretape_mitm"}
+PACKAGES: Final = {
+    "": ROOT / "proxy" / "wiretape",
+    "addons/": ROOT / "addons" / "wiretape_mitm",
+    "integrations/": ROOT / "integrations" / "pytest" / "pytest_wiretape",
+}
 
 WITHOUT_A_MODULE: Final = {
     "fuzz/fuzz": "the fuzzer's own rounds",
@@ -60,6 +64,9 @@ REACHED_BY: Final = {
     ),
     "files of the library: tests/library/test_library and test_lookup": (
         *("library/recording_file", "library/scan_folder"),
+    ),
+    "pytest's plugin: tests/integrations/test_plugin runs it whole": (
+        *("integrations/network", "integrations/proxy"),
     ),
     "the API's tests drive both from the other end": (
         *("run/pipe", "run/preload/python/wiretape_clients"),

@@ -157,13 +157,13 @@ async def test_a_session_is_started_asked_reset_and_finished(
     control: Control, drained: list[str]
 ) -> None:
     started = await ask(control, "POST /wiretape/sessions/one/start")
-    told = {"name": "one", "recordings": 0, "counts": {}, "used": []}
+    told = {"name": "one", "recordings": 0, "counts": {}, "used": [], "problems": []}
     assert started == (200, told)
     assert await ask(control, "GET /wiretape/sessions/one") == (200, told)
     assert await ask(control, "POST /wiretape/sessions/one/reset") == (200, told)
     assert drained == []
     finished = await ask(control, "POST /wiretape/sessions/one/finish")
-    assert finished == (200, {**told, "problems": [], "unused": []})
+    assert finished == (200, {**told, "unused": []})
     assert drained == ["yes"]
     assert (await ask(control, "GET /wiretape/sessions/one"))[0] == 404
 
@@ -176,7 +176,10 @@ async def test_a_session_in_folders_is_named_in_one_part_of_the_path(
     recording.write_text("{}")
     place = "/wiretape/sessions/test_cart%2Ftest_pays"
     started = await ask(control, f"POST {place}/start?folder=shared&client=gw0")
-    assert started == (200, {"name": "shared", "recordings": 0, "counts": {}, "used": []})
+    assert started == (
+        200,
+        {"name": "shared", "recordings": 0, "counts": {}, "used": [], "problems": []},
+    )
     assert (await ask(control, f"POST {place}/start?folder=other"))[0] == 400
     assert (await ask(control, f"POST {place}/start?folder=..%2Fother"))[0] == 400
     assert (await ask(control, f"POST {place}/start?folder=shared&client=a.b"))[0] == 400

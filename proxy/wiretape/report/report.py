@@ -116,6 +116,8 @@ class Report:
     rows: deque[Row] = field(default_factory=deque)
     notices: list[str] = field(default_factory=list)
     connections: int = 0
+    control_requests: int = 0
+    """How often the control endpoint was asked."""
     redactions: Counter[str] = field(default_factory=Counter)
     beyond: int = 0
     unserved: int = 0
@@ -240,6 +242,11 @@ class Report:
     def is_silent(self) -> bool:
         """Whether nothing reached the proxy of a run that expects something."""
         return self.expects_requests and not self.is_reached
+
+    @property
+    def client_connections(self) -> int:
+        """The connections of clients, if each request of control came on one of its own."""
+        return max(0, self.connections - self.control_requests)
 
     @property
     def is_reached(self) -> bool:

@@ -62,11 +62,11 @@ def problems(report: Report) -> list[str]:
 def _explain_silence(settings: Settings, report: Report, command: Sequence[str]) -> None:
     if report.is_reached:
         return
-    if report.command_status is None and not report.connections:
+    if report.command_status is None and not report.client_connections:
         report.notice(
             "nothing reached the proxy: the program made no request, or its client was made before"
             " the proxy was opened, or it ignores HTTPS_PROXY. Such a client can be given the"
-            " proxy's URL, or a base URL; allow_none=True is for a program that makes no request"
+            " proxy's URL, or a base URL; allow_none is for a program that makes no request"
         )
         return
     fails = (
@@ -74,7 +74,7 @@ def _explain_silence(settings: Settings, report: Report, command: Sequence[str])
         if report.expects_requests
         else ""
     )
-    if not report.connections:
+    if not report.client_connections:
         report.notice(
             "nothing reached the proxy. CMD made no request, or its client ignores HTTPS_PROXY."
             f" With {OPT_OUT} set, or an environment or settings of their own, these do:"
@@ -87,8 +87,8 @@ def _explain_silence(settings: Settings, report: Report, command: Sequence[str])
     else:
         hosts = ", ".join(sorted(report.other_hosts)[:5]) or "none that it named"
         report.notice(
-            f"{count(report.connections, 'connection')} reached the proxy but no request to a"
-            f" configured provider host (seen: {hosts}). --host HOST adds one, as `providers` in"
+            f"{count(report.client_connections, 'connection')} reached the proxy but no request to"
+            f" a configured provider host (seen: {hosts}). --host HOST adds one, as `providers` in"
             f" config.yaml does{fails}"
         )
 

@@ -31,7 +31,7 @@ from . import ending
 from .client_environment import changed
 from .run import StartedProxy, started
 from .settings import Settings
-from .stubborn_clients import NODE_PRELOAD
+from .stubborn_clients import NODE_PRELOAD, PYTHON_CLIENTS
 
 type ParseArguments = Callable[[Sequence[str]], tuple[Settings, Report]]
 """Reads a command line of `wiretape`, without the program's name; WiretapeError where it is wrong.
@@ -175,5 +175,6 @@ def _opened(proxy: StartedProxy) -> _Message:
         "token": proxy.serving.token,
         "bundle": environment["SSL_CERT_FILE"],
         "node_preload": str(NODE_PRELOAD),
+        "python_clients": str(PYTHON_CLIENTS),
         "environment": changed(proxy.settings.environ, environment),
     }

@@ -26,6 +26,9 @@ OPT_OUT: Final = "WIRETAPE_NO_PRELOAD"
 
 _PRELOAD: Final = Path(__file__).parent / "preload"
 NODE_PRELOAD: Final = _PRELOAD / "node.cjs"
+PYTHON_CLIENTS: Final = _PRELOAD / "python" / "wiretape_clients.py"
+"""Leads clients in that are in a process already; any Python can load it by its path."""
+
 _STORE_PASSWORD: Final = "changeit"
 """The JDK's own: a trust store holds no secret, but its format has a password."""
 

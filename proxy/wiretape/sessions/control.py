@@ -113,6 +113,7 @@ class Control:
 
     async def handle(self, method: str, path: str, headers: Mapping[str, str]) -> Reply:
         """Answer a request; `headers` are by lower-case name."""
+        self._report.control_requests += 1
         foreign = why_foreign(headers, self.local_names)
         if foreign:
             return _error(403, foreign)
@@ -182,7 +183,6 @@ class Control:
         if self._drain is not None:
             await self._drain()
         document = _document_of(open_session)
-        document["problems"] = list(open_session.problems)
         document["unused"] = sorted(set(open_session.library.names()) - open_session.used)
         self._sessions.forget(name)
         return Reply(200, document)
@@ -194,6 +194,7 @@ def _document_of(session: Session) -> dict[str, Any]:
         "recordings": len(session.library),
         "counts": dict(sorted(session.counts.items())),
         "used": sorted(session.used),
+        "problems": list(session.problems),
     }
 
 
