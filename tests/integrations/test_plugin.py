@@ -175,7 +175,6 @@ def test_a_miss_fails_the_test_that_caused_it(pytester: pytest.Pytester) -> None
     assert "wiretape: the run fails" not in text  # each was told by its test
 
 
-@pytest.mark.slow
 def test_workers_share_one_proxy(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         test_many=HEAD.replace("aiohttp, httpx, openai", "httpx")
@@ -208,7 +207,6 @@ def test_dies():
     assert len(urls) == 1
 
 
-@pytest.mark.slow
 def test_what_is_recorded_replays(pytester: pytest.Pytester, upstream: Upstream) -> None:
     upstream.script("/v1/chat/completions", Answer.json({"choices": []}))
     pytester.makepyfile(
@@ -240,7 +238,6 @@ def test_asks_too(wiretape):
     assert len(upstream.requests) == 1
 
 
-@pytest.mark.slow
 def test_the_page_s_examples_run(pytester: pytest.Pytester, upstream: Upstream) -> None:
     message = {"role": "assistant", "content": "Hello!"}
     upstream.script("/v1/chat/completions", Answer.json({"choices": [{"message": message}]}))

@@ -56,7 +56,6 @@ def test_without_it_path_tools_and_uvx_are_asked(
     assert find_program(None, environ) == [on_path]
 
 
-@pytest.mark.slow
 def test_its_wheel_holds_the_plugin_and_needs_pytest_alone(tmp_path: Path) -> None:
     folder = paths.ROOT / "integrations" / "pytest"
     shutil.copytree(folder, tmp_path / "tree", ignore=shutil.ignore_patterns("__pycache__"))
