@@ -29,12 +29,6 @@ VAGUE_NAMES: Final = frozenset(
     {"asked", "found", "kept", "made", "one", "place", "played", "said", "told"}
 )
 
-# The packages that still call something so. A package that is mended is removed.
-STILL_VAGUE: Final[set[str]] = {
-    "wiretape.maintenance",
-    "wiretape.scanning",
-}
-
 Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -127,14 +121,7 @@ def _product() -> dict[str, str]:
 
 def test_variables_name_the_thing() -> None:
     vague = {module: names for module, text in _product().items() if (names := vague_names(text))}
-    new = {module: names for module, names in vague.items() if _package(module) not in STILL_VAGUE}
-    assert not new, f"name the thing, at these lines: {new}"
-    mended = STILL_VAGUE - {_package(module) for module in vague}
-    assert not mended, f"mended, to be removed from STILL_VAGUE: {sorted(mended)}"
-
-
-def _package(module: str) -> str:
-    return module.rpartition(".")[0]
+    assert not vague, f"name the thing, at these lines: {vague}"
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def test_an_age_is_told_in_its_largest_unit(passed: timedelta, said: str) -> Non
 
 def test_the_seeds_are_listed_with_their_tokens() -> None:
     rows = listed(SEEDS[0].parent)
-    assert [(row.name, row.provider, row.seen.usage.tokens_in) for row in rows] == [
+    assert [(row.name, row.provider, row.summary.usage.tokens_in) for row in rows] == [
         ("33b71fb85bfb.json", "together", 42),
         ("511eb1b92e34.json", "together", 25),
         ("6730dcde0b73.json", "together", 39),

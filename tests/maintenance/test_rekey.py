@@ -132,7 +132,7 @@ def test_of_two_recordings_with_one_token_the_one_that_gave_the_id_is_followed()
     here, there = one(A, A, 2), one(A, A, 1, folder="alias/e")
     later = one(C, C, ids={"r": f"{A}#0"})
     asked = plan(
-        (here, there, later), lambda name, ids: C, says=lambda name, spelled: name == here.name
+        (here, there, later), lambda name, ids: C, has_id=lambda name, spelled: name == here.name
     )
     assert asked[-1] == Move(later.name, later.name, {"r": f"{A}.2#0"})
 

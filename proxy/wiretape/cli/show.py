@@ -19,14 +19,14 @@ from wiretape.core.redaction.redactor import Redactor
 from wiretape.core.text.printable import count, size
 from wiretape.library.recording_file import LoadedRecording
 from wiretape.library.recording_file import load as load_recording
-from wiretape.maintenance.names import Named, find
+from wiretape.maintenance.names import NamedRecording, find
 
 from .command import FOUND, print_json
 from .folder import Scope
 from .terminal import echo, for_terminal
 
 
-def _find(scope: Scope, config: Config, wanted: str) -> tuple[Named, LoadedRecording]:
+def _find(scope: Scope, config: Config, wanted: str) -> tuple[NamedRecording, LoadedRecording]:
     named = find(scope.recordings or config.recordings, wanted, scope.session)
     try:
         return named, load_recording(named.path)
@@ -74,7 +74,7 @@ def show(scope: Scope, names: tuple[str, ...], *, as_json: bool, chunks: bool) -
     return 0
 
 
-def _head(named: Named, recording: LoadedRecording) -> dict[str, Any]:
+def _head(named: NamedRecording, recording: LoadedRecording) -> dict[str, Any]:
     request, response = recording.exchange.request, recording.exchange.response
     return {
         "name": named.name,
@@ -96,7 +96,7 @@ def _chunks(recording: LoadedRecording) -> list[tuple[float | None, str | None, 
     return [(chunk.at, printable_body(chunk.data), len(chunk.data)) for chunk in response.chunks]
 
 
-def _show_one(named: Named, recording: LoadedRecording, *, chunks: bool) -> None:
+def _show_one(named: NamedRecording, recording: LoadedRecording, *, chunks: bool) -> None:
     head = _head(named, recording)
     seen = conversation(recording.document)
     response = recording.exchange.response

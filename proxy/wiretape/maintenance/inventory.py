@@ -47,7 +47,7 @@ class SessionFiles:
 def sessions(folder: Path, session: str | None = None) -> list[SessionFiles]:
     """The sessions of a folder, who are in none first; only one where `session` names it.
 
-    ConfigError where there is no such folder or session.
+    ConfigError if there is no such folder or session.
     """
     if not folder.is_dir():
         what = "not a folder" if folder.exists() else "no such folder"
@@ -66,14 +66,14 @@ def sessions(folder: Path, session: str | None = None) -> list[SessionFiles]:
 
 
 def _names(folder: Path) -> list[str]:
-    """The sessions of a folder. One that holds neither recordings nor hosts' folders, but folders
-    that do, is no session: those in it are.
+    """The sessions of a folder. A folder without recordings or hosts' folders, whose own folders
+    have them, is not a session: its folders are.
     """
     try:
-        with os.scandir(folder) as found:
+        with os.scandir(folder) as entries:
             names = sorted(
                 entry.name
-                for entry in found
+                for entry in entries
                 if SESSION_NAME.fullmatch(entry.name) and os.path.isdir(entry.path)
             )
     except OSError as error:
@@ -149,25 +149,25 @@ def orphans(files: SessionFiles, without: Iterable[str] = ()) -> list[str]:
         except StoreError:
             beside.clear()
             continue
-        for named in [named for named in beside if named in data]:
-            del beside[named]
+        for side_file in [side_file for side_file in beside if side_file in data]:
+            del beside[side_file]
     return sorted(name for beside in by_folder.values() for name in beside.values())
 
 
 def recorded_at(document: dict[str, Any]) -> datetime | None:
-    """When a recording was made; None where it does not say so, as llama-stack's do not."""
+    """When a recording was made; None if it does not say, as llama-stack's do not."""
     text = document.get("recorded_at")
     if not isinstance(text, str):
         return None
     try:
-        found = datetime.fromisoformat(text)
+        time = datetime.fromisoformat(text)
     except ValueError:
         return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def document_of(files: SessionFiles, name: str) -> dict[str, Any] | None:
-    """The document of a recording; None where the file is none (or cannot be read)."""
+    """The document of a recording; None if it is not a recording or cannot be read."""
     try:
         return recording_format.loads(files.read(name))
     except (FormatError, StoreError):

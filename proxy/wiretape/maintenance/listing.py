@@ -1,6 +1,6 @@
-"""What `wiretape ls` lists: recordings at a glance, chosen and in order.
+"""List recordings for `wiretape ls`, filtered and sorted.
 
-Each file is read once, lightly; whether all its chunks are whole is `verify`'s to say.
+Each file is read once; its chunks are not checked, which `verify` does.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -22,7 +22,7 @@ from wiretape.library.recording_file import read_bytes
 from wiretape.library.sequence import by_take
 
 from .inventory import SessionFiles, recorded_at, sessions
-from .names import Named, named
+from .names import NamedRecording, named_recordings
 
 COLUMNS: Final = (
     "provider",
@@ -47,26 +47,26 @@ class ListedRecording:
     session: str | None
     provider: str
     request: Request
-    seen: Summary
+    summary: Summary
     recorded_at: datetime | None
     size: int
     foreign: bool
 
     def cells(self, now: datetime, *, brief: bool = False) -> tuple[str, ...]:
-        """What stands in the columns, each text on one line; where they are to be `brief` the names
-        of model and recording without what stands before their last "/".
+        """The texts of the columns, each on one line; with `brief` the names of model and recording
+        only after their last "/".
         """
-        usage, seen = self.seen.usage, self.seen
+        usage, summary = self.summary.usage, self.summary
         both = [usage.tokens_in, usage.tokens_out]
         tokens = (
             "" if both == [None, None] else "/".join("?" if n is None else str(n) for n in both)
         )
-        chunks = str(seen.chunks) if seen.streamed else "-"
-        status = f"{seen.status}" + ("" if seen.end == "complete" else f" {seen.end}")
+        chunks = str(summary.chunks) if summary.streamed else "-"
+        status = f"{summary.status}" + ("" if summary.end == "complete" else f" {summary.end}")
         return (
             self.provider,
-            _short(seen.model or "-", brief=brief),
-            _prompt(seen.prompt) or "-",
+            _short(summary.model or "-", brief=brief),
+            _prompt(summary.prompt) or "-",
             tokens or "-",
             chunks,
             "-" if self.recorded_at is None else age(now, self.recorded_at),
@@ -77,7 +77,7 @@ class ListedRecording:
 
     def as_json(self) -> dict[str, Any]:
         """The row for `--json`."""
-        usage, seen = self.seen.usage, self.seen
+        usage, summary = self.summary.usage, self.summary
         return {
             "name": self.name,
             "session": self.session,
@@ -85,14 +85,14 @@ class ListedRecording:
             "host": self.request.authority,
             "method": self.request.method,
             "path": self.request.path,
-            "model": seen.model,
-            "prompt": _prompt(seen.prompt),
+            "model": summary.model,
+            "prompt": _prompt(summary.prompt),
             "tokens_in": usage.tokens_in,
             "tokens_out": usage.tokens_out,
-            "streamed": seen.streamed,
-            "chunks": seen.chunks,
-            "status": seen.status,
-            "end": seen.end,
+            "streamed": summary.streamed,
+            "chunks": summary.chunks,
+            "status": summary.status,
+            "end": summary.end,
             "recorded_at": None if self.recorded_at is None else self.recorded_at.isoformat(),
             "size": self.size,
             "foreign": self.foreign,
@@ -105,7 +105,7 @@ def _short(name: str, *, brief: bool) -> str:
 
 
 def _prompt(text: str) -> str:
-    # Of a prompt of megabytes only the start is looked at.
+    # Only the start of a prompt, which may be megabytes.
     start = " ".join(text[: 4 * _PROMPT].split())
     return printable(start if len(start) <= _PROMPT else start[: _PROMPT - 1] + "…", one_line=True)
 
@@ -135,14 +135,14 @@ class Filter:
 
     def fits(self, row: ListedRecording) -> bool:
         """Whether a recording is listed, but for `grep`, which asks for its words."""
-        seen, request = row.seen, row.request
+        summary, request = row.summary, row.request
         return (
             (self.provider is None or self.provider.lower() in (row.provider, request.authority))
-            and (self.model is None or _has(seen.model or "", self.model))
+            and (self.model is None or _has(summary.model or "", self.model))
             and (self.path is None or _is_path(request.path, self.path))
-            and (self.status is None or _is_status(seen.status, self.status))
+            and (self.status is None or _is_status(summary.status, self.status))
             and (self.since is None or (row.recorded_at or _LONG_AGO) >= self.since)
-            and (self.streamed is None or seen.streamed == self.streamed)
+            and (self.streamed is None or summary.streamed == self.streamed)
         )
 
 
@@ -164,8 +164,8 @@ def _is_status(status: int | None, wanted: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What is listed, which files are no recordings and why, and what to say where there is
-    nothing.
+    """The listed rows, the files that are not recordings with the reason, and the message for an
+    empty list.
     """
 
     folder: Path
@@ -175,18 +175,22 @@ class Listing:
 
 
 def read(folder: Path, providers: Providers, chosen: Filter) -> Listing:
-    """The recordings of a folder that are chosen. ConfigError where there is no such folder."""
-    found = sessions(folder, chosen.session)
-    others = [files for files in found if files.session is not None and files.recordings]
+    """The recordings of a folder that pass a filter. ConfigError if the folder does not exist."""
+    all_files = sessions(folder, chosen.session)
+    other_sessions = [
+        files for files in all_files if files.session is not None and files.recordings
+    ]
     if chosen.session is None and not chosen.all_sessions:
-        found = found[:1]
+        all_files = all_files[:1]
     faults: list[tuple[str, str]] = []
-    rows = [row for files in found for row in _rows(files, providers, chosen, faults)]
-    for files in found:
+    rows = [row for files in all_files for row in _rows(files, providers, chosen, faults)]
+    for files in all_files:
         faults += [(str(path), f"cannot be read: {reason}") for path, reason in files.unreadable]
-    nothing = f"{folder}: no recording" + (" that fits" if any(f.recordings for f in found) else "")
-    if chosen.session is None and not chosen.all_sessions and others:
-        names = ", ".join(str(files.session) for files in others[:5])
+    nothing = f"{folder}: no recording" + (
+        " that fits" if any(f.recordings for f in all_files) else ""
+    )
+    if chosen.session is None and not chosen.all_sessions and other_sessions:
+        names = ", ".join(str(files.session) for files in other_sessions[:5])
         nothing += f"; there are sessions ({names}): see --session and --all-sessions"
     return Listing(folder, rows, faults, nothing)
 
@@ -198,18 +202,20 @@ def _rows(
     faults: list[tuple[str, str]],
 ) -> Iterator[ListedRecording]:
     wanted = None if chosen.grep is None else chosen.grep.lower()
-    for one in named(files):
+    for recording in named_recordings(files):
         try:
-            row, document = _row(one, files.session, providers)
+            row, document = _row(recording, files.session, providers)
         except (FormatError, StoreError) as error:
-            faults.append((one.name, str(error)))
+            faults.append((recording.name, str(error)))
             continue
         if chosen.fits(row) and (wanted is None or wanted in conversation(document).text.lower()):
             yield row
 
 
-def _row(one: Named, session: str | None, providers: Providers) -> tuple[ListedRecording, Document]:
-    data, stat = read_bytes(one.path)
+def _row(
+    recording: NamedRecording, session: str | None, providers: Providers
+) -> tuple[ListedRecording, Document]:
+    data, stat = read_bytes(recording.path)
     document = recording_format.loads(data)
     foreign = llamastack.is_llamastack(document)
     if foreign:
@@ -219,11 +225,11 @@ def _row(one: Named, session: str | None, providers: Providers) -> tuple[ListedR
     response = document["response"]
     to_response({**response, "body": [] if response.get("is_streaming") else None}, request.path)
     row = ListedRecording(
-        name=one.name,
+        name=recording.name,
         session=session,
         provider=_provider(request, providers),
         request=request,
-        seen=summary(document),
+        summary=summary(document),
         recorded_at=recorded_at(document),
         size=stat[2],
         foreign=foreign,
@@ -243,17 +249,17 @@ def _without_body(request: Document) -> Document:
 _KEYS: Final[dict[str, Callable[[ListedRecording], Any]]] = {
     "name": lambda row: by_take(row.name),
     "provider": lambda row: row.provider,
-    "model": lambda row: (row.seen.model or "").lower(),
+    "model": lambda row: (row.summary.model or "").lower(),
     "tokens": lambda row: sum(
-        n or 0 for n in (row.seen.usage.tokens_in, row.seen.usage.tokens_out)
+        n or 0 for n in (row.summary.usage.tokens_in, row.summary.usage.tokens_out)
     ),
-    "chunks": lambda row: row.seen.chunks,
+    "chunks": lambda row: row.summary.chunks,
     # The oldest is the largest; of unknown age is the oldest of all.
     "age": lambda row: (
         -(row.recorded_at or _LONG_AGO).timestamp() if row.recorded_at else float("inf")
     ),
     "size": lambda row: row.size,
-    "status": lambda row: row.seen.status or 0,
+    "status": lambda row: row.summary.status or 0,
 }
 
 

@@ -1,4 +1,4 @@
-"""New names for recordings whose keys changed: what moves where, and which tokens follow.
+"""Plan new names for recordings whose keys changed, and the tokens that follow them.
 
 A file is named KEY12[.TAKE].json, and a request that sends an id back names the recording that gave
 it in the same way ("3f2a00112233.2#0", in `request.ids`). So a new key of one recording may change
@@ -15,7 +15,7 @@ from wiretape.library.sequence import Linked, Roots, in_recorded_order
 type KeyWith = Callable[[str, Mapping[str, str]], str]
 """The key of a recording, by its name, if its request had these `ids`."""
 
-type Says = Callable[[str, str], bool]
+type HasId = Callable[[str, str], bool]
 """Whether the answer of a recording, by its name, has an id in it."""
 
 
@@ -67,40 +67,42 @@ def plan(
     recordings: Sequence[Standing],
     key_with: KeyWith,
     taken: Iterable[str] = (),
-    says: Says = lambda name, spelled: False,
+    has_id: HasId = lambda name, text: False,
 ) -> tuple[Move, ...]:
-    """What has to be renamed or rewritten so that every name is its recording's key and take.
+    """Plan the renames and rewrites after which every name is its recording's key and take.
 
     `taken` are the names of other files, which are not written over. Takes of one key keep their
-    order; where two keys became one, all are numbered anew by the time they were recorded. `says`
+    order; if two keys became one, all are numbered again by the time they were recorded. `has_id`
     tells which of several recordings with one token gave an id. FormatError where recordings name
     one another in a circle, which no recorder writes.
     """
-    others = frozenset(taken)
+    other_names = frozenset(taken)
     by_token: dict[str, list[Standing]] = {}
-    for one in recordings:
-        by_token.setdefault(one.token, []).append(one)
-    old_ids = {one.name: one.ids for one in recordings}
+    for recording in recordings:
+        by_token.setdefault(recording.token, []).append(recording)
+    old_ids = {recording.name: recording.ids for recording in recordings}
     roots = Roots(
-        lambda token: [Linked(one.ids, one.answer_ids) for one in by_token.get(token, ())]
+        lambda token: [
+            Linked(recording.ids, recording.answer_ids) for recording in by_token.get(token, ())
+        ]
     )
-    recordings = [_rooted(one, roots) for one in recordings]
-    linked = [one for one in recordings if old_ids[one.name]]
-    ids = {one.name: dict(old_ids[one.name]) for one in linked}
-    keys = {one.name: one.key for one in recordings}
+    recordings = [_rooted(recording, roots) for recording in recordings]
+    linked = [recording for recording in recordings if old_ids[recording.name]]
+    ids = {recording.name: dict(old_ids[recording.name]) for recording in linked}
+    keys = {recording.name: recording.key for recording in recordings}
     # A conversation's next key is known when the one before it is: each round settles one more.
     for _ in range(len(linked) + 2):
-        names = _names(recordings, keys, others)
+        names = _names(recordings, keys, other_names)
         settled = True
-        for one in linked:
-            now = {
-                spelled: _renamed(spelled, token, by_token, names, says)
-                for spelled, token in one.ids.items()
+        for recording in linked:
+            new_ids = {
+                text: _renamed(text, token, by_token, names, has_id)
+                for text, token in recording.ids.items()
             }
-            if now != ids[one.name]:
+            if new_ids != ids[recording.name]:
                 settled = False
-                ids[one.name] = now
-                keys[one.name] = key_with(one.name, now)
+                ids[recording.name] = new_ids
+                keys[recording.name] = key_with(recording.name, new_ids)
         if settled:
             return tuple(_moves(recordings, names, ids, old_ids))
     raise FormatError(
@@ -115,61 +117,73 @@ def _moves(
     ids: Mapping[str, Mapping[str, str]],
     old_ids: Mapping[str, Mapping[str, str]],
 ) -> Iterator[Move]:
-    for one in recordings:
-        old = old_ids[one.name]
-        now = ids.get(one.name, old)
-        if names[one.name] != one.name or now != old:
-            yield Move(one.name, names[one.name], None if now == old else now)
+    for recording in recordings:
+        old = old_ids[recording.name]
+        new_ids = ids.get(recording.name, old)
+        if names[recording.name] != recording.name or new_ids != old:
+            yield Move(recording.name, names[recording.name], None if new_ids == old else new_ids)
 
 
-def _rooted(one: Standing, roots: Roots) -> Standing:
-    """A recording whose ids are told by where they came from in the end."""
-    found = {spelled: roots.of(spelled, token) for spelled, token in one.ids.items()}
-    if not all(root.is_sure for root in found.values()):
-        return one
-    ids = {spelled: root.token for spelled, root in found.items() if root.token is not None}
-    return replace(one, ids=ids, hops=max((root.hops for root in found.values()), default=0))
+def _rooted(recording: Standing, roots: Roots) -> Standing:
+    """A recording with its ids named by the answers that created them."""
+    root_by_id = {text: roots.of(text, token) for text, token in recording.ids.items()}
+    if not all(root.is_sure for root in root_by_id.values()):
+        return recording
+    ids = {text: root.token for text, root in root_by_id.items() if root.token is not None}
+    return replace(
+        recording, ids=ids, hops=max((root.hops for root in root_by_id.values()), default=0)
+    )
 
 
 def _renamed(
-    spelled: str,
+    text: str,
     token: str,
     by_token: Mapping[str, Sequence[Standing]],
     names: Mapping[str, str],
-    says: Says,
+    has_id: HasId,
 ) -> str:
     giver, mark, number = token.rpartition("#")
-    found = by_token.get(giver, ())
-    if not found:
+    givers = by_token.get(giver, ())
+    if not givers:
         return token
-    one = next((one for one in found if len(found) > 1 and says(one.name, spelled)), found[0])
-    new = names[one.name]
+    source = next(
+        (source for source in givers if len(givers) > 1 and has_id(source.name, text)), givers[0]
+    )
+    new = names[source.name]
     return new[new.rfind("/") + 1 :].removesuffix(".json") + mark + number
 
 
 def _names(
-    recordings: Iterable[Standing], keys: Mapping[str, str], others: frozenset[str]
+    recordings: Iterable[Standing], keys: Mapping[str, str], other_names: frozenset[str]
 ) -> dict[str, str]:
     """The new name of each recording by its old one."""
     groups: dict[str, list[Standing]] = {}
-    for one in recordings:
-        groups.setdefault(keys[one.name][:12], []).append(one)
+    for recording in recordings:
+        groups.setdefault(keys[recording.name][:12], []).append(recording)
     names: dict[str, str] = {}
     for start, group in groups.items():
-        kept = {one.name: _name(one, start, one.take) for one in group}
-        takes = {one.take for one in group}
-        of_one_key = len({one.named for one in group}) == 1 or len(group) == 1
-        if of_one_key and len(takes) == len(group) and not others & set(kept.values()):
-            names |= kept
+        current_names = {
+            recording.name: _name(recording, start, recording.take) for recording in group
+        }
+        takes = {recording.take for recording in group}
+        of_one_key = len({recording.named for recording in group}) == 1 or len(group) == 1
+        if (
+            of_one_key
+            and len(takes) == len(group)
+            and not other_names & set(current_names.values())
+        ):
+            names |= current_names
             continue
         take = 0
-        for one in in_recorded_order(group):
+        for recording in in_recorded_order(group):
             take += 1
-            while _name(one, start, take) in others:
+            while _name(recording, start, take) in other_names:
                 take += 1
-            names[one.name] = _name(one, start, take)
+            names[recording.name] = _name(recording, start, take)
     return names
 
 
-def _name(one: Standing, start: str, take: int) -> str:
-    return f"{one.folder}{start}.json" if take == 1 else f"{one.folder}{start}.{take}.json"
+def _name(recording: Standing, start: str, take: int) -> str:
+    return (
+        f"{recording.folder}{start}.json" if take == 1 else f"{recording.folder}{start}.{take}.json"
+    )

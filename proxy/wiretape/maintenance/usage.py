@@ -1,4 +1,4 @@
-"""Which recordings runs still need, as their reports tell."""
+"""Read from reports which recordings runs still need."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -63,7 +63,7 @@ def read_report(data: bytes, source: str) -> Used:
         if row.get("recording") is not None and row.get("outcome") in ("replayed", "recorded"):
             session = _text(row, "session", source, at) if row.get("session") is not None else None
             names.setdefault(session, set()).add(_text(row, "recording", source, at))
-    used = {session: frozenset(found) for session, found in names.items()}
+    used = {session: frozenset(recordings) for session, recordings in names.items()}
     return Used(used, tuple(_doubts(report, rows, source)))
 
 

@@ -1,7 +1,7 @@
-"""Whether each recording loads, replays, matches itself, is named right and holds no secret.
+"""Verify that each recording loads, replays, matches itself, has the right name and no secret.
 
-Findings come file by file; what only files together show (one take twice, a side file that nobody
-names, an id from nowhere) comes last.
+Findings come file by file; those that concern several files (one take twice, a side file that no
+recording names, an id of unknown source) come last.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -74,7 +74,7 @@ class Keys:
         return canonical.file_key if canonical.file_key.startswith(named) else canonical.key
 
     def standing(self, name: str, document: Document) -> Standing:
-        """A recording of ours as `rekey.plan` takes it; FormatError where its ids are none."""
+        """A wiretape recording as `rekey.plan` takes it; FormatError if its ids are invalid."""
         request = document["request"]
         ids = request.get("ids", {})
         if not isinstance(ids, dict) or not all(isinstance(text, str) for text in ids.values()):
@@ -100,7 +100,7 @@ def verify(
     files: SessionFiles,
     keys: Keys,
     redactor: Redactor,
-    shown: Callable[[str], str],
+    display_name: Callable[[str], str],
     passes: Callable[[Hit], bool] = lambda hit: False,
 ) -> Verified:
     """Look at all files of a session; `shown` is what a file is called in messages, and `passes`
@@ -121,23 +121,23 @@ def verify(
                 FileProblem(name, "unreadable", str(error), "make it readable, or delete it")
             )
             continue
-        findings += _secrets(name, data, redactor, shown, passes)
+        findings += _secrets(name, data, redactor, display_name, passes)
         try:
             recording = load(files.folder / name)
-            one = _examine(name, recording, keys, redactor, findings)
+            recording_standing = _examine(name, recording, keys, redactor, findings)
         except (FormatError, StoreError) as error:
             findings.append(FileProblem(name, "no-recording", redactor.text(str(error)), _ANEW))
             continue
-        if one is None:
+        if recording_standing is None:
             continue
-        standing.append(one)
+        standing.append(recording_standing)
         text = recording_format.dumps(recording.document)
         # A checkout may have changed the line ends; in JSON none stands within text.
         if text.encode("utf-8", "surrogatepass") != data.replace(b"\r\n", b"\n"):
             findings.append(_layout(name, data, text, recording.document, rewrites))
     for name in files.side_files:
         with suppress(StoreError):  # the recording that names it says so
-            findings += _secrets(name, files.read(name), redactor, shown, passes)
+            findings += _secrets(name, files.read(name), redactor, display_name, passes)
     findings += _together(files, standing)
     return Verified(tuple(findings), tuple(standing), rewrites)
 
@@ -146,10 +146,10 @@ def _secrets(
     name: str,
     data: bytes,
     redactor: Redactor,
-    shown: Callable[[str], str],
+    display_name: Callable[[str], str],
     passes: Callable[[Hit], bool],
 ) -> Iterator[FileProblem]:
-    for hit in search(shown(name), data, redactor):
+    for hit in search(display_name(name), data, redactor):
         if not passes(hit):
             text = f"line {hit.line}: {hit.rule}: {hit.masked}"
             yield FileProblem(name, "secret", text, f"wiretape redact {hit.file}")
@@ -163,42 +163,42 @@ def _examine(
     findings: list[FileProblem],
 ) -> Standing | None:
     """Look at a recording that replays; gives what it is named by if it is ours."""
-    stored, sent = recording.document["request"], recording.exchange.request
-    live = from_request(sent)
+    stored, live_request = recording.document["request"], recording.exchange.request
+    live = from_request(live_request)
     live |= {name: stored[name] for name in ("ids", "carried") if name in stored}
-    one = None if recording.foreign else keys.standing(name, recording.document)
-    redacted = redactor.request(live, redactor.secrets(sent))
+    current = None if recording.foreign else keys.standing(name, recording.document)
+    redacted = redactor.request(live, redactor.secrets(live_request))
     if keys.of(redacted) != keys.of(stored):
         findings.append(
             FileProblem(name, "key", "does not answer the request that is recorded in it", _ANEW)
         )
-    if one is not None and one.named != one.key[:12]:
+    if current is not None and current.named != current.key[:12]:
         findings.append(
             FileProblem(
                 name,
                 "name",
-                f"named {one.stem[:40]!r}, but its key begins with {one.key[:12]}: it was edited,"
-                " or rules changed (it answers all the same)",
+                f"named {current.stem[:40]!r}, but its key begins with {current.key[:12]}:"
+                " it was edited, or rules changed (it answers all the same)",
                 "`wiretape rekey` renames it",
                 fixable=True,
             )
         )
-    return one
+    return current
 
 
 def _layout(
     name: str, data: bytes, text: str, document: Document, rewrites: dict[str, str]
 ) -> FileProblem:
-    what = "not written as wiretape writes it (it answers all the same)"
+    problem = "not written as wiretape writes it (it answers all the same)"
     if not exact_json.unique_keys(data):
         return FileProblem(
             name, "layout", "names a member twice; only the last counts", "take one of them out"
         )
     # Nothing but the layout may change: what would is left to who wrote it.
     if recording_format.loads(text) != document or _holds_surrogate(text):
-        return FileProblem(name, "layout", what, _ANEW)
+        return FileProblem(name, "layout", problem, _ANEW)
     rewrites[name] = text
-    return FileProblem(name, "layout", what, FIX, fixable=True)
+    return FileProblem(name, "layout", problem, FIX, fixable=True)
 
 
 def _holds_surrogate(text: str) -> bool:
@@ -210,24 +210,24 @@ def _holds_surrogate(text: str) -> bool:
 
 def _together(files: SessionFiles, standing: list[Standing]) -> Iterator[FileProblem]:
     takes: dict[tuple[str, int], str] = {}
-    for one in standing:
-        other = takes.setdefault((one.key, one.take), one.name)
-        if other != one.name:
+    for recording in standing:
+        first_name = takes.setdefault((recording.key, recording.take), recording.name)
+        if first_name != recording.name:
             yield FileProblem(
-                one.name,
+                recording.name,
                 "same-take",
-                f"the same key and take {one.take} as {other}; the one of the lesser name goes"
-                " first",
+                f"the same key and take {recording.take} as {first_name};"
+                " the one of the lesser name goes first",
                 "`wiretape rekey` numbers them by the time they were recorded",
                 fixable=True,
             )
     yield from _missing(standing)
-    tokens = {one.token for one in standing}
-    for one in standing:
-        missing = {t.rpartition("#")[0] for t in one.ids.values()} - tokens
+    tokens = {recording.token for recording in standing}
+    for recording in standing:
+        missing = {t.rpartition("#")[0] for t in recording.ids.values()} - tokens
         for token in sorted(missing):
             yield FileProblem(
-                one.name,
+                recording.name,
                 "origin",
                 f"sends back an id that recording {token[:40]!r} gave, which is not here",
                 "record the conversation anew",
@@ -239,15 +239,19 @@ def _together(files: SessionFiles, standing: list[Standing]) -> Iterator[FilePro
 
 
 def _missing(standing: list[Standing]) -> Iterator[FileProblem]:
-    names = sorted((one.name for one in standing), key=by_take)
-    for at, name in enumerate(names):
-        missing = list(islice(missing_before(names[max(at - 1, 0) : at + 1], min(at, 1)), 1000))
+    names = sorted((recording.name for recording in standing), key=by_take)
+    for position, name in enumerate(names):
+        missing = list(
+            islice(
+                missing_before(names[max(position - 1, 0) : position + 1], min(position, 1)), 1000
+            )
+        )
         if missing:
-            told = ", ".join(str(take_of(other)) for other in missing[:10])
+            takes = ", ".join(str(take_of(missing_name)) for missing_name in missing[:10])
             yield FileProblem(
                 name,
                 "missing-take",
-                f"take {told}{' and more' if len(missing) > 10 else ''} of its request"
+                f"take {takes}{' and more' if len(missing) > 10 else ''} of its request"
                 f" {'is' if len(missing) == 1 else 'are'} missing; it is given in the place of one",
                 "`wiretape auto --fill -- CMD` records what is missing",
             )
@@ -255,17 +259,17 @@ def _missing(standing: list[Standing]) -> Iterator[FileProblem]:
 
 def moves(files: SessionFiles, keys: Keys, standing: tuple[Standing, ...]) -> tuple[Move, ...]:
     """How to rename the recordings of a session: `rekey.plan`, with what it asks of files."""
-    ours = {one.name for one in standing}
+    own_names = {recording.name for recording in standing}
 
-    def says(name: str, spelled: str) -> bool:
+    def has_id(name: str, text: str) -> bool:
         try:
-            return spelled.encode("utf-8", "surrogatepass") in files.read(name)
+            return text.encode("utf-8", "surrogatepass") in files.read(name)
         except WiretapeError:
             return False
 
     return plan(
         standing,
         lambda name, ids: keys.with_ids(files, name, ids),
-        (name for name in files.recordings if name not in ours),
-        says,
+        (name for name in files.recordings if name not in own_names),
+        has_id,
     )

@@ -167,13 +167,13 @@ def dumps(hits: Iterable[Hit], entries: Iterable[Allowed]) -> str:
     then one without a reason for each other hit.
     """
     hits = sorted(set(hits))
-    kept = [entry for entry in entries if any(map(entry.covers, hits))]
+    needed = [entry for entry in entries if any(map(entry.covers, hits))]
     rows: list[dict[str, str]] = [
         {name: value for name in _MEMBERS if (value := getattr(entry, name)) is not None}
-        for entry in kept
+        for entry in needed
     ]
     for hit in hits:
-        if not any(entry.covers(hit) for entry in kept):
+        if not any(entry.covers(hit) for entry in needed):
             row = {
                 # YAML has no lone surrogates: a byte of a name that is not UTF-8 is any character,
                 "file": _SURROGATE.sub("?", re.sub(r"([*?[])", r"[\1]", hit.file)),

@@ -96,14 +96,14 @@ def _in_order(changes: tuple[Finding, ...]) -> tuple[Finding, ...]:
 
 
 def _headers_left_out(
-    before: Document, after: Document, found: tuple[Finding, ...]
+    before: Document, after: Document, findings: tuple[Finding, ...]
 ) -> Iterator[Finding]:
-    known = {change.where for change in found}
+    found_at = {change.where for change in findings}
     for part in _PARTS:
         headers = before[part].get("headers", {})
         for name in headers.keys() - after[part].get("headers", {}).keys():
             change = finding("header-not-kept", (part, "headers", name))
-            if change.where not in known:
+            if change.where not in found_at:
                 yield change
 
 
@@ -159,7 +159,7 @@ def _redact_llamastacks(
             "body": [_chunk(item) for item in body] if isinstance(body, list) else _chunk(body),
         },
     }
-    redacted, found = redactor.document(ours, secrets)
+    redacted, findings = redactor.document(ours, secrets)
     body_now = redacted["response"]["body"]
     if isinstance(body, list):
         body = [_unwrapped(*pair) for pair in zip(body, body_now, strict=True)]
@@ -169,19 +169,19 @@ def _redact_llamastacks(
         "request": {**redacted["request"], "headers": redacted["request_headers"]},
         "response": {**redacted["response"], "headers": redacted["response_headers"], "body": body},
     }
-    named = [
+    dropped = [
         finding(name, (part, "headers", name))
         for part in _PARTS
         for name in document[part].get("headers") or ()
         if name not in headers[part]
     ]
-    after = {
+    result = {
         key: {name: parts[key][name] if item is not None else None for name, item in value.items()}
         if key in _PARTS
         else redacted[key]
         for key, value in document.items()
     }
-    return after, (*named, *found)
+    return result, (*dropped, *findings)
 
 
 def _headers(headers: Any, redactor: Redactor) -> Any:
@@ -231,16 +231,16 @@ def _check_same(
         new = _as_sent(after)
     except FormatError as error:
         raise _differs(f"whether it can be replayed ({error})") from None
-    asked = (  # a live request is redacted with its own credentials known
+    keys = (  # a live request is redacted with its own credentials known
         [matcher.canonical(redactor.request(request, secrets)).key for request in old[0]],
         [matcher.canonical(redactor.request(request)).key for request in new[0]],
     )
-    if asked[0] != asked[1]:
+    if keys[0] != keys[1]:
         raise _differs("the requests it answers")
     if _frame(old[1]) != _frame(new[1]):
         raise _differs("the status, chunks or times of its answer")
-    for was, now in zip(old[1].chunks, new[1].chunks, strict=True):
-        if _event(was) != _event(now):
+    for old_chunk, new_chunk in zip(old[1].chunks, new[1].chunks, strict=True):
+        if _event(old_chunk) != _event(new_chunk):
             raise _differs("the events of its answer")
 
 

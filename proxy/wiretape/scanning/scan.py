@@ -169,7 +169,7 @@ class _Reading:
 
         def find(leak: Leak) -> Lines:
             if not lines:
-                # A leak's place is spelled, and there may be no leak: then none has to be.
+                # Formats the path only if there is a leak.
                 lines.update({finding("", at).where: n for at, n in (self.lines or {}).items()})
             where = leak.where
             while where and where not in lines:
@@ -220,7 +220,7 @@ def _of_text(text: str, *, is_yaml: bool) -> Iterator[_Reading]:
         return
     if is_yaml or _CASSETTE.search(text[:_HEAD]):
         yield from _of_yaml(text)
-    # A comment, or YAML that is none, is searched too.
+    # Comments and invalid YAML are searched as well.
     yield _Reading(text)
 
 
@@ -251,7 +251,7 @@ class _Open:
     """A list or mapping that is being read; `key` is the mapping's name that waits for a value."""
 
     value: list[Any] | dict[str, Any]
-    place: Where
+    path: Where
     key: str | None = None
 
 
@@ -265,7 +265,7 @@ def _of_yaml(text: str) -> Iterator[_Reading]:
 
 
 def _documents(text: str) -> Iterator[tuple[Any, dict[Where, Lines]]]:
-    """The documents' values, every scalar as text, with the line of each place."""
+    """The documents' values, every scalar as text, with the lines of each path."""
     loader = _Loader(text)
     tree: Any = None
     lines: dict[Where, Lines] = {}
@@ -274,12 +274,12 @@ def _documents(text: str) -> Iterator[tuple[Any, dict[Where, Lines]]]:
         while not isinstance(event := loader.get_event(), yaml.StreamEndEvent):
             if isinstance(event, yaml.NodeEvent):
                 value = _value(event)
-                place = _put(unfinished, value, lines, _lines(event))
-                if place is None:
+                path = _put(unfinished, value, lines, _lines(event))
+                if path is None:
                     tree = value if not unfinished else tree
-                    place = ()
+                    path = ()
                 if not isinstance(value, str):
-                    unfinished.append(_Open(value, place))
+                    unfinished.append(_Open(value, path))
                     if len(unfinished) > exact_json.MAX_DEPTH:
                         raise ValueError("YAML nested too deeply")
             elif isinstance(event, yaml.CollectionEndEvent):
@@ -306,17 +306,17 @@ def _put(unfinished: list[_Open], value: Any, lines: dict[Where, Lines], at: Lin
         return None
     parent = unfinished[-1]
     if isinstance(parent.value, list):
-        place: Where = (*parent.place, len(parent.value))
+        path: Where = (*parent.path, len(parent.value))
         parent.value.append(value)
     elif parent.key is None:
         parent.key = value if isinstance(value, str) else ""
-        return (*parent.place, parent.key)
+        return (*parent.path, parent.key)
     else:
-        place = (*parent.place, parent.key)
+        path = (*parent.path, parent.key)
         parent.value[parent.key] = value
         parent.key = None
-    lines.setdefault(place, at)
-    return place
+    lines.setdefault(path, at)
+    return path
 
 
 def _value(event: Any) -> Any:
