@@ -32,6 +32,15 @@ def told(got: Any, recorded: Any) -> list[tuple[str, Any, Any]]:
                 ("[1].content", "What is the capital of Italy?", ASK["content"]),
             ],
         ),
+        # Of two messages with as many words in common the one of the same role is the partner.
+        (
+            [{"role": "user", "content": "a b x y"}],
+            [{"role": "tool", "content": "a b x y"}, {"role": "user", "content": "a b v w"}],
+            [
+                ("[0]", ABSENT, {"role": "tool", "content": "a b x y"}),
+                ("[0].content", "a b x y", "a b v w"),
+            ],
+        ),
         ([{"a": "x"}], [{"a": "y"}], [("[0].a", "x", "y")]),
         ([1, 2, 3], [1, 5, 3], [("[1]", 2, 5)]),
         ([1, 2, 3], [2, 3], [("[0]", 1, ABSENT)]),

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.support.request_document import request
 
 from wiretape.config.packs import built_in
 from wiretape.config.rule_entry import rule
@@ -179,11 +180,19 @@ def test_a_host_that_is_no_provider_s_is_named() -> None:
         (document({"a'b": 1}), document({"a'b": 2})),
         (document({"\ud800": 1}), document({"\ud800": 2})),
         (document({"a": 1}), document("a=1")),
+        (request(b"\xff\x01", "application/pdf"), request(b"\xff\x02", "application/pdf")),
     ],
-    ids=["the whole body", "a form's field", "a quote", "a lone surrogate", "another kind"],
+    ids=[
+        "the whole body",
+        "a form's field",
+        "a quote",
+        "a lone surrogate",
+        "another kind",
+        "bytes",
+    ],
 )
 def test_where_no_rule_can_none_is_told(got: dict[str, Any], recorded: dict[str, Any]) -> None:
-    assert suggested(got, recorded) is None
+    assert isinstance(asked(got, recorded), NoRule)
 
 
 def says(text: str) -> dict[str, str]:

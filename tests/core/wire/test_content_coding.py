@@ -11,8 +11,16 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wiretape.core.model import Chunk, End, Headers, Response
-from wiretape.core.wire.content_coding import TooLarge, accepts, codings, decoded, decoder, encode
+from wiretape.core.model import Chunk, End, Headers, Request, Response
+from wiretape.core.wire.content_coding import (
+    TooLarge,
+    accepts,
+    codings,
+    decoded,
+    decoder,
+    encode,
+    plain_request,
+)
 
 TEXT = "data: {“a”: 1}\n\n".encode() * 50
 
@@ -281,3 +289,14 @@ def test_an_answer_that_was_cut_lacks_the_codings_end() -> None:
 )
 def test_what_a_client_accepts(accept: str | None, coding: str, expected: bool) -> None:
     assert accepts(accept, coding) is expected
+
+
+def test_a_request_is_decoded_or_stays_as_it_is() -> None:
+    def request(coding: str, body: bytes) -> Request:
+        headers = (("content-encoding", coding),)
+        return Request("POST", "https", "h", 443, "/", headers=headers, body=body)
+
+    coded = request("gzip", gzip.compress(TEXT))
+    assert plain_request(coded).body == TEXT
+    for broken in (request("gzip", b"no gzip"), request("x-odd", TEXT), request("identity", TEXT)):
+        assert plain_request(broken) is broken
