@@ -1,4 +1,4 @@
-"""Refuses clients for whom there are no file descriptors, before mitmproxy fails half way."""
+"""Refuse clients when file descriptors run out, before mitmproxy fails half way."""
 
 from typing import Final
 

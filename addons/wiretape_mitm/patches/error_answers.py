@@ -1,4 +1,4 @@
-"""What a client is told whose provider was not reached: in the provider's own error shape.
+"""Answer a client whose provider was not reached in the provider's own error shape.
 
 mitmproxy words its own 502 as a page of HTML, after the `error` hook and out of an addon's reach.
 The bodies wait here, by the message mitmproxy is about to show.

@@ -48,7 +48,7 @@ class BadHead(ValueError):
 
 
 def status_of(head: bytes) -> int:
-    """The status of an answer's head; BadHead where there is none."""
+    """The status of an answer's head; BadHead if it has none."""
     line = head.partition(b"\n")[0].rstrip(b"\r")
     match = _STATUS_LINE.match(line)
     if match is None:

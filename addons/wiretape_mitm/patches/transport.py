@@ -1,6 +1,6 @@
 """What we change in how mitmproxy holds connections and streams: how one ended, and who waits.
 
-mitmproxy treats every end of a connection alike. Here a provider's reset stays a reset: it is told
+mitmproxy treats every end of a connection alike. Here a provider's reset stays a reset: it is given
 to the addon (`END`) and done to the client. A client that does not read slows the provider instead
 of filling memory, over HTTP/2 too, and no number of streams has to wait for a connection. An answer
 whose client has left can be read to its end (`DRAIN`), and a tunnel can carry bytes as they are

@@ -40,7 +40,7 @@ class PipeProcess:
             env={
                 **os.environ,
                 "PYTHONPATH": os.pathsep.join(paths),
-                # It is no client, whatever it is started in.
+                # It is not a client, whatever starts it.
                 "WIRETAPE_NO_PRELOAD": "1",
             },
             start_new_session=True,

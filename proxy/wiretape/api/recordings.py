@@ -85,10 +85,10 @@ def open(
     ...     print(recording.request.url, recording.model, len(recording.response.chunks))
 
     session   only those of this session; by itself all
-    on_fault  what becomes of a file that is no recording or cannot be read: "raise" a FormatError
-              or StoreError, or "skip" it into `faults`
+    on_fault  what to do with a file that is not a recording or cannot be read: "raise" a
+              FormatError or StoreError, or "skip" it into `faults`
 
-    ConfigError where there is no such folder or session.
+    ConfigError if there is no such folder or session.
     """
     return Recordings(Path(folder), session, on_fault)
 

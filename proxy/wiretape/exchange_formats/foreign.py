@@ -116,7 +116,7 @@ def _readable_headers(headers: Headers, body: bytes) -> Headers:
 
 
 def request_of(method: str, url: str, headers: Headers, body: bytes) -> Request:
-    """A request from another tool's spelling of it; NotCarriedOver where there is no URL."""
+    """A request from another tool's format; NotCarriedOver if it has no URL."""
     try:
         scheme, host, port, target = split_url(url)
     except ValueError:
@@ -144,7 +144,7 @@ def checked_headers(pairs: Iterator[tuple[str, str]]) -> Headers:
 
 
 def final_status(value: object) -> int:
-    """A status from another tool's spelling of it; NotCarriedOver where there is no answer."""
+    """A status from another tool's format; NotCarriedOver if there is no answer."""
     try:
         status = int(str(value))
     except ValueError:

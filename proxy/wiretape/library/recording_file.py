@@ -157,7 +157,7 @@ def load(path: Path) -> LoadedRecording:
 
 def load_requests(path: Path, known: Stat | None = None) -> tuple[Document, ...]:
     """The `request` parts that a recording answers, and one for each message that the client of a
-    WebSocket sent; errors as `load`, and StoreError where the file is no longer as it was `known`.
+    WebSocket sent; errors as `load`, and StoreError if the file changed since `known`.
 
     The answer of another is not read, which takes a fourth of the time.
     """

@@ -85,7 +85,7 @@ def _nested(folder: Path, name: str) -> list[str]:
     """The sessions in a folder of sessions; empty where it is one itself, or holds none."""
     top = folder / name
     sessions = []
-    for where, folders, files in os.walk(top):  # what cannot be listed is told by `_files`
+    for where, folders, files in os.walk(top):  # `_files` reports what cannot be listed
         folders.sort()
         session = Path(where).relative_to(folder).as_posix()
         hosts = any("." in host[1:] or "+" in host for host in folders)

@@ -1,8 +1,8 @@
 """The environment in which a stock client, unchanged, talks through the proxy and trusts it.
 
-There is no one variable for this: each client reads its own, and what it does not know it ignores
-without a word. So every variable that a client was seen to need is set, always (the tables below
-say which is for whom). Clients that read none of them are led in by `stubborn_clients.py`.
+No single variable does this: each client reads its own and ignores the others. So every variable
+that a client was seen to need is set, always (the tables below say which is for whom). Clients that
+read none of them are patched by `stubborn_clients.py`.
 
 A variable for a CA file *replaces* what the client trusts, so it names a bundle that holds the
 public roots too; those that *add* to it (Node, Deno) name our certificate alone.
@@ -26,7 +26,7 @@ MARKER: Final = "WIRETAPE"
 # likewise, Go and undici prefer one and accept both. So both are set, equal.
 _PROXY: Final = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")
 # A proxy of the user's that stands beside ours would win in some clients (httpx: for other schemes;
-# curl: as a fallback), so it is replaced. Where there is none, none is needed.
+# curl: as a fallback), so it is replaced. Without such a file none is needed.
 _PROXY_IF_SET: Final = ("ALL_PROXY", "all_proxy")
 _NO_PROXY: Final = ("NO_PROXY", "no_proxy")
 # Only Go leaves localhost out by itself. CIDR blocks are not understood by httpx, aiohttp or Node.

@@ -2,7 +2,7 @@
 
   aiohttp      ignores the proxy variables without trust_env=True, which becomes the default
   urllib3      alone ignores them: PoolManager asks a ProxyManager
-  http.client  ignores them: a connection that is no tunnel yet becomes one
+  http.client  ignores them: a connection that is not a tunnel yet becomes one
 
 Nothing happens until one of three modules is imported. `sitecustomize.py` installs it in the
 programs that CMD starts, `wiretape.api` in a process that opens a proxy, where `uninstall` takes it
