@@ -377,3 +377,11 @@ def test_a_rule_of_another_content_does_not_take_a_name_that_is_configured() -> 
     names = RuleNames([name, f"{name}-2"])
     miss = explain(request({"a": 1}), URL, [("r.json", request({"a": 2}))], 1, rule_names=names)
     assert f"    - name: {name}-3\n" in miss.message
+
+
+def test_a_request_that_reads_the_same_has_no_reason_of_its_own() -> None:
+    """Its ids come from elsewhere, or its headers differ in a way that no form shows."""
+    same = request({"a": 1})
+    miss = explain(same, URL, [("r.json", same)], total=1)
+    assert (miss.reason, miss.differences, miss.suggestion) == ("differs", (), None)
+    assert "r.json reads the same, but is another request" in miss.message
