@@ -170,6 +170,7 @@ def test_a_miss_fails_the_test_that_caused_it(pytester: pytest.Pytester) -> None
     swallowed = text[text.index("_ test_swallows_it _") :]
     assert "no recording answers POST https://api.together.xyz" in swallowed[:1_000]
     assert "body.messages[0].content" in swallowed[:1_000]
+    assert "pytest --wiretape=record 'test_misses.py::test_swallows_it'" in swallowed[:1_000]
     fails = text[text.index("_ test_fails_of_it _") :]
     assert "- wiretape -" in fails
     assert "wiretape: the run fails" not in text  # each was told by its test
@@ -283,6 +284,40 @@ def test_is_not_blocked_any_more():
     text = passed(result, passed=1)
     assert "nothing reached the proxy" in text
     assert result.ret == 1
+
+
+def test_another_plugin_s_block_lets_the_proxy_through(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(
+        """
+import socket, pytest
+
+@pytest.fixture(autouse=True)
+def block_network():  # as pytest-recording does
+    usual = socket.socket.connect
+    def guard(self, address):
+        raise RuntimeError(f"Network is disabled for host {address[0]!r}")
+    socket.socket.connect = guard
+    yield
+    socket.socket.connect = usual
+"""
+    )
+    pytester.makepyfile(
+        test_blocked=HEAD
+        + """
+@pytest.mark.wiretape
+def test_it():
+    assert ask("Hi") == 200
+    with httpx.Client(trust_env=False) as client, pytest.raises(RuntimeError, match="disabled"):
+        client.get("http://127.0.0.1:9/")
+
+@pytest.mark.wiretape
+def test_misses():
+    ask("unknown")
+"""
+    )
+    record(pytester, "test_blocked/test_it", "Hi")
+    result = pytester.runpytest("-W", "ignore::pytest.PytestUnraisableExceptionWarning")
+    assert "no recording answers" in passed(result, passed=1, failed=1)
 
 
 def test_what_is_wrong_is_told(pytester: pytest.Pytester, tmp_path: Path) -> None:

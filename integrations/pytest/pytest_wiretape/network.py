@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import _socket
 import ipaddress
 import re
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
+
+_SOCKET = socket.socket
+"""The class as it was before any plugin put another in its place."""
 
 
 class NetworkBlocked(RuntimeError):
@@ -52,6 +56,41 @@ def blocked(allowed_hosts: Sequence[str] = ()) -> Iterator[None]:
                 setattr(socket.socket, name, replaced[name])
             else:
                 delattr(socket.socket, name)
+
+
+def connected(host: str, port: int, seconds: float) -> socket.socket:
+    """A connection to this machine that no other plugin can block: it is the plugin's own."""
+    connection = _SOCKET(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    connection.settimeout(seconds)
+    try:
+        _socket.socket.connect(connection, (host, port))
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+@contextmanager
+def reachable(host: str, port: int) -> Iterator[None]:
+    """Let this process's clients reach the proxy where another plugin blocks all connections."""
+    usual = {name: vars(socket.socket).get(name) for name in ("connect", "connect_ex")}
+
+    def opened(name: str, blocking: Any) -> Any:
+        def connect(self: socket.socket, address: Any) -> Any:
+            is_proxy = isinstance(address, tuple) and address[:2] == (host, port)
+            return (getattr(_socket.socket, name) if is_proxy else blocking)(self, address)
+
+        return connect
+
+    for name, blocking in usual.items():
+        if blocking is not None:
+            setattr(socket.socket, name, opened(name, blocking))
+    try:
+        yield
+    finally:
+        for name, blocking in usual.items():
+            if blocking is not None:
+                setattr(socket.socket, name, blocking)
 
 
 def _check(host: str, allowed_hosts: Sequence[str]) -> None:

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -268,6 +269,15 @@ class Run:
         self._environment.enter(proxy)
 
     @pytest.hookimpl(hookwrapper=True, tryfirst=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Iterator[None]:
+        with contextlib.ExitStack() as stack:
+            if self.session is not None:
+                parts = urlsplit(self.session._proxy.opened["url"])
+                port = int(parts.port or 80)
+                stack.enter_context(network.reachable(str(parts.hostname), port))
+            yield
+
+    @pytest.hookimpl(hookwrapper=True, tryfirst=True)
     def pytest_runtest_teardown(
         self, item: pytest.Item, nextitem: pytest.Item | None
     ) -> Iterator[None]:
@@ -294,7 +304,8 @@ class Run:
             found = self._state(session)
         problems = session.untold(found["problems"])
         if problems:
-            _tell(report, "\n\n".join(problems))
+            again = f"Record this test: pytest --wiretape=record '{item.nodeid}'"
+            _tell(report, "\n\n".join([*problems, again]))
         if report.when == "teardown":
             report.wiretape = {
                 "folder": session.folder,
