@@ -104,10 +104,10 @@ def test_a_list_makes_nothing_void_outside_the_folder(tmp_path: Path, name: str)
     old(root)
     outside = tmp_path / "outside.json"
     outside.write_bytes(b"mine")
-    digest = replace_files._sha256(outside)
+    digest = replace_files.sha256(outside)
     told = {
         "file": "host/old.json",
-        "sha256": replace_files._sha256(root / "host" / "old.json"),
+        "sha256": replace_files.sha256(root / "host" / "old.json"),
         "void": {name.replace("/outside", str(outside.with_suffix(""))): digest, name: digest},
     }
     assert replace_files.void_by(root, told) == []
@@ -118,10 +118,10 @@ def test_a_file_that_was_written_anew_is_not_void(tmp_path: Path) -> None:
     place = tmp_path / "host"
     told = {
         "file": "host/old.json",
-        "sha256": replace_files._sha256(place / "old.json"),
+        "sha256": replace_files.sha256(place / "old.json"),
         "void": {
-            "host/old.2.json": replace_files._sha256(place / "old.2.json"),
-            "host/old.3.json": replace_files._sha256(place / "old.3.json"),
+            "host/old.2.json": replace_files.sha256(place / "old.2.json"),
+            "host/old.3.json": replace_files.sha256(place / "old.3.json"),
         },
     }
     (place / "old.2.json").write_bytes(b"another's")

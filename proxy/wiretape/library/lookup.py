@@ -27,7 +27,7 @@ from wiretape.core.model import Exchange
 from wiretape.core.recording.document import Document
 from wiretape.core.recording.given_ids import AnswerId, IdSource
 
-from . import index_cache, replace_files
+from . import index_cache, replace_files, replace_set
 from .file_cache import RecordingCache
 from .index import Index, IndexRow, Rooted
 from .recording_file import (
@@ -131,6 +131,12 @@ class LocalState:
         """The folder of the indexes."""
         return self.folder / "index"
 
+    def lock(self, recordings: Path) -> FileLock:
+        """The lock of a folder of recordings, which who writes there holds; not yet acquired."""
+        # Beside the recordings it would have to be kept out of git; one lock per folder and user.
+        name = re.sub(r"[^A-Za-z0-9]+", "-", str(recordings.resolve()))[-150:]
+        return FileLock(self.folder / f"wiretape{name}.lock", timeout=_LOCK_SECONDS)
+
 
 class Lookup:
     """Reads the recordings of one folder, or of one session in it.
@@ -158,6 +164,7 @@ class Lookup:
                 f"session {session!r}: expected letters, digits, - and _, at most 100 of them;"
                 " up to ten such names may have / between them"
             )
+        self._top = folder
         self.folder: Final = folder / session if session else folder
         self.session: Final = session
         self.notify: Callable[[SkippedFile], None] | None = None
@@ -191,7 +198,7 @@ class Lookup:
         self._written_here: set[str] = set()
         # Replaced by another file, and could not be removed.
         self._replaced: set[str] = set()
-        self._lock = FileLock(self._lock_file(), timeout=_LOCK_SECONDS)
+        self._lock = self._state.lock(self.folder)
 
     def __len__(self) -> int:
         return self._query(Index.count) - len(self._replaced)
@@ -210,6 +217,8 @@ class Lookup:
         """
         if self.folder.exists() and not self.folder.is_dir():
             raise StoreError(f"{self.folder}: not a folder; recordings are kept in one")
+        for folder in dict.fromkeys((self._top, self.folder)):
+            self._finish_replacing(folder)
         with self._guard:
             began = time_ns()
             if self._cached and (self._cached.exists() or has_at_least(self.folder, LARGE)):
@@ -229,6 +238,21 @@ class Lookup:
             self._last_row_at_start = self._query(Index.last)
             self._began_ns = began - MTIME_GRANULARITY_NS
             self._loaded = True
+
+    def _finish_replacing(self, folder: Path) -> None:
+        """Carry out what `wiretape redact` decided and was interrupted in."""
+        if not (folder / replace_set.FOLDER).exists():
+            return
+        try:
+            with self._state.lock(folder):
+                replace_set.finish(folder)
+        except (OSError, Timeout) as error:
+            if not replace_set.is_begun(folder):
+                return  # nothing of it counts
+            raise StoreError(
+                f"{folder}: files are being replaced by `wiretape redact`, which was interrupted,"
+                f" and it cannot be finished: {error}"
+            ) from error
 
     def check(self) -> None:
         """Scan the disk: what was changed, added or removed counts from now on."""
@@ -554,9 +578,7 @@ class Lookup:
         return max(stat.st_mtime_ns, stat.st_ctime_ns) < self._began_ns
 
     def _lock_file(self) -> Path:
-        # Beside the recordings it would have to be kept out of git; one lock per folder and user.
-        folder = re.sub(r"[^A-Za-z0-9]+", "-", str(self.folder.resolve()))[-150:]
-        return self._state.folder / f"wiretape{folder}.lock"
+        return Path(self._lock.lock_file)
 
 
 def _entry(row: IndexRow, key: str) -> Entry:

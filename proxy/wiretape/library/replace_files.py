@@ -35,19 +35,19 @@ def replace(root: Path, listed: Path, path: Path, data: bytes, void: list[Path])
         return
     document = {
         "file": path.relative_to(root).as_posix(),
-        "sha256": hashlib.sha256(data).hexdigest(),
-        "void": {old.relative_to(root).as_posix(): _sha256(old) for old in void},
+        "sha256": sha256_of(data),
+        "void": {old.relative_to(root).as_posix(): sha256(old) for old in void},
     }
     try:
         write_whole(listed, json.dumps(document, indent=1).encode())
-        _sync(listed.parent)
+        sync(listed.parent)
         write_whole(path, data)
     except OSError:
         with suppress(OSError):
             listed.unlink(missing_ok=True)
         raise
     # The rename must be on disk before the void files are removed.
-    _sync(path.parent)
+    sync(path.parent)
     settle(root, listed)
 
 
@@ -110,17 +110,24 @@ def _holds(root: Path, name: Any, content: Any) -> bool:
     path = root / name
     try:
         inside = path.parent.resolve().is_relative_to(root.resolve())
-        return inside and not path.is_symlink() and _sha256(path) == content
+        return inside and not path.is_symlink() and sha256(path) == content
     except OSError:
         return False
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(data: bytes) -> str:
+    """The SHA-256 of a content in hexadecimal digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file's content in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _sync(folder: Path) -> None:
+def sync(folder: Path) -> None:
+    """Have what was renamed in a folder on disk."""
     # Where folders cannot be opened or synced, the system orders these writes itself or not at all.
     with suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
