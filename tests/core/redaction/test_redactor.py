@@ -20,7 +20,7 @@ from wiretape.core.recording.document import from_exchange, from_request, to_exc
 from wiretape.core.redaction.gate import inspect
 from wiretape.core.redaction.key_patterns import PATTERNS, Pattern
 from wiretape.core.redaction.known_values import Secrets
-from wiretape.core.redaction.placeholder import is_strong, label, placeholder
+from wiretape.core.redaction.placeholder import digest_of, is_strong, label, placeholder
 from wiretape.core.redaction.redactor import Redactor
 from wiretape.core.redaction.rules import JsonRule, RedactionRules
 from wiretape.core.text import exact_json
@@ -781,6 +781,37 @@ NAMING: dict[str, Exchange] = {
     "path in a stream": Exchange(asking(), stream(f'data: {{"tok":"{TOKEN}"}}\n\n'.encode())),
     "set-cookie": Exchange(asking(), answer(b"", (("set-cookie", f"s={TOKEN}; Path=/"),))),
     "location": Exchange(asking(), answer(b"", (("location", f"https://h.example/?sig={TOKEN}"),))),
+    "fragment": Exchange(
+        asking(), answer(b"", (("location", f"https://h.example/cb#access_token={TOKEN}"),))
+    ),
+    "member of a request": Exchange(
+        asking("/a", JSON_HEADERS, json.dumps({"api_key": TOKEN}).encode()), answer(b"")
+    ),
+    "member of an answer": Exchange(asking(), answer(json.dumps({"access_token": TOKEN}).encode())),
+    "member in a stream": Exchange(
+        asking(), stream(f'data: {{"client_secret":"{TOKEN}"}}\n\n'.encode())
+    ),
+    "name and value": Exchange(
+        asking(), answer(json.dumps({"name": "api_key", "value": TOKEN}).encode())
+    ),
+    "header pair": Exchange(
+        asking(), answer(json.dumps({"h": [["authorization", f"Bearer {TOKEN}"]]}).encode())
+    ),
+    "JSON in a string": Exchange(
+        asking(), answer(json.dumps({"a": json.dumps({"password": TOKEN})}).encode())
+    ),
+    "line": Exchange(asking(), answer(json.dumps({"text": f"API_KEY={TOKEN}"}).encode())),
+    "URL in prose": Exchange(
+        asking(), answer(json.dumps({"text": f"see https://x.example/a?sig={TOKEN} now"}).encode())
+    ),
+    "URL's password": Exchange(
+        asking(), answer(json.dumps({"url": f"https://me:{TOKEN}@x.example/"}).encode())
+    ),
+    "connection string": Exchange(
+        asking(), answer(json.dumps({"c": f"AccountName=x;AccountKey={TOKEN};"}).encode())
+    ),
+    "form of an answer": Exchange(asking(), answer(f"access_token={TOKEN}&a=b".encode(), FORM)),
+    "header of an answer": Exchange(asking(), answer(b"", (("x-session-token", TOKEN),))),
 }
 USING: dict[str, Request] = {
     "member": asking("/b", JSON_HEADERS, json.dumps({"note": f"use {TOKEN}, please"}).encode()),
@@ -788,8 +819,30 @@ USING: dict[str, Request] = {
     "secret form": asking("/b", FORM, f"refresh_token={TOKEN}".encode()),
     "query": asking(f"/b?x={TOKEN}"),
     "path": asking(f"/files/{TOKEN}/content"),
-    "base64": asking("/b", JSON_HEADERS, json.dumps({"d": b64(f"me:{TOKEN}")}).encode()),
+    "base64": asking("/b", JSON_HEADERS, json.dumps({"d": b64(f"you:{TOKEN}")}).encode()),
     "text": asking("/b", (("content-type", "text/plain"),), f"here {TOKEN} is".encode()),
+    "credential's member": asking("/b", JSON_HEADERS, json.dumps({"api_key": TOKEN}).encode()),
+    "member's name": asking("/b", JSON_HEADERS, json.dumps({"by": {TOKEN: 1}}).encode()),
+    "JSON in a string": asking(
+        "/b", JSON_HEADERS, json.dumps({"a": json.dumps({"b": TOKEN})}).encode()
+    ),
+    "line": asking("/b", JSON_HEADERS, json.dumps({"text": f"TOKEN={TOKEN}\n"}).encode()),
+    "URL": asking(
+        "/b", JSON_HEADERS, json.dumps({"u": f"https://x.example/?sig={TOKEN}"}).encode()
+    ),
+    "secret query": asking(f"/b?access_token={TOKEN}"),
+    "kept header": asking("/b", (("if-match", f'"{TOKEN}"'),)),
+    "multipart": asking(
+        "/b",
+        (("content-type", "multipart/form-data; boundary=b"),),
+        f'--b\r\ncontent-disposition: form-data; name="x"\r\n\r\n{TOKEN}\r\n--b--\r\n'.encode(),
+    ),
+    "secret part": asking(
+        "/b",
+        (("content-type", "multipart/form-data; boundary=b"),),
+        b'--b\r\ncontent-disposition: form-data; name="token"\r\n\r\n'
+        + f"{TOKEN}\r\n--b--\r\n".encode(),
+    ),
     "carried, too": asking(f"/b/{TOKEN}", (("authorization", f"Bearer {TOKEN}"),)),
 }
 
@@ -802,7 +855,7 @@ def test_a_value_that_was_named_once_is_secret_in_all_that_follows(naming: str, 
     document, findings = redacted(USING[use], answer(f"say {TOKEN}".encode()), by)
     text = json.dumps(document)
     assert TOKEN not in text
-    assert b64(f"me:{TOKEN}")[8:24] not in text
+    assert b64(f"you:{TOKEN}")[8:24] not in text
     assert findings
     assert set(re.findall("REDACTED-[a-z0-9-]+", text)) == {placeholder("secret", TOKEN)}
 
@@ -811,7 +864,7 @@ def test_a_value_that_was_named_once_is_secret_in_all_that_follows(naming: str, 
 def test_a_request_with_the_placeholder_of_a_value_has_its_key(use: str) -> None:
     stands = placeholder("secret", TOKEN)
     sent = USING[use]
-    body = sent.body.replace(b64(f"me:{TOKEN}").encode(), b64(f"me:{stands}").encode())
+    body = sent.body.replace(b64(f"you:{TOKEN}").encode(), b64(f"you:{stands}").encode())
     later = Request(
         "POST",
         "https",
@@ -825,6 +878,16 @@ def test_a_request_with_the_placeholder_of_a_value_has_its_key(use: str) -> None
         by = Redactor(BY_TOKEN, remember=True)
         redacted(naming.request, naming.response, by)
         assert key_of(sent, by) == key_of(later, Redactor(BY_TOKEN))
+
+
+@pytest.mark.parametrize("use", USING)
+def test_a_value_is_recognised_by_the_digest_that_recordings_hold(use: str) -> None:
+    by = Redactor(BY_TOKEN, remember=True)
+    digest = digest_of(TOKEN)
+    assert digest is not None
+    assert by.recognise(from_request(USING[use]), {digest})
+    assert ("recorded", TOKEN) in by.remembered
+    assert not by.recognise(from_request(asking("/b?x=nothing-secret")), {digest})
 
 
 def test_values_that_were_found_tell_requests_apart() -> None:

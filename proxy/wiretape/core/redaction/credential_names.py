@@ -20,6 +20,7 @@ from urllib.parse import unquote_plus
 from wiretape.core.text import exact_json
 
 from . import encodings, nested_json
+from .known_values import USERINFO
 from .placeholder import PLACEHOLDER, looks_like_secret
 from .rules import SECRET_FORM, SECRET_QUERY, Where
 
@@ -282,7 +283,7 @@ class CredentialNames:
         for match in _USER.finditer(text):
             user, colon, password = match[1].partition(":")
             if _is_password(unquote_plus(password)) if colon else is_secret(user):
-                yield NamedValue(*match.span(1), "userinfo", match[1])
+                yield NamedValue(*match.span(1), USERINFO, match[1])
 
     def _assigned(self, text: str) -> Iterator[NamedValue]:
         if not any(mark in text for mark in "=:>-"):

@@ -169,6 +169,17 @@ def _basic(name: str, rest: str) -> Iterator[KnownValue]:
         yield f"{name}-user", user
 
 
+USERINFO: Final = "userinfo"
+"""The rule of what stands before a URL's "@" (RFC 3986, section 3.2.1)."""
+
+
+def credentials_in_userinfo(text: str) -> Iterator[KnownValue]:
+    """The credentials in a URL's user and password: both together, and the password."""
+    yield USERINFO, text
+    if password := text.partition(":")[2]:
+        yield USERINFO, password
+
+
 def credentials_in_query(query: str, names: frozenset[str]) -> Iterator[KnownValue]:
     """The credentials in the query parameters of some names, in lower case."""
     for pair in query.split("&"):
@@ -184,11 +195,12 @@ def credentials_in_query(query: str, names: frozenset[str]) -> Iterator[KnownVal
 class RememberedValues:
     """Values that any rule has found in a run: what is secret once is secret everywhere.
 
-    Holds at most `MOST_REMEMBERED` values and forgets the oldest. Safe to use from any thread; its
+    Holds at most `most` values and forgets the oldest. Safe to use from any thread; its
     `repr` holds no value.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
+        self._most = most
         self._rules: dict[str, str] = {}
         self.values: tuple[KnownValue, ...] = ()
         """A new tuple each time that something is added."""
@@ -208,10 +220,11 @@ class RememberedValues:
         # Each step is atomic in the interpreter: threads do not lose each other's values.
         for value, rule in new.items():
             self._rules.setdefault(value, rule)
-        while len(self._rules) > MOST_REMEMBERED:
+        while len(self._rules) > self._most:
             self._rules.pop(next(iter(self._rules)), None)
         self.values = tuple((rule, value) for value, rule in tuple(self._rules.items()))
         return True
 
 
 MOST_REMEMBERED: Final = 1000
+"""Of a run, which may last for weeks and never see the same key twice."""

@@ -9,12 +9,12 @@ import binascii
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
-from urllib.parse import unquote_plus
+from urllib.parse import unquote, unquote_plus
 
 from wiretape.core.recording.document import Document
 from wiretape.core.text import exact_json
 
-from .known_values import KnownValue
+from .known_values import USERINFO, KnownValue, credentials_in_userinfo
 from .placeholder import PLACEHOLDER
 from .rules import SECRET_FORM, Finding, RedactionRules, Where, finding
 
@@ -126,7 +126,8 @@ class NamedPlaces:
             return url
         scheme, slashes, user, host, path, rest = url_parts(url)
         if user:
-            user = self._value("userinfo", user[:-1], where) + "@"
+            self.carried += credentials_in_userinfo(unquote(user[:-1]))
+            user = self._value(USERINFO, user[:-1], where) + "@"
         query, mark, fragment = rest.partition("#")
         query = query[:1] + self._pairs("query", query[1:], where)
         # An OAuth server gives its tokens in the fragment (RFC 6749, section 4.2.2).

@@ -20,17 +20,18 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import lru_cache
 from typing import Any, Final
-from urllib.parse import unquote
 
 from wiretape.core.model import Request
 from wiretape.core.recording.document import Document
 from wiretape.core.wire.header_names import HeaderNames
 from wiretape.core.wire.selecting_headers import document_vary
 
-from . import streams
+from . import encodings, streams
 from .answer_headers import AnswerHeaders
+from .credential_names import leaves
 from .key_patterns import PATTERNS
 from .known_values import (
+    MOST_REMEMBERED,
     KnownValue,
     RememberedValues,
     Secrets,
@@ -57,6 +58,9 @@ from .run_paths import NO_PATHS, RunPaths
 from .value_search import Search, Shapes, public_values
 
 _RUN: Final = re.compile(r"[A-Za-z0-9_.~+/=-]{16,}")
+_LAYERS: Final = 3
+_LEAST_ENCODED: Final = 22
+"""As many letters of base64 as the shortest run takes."""
 _MOST_RUNS: Final = 200
 """The most texts of a request that are tried, at two milliseconds each."""
 _SHIPPED: Final = frozenset(label(pattern.name) for pattern in PATTERNS)
@@ -76,7 +80,7 @@ class Redactor:
     """Applies redaction rules to documents and texts; gives copies and changes nothing in place.
 
     With `remember`, a value that any rule found in a document is secret in all later ones: for a
-    run, or for a folder. Without it, each document is redacted by itself.
+    run, or for a folder (the latest `most`). Without it, each document is redacted by itself.
 
     >>> redactor = Redactor(RedactionRules(values=(("db-password", "Tq7-vanilla-Xk29"),)))
     >>> redactor.text("login with Tq7-vanilla-Xk29 failed")
@@ -84,14 +88,19 @@ class Redactor:
     """
 
     def __init__(
-        self, rules: RedactionRules, paths: RunPaths = NO_PATHS, *, remember: bool = False
+        self,
+        rules: RedactionRules,
+        paths: RunPaths = NO_PATHS,
+        *,
+        remember: bool = False,
+        most: int = MOST_REMEMBERED,
     ) -> None:
         self.rules: Final = rules
         self.paths: Final = paths
         """The folders of the run, which are not secret but replaced in recordings, too."""
         self.no_secrets: Final = Secrets(rules.values)
         """The configured values alone, for what does not belong to a request."""
-        self._remembered = RememberedValues() if remember else None
+        self._remembered = RememberedValues(most) if remember else None
         self._shapes = Shapes(rules.patterns, rules.secret_query)
         self._request_headers = _RequestHeaders(rules.keep_request_headers, rules.secret_headers)
         self._answer_headers = AnswerHeaders(
@@ -120,9 +129,9 @@ class Redactor:
             credentials += credentials_in_query(request.query, self.rules.secret_query)
         if credentials:
             self.remember(credentials)
-        elif not self._values:
+        elif not self.remembered:
             return self.no_secrets
-        return _secrets((*credentials, *self.rules.values), self._values)
+        return _secrets((*credentials, *self.rules.values), self.remembered)
 
     def remember(self, values: Iterable[KnownValue]) -> None:
         """Search for values in all documents from now on, if this redactor remembers values."""
@@ -132,15 +141,15 @@ class Redactor:
     @property
     def remembers(self) -> bool:
         """Whether there are remembered values."""
-        return bool(self._values)
+        return bool(self.remembered)
 
     def recognise(self, request: Document, digests: Collection[str]) -> bool:
         """Remember the values in a request whose placeholders have one of these digests."""
         if not digests or self._remembered is None:
             return False
-        text = unquote(_serialise(request))
         runs = dict.fromkeys(
             part
+            for text in _strings(request)
             for run in _RUN.findall(text)
             for part in (run, run.strip("./=+~-"), *re.split("[/=]", run))
             if looks_like_secret(part)
@@ -149,7 +158,8 @@ class Redactor:
         return self._remembered.add(values)
 
     @property
-    def _values(self) -> tuple[KnownValue, ...]:
+    def remembered(self) -> tuple[KnownValue, ...]:
+        """What is remembered; the same tuple until something is added."""
         return () if self._remembered is None else self._remembered.values
 
     def request(
@@ -261,7 +271,7 @@ class Redactor:
         self, secrets: Secrets | None, request: Document | None, values: Iterable[KnownValue] = ()
     ) -> Secrets:
         secrets = self.no_secrets if secrets is None else secrets
-        if more := (*values, *self._values):
+        if more := (*values, *self.remembered):
             secrets = _secrets(secrets.carried, (*secrets.values, *more))
         return secrets.without(public_values(request)) if request and len(secrets) else secrets
 
@@ -298,6 +308,21 @@ class Redactor:
     def search(self, known: Secrets, findings: list[Finding] | None = None) -> Search:
         """A search for known values and patterns."""
         return Search(self._shapes, known, [] if findings is None else findings)
+
+
+def _strings(request: Document) -> Iterator[str]:
+    """What the strings of a `request` part say: as they are, and with escapes or base64 undone."""
+    for _, _, text in leaves({key: request[key] for key in request.keys() - {"carried", "ids"}}):
+        layer = encodings.Unescaped(text)
+        yield text
+        for _ in range(_LAYERS):
+            if not layer:
+                break
+            yield layer.text
+            layer = encodings.Unescaped(layer.text)
+        for start, end in encodings.runs(text, _LEAST_ENCODED):
+            for reading in encodings.readings(text[start:end]):
+                yield reading.data.decode("utf-8", "replace")
 
 
 class _RequestHeaders:

@@ -13,7 +13,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from wiretape.core.model import models_in_path
 from wiretape.core.recording.document import Document
@@ -29,7 +29,7 @@ from .credential_names import (
     secret_parts,
 )
 from .key_patterns import LITERALS, SIGNS, Pattern
-from .known_values import KnownValue, Secrets
+from .known_values import USERINFO, KnownValue, Secrets, credentials_in_userinfo
 from .named_places import each_chunk, url_parts
 from .placeholder import PLACEHOLDER, SECRET, looks_random, placeholder
 from .rules import Finding, Where, finding
@@ -286,7 +286,8 @@ class Search:
             return shown
         for start, end in reversed(secret_parts(name, text)):
             self._findings.append(finding(CREDENTIAL_FIELD, where))
-            instead = placeholder(CREDENTIAL_FIELD, text[start:end])
+            instead = self._shapes.placeholder(text[start:end])
+            self.note(CREDENTIAL_FIELD, text[start:end], instead)
             shown = shown[:start] + instead + shown[end:]
         return shown
 
@@ -340,9 +341,11 @@ class Search:
         return applied(text, spans)
 
     def note(self, rule: str, value: str, instead: str) -> None:
-        """Add a value to `replaced` if it was not encoded."""
-        if PLACEHOLDER.fullmatch(instead) and "\\" not in value and "%" not in value:
-            self.replaced.append((rule, value))
+        """Add a value to `replaced` if it was not encoded but as a URL spells it."""
+        if PLACEHOLDER.fullmatch(instead) and "\\" not in value:
+            for plain in dict.fromkeys((value, unquote(value))):
+                is_userinfo = rule == USERINFO
+                self.replaced += credentials_in_userinfo(plain) if is_userinfo else [(rule, plain)]
 
     def spans(self, text: str, *, own: bool = True) -> list[Span]:
         """What to replace in a text, in order and without overlaps; `own` includes the user's
