@@ -41,7 +41,10 @@ ALLOWED = {
     "exchange_formats": {*CORE, "core.conversation", "intake", "library", "report", "sessions"},
     "wiretape_mitm": {*CORE, "engine", "exchange_formats", "intake", "report", "sessions", "tls"},
     "scanning": {*CORE, "library"},
-    "maintenance": {*CORE, "core.conversation", "library", "scanning"},
+    "maintenance": {
+        *(*CORE, "config", "core.conversation", "engine", "library", "report", "scanning"),
+        "sessions",
+    },
     "demo": {*LEAVES, "tls"},
 }
 SHELLS = set(ALLOWED) - {"exchange_formats", "maintenance", "scanning", "demo"}

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.end_to_end.test_record import CHAT, HOST, documents, options
+from tests.end_to_end.test_record import CHAT, EVENTS, HOST, STREAM, documents, options
 from tests.support.commands import Wiretape, command
 from tests.support.corpus import FORMS
 from tests.support.corpus_stands import stands
@@ -419,3 +419,52 @@ def test_a_value_that_an_answer_named_is_secret_in_later_requests_and_they_repla
     )
     again = wiretape("replay", "-r", tmp_path / "r", "--", *client)
     assert again.returncode == 0, again.stderr
+
+
+# ------------------------------------------------------------------ wiretape redact
+
+# What a login's answer gives is sent by all that follows: the session in a path and in JSON, the
+# URL to upload to, the cursor of the last answer in a query.
+FLOW = f"""
+set -e
+field() {{ sed 's/.*"'$1'": *"//; s/".*//'; }}
+ask() {{ curl -sS "$@"; }}
+post() {{ ask -H 'content-type: application/json' "$@"; }}
+session=$(post https://{HOST}/v1/login -d '{{"user":"me"}}' | field session)
+place=$(post -D - -o /dev/null https://{HOST}/v1/uploads -d '{{"session":"'$session'"}}' |
+    tr -d '\r' | sed -n 's/^[Ll]ocation: //p')
+ask -X PUT "$place" --data-raw 'a=1&s='$session
+ask https://{HOST}/v1/sessions/$session/events
+cursor=$(ask "https://{HOST}/v1/list?n=1" | field next)
+ask "https://{HOST}/v1/list?n=1&after=$cursor"
+"""
+
+
+def test_a_conversation_recorded_before_the_rules_were_is_redacted_and_replays_whole(
+    wiretape: Wiretape, upstream: Upstream, tmp_path: Path
+) -> None:
+    # No name tells of these: only the rule that comes later does.
+    session, cursor, upload = CARRIED, ASKED, CARRIED[::-1]
+    upstream.script("/v1/login", Answer.json({"session": session, "say": "in"}))
+    place = f"https://{HOST}/up/{upload}?n=1"
+    upstream.script(
+        "/v1/uploads", Answer.json({"say": "here", "to": upload}, headers=[("Location", place)])
+    )
+    upstream.script(f"/up/{upload}", Answer.json({"say": "uploaded"}))
+    upstream.script(f"/v1/sessions/{session}/events", Answer(headers=STREAM, chunks=EVENTS))
+    upstream.script("/v1/list", Answer.json({"next": cursor}), Answer.json({"say": "last"}))
+    client = ["sh", "-c", FLOW]
+    recorded = wiretape("record", *options(upstream, tmp_path / "r"), "--", *client)
+    assert recorded.returncode == 0, recorded.stderr
+    assert "last" in recorded.stdout
+    folder = tmp_path / "r"
+    assert stands(session, written(folder))
+
+    (tmp_path / "config.yaml").write_text('redact: {json: ["$.session", "$.next", "$.to"]}\n')
+    done = wiretape("redact", "r", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "6 requests replayed and answered as before" in done.stderr
+    assert not any(stands(value, written(folder)) for value in (session, cursor, upload))
+
+    replayed = wiretape("replay", "-r", folder, "--", *client, cwd=tmp_path)
+    assert (replayed.returncode, replayed.stdout) == (0, recorded.stdout), replayed.stderr

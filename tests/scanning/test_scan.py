@@ -612,7 +612,9 @@ def test_a_dry_run_shows_places_and_changes_nothing(shell: Shell) -> None:
     ran = shell("redact", "--dry-run", "a.json")
     assert (ran.exit_code, ran.stdout) == (1, "a.json: request.body.prompt: together-key\n")
     assert path.read_text() == recording(KEY)
-    assert ran.stderr == "wiretape: 1 of 1 recording would be rewritten\n"
+    assert ran.stderr == (
+        "wiretape: 1 of 1 recording would be rewritten; 1 request replayed and answered as before\n"
+    )
 
 
 def test_a_dry_run_of_clean_recordings_ends_well(shell: Shell) -> None:
@@ -683,7 +685,7 @@ def test_a_recording_that_cannot_be_written_stays_as_it_was(
     monkeypatch.setattr(os, "replace", full)
     ran = shell("redact", "a.json")
     assert ran.exit_code == 4
-    assert "a.json: cannot be rewritten: No space left on device" in ran.stderr
+    assert "cannot be rewritten: No space left on device; nothing was written" in ran.stderr
     assert path.read_text() == recording(KEY)
     assert os.listdir(shell.folder) == ["a.json"]
 

@@ -2,24 +2,24 @@
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from wiretape import __version__
-from wiretape.core.errors import ConfigError, FormatError, StoreError
+from wiretape.core.errors import ConfigError, StoreError
 from wiretape.core.text.printable import count, escaped
-from wiretape.files import Unreadable, files, name_of, replace
+from wiretape.files import Unreadable, files, name_of
 
-from .command import FOUND, REFUSED, guarded, say
+from .command import FOUND, guarded, say
 from .options import CONFIG, as_json
 
 if TYPE_CHECKING:
     from wiretape.config.load import Config
     from wiretape.core.redaction.redactor import Redactor
-    from wiretape.core.redaction.rules import Finding
+    from wiretape.maintenance.redact import Plan
     from wiretape.scanning.baseline import Allowed, SortedHits
     from wiretape.scanning.scan import Hit
 
@@ -207,10 +207,15 @@ def _summary(result: "SortedHits", files: int) -> None:
 @click.option("-n", "--dry-run", is_flag=True, help="Only show what would be changed.")
 @guarded
 def redact(paths: tuple[Path, ...], config_file: Path | None, dry_run: bool) -> int:
-    """Take secrets out of recordings in place, and prove that each still answers.
+    """Take secrets out of recordings in place, and prove that they answer as before.
+
+    What is found in one recording is looked for in all that are named. The requests of the whole
+    folder are replayed on a copy first: what an answer gives and a later request sends must go from
+    both. All files are replaced together, or none.
 
     Exit status 0 if all are clean now, 1 if a file is not a recording (or, with --dry-run, would
-    be changed), 4 if one was not rewritten since a secret would be left or it would not replay.
+    be changed), 4 if nothing was rewritten since a secret would be left or a request would not be
+    answered as before.
 
     \b
     wiretape redact --dry-run recordings
@@ -219,100 +224,66 @@ def redact(paths: tuple[Path, ...], config_file: Path | None, dry_run: bool) -> 
     if not paths:
         raise click.UsageError("name what to rewrite: wiretape redact recordings")
     from wiretape.config.load import load
-    from wiretape.core.redaction.redactor import Redactor
+    from wiretape.maintenance.redact import NotRedacted, carry_out, redactor_for
 
     config = load(config_file, os.environ)
-    redactor = Redactor(config.redaction)
+    redactor = redactor_for(config)
     unreadable = Unreadable()
-    status = 0
-    total = changed = 0
-    named = set(paths)
-    for path in list(files(paths, unreadable, lambda path: redactor.text(name_of(path)))):
+    chosen = [
+        path
+        for path in files(paths, unreadable, lambda path: redactor.text(name_of(path)))
         # In a folder that is named stand side files and others too.
-        if path not in named and path.suffix != ".json":
-            continue
-        total += 1
-        shown = escaped(redactor.text(name_of(path)))
-        try:
-            changes = _rewrite(path, redactor, config, dry_run=dry_run)
-        except _NotDone as error:
-            say(f"{shown}: {redactor.text(str(error))}")
-            status = max(status, error.status)
-            continue
-        changed += bool(changes)
-        for change in changes:
-            click.echo(escaped(f"{shown}: {change.where}: {change.rule}"))
-    for folder, reason in unreadable.reasons:
-        say(f"{redactor.text(name_of(folder))}: cannot be read: {reason}")
-        status = max(status, FOUND)
-    done = "would be rewritten" if dry_run else "rewritten"
-    proved = "; each answers its own request as before" if changed and not dry_run else ""
-    say(f"{changed} of {count(total, 'recording')} {done}{proved}")
-    return max(status, FOUND) if dry_run and changed else status
-
-
-class _NotDone(Exception):
-    """A file was left as it is; `status` is what the command exits with."""
-
-    def __init__(self, text: str, status: int) -> None:
-        super().__init__(text)
-        self.status = status
-
-
-def _rewrite(
-    path: Path, redactor: "Redactor", config: "Config", *, dry_run: bool
-) -> "tuple[Finding, ...]":
-    from wiretape.library.library import MAX_FILE_BYTES
-    from wiretape.scanning.redact_file import Refused, rewrite
-
+        if path in paths or path.suffix == ".json"
+    ]
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise _NotDone(f"larger than {MAX_FILE_BYTES >> 20} MiB, not read", FOUND)
-        result = rewrite(path.read_bytes(), redactor, config.matcher, _side_files(path))
-        if result is None:
-            return ()
-        if not dry_run:
-            for name, data in result.files.items():
-                replace(path.with_name(name), data)
-            replace(path, result.text.encode("utf-8"))
-            _drop(path, result.void)
-        return result.changes
-    except Refused as error:
-        leaks = [f"\n  {leak.where}: {leak.rule}; {leak.remedy}" for leak in error.leaks]
-        raise _NotDone(f"{error}{''.join(leaks)}", REFUSED) from None
-    except FormatError as error:
-        raise _NotDone(
-            f"{error}; only recordings of wiretape and of llama-stack can be rewritten", FOUND
-        ) from None
-    except OSError as error:
-        raise _NotDone(f"cannot be rewritten: {error.strerror}", REFUSED) from None
+        if unreadable.reasons:
+            faults = [(str(f), f"cannot be read: {why}") for f, why in unreadable.reasons]
+            raise NotRedacted(faults, FOUND)
+        plans = _plans(chosen, config, redactor)
+        for planned in () if dry_run else plans:
+            carry_out(planned)
+    except NotRedacted as error:
+        _say_faults(error.faults, redactor)
+        return error.status
+    for planned in plans:
+        for name, changes in planned.changes.items():
+            shown = escaped(redactor.text(name_of(planned.root / name)))
+            for change in changes:
+                click.echo(escaped(f"{shown}: {change.where}: {change.rule}"))
+        _say_faults(planned.others, redactor)
+    changed = sum(len(planned.changes) for planned in plans)
+    done = "would be rewritten" if dry_run else "rewritten"
+    say(f"{changed} of {count(len(chosen), 'recording')} {done}{_proof(plans)}")
+    is_faulty = any(planned.others for planned in plans)
+    return FOUND if is_faulty or (dry_run and changed) else 0
 
 
-def _side_files(recording: Path) -> Callable[[str], bytes]:
-    from wiretape.core.recording.text import SIDE_FILE_NAME, side_file_name
+def _plans(chosen: list[Path], config: "Config", redactor: "Redactor") -> "list[Plan]":
+    """What is to be done in each folder of recordings."""
+    from wiretape.maintenance.redact import folder_of, plan
 
-    def read(name: str) -> bytes:
-        if not SIDE_FILE_NAME.fullmatch(name):
-            raise FormatError("a side file's name is 64 hex digits and .bin")
-        try:
-            data = recording.with_name(name).read_bytes()
-        except OSError as error:
-            raise FormatError(f"side file {name}: {error.strerror}") from None
-        if side_file_name(data) != name:
-            raise FormatError(f"side file {name}: its content is not what its name says")
-        return data
-
-    return read
+    roots: dict[Path, list[Path]] = {}
+    for path in chosen:
+        roots.setdefault(folder_of(path, config.recordings), []).append(path)
+    plans = [plan(root, paths, config, redactor) for root, paths in roots.items()]
+    if len(plans) > 1:
+        # What was found in a later folder may stand in an earlier one.
+        plans = [plan(root, paths, config, redactor) for root, paths in roots.items()]
+    return plans
 
 
-def _drop(recording: Path, names: frozenset[str]) -> None:
-    """Delete side files that no recording beside this one names."""
-    if not names:
-        return
-    others = [path.read_bytes() for path in recording.parent.glob("*.json")]
-    for name in names:
-        if not any(name.encode() in data for data in others):
-            recording.with_name(name).unlink(missing_ok=True)
+def _proof(plans: "list[Plan]") -> str:
+    requests = sum(planned.requests for planned in plans)
+    unanswered = sum(planned.unanswered for planned in plans)
+    if not requests:
+        return ""
+    before = f" ({unanswered} of them by nothing)" if unanswered else ""
+    return f"; {count(requests, 'request')} replayed and answered as before{before}"
+
+
+def _say_faults(faults: Iterable[tuple[str, str]], redactor: "Redactor") -> None:
+    for path, text in faults:
+        say(escaped(redactor.text(name_of(Path(path)))) + f": {redactor.text(text)}")
 
 
 def _write_text(path: Path, text: str) -> None:

@@ -112,10 +112,11 @@ def _read(
                 if _STAGED.fullmatch(staged) and _is_inside(root, name):
                     rows.append((staged, name, content))
     names = {name for _, name, _ in rows}
+    gone = {str(name): content for name, content in void.items() if isinstance(content, str)}
     return rows, {
         name: content
-        for name, content in void.items()
-        if isinstance(content, str) and name not in names and _is_inside(root, name)
+        for name, content in gone.items()
+        if name not in names and _is_inside(root, name)
     }
 
 

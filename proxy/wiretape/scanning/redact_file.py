@@ -43,13 +43,14 @@ class Refused(WiretapeError):
 @dataclass(frozen=True, slots=True)
 class Rewritten:
     """A redacted recording: its file's text, its side files by name, the names of side files that
-    it has no more, and what was found where.
+    it has no more, and what was found where. `document` has the side files in it.
     """
 
     text: str
     files: dict[str, bytes]
     void: frozenset[str]
     changes: tuple[Finding, ...]
+    document: Document
 
 
 def rewrite(
@@ -57,21 +58,23 @@ def rewrite(
 ) -> Rewritten | None:
     """A recording file's bytes, redacted; None where they are so already.
 
-    FormatError where it is no recording of ours or of llama-stack's, or its side file is not to be
-    had. Refused where the rewritten recording had another key, other chunks or events, or where a
-    secret is left in it.
+    A redactor that remembers knows what it has found in other recordings, too. FormatError where it
+    is no recording of ours or of llama-stack's, or its side file is not to be had. Refused where
+    the rewritten recording had another key, other chunks or events, or where a secret is left in
+    it.
     """
     document = recording_format.loads(data)
     source = data.decode("utf-8")
     foreign = llamastack.is_llamastack(document)
     void: set[str] = set()
     known = tuple(credentials(document, redactor.rules))
+    redactor.remember(known)
     if foreign:
         before = document
         secrets = Secrets((*known, *redactor.rules.values))
         after, changes = _redact_llamastacks(before, redactor, secrets)
     else:
-        before = _with_side_files(document, side_file, void)
+        before = with_side_files(document, side_file, void)
         # What a live request's would be go first, so that they are called what a live one's are.
         secrets = Secrets((*redactor.secrets(to_exchange(before).request).values, *known))
         after, changes = redactor.document(before, secrets)
@@ -85,10 +88,11 @@ def rewrite(
         smaller, files = recording_format.externalise(after)
         text = recording_format.dumps(smaller)
     _check_clean(text, redactor, secrets, files.values())
-    written = _with_side_files(recording_format.loads(text), files.__getitem__, set())
+    written = with_side_files(recording_format.loads(text), files.__getitem__, set())
     _check_same(before, written, redactor, matcher, secrets)
     changes = (*changes, *_headers_left_out(before, after, changes))
-    return Rewritten(text, files, frozenset(void - files.keys()), _in_order(changes))
+    gone = frozenset(void - files.keys())
+    return Rewritten(text, files, gone, _in_order(changes), written)
 
 
 def _in_order(changes: tuple[Finding, ...]) -> tuple[Finding, ...]:
@@ -107,7 +111,7 @@ def _headers_left_out(
                 yield change
 
 
-def _with_side_files(document: Document, read: SideFile, names: set[str]) -> Document:
+def with_side_files(document: Document, read: SideFile, names: set[str]) -> Document:
     """A document with what its side files hold in it; their names are added to `names`."""
 
     def inside(item: Any, key: str, instead: str) -> Any:
@@ -224,11 +228,11 @@ def _check_same(
     if not _alike(_without_headers(before), _without_headers(after)):
         raise _differs("more than strings")
     try:
-        old = _as_sent(before)
+        old = as_sent(before)
     except FormatError:
         return  # it never replayed: llama-stack's recording of a tool's call, say
     try:
-        new = _as_sent(after)
+        new = as_sent(after)
     except FormatError as error:
         raise _differs(f"whether it can be replayed ({error})") from None
     keys = (  # a live request is redacted with its own credentials known
@@ -248,7 +252,7 @@ def _differs(what: str) -> Refused:
     return Refused(f"redaction would change {what}, so it was not rewritten")
 
 
-def _as_sent(document: Document) -> tuple[list[Document], Response]:
+def as_sent(document: Document) -> tuple[list[Document], Response]:
     """The requests that a recording answers, and its answer."""
     requests = [document["request"]]
     if llamastack.is_llamastack(document):

@@ -1,0 +1,428 @@
+"""Redact the recordings of a folder together, and prove that their conversation still replays.
+
+What an answer gives out a later request sends: an id, a token, a URL to upload to, a cookie. So it
+has to go from both or from neither. What any rule finds in one recording is looked for in all that
+are rewritten; then the requests of the whole folder are reanswer in the order of recording, on a
+copy, before anything is written. All files are replaced together or none is.
+"""
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from filelock import Timeout
+
+from wiretape.core.errors import FormatError, StoreError, WiretapeError
+from wiretape.core.recording import text as recording_format
+from wiretape.core.recording.document import Document
+from wiretape.core.redaction.redactor import Redactor
+from wiretape.core.redaction.rules import Finding
+from wiretape.core.text import exact_json
+from wiretape.library import replace_set
+from wiretape.library.library import LocalState, endpoint_slug, host_folder
+from wiretape.library.recording_file import read_bytes
+from wiretape.scanning.redact_file import Refused, Rewritten, rewrite, with_side_files
+from wiretape.state_dir import state_dir
+
+from .conversation import NOTHING, BeforeAfter, RecordedConversation, ask_again, merged, unanswered
+from .inventory import SessionFiles, sessions
+
+if TYPE_CHECKING:
+    from wiretape.config.load import Config
+
+_ROUNDS: Final = 4
+"""So often what was found anew in one recording is looked for in all others; twice is usual."""
+
+_SHOWN: Final = 20
+EXIT_FAULTY: Final = 1
+EXIT_REFUSED: Final = 4
+
+
+class NotRedacted(WiretapeError):
+    """Nothing was written; each file with what keeps it from being, and the exit status."""
+
+    def __init__(self, faults: Sequence[tuple[str, str]], status: int) -> None:
+        super().__init__(*(f"{name}: {text}" for name, text in faults))
+        self.faults: Final = tuple(faults)
+        self.status: Final = status
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """A recording as it is on the disk."""
+
+    data: bytes
+    document: Document
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What is to be written below `root` and what to be removed, by name; the findings of each
+    changed recording, the files that are no recordings, and how many requests were reanswer.
+    """
+
+    root: Path
+    new: Mapping[str, bytes] = field(default_factory=dict)
+    void: frozenset[str] = frozenset()
+    changes: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict)
+    others: tuple[tuple[str, str], ...] = ()
+    read: Mapping[str, bytes] = field(default_factory=dict)
+    requests: int = 0
+    unanswered: int = 0
+    """Requests that the recordings did not answer before either."""
+
+
+def folder_of(path: Path, recordings: Path) -> Path:
+    """The folder whose recordings make one conversation with those at `path`.
+
+    It is `recordings` for what lies in it; else the folder that holds the host's folder of a
+    recording of ours; else the path itself, or the folder of a file.
+    """
+    path, recordings = path.resolve(), recordings.resolve()
+    if path.is_relative_to(recordings):
+        return recordings
+    own = path if path.is_dir() else path.parent
+    first = path if path.is_file() else next(iter(sorted(path.rglob("*.json"))), None)
+    with suppress(FormatError, StoreError, KeyError, ValueError):
+        if first is not None and "wiretape" in (
+            document := recording_format.loads(read_bytes(first)[0])
+        ):
+            folder = first.parent
+            if (folder.parent.name, folder.name) == _place(document):
+                top = folder.parent.parent
+                return top if own.is_relative_to(top) else own
+    return own
+
+
+def _place(document: Document) -> tuple[str, str]:
+    return host_folder(document), endpoint_slug(document)
+
+
+def redactor_for(config: "Config") -> Redactor:
+    """A redactor that remembers all it finds."""
+    return Redactor(config.redaction, remember=True, most=sys.maxsize)
+
+
+def plan(root: Path, files: Iterable[Path], config: "Config", redactor: Redactor) -> Plan:
+    """How to redact files of the folder `root`, proved; nothing is written.
+
+    NotRedacted where a file cannot be read, where a secret would be left, or where a request would
+    not be answered as before.
+    """
+    return _Planner(root.resolve(), config, redactor).plan({path.resolve() for path in files})
+
+
+def carry_out(planned: Plan) -> None:
+    """Write what was planned, all or nothing. NotRedacted where a file was changed meanwhile or the
+    system does not let it be written.
+    """
+    root, state = planned.root, LocalState(state_dir())
+    if not planned.new:
+        return
+    with ExitStack() as locks:
+        try:
+            for folder in sorted({root, *_sessions_in(planned)}):
+                locks.enter_context(state.lock(folder))
+            for name, data in planned.read.items():
+                if (root / name).read_bytes() != data:
+                    raise NotRedacted(
+                        [(str(root / name), "was changed meanwhile; nothing was written")],
+                        EXIT_REFUSED,
+                    )
+            replace_set.replace(root, planned.new, planned.void)
+        except Timeout:
+            fault = "locked by another wiretape for 30 s; nothing was written"
+            raise NotRedacted([(str(root), fault)], EXIT_REFUSED) from None
+        except OSError as error:
+            rest = "nothing was written"
+            if replace_set.is_begun(root):
+                rest = "it was begun, and whatever opens the folder next finishes it"
+            fault = f"cannot be rewritten: {error.strerror}; {rest}"
+            raise NotRedacted([(str(error.filename or root), fault)], EXIT_REFUSED) from error
+
+
+def _sessions_in(planned: Plan) -> Iterator[Path]:
+    for files in sessions(planned.root):
+        if any((planned.root / name).is_relative_to(files.folder) for name in planned.new):
+            yield files.folder
+
+
+@dataclass(slots=True)
+class _FileChanges:
+    """What is to be done below a folder: files written and void, recordings that move."""
+
+    new: dict[str, bytes] = field(default_factory=dict)
+    void: set[str] = field(default_factory=set)
+    moved: dict[str, str] = field(default_factory=dict)
+
+
+class _Planner:
+    """Plans for one folder."""
+
+    def __init__(self, root: Path, config: "Config", redactor: Redactor) -> None:
+        self._root = root
+        self._config = config
+        self._redactor = redactor
+        self._stored: dict[str, _Loaded] = {}
+        self._rewritten: dict[str, Rewritten] = {}
+
+    def plan(self, files: set[Path]) -> Plan:
+        others = self._load_named(files)
+        self._rewrite()
+        change = self._change()
+        requests = unanswered = 0
+        for session in sessions(self._root) if change.new else ():
+            both = self._prove(session, change)
+            requests, unanswered = requests + both[0], unanswered + both[1]
+        return Plan(
+            root=self._root,
+            new=change.new,
+            void=frozenset(change.void),
+            changes={name: rewritten.changes for name, rewritten in self._rewritten.items()},
+            others=tuple(others),
+            read={name: self._stored[name].data for name in self._rewritten},
+            requests=requests,
+            unanswered=unanswered,
+        )
+
+    def _refused(self, faults: Iterable[tuple[str, str]]) -> NotRedacted:
+        return NotRedacted([*faults, (str(self._root), "nothing was written")], EXIT_REFUSED)
+
+    # -------------------------------------------------------------- reading
+
+    def _load_named(self, files: set[Path]) -> list[tuple[str, str]]:
+        """Load the recordings to be rewritten; gives the files that are none."""
+        others: list[tuple[str, str]] = []
+        faults: list[tuple[str, str]] = []
+        for path in sorted(files):
+            if not path.is_relative_to(self._root):
+                faults.append((str(path), f"lies outside of {self._root}: name it by itself"))
+                continue
+            try:
+                self._stored[path.relative_to(self._root).as_posix()] = _load(path)
+            except FormatError as error:
+                text = f"{error}; only recordings of wiretape and of llama-stack can be rewritten"
+                (others if _is_of_others(path) else faults).append((str(path), text))
+            except StoreError as error:
+                faults.append((str(path), str(error)))
+        if faults:
+            nothing = (str(self._root), "nothing was written")
+            raise NotRedacted([*faults, *others, nothing], EXIT_FAULTY)
+        return others
+
+    # -------------------------------------------------------------- rewriting
+
+    def _rewrite(self) -> None:
+        """Redact the recordings: each is searched for what was found in any."""
+        faults: list[tuple[str, str]] = []
+        for _ in range(_ROUNDS):
+            known = self._redactor.remembered
+            self._rewritten, faults = {}, []
+            for name, loaded in self._stored.items():
+                try:
+                    result = self._rewritten_file(name, loaded)
+                except Refused as error:
+                    leaks = [
+                        f"\n  {leak.where}: {leak.rule}; {leak.remedy}" for leak in error.leaks
+                    ]
+                    faults.append((str(self._root / name), f"{error}{''.join(leaks)}"))
+                    continue
+                if result is not None:
+                    self._rewritten[name] = result
+            if self._redactor.remembered is known:
+                break
+        if faults:
+            raise self._refused(faults)
+
+    def _rewritten_file(self, name: str, loaded: _Loaded) -> Rewritten | None:
+        side_file = _side_files_beside(self._root / name)
+        return rewrite(loaded.data, self._redactor, self._config.matcher, side_file)
+
+    def _change(self) -> _FileChanges:
+        change = _FileChanges()
+        for name, rewritten in self._rewritten.items():
+            target = _target(name, self._stored[name].document, rewritten.document)
+            if target != name:
+                change.moved[name] = target
+            change.new[target] = rewritten.text.encode("utf-8")
+            folder = target[: target.rfind("/") + 1]
+            change.new |= {folder + side: data for side, data in rewritten.files.items()}
+        self._check_names(change.moved)
+        change.void = {*change.moved, *self._void_sides(change)}.difference(change.new)
+        return change
+
+    def _check_names(self, moved: Mapping[str, str]) -> None:
+        faults = []
+        for name in self._stored:
+            target = moved.get(name, name)
+            path = str(self._root / name)
+            if self._redactor.text(target) != target:
+                faults.append((path, "what is redacted stands in its name, too: rename it first"))
+            elif target != name and (self._root / target).exists():
+                faults.append((path, f"would be called {target}, and so is another: move that"))
+        if len(set(moved.values())) < len(moved):
+            faults.append((str(self._root), "two recordings would have one name: record them anew"))
+        if faults:
+            raise self._refused(faults)
+
+    def _void_sides(self, change: _FileChanges) -> Iterator[str]:
+        """The side files that no recording beside them names any more."""
+        gone: dict[str, set[str]] = {}
+        for name, rewritten in self._rewritten.items():
+            sides = {*rewritten.void, *(rewritten.files if name in change.moved else ())}
+            if sides:
+                gone.setdefault(name[: name.rfind("/") + 1], set()).update(sides)
+        for folder, sides in gone.items():
+            for path in (self._root / folder).glob("*.json"):
+                name = folder + path.name
+                if name not in change.moved:
+                    data = change.new[name] if name in change.new else path.read_bytes()
+                    sides -= {side for side in sides if side.encode() in data}
+            yield from (folder + side for side in sides)
+
+    # -------------------------------------------------------------- the proof
+
+    def _prove(self, session: SessionFiles, change: _FileChanges) -> tuple[int, int]:
+        """Replay a session as it is and as it would be; gives how many requests there are, and how
+        many of them nothing answers.
+        """
+        prefix = "" if session.session is None else session.session + "/"
+        parts = self._parts(session)
+        if all(part.before is part.after for part in parts.values()):
+            return 0, 0
+        conversation = RecordedConversation(parts, self._redactor)
+        was = ask_again(self._root, session.session, conversation.before, self._config)
+        with tempfile.TemporaryDirectory(prefix="wiretape-redact-") as folder:
+            self._copy(Path(folder), session, prefix, change)
+            new = [
+                ask_again(Path(folder), session.session, steps, self._config)
+                for steps in (conversation.after, conversation.own())
+            ]
+        names = {
+            old.removeprefix(prefix): to.removeprefix(prefix) for old, to in change.moved.items()
+        }
+        faults = dict(merged(names, was, new[0]))
+        for answers in new:
+            faults |= unanswered(conversation.order, names, was, answers)
+        if faults:
+            raise self._refused(self._told(session, prefix, parts, faults))
+        return len(was.names), was.names.count(NOTHING)
+
+    def _parts(self, session: SessionFiles) -> dict[str, BeforeAfter]:
+        """The recordings of a session by name, also those that are not to be rewritten: what would
+        be redacted in these is what a client is given and sends.
+        """
+        parts = {}
+        for name in session.recordings:
+            path = (session.folder / name).resolve()
+            full = (
+                path.relative_to(self._root).as_posix() if path.is_relative_to(self._root) else ""
+            )
+            try:
+                loaded = self._stored.get(full) or _load(path)
+                result = self._rewritten.get(full)
+                if full not in self._stored:
+                    side_file = _side_files_beside(path)
+                    with suppress(Refused):
+                        matcher = self._config.matcher
+                        result = rewrite(loaded.data, self._redactor, matcher, side_file)
+            except (FormatError, StoreError):
+                continue  # replay skips it as well
+            before = loaded.document
+            parts[name] = BeforeAfter(before, result.document if result is not None else before)
+        return parts
+
+    def _copy(self, copy: Path, session: SessionFiles, prefix: str, change: _FileChanges) -> None:
+        """Make a copy of a session as it would be; what stays is linked to."""
+        for name in (*session.recordings, *session.side_files):
+            full = prefix + name
+            path = self._root / full
+            real = path.resolve()
+            if full in change.void or full in change.new:
+                continue
+            target = copy / full
+            target.parent.mkdir(parents=True, exist_ok=True)
+            own = self._below(real)
+            own = change.moved.get(own, own)
+            if own in change.new:
+                target.write_bytes(change.new[own])
+                continue
+            try:
+                target.symlink_to(real)
+            except OSError:
+                shutil.copyfile(real, target)
+        for name, data in change.new.items():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            (copy / name).write_bytes(data)
+
+    def _below(self, path: Path) -> str:
+        """The name of a file; "" outside of the folder."""
+        inside = path.is_relative_to(self._root)
+        return path.relative_to(self._root).as_posix() if inside else ""
+
+    def _told(
+        self,
+        session: SessionFiles,
+        prefix: str,
+        parts: Mapping[str, BeforeAfter],
+        faults: Mapping[str, str],
+    ) -> Iterator[tuple[str, str]]:
+        for name, text in list(faults.items())[:_SHOWN]:
+            path = session.folder / name
+            if prefix + name not in self._stored and parts[name].before != parts[name].after:
+                text += f"; what is redacted stands in it, too: wiretape redact {self._root}"
+            yield str(path), text
+        if len(faults) > _SHOWN:
+            yield str(session.folder), f"and {len(faults) - _SHOWN} more of its recordings"
+
+
+def _spelled(error: Refused) -> str:
+    leaks = (f"\n  {leak.where}: {leak.rule}; {leak.remedy}" for leak in error.leaks)
+    return f"{error}{''.join(leaks)}"
+
+
+def _target(name: str, before: Document, after: Document) -> str:
+    """The name of a redacted recording: in the folder of its host and endpoint, if it was there."""
+    parts = name.split("/")
+    if "wiretape" not in before or tuple(parts[-3:-1]) != _place(before):
+        return name
+    return "/".join((*parts[:-3], *_place(after), parts[-1]))
+
+
+def _load(path: Path) -> _Loaded:
+    data = read_bytes(path)[0]
+    document = recording_format.loads(data)
+    return _Loaded(data, with_side_files(document, _side_files_beside(path), set()))
+
+
+def _is_of_others(path: Path) -> bool:
+    """Whether a file is whole, and no recording: JSON of another kind."""
+    with suppress(ValueError, StoreError):
+        document = exact_json.parse(read_bytes(path)[0], max_depth=exact_json.MAX_DEPTH + 8)
+        parts = (
+            [document.get(key) for key in ("request", "response")]
+            if isinstance(document, dict)
+            else []
+        )
+        return not all(isinstance(part, dict) for part in parts) or not parts
+    return False
+
+
+def _side_files_beside(recording: Path) -> Callable[[str], bytes]:
+    def read(name: str) -> bytes:
+        if not recording_format.SIDE_FILE_NAME.fullmatch(name):
+            raise FormatError("a side file's name is 64 hex digits and .bin")
+        try:
+            data = recording.with_name(name).read_bytes()
+        except OSError as error:
+            raise FormatError(f"side file {name}: {error.strerror}") from None
+        if recording_format.side_file_name(data) != name:
+            raise FormatError(f"side file {name}: its content is not what its name says")
+        return data
+
+    return read
