@@ -47,17 +47,23 @@ def with_urllib(prompt: str) -> int:
 
 
 def with_openai(prompt: str) -> int:
-    client = openai.OpenAI(base_url="https://api.together.xyz/v1", api_key="any", max_retries=0)
-    answer = client.chat.completions.with_raw_response.create(
-        model="m", messages=[{"role": "user", "content": prompt}]
-    )
-    return int(answer.http_response.status_code)
+    url = "https://api.together.xyz/v1"
+    with openai.OpenAI(base_url=url, api_key="any", max_retries=0) as client:
+        answer = client.chat.completions.with_raw_response.create(
+            model="m", messages=[{"role": "user", "content": prompt}]
+        )
+        return int(answer.http_response.status_code)
+
+
+def with_urllib3(prompt: str) -> int:
+    with urllib3.PoolManager() as pool:
+        return pool.request("POST", URL, json=body(prompt)).status
 
 
 CLIENTS: dict[str, Callable[[str], int]] = {
     "httpx": ask,
     "requests": lambda prompt: requests.post(URL, json=body(prompt)).status_code,
-    "urllib3": lambda prompt: urllib3.PoolManager().request("POST", URL, json=body(prompt)).status,
+    "urllib3": with_urllib3,
     "urllib": with_urllib,
     "aiohttp": lambda prompt: asyncio.run(with_aiohttp(prompt)),
     "openai": with_openai,
