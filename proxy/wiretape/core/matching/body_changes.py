@@ -7,7 +7,7 @@ for `question_guard.py` to say.
 
 import copy
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -79,13 +79,7 @@ def _within(path: str | None, got: str, recorded: str) -> tuple[BodyChange, ...]
         announced = {*_announced_dates(got), *_announced_dates(recorded)}
         changes = [change for change in changes if change.kind != "dates"]
         changes += [_announced(path, text) for text in sorted(announced)]
-    if not _are_equal_texts(got, recorded, changes):
-        return ()
-    for change in tuple(changes):
-        fewer = [needed for needed in changes if needed != change]
-        if _are_equal_texts(got, recorded, fewer):
-            changes = fewer
-    return tuple(changes)
+    return needed_for(got, recorded, changes) or ()
 
 
 def _announced_dates(text: str) -> list[str]:
@@ -98,10 +92,29 @@ def _announced(path: str | None, before: str) -> BodyChange:
     return BodyChange(path, "regex", 0, literal + _DATE_AND_TIME, f"{before}{{date}}")
 
 
-def _are_equal_texts(got: str, recorded: str, changes: Iterable[BodyChange]) -> bool:
+def changed_text(text: str, changes: Iterable[BodyChange]) -> str:
+    """A text as changes leave it, wherever they are for."""
     for change in changes:
-        got, recorded = (_apply(text, normaliser_of(change, None)) for text in (got, recorded))
-    return got == recorded
+        text = _apply(text, normaliser_of(change, None))
+    return text
+
+
+def _are_equal_texts(got: str, recorded: str, changes: Sequence[BodyChange]) -> bool:
+    return changed_text(got, changes) == changed_text(recorded, changes)
+
+
+def needed_for(
+    got: str, recorded: str, changes: Sequence[BodyChange]
+) -> tuple[BodyChange, ...] | None:
+    """Those changes, as few as will do, that make two texts equal; None where all do not."""
+    if not _are_equal_texts(got, recorded, changes):
+        return None
+    needed = tuple(changes)
+    for change in changes:
+        fewer = tuple(other for other in needed if other != change)
+        if _are_equal_texts(got, recorded, fewer):
+            needed = fewer
+    return needed
 
 
 def _apply(value: Any, normaliser: Normaliser) -> Any:
