@@ -1,5 +1,6 @@
 """tests/ mirrors the packages: a module's tests are found by its name, and a file's module too."""
 
+import re
 from pathlib import Path
 from typing import Final
 
@@ -119,3 +120,15 @@ def test_no_exception_is_out_of_date() -> None:
     assert [name for name in excused if name in named_for() | top()] == []
     assert len(set(excused)) == len(excused)
     assert [name for name in WITHOUT_A_MODULE if name not in named_for() or name in modules()] == []
+
+
+def test_no_test_imports_from_another() -> None:
+    """What several need lies in tests/support."""
+    imports = re.compile(r"^\s*(?:from|import) tests\.(?:\w+\.)*test_\w+", re.MULTILINE)
+    found = {
+        path.relative_to(TESTS).as_posix(): imports.findall(path.read_text(encoding="utf-8"))
+        for path in TESTS.rglob("*.py")
+    }
+    # A program of theirs, for another process.
+    own = {"library/test_library.py": ["from tests.library.test_library"]}
+    assert {name: lines for name, lines in found.items() if lines} == own

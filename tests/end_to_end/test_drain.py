@@ -7,10 +7,10 @@ import threading
 from pathlib import Path
 
 import pytest
-from tests.addons.test_mitmdump import mitmdump
-from tests.end_to_end.test_record import CHAT, EVENTS, HOST, STREAM, curl, documents, options
 from tests.support.commands import serving
 from tests.support.limits import PATIENCE
+from tests.support.mitmdump import mitmdump
+from tests.support.stream_call import CHAT, EVENTS, HOST, STREAM, curl, documents, options
 from tests.support.upstream import Answer, Upstream
 
 CONFIG = "record: {drain: true}\n"

@@ -7,14 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.end_to_end.test_node import packages
 from tests.support import paths
 from tests.support.commands import command
 from tests.support.limits import PATIENCE
 from tests.support.npm import NODE
-
-__all__ = ["packages"]  # the fixture that fetches the npm packages
-
 
 FIXTURES = paths.SHARED / "tools" / "aimock-fixtures.json"
 HOSTS = ("api.openai.com", "api.anthropic.com", "api-inference.together.ai")

@@ -22,7 +22,7 @@ from tests.clients.cases import (
     whole,
 )
 from tests.clients.rounds import KEYS, Clients, Round, Rounds
-from tests.support import npm, paths
+from tests.support import paths
 from tests.support.commands import serving
 from tests.support.limits import PATIENCE
 from tests.support.npm import NODE
@@ -44,12 +44,6 @@ def openai_cases() -> dict[str, Case]:
 
 OPENAI = openai_cases()
 CASES = FETCH | OPENAI
-
-
-@pytest.fixture(scope="session")
-def packages() -> Path:
-    """The folder of the npm packages that package-lock.json names."""
-    return npm.packages(PROGRAMS)
 
 
 def going_directly(provider: Upstream) -> dict[str, str]:

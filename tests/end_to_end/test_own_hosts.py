@@ -9,8 +9,8 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from tests.end_to_end.test_record import CHAT, curl, documents, options
 from tests.support.commands import Wiretape, serving
+from tests.support.stream_call import CHAT, curl, documents, options
 from tests.support.upstream import Answer, Upstream
 
 CHAT_BODY = '{"model":"m"}'

@@ -8,13 +8,11 @@ import sys
 import textwrap
 from pathlib import Path
 
-from tests.end_to_end.test_record import CHAT, HOST, curl, options
-from tests.end_to_end.test_websocket import HOST as LIVE_HOST
-from tests.end_to_end.test_websocket import Provider, live, provider
 from tests.support.commands import Wiretape
+from tests.support.live_provider import HOST as LIVE_HOST
+from tests.support.live_provider import Provider, live
+from tests.support.stream_call import CHAT, HOST, curl, options
 from tests.support.upstream import Answer, Upstream
-
-__all__ = ["provider"]
 
 CLIENT = textwrap.dedent("""
     import asyncio, sys

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.end_to_end.test_record import CHAT, EVENTS, HOST, STREAM, documents, options
 from tests.support.commands import Wiretape, command
 from tests.support.corpus import FORMS
 from tests.support.corpus_stands import stands
 from tests.support.limits import PATIENCE
+from tests.support.stream_call import CHAT, EVENTS, HOST, STREAM, documents, options
 from tests.support.upstream import Answer, Upstream
 
 # Keys of no shape, which only their places tell, and one whose shape tells.

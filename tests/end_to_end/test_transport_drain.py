@@ -13,7 +13,7 @@ import h2.events
 import httpx
 import pytest
 from mitmproxy import http
-from tests.addons.patches.test_transport import (
+from tests.support.embedded import (
     HALF,
     Client,
     Place,

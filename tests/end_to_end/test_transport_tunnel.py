@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from mitmproxy import http, tls
-from tests.addons.patches.test_transport import (
+from tests.support.embedded import (
     OK,
     Outside,
     Place,

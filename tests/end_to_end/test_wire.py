@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.end_to_end.test_wire_round_trips import CODINGS, ENCODERS, coded, filed, frame, in_base64
 from tests.support.commands import Wiretape, serving
+from tests.support.forms import CODINGS, ENCODERS, coded, filed, frame, in_base64
 from tests.support.limits import PATIENCE
 from tests.support.npm import NODE
 from tests.support.rawclient import SEES_RESETS, Connection, Pairs, Reply

@@ -4,25 +4,20 @@ And all legal forms of event streams do (WHATWG HTML, section 9.2), whatever the
 wherever the reads were cut.
 """
 
-import base64
-import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from typing import Final
 
-import brotli  # type: ignore[import-untyped]  # it ships no types
 import pytest
-import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.support.forms import CODINGS, coded, filed, frame, in_base64
 from tests.support.realwire import WIRE, Real, exchanges
 
 from wiretape.core.capture.recorder import Recorder
-from wiretape.core.errors import FormatError
 from wiretape.core.model import Exchange, Headers, Request
-from wiretape.core.recording import text as recording_format
-from wiretape.core.recording.document import Document, from_exchange, to_exchange
+from wiretape.core.recording.document import from_exchange
 from wiretape.core.redaction.placeholder import placeholder
 from wiretape.core.redaction.redactor import Redactor
 from wiretape.core.redaction.rules import RedactionRules
@@ -30,31 +25,8 @@ from wiretape.core.wire import aws_eventstream, sse
 from wiretape.core.wire.content_coding import decoded, decoder, encode
 from wiretape.core.wire.framing import media_type
 
-
-def _zlib(wbits: int) -> Callable[[bytes], bytes]:
-    def encode(data: bytes) -> bytes:
-        deflate = zlib.compressobj(wbits=wbits)
-        return deflate.compress(data) + deflate.flush()
-
-    return encode
-
-
-ENCODERS: Final[dict[str, Callable[[bytes], bytes]]] = {
-    "gzip": _zlib(31),
-    "deflate": _zlib(15),
-    "br": lambda data: bytes(brotli.compress(data, quality=1)),
-    "zstd": lambda data: zstandard.ZstdCompressor().compress(data),
-}
-CODINGS: Final = ((), *((name,) for name in ENCODERS), ("gzip", "br"), ("deflate", "zstd", "gzip"))
-
 REAL: Final = exchanges()
 redactor = Redactor(RedactionRules())
-
-
-def coded(data: bytes, names: tuple[str, ...]) -> bytes:
-    for name in names:
-        data = ENCODERS[name](data)
-    return data
 
 
 def without(headers: Headers, name: str) -> Headers:
@@ -72,20 +44,6 @@ def record(
         recorder.read(body[start:end], 0.2 + at)
     assert recorder.unrecorded is None
     return recorder.finish("ended", 9.0, "2026-11-20T17:30:00Z")
-
-
-def filed(document: Document) -> Exchange:
-    """The exchange of a document that was a file, with its side files."""
-    smaller, files = recording_format.externalise(document)
-    text = recording_format.dumps(smaller)
-    assert recording_format.dumps(recording_format.loads(text)) == text
-
-    def side_file(name: str) -> bytes:
-        if name not in files:
-            raise FormatError(name)
-        return files[name]
-
-    return to_exchange(recording_format.loads(text), side_file)
 
 
 def chunks(exchange: Exchange) -> list[bytes]:
@@ -164,15 +122,6 @@ BEDROCK: Final = Request(
     body=b"{}",
 )
 FRAMES: Final = (("content-type", "application/vnd.amazon.eventstream"),)
-
-
-def frame(payload: bytes) -> bytes:
-    headers: dict[str, aws_eventstream.HeaderValue] = {":event-type": "chunk", "n": {"integer": 7}}
-    return aws_eventstream.encode(aws_eventstream.Frame(headers, payload))
-
-
-def in_base64(text: str) -> bytes:
-    return b'{"bytes":"' + base64.b64encode(text.encode()) + b'","p":"abc"}'
 
 
 def redacted_frames(frames: list[bytes]) -> list[bytes]:

@@ -11,10 +11,10 @@ import threading
 from pathlib import Path
 
 import pytest
-from tests.end_to_end.test_record import BODY, CHAT, EVENTS, HOST, STREAM, curl, documents, options
 from tests.support import paths
-from tests.support.commands import Wiretape, serving
+from tests.support.commands import Wiretape, port_of, serving
 from tests.support.limits import PATIENCE
+from tests.support.stream_call import BODY, CHAT, EVENTS, HOST, STREAM, curl, documents, options
 from tests.support.tools import working
 from tests.support.upstream import Answer, Upstream
 
@@ -53,10 +53,6 @@ def chunks_of(proxy_port: int, ca: Path, body: str = BODY, target: str = CHAT) -
             chunks.append(stream.read(size))
             assert stream.readline() == b"\r\n"
         return chunks
-
-
-def port_of(ready: str) -> int:
-    return int(ready.split("HTTPS_PROXY=http://127.0.0.1:")[1].split(",")[0])
 
 
 def test_each_event_is_one_chunk_through_every_door(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from tests.config.test_agent_packs import MADE, RUNS
+from tests.support.agent_runs import MADE, RUNS
 from tests.support.asked_folder import JSON, HttpFolder, SocketFolder
 
 from wiretape.config.packs import providers

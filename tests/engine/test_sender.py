@@ -17,8 +17,7 @@ import brotli  # type: ignore[import-untyped]  # it ships no types
 import pytest
 import zstandard
 from aiohttp import web
-from tests.engine.test_replayer import port_of
-from tests.support.commands import Wiretape, serving
+from tests.support.commands import Wiretape, port_of, serving
 from tests.support.limits import PATIENCE
 from tests.support.virtual_time import VirtualTimeLoop
 

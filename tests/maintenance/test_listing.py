@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.core.conversation.test_conversation import ODD, places
 from tests.support import paths
+from tests.support.conversations import ODD, places
 
 from wiretape.config.packs import built_in
 from wiretape.maintenance.listing import Filter, ListedRecording, age, ordered, read

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.end_to_end.test_record import CHAT, HOST, curl, options
 from tests.support import paths
 from tests.support.commands import Wiretape, serving
 from tests.support.limits import PATIENCE
+from tests.support.stream_call import CHAT, HOST, curl, options
 from tests.support.upstream import Answer, Upstream
 
 from wiretape.report.report import Report

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.end_to_end.test_record import CHAT, EVENTS, STREAM, curl, options
 from tests.support.commands import Wiretape
+from tests.support.stream_call import CHAT, EVENTS, STREAM, curl, options
 from tests.support.upstream import Answer, Upstream
 
 from wiretape.config.load import load

@@ -11,9 +11,9 @@ import threading
 from pathlib import Path
 
 import pytest
-from tests.end_to_end.test_record import BODY, CHAT, EVENTS, HOST, STREAM, curl, documents, options
 from tests.support.commands import Wiretape, command, serving
 from tests.support.limits import PATIENCE, wait_until
+from tests.support.stream_call import BODY, CHAT, EVENTS, HOST, STREAM, curl, documents, options
 from tests.support.upstream import Answer, Upstream
 
 SECRET = "tgp_v1_" + "Xq7" * 14 + "z"

@@ -82,3 +82,7 @@ def serving(
         if process.poll() is None:
             process.terminate()
         process.communicate(timeout=PATIENCE)
+
+
+def port_of(ready: str) -> int:
+    return int(ready.split("HTTPS_PROXY=http://127.0.0.1:")[1].split(",")[0])

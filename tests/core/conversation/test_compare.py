@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.core.conversation.test_conversation import document
+from tests.support.conversations import document
 
 from wiretape.config.packs import built_in
 from wiretape.core.conversation.compare import PairDifference, Side, compare, lines

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support import paths
+from tests.support.conversations import ODD, document, places
 
 from wiretape.core.conversation.conversation import Usage, conversation, lines, summary
 from wiretape.core.conversation.turns import Part, Turn
@@ -17,25 +18,6 @@ from wiretape.library import recording_file
 
 SEEDS = sorted(paths.RECORDINGS.glob("*.json"))
 DATA = sorted((paths.DATA / "llama-stack").glob("*.json"))
-
-
-def document(body: Any = None, answer: Any = None, **response: Any) -> Any:
-    return {
-        "wiretape": 1,
-        "request": {
-            "method": "POST",
-            "url": "https://api.openai.com/v1/chat/completions",
-            "headers": {},
-            **({} if body is None else {"body": body}),
-        },
-        "response": {
-            "status": 200,
-            "headers": {"content-type": "application/json"},
-            "is_streaming": isinstance(answer, list),
-            "body": answer,
-            **response,
-        },
-    }
 
 
 def request_turns(body: Any) -> tuple[Turn, ...]:
@@ -270,30 +252,6 @@ def test_every_recording_of_llama_stack_has_an_answer() -> None:
         # No shape but those of lists of models and of reranking is unknown.
         if shown.answer[0].role == "answer":
             assert "/chat/" not in recording["request"]["url"]
-
-
-ODD = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(max_size=5),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
-    ),
-    max_leaves=5,
-)
-
-
-def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    paths = [path] if path else []
-    if isinstance(value, dict):
-        for name, item in value.items():
-            paths += places(item, (*path, name))
-    elif isinstance(value, list):
-        for number, item in enumerate(value[:3]):
-            paths += places(item, (*path, number))
-    return paths
 
 
 def small(path: Path) -> Any:
