@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from tests.support.agent_runs import MADE, RUNS, claude, codex
+from tests.support.agent_runs import MADE, RUNS, claude, codex, git_state
 
 import wiretape
 from wiretape.config.packs import AGENTS, built_in, packs, providers, rules
@@ -71,6 +71,14 @@ def test_another_prompt_is_another_request(agent: str, other: str) -> None:
         ("cch=12345;", "cch=54321;"),
         ("see ../shop/.qwen/a", "see ../w2/.qwen/a"),
         ("- Current date: 2026-11-29\n", "- Current date: 2026-12-08\n"),
+        (
+            "Chunk ID: 0a0a0a\nWall time: 0.1 seconds\n",
+            "Chunk ID: 0a0a0a\nWall time: 9.9 seconds\n",
+        ),
+        ("Exit code: 0\nWall time: 0 seconds\n", "Exit code: 0\nWall time: 1 seconds\n"),
+        ("\nProcess Group PGID: 12", "\nProcess Group PGID: 13"),
+        ("\nduration_ms: 12</usage>", "\nduration_ms: 13</usage>"),
+        (git_state("shop"), git_state("w2")),
     ],
 )
 def test_what_varies_in_an_agents_own_text_counts_in_a_prompt(
@@ -78,6 +86,42 @@ def test_what_varies_in_an_agents_own_text_counts_in_a_prompt(
 ) -> None:
     _, made = MADE[agent]
     assert key(agent, made(RUNS[0], one)) != key(agent, made(RUNS[1], two))
+
+
+WITH_TOOLS: Final = ("claude-code", "codex", "gemini-cli", "qwen-code")
+
+
+@pytest.mark.parametrize("agent", WITH_TOOLS)
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        ("12 files", "13 files"),
+        (
+            "a\nChunk ID: 0a0a0a\nWall time: 1.0 seconds\n",
+            "a\nChunk ID: 0a0a0b\nWall time: 1.0 seconds\n",
+        ),
+        ("a\nWall time: 1.0 seconds\n", "a\nWall time: 2.0 seconds\n"),
+        ("a\nProcess Group PGID: 12\nb", "a\nProcess Group PGID: 13\nb"),
+        ("a\nduration_ms: 12</usage>\nb", "a\nduration_ms: 13</usage>\nb"),
+        (git_state("shop"), git_state("w2")),
+    ],
+)
+def test_what_a_tool_printed_counts(agent: str, one: str, two: str) -> None:
+    make = MADE[agent][1]
+    assert key(agent, make(RUNS[0], "hi", one)) != key(agent, make(RUNS[1], "hi", two))
+    assert key(agent, make(RUNS[0], "hi", one)) == key(agent, make(RUNS[1], "hi", one))
+
+
+@pytest.mark.parametrize(
+    "after", ["\n\nAnswer in French.", "\n0123456 x\n\nAnswer in French.", "\nAnswer in French."]
+)
+def test_what_a_user_adds_to_the_system_prompt_counts_beside_the_state_of_git(after: str) -> None:
+    plain, other = claude(RUNS[0], "hi"), claude(RUNS[1], "hi")
+    other["system"][2]["text"] += after
+    assert key("claude-code", plain) != key("claude-code", other)
+    before = claude(RUNS[1], "hi")
+    before["system"][2]["text"] = after + before["system"][2]["text"]
+    assert key("claude-code", plain) != key("claude-code", before)
 
 
 @AGENT

@@ -12,12 +12,24 @@ RUNS: Final[tuple[Run, Run]] = (
     ("3f9c1d52-0a7b-4c11-8e55-0d6a1b2c3d4e", "2026-11-29", "Sunday, November 29, 2026", "shop"),
     ("a0b1c2d3-e4f5-4a6b-9c8d-7e6f5a4b3c2d", "2026-12-08", "Tuesday, December 8, 2026", "w2"),
 )
-
-
+FINISHED: Final = "README.md"
+"""What a tool printed in both runs."""
 SHORT: Final = {"2026-11-29": "Sun Nov 29 2026", "2026-12-08": "Tue Dec 08 2026"}
 
 
-def claude(run: Run, prompt: str) -> Any:
+def git_state(name: str) -> str:
+    status = "(clean)" if name == "w2" else " M a b.py\n?? new/\nR  one -> two"
+    commits = "0a1b2c3 Fix it" if name == "w2" else "fedcba9 Do: this\n0123456 that"
+    return (
+        "\n\ngitStatus: This is the git status at the start of the conversation. Note that this"
+        " status is a snapshot in time, and will not update during the conversation.\n\n"
+        f"Current branch: {name}\n\nMain branch (you will usually use this for PRs): main\n\n"
+        f"Status:\n{status}\n\n"
+        f"Recent commits:\n{commits}"
+    )
+
+
+def claude(run: Run, prompt: str, output: str = FINISHED) -> Any:
     uuid, day, _, name = run
     user = {"device_id": uuid.replace("-", ""), "account_uuid": "", "session_id": uuid}
     version = f"cc_version=2.1.197.{uuid[:3]}; cc_entrypoint=sdk-cli; cch={uuid[:5]};"
@@ -29,14 +41,26 @@ def claude(run: Run, prompt: str) -> Any:
         "<system-reminder>\nuse the following context:\n# currentDate\n"
         f"Today's date is {day}.\n\n</system-reminder>"
     )
-    texts = [f"x-anthropic-billing-header: {version}", system]
+    texts = [f"x-anthropic-billing-header: {version}", system, "Go on" + git_state(name)]
+    agent = uuid.replace("-", "")
+    usage = (
+        f"agentId: {agent} (use SendMessage with to: '{agent}', summary: '<5-10 word recap>' to"
+        " continue this agent)\n<usage>subagent_tokens: 12\ntool_uses: 2\n"
+        f"duration_ms: 31{len(name)}</usage>"
+    )
+    result = {
+        "type": "tool_result",
+        "tool_use_id": "toolu_1",
+        "content": [{"type": "text", "text": text} for text in (output, usage)],
+    }
     return {
         "model": "claude",
         "messages": [
             {
                 "role": "user",
                 "content": [{"type": "text", "text": text} for text in (reminder, prompt)],
-            }
+            },
+            {"role": "user", "content": [result]},
         ],
         "system": [{"type": "text", "text": text} for text in texts],
         "metadata": {"user_id": json.dumps(user, separators=(",", ":"))},
@@ -45,7 +69,7 @@ def claude(run: Run, prompt: str) -> Any:
     }
 
 
-def codex(run: Run, prompt: str) -> Any:
+def codex(run: Run, prompt: str, output: str = FINISHED) -> Any:
     uuid, day, _, name = run
     zone = "Europe/Berlin" if name == "w2" else "Etc/UTC"
     context = (
@@ -71,6 +95,19 @@ def codex(run: Run, prompt: str) -> Any:
                 },
             }
             for number, text in enumerate((context, prompt))
+        ]
+        + [
+            {
+                "type": "function_call_output",
+                "call_id": f"call_{uuid}",
+                "output": f"Chunk ID: {uuid[:6]}\nWall time: 0.0{len(name)} seconds\n"
+                f"Process exited with code 0\nOriginal token count: 4\nOutput:\n{output}",
+            },
+            {
+                "type": "custom_tool_call_output",
+                "call_id": f"call_{uuid}-2",
+                "output": f"Exit code: 0\nWall time: 0.{len(name)} seconds\nOutput:\n{output}",
+            },
         ],
         "prompt_cache_key": uuid,
         "client_metadata": {
@@ -81,7 +118,7 @@ def codex(run: Run, prompt: str) -> Any:
     }
 
 
-def gemini(run: Run, prompt: str) -> Any:
+def gemini(run: Run, prompt: str, output: str = FINISHED) -> Any:
     _, _, day, name = run
     folder = f"{{home}}/.gemini/tmp/{name}"
     context = (
@@ -94,15 +131,22 @@ def gemini(run: Run, prompt: str) -> Any:
         f"<location>/opt/{name}/node_modules/@google/gemini-cli/bundle/x.md</location>\n"
         f"(`{folder}/memory/MEMORY.md`)"
     )
+    result = (
+        f"<untrusted_context>\nOutput: {output}\nBackground PIDs: 1{len(name)}, 2{len(name)}\n"
+        f"Process Group PGID: 1{len(name)}\n</untrusted_context>"
+    )
     return {
         "model": "gemini",
-        "contents": [{"role": "user", "parts": [{"text": context}, {"text": prompt}]}],
+        "contents": [
+            {"role": "user", "parts": [{"text": context}, {"text": prompt}]},
+            {"role": "user", "parts": [{"functionResponse": {"response": {"output": result}}}]},
+        ],
         "systemInstruction": {"parts": [{"text": system}]},
         "tools": [{"functionDeclarations": [{"name": "update_topic"}]}],
     }
 
 
-def qwen(run: Run, prompt: str) -> Any:
+def qwen(run: Run, prompt: str, output: str = FINISHED) -> Any:
     _, _, day, name = run
     system = f"You are Qwen Code.\n--- Context from: ../{name}/.qwen/output-language.md ---\n"
     context = (
@@ -110,12 +154,15 @@ def qwen(run: Run, prompt: str) -> Any:
         f"Today's date is {day} (formatted according to the user's locale).\n"
         f"My operating system is: {'linux' if name == 'w2' else 'darwin'}\nI'm in {{cwd}}"
     )
+    result = f"Output: {output}\nSignal: 0\nProcess Group PGID: 1{len(name)}"
     return {
         "model": "gpt-4o",
         "messages": [
             {"role": "system", "content": system},
             {"role": "user", "content": [{"type": "text", "text": context}]},
             {"role": "user", "content": [{"type": "text", "text": prompt}]},
+            {"role": "tool", "content": [{"type": "text", "text": result}]},
+            {"role": "tool", "content": result},
         ],
         "tools": [{"type": "function", "function": {"name": "tool_search"}}],
         "stream": True,
@@ -164,7 +211,7 @@ def openai_agents(run: Run, prompt: str) -> Any:
     }
 
 
-MADE: Final[dict[str, tuple[str, Callable[[Run, str], Any]]]] = {
+MADE: Final[dict[str, tuple[str, Callable[..., Any]]]] = {
     "claude-code": ("https://api.anthropic.com/v1/messages", claude),
     "codex": ("https://api.openai.com/v1/responses", codex),
     "gemini-cli": ("https://generativelanguage.googleapis.com/v1beta/models/g:x", gemini),
