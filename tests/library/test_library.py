@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from tests.support.limits import PATIENCE
 from wiretape.config.packs import built_in
 from wiretape.core.errors import FormatError, StoreError
 from wiretape.core.matching.matcher import Matcher
-from wiretape.core.model import Chunk, Exchange, Request, Response
+from wiretape.core.model import Chunk, Close, Exchange, Message, Request, Response, WebSocket
 from wiretape.core.playback.policy import RecordMode
 from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import from_exchange, from_request
@@ -206,6 +207,69 @@ def test_what_a_dead_run_left_behind_does_not_count(tmp_path: Path) -> None:
     later.load()
     write(later, exchange("Hi", "new"))
     assert answers(library(folder), exchange("Hi")) == ["new"]
+
+
+def talk(answer: str, *said: str) -> Exchange:
+    """A WebSocket on which the client says something and is answered each time."""
+    opening = Request("GET", "https", "api.openai.com", 443, "/v1/responses")
+    messages = [
+        message
+        for text in said
+        for message in (
+            Message(json.dumps({"input": text}).encode(), 0.1, "client"),
+            Message(json.dumps({"output": answer}).encode(), 0.2, "server"),
+        )
+    ]
+    socket = WebSocket(
+        status=101, chunks=tuple(messages), streaming=True, end="complete", close=Close("client")
+    )
+    return Exchange(opening, socket, "2026-11-20T17:30:00Z")
+
+
+def talks(of: Library) -> list[tuple[str, str]]:
+    """What was said first and answered, in each recording."""
+    found = []
+    for name in of.names():
+        chunks = of.read(name).response.chunks
+        texts = [next(iter(json.loads(chunk.data).values())) for chunk in chunks[:2]]
+        found.append((texts[0], texts[1]))
+    return sorted(found)
+
+
+def test_a_websocket_replaces_those_on_which_the_client_said_the_same(tmp_path: Path) -> None:
+    folder = tmp_path / "recordings"
+    first = library(folder)
+    write(first, talk("old", "otters"))
+    write(first, talk("old", "badgers", "more"))
+    write(first, talk("old", "badgers", "less"))
+    second = library(folder)
+    write(second, talk("new", "llamas"))
+    write(second, talk("new", "badgers", "more"))
+    write(second, talk("newer", "badgers", "more"))
+    assert talks(library(folder)) == [
+        ("badgers", "new"),
+        ("badgers", "newer"),
+        ("badgers", "old"),
+        ("llamas", "new"),
+        ("otters", "old"),
+    ]
+
+
+def test_only_a_websocket_on_which_the_client_said_the_same_is_not_missing(tmp_path: Path) -> None:
+    folder = tmp_path / "recordings"
+    write(library(folder), talk("old", "otters"))
+    later = library(folder, record_mode="missing-only")
+    assert write(later, talk("new", "otters")) == "not written"
+    assert write(later, talk("new", "badgers")) != "not written"
+
+
+def test_what_is_large_and_binary_on_a_websocket_is_compared_too(tmp_path: Path) -> None:
+    folder = tmp_path / "recordings"
+    for number in (1, 2, 1):
+        spoken = Message(bytes([number]) * 100_000, 0.1, "client", binary=True)
+        spoken_on = replace(talk("x", "hi").response, chunks=(spoken,))
+        write(library(folder), replace(talk("x"), response=spoken_on))
+    assert len(library(folder)) == 2
 
 
 def test_llama_stacks_recordings_answer_and_are_never_touched(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
 from typing import Final
@@ -20,9 +21,10 @@ from filelock import Timeout
 
 from wiretape.core.errors import FormatError, StoreError
 from wiretape.core.matching.matcher import Matcher
-from wiretape.core.model import split_url
+from wiretape.core.model import SWITCHING, Exchange, WebSocket, split_url
 from wiretape.core.playback.policy import RecordMode
-from wiretape.core.recording.document import Document, to_request
+from wiretape.core.playback.websocket import as_request
+from wiretape.core.recording.document import Document, to_exchange, to_request
 from wiretape.core.wire.selecting_headers import document_vary
 from wiretape.files import write_whole
 
@@ -117,8 +119,9 @@ class Library(Lookup):
 
         With `record_mode` "replace" the first take of a key in this run replaces the takes that
         were there before it, all at once; the next are added. With "missing-only" it gives None if
-        there is a take already. StoreError names the file and the system's reason; nothing is left
-        half written.
+        there is a take already. WebSockets of one key all open alike: each replaces only those on
+        which the client sent the same messages. StoreError names the file and the system's reason;
+        nothing is left half written.
         """
         key = self._stored_keys(document["request"])[0].key
         below = f"{host_folder(document)}/{endpoint_slug(document)}"
@@ -132,9 +135,10 @@ class Library(Lookup):
                 listed = replace_files.list_path(folder, key)
                 if listed.exists():
                     self._forget(*replace_files.settle(self.folder, listed))
-                if self.record_mode == "missing-only" and self._has_others(key, document):
+                new = self._new_take(document, files)
+                if self.record_mode == "missing-only" and self._has_others(key, new):
                     return None
-                return self._write(folder, key, document, text.encode("utf-8"), files)
+                return self._write(folder, key, new, text.encode("utf-8"), files)
         except Timeout as error:
             raise StoreError(f"{folder}: locked by another wiretape for 30 s") from error
         except OSError as error:
@@ -155,10 +159,10 @@ class Library(Lookup):
         self._has_attributes = True
 
     def _write(
-        self, folder: Path, key: str, document: Document, data: bytes, files: dict[str, bytes]
+        self, folder: Path, key: str, new: "_NewTake", data: bytes, files: dict[str, bytes]
     ) -> Entry:
         folder_name = folder.relative_to(self.folder).as_posix()
-        path, take, void = self._next_path(folder, key, document)
+        path, take, void = self._next_path(folder, key, new)
         name = path.relative_to(self.folder).as_posix()
         folder_before = self._query(lambda index: index.folders().get(folder_name))
         stat_before = folder.stat()
@@ -168,10 +172,10 @@ class Library(Lookup):
         listed = replace_files.list_path(folder, key)
         replace_files.replace(self.folder, listed, path, data, [self.folder / old for old in void])
         self._next_takes[key] = take + 1
-        self._rewritten.add((key, _choosing_headers(document)))
+        self._rewritten.add((key, new.identity))
         self._written_here.add(name)
         facts = recording_file.of_document(
-            document,
+            new.document,
             name,
             stat_of(path),
             recording_file.digest(data),
@@ -193,13 +197,13 @@ class Library(Lookup):
         self._remove_sides(side_files)
         return _entry_of(facts)
 
-    def _has_others(self, key: str, document: Document) -> bool:
+    def _has_others(self, key: str, new: "_NewTake") -> bool:
         return any(
-            entry.name not in self._written_here and self._is_replaced_by(entry.name, document)
+            entry.name not in self._written_here and self._is_replaced_by(entry.name, new)
             for entry in self.takes(key)
         )
 
-    def _next_path(self, folder: Path, key: str, document: Document) -> tuple[Path, int, list[str]]:
+    def _next_path(self, folder: Path, key: str, new: "_NewTake") -> tuple[Path, int, list[str]]:
         """The path of a key's next take, its number, and the names of the files it replaces.
 
         Replaced are the takes that were here when the run began and are unchanged since; not those
@@ -207,7 +211,7 @@ class Library(Lookup):
         take, which is then written over and not listed.
         """
         void: list[str] = []
-        rewritten = (key, _choosing_headers(document)) in self._rewritten
+        rewritten = (key, new.identity) in self._rewritten
         if self.record_mode == "replace" and not rewritten:
             rows = self._query(lambda index: index.takes(key))
             void = [
@@ -215,7 +219,7 @@ class Library(Lookup):
                 for row in rows
                 if row.match_kind is MatchKind.EXACT
                 and self._is_unchanged(row)
-                and self._is_replaced_by(row.name, document)
+                and self._is_replaced_by(row.name, new)
             ]
         for take in range(self._next_takes.get(key, 1), 1_000_000):
             path = folder / (f"{key[:12]}.json" if take == 1 else f"{key[:12]}.{take}.json")
@@ -224,15 +228,35 @@ class Library(Lookup):
                 return path, take, [old for old in void if old != name]
         raise StoreError(f"{folder}: a million takes of one request")
 
-    def _is_replaced_by(self, name: str, document: Document) -> bool:
-        """Whether a recording and a document are of the same request, so that their headers choose
-        the same of several answers. True if the recording cannot be read.
+    def _new_take(self, document: Document, files: dict[str, bytes]) -> "_NewTake":
+        messages: tuple[str, ...] = ()
+        if document["response"]["status"] == SWITCHING:
+            messages = self._client_messages(to_exchange(document, files.__getitem__))
+        return _NewTake(document, (*_choosing_headers(document), messages), messages)
+
+    def _client_messages(self, exchange: Exchange) -> tuple[str, ...]:
+        """The keys of the messages that a client sent over a WebSocket, in order; else empty."""
+        request, response = exchange.request, exchange.response
+        if not isinstance(response, WebSocket):
+            return ()
+        return tuple(
+            self.canonical(as_request(request.url, request.path, message)).key
+            for message in response.messages
+            if message.sender == "client"
+        )
+
+    def _is_replaced_by(self, name: str, new: "_NewTake") -> bool:
+        """Whether a recording and a new take are of the same request: their headers choose the same
+        of several answers, and over a WebSocket the client sent the same. True if the recording
+        cannot be read.
         """
         try:
             stored = self.read(name)
+            if new.client_messages != self._client_messages(stored):
+                return False
         except (FormatError, StoreError):
             return True
-        bare = {key: value for key, value in document["request"].items() if "body" not in key}
+        bare = {key: value for key, value in new.document["request"].items() if "body" not in key}
         request = to_request(bare)
         if self._matcher.apart(stored, request, streams=False):
             return False
@@ -274,6 +298,16 @@ class Library(Lookup):
             with suppress(OSError):
                 for name in names - self._query(used):
                     (self.folder / folder / name).unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _NewTake:
+    """A recording to be written, and what distinguishes it from others of its key."""
+
+    document: Document
+    identity: tuple[object, ...]
+    client_messages: tuple[str, ...]
+    """The keys of the messages that the client sent over a WebSocket."""
 
 
 def _choosing_headers(document: Document) -> tuple[object, ...]:
