@@ -41,7 +41,13 @@ REACHED_BY: Final = {
         ),
         *("addons/patches/error_answers", "addons/patches/websocket_close", "engine/handler"),
         *("engine/abrupt_end", "engine/local_servers", "engine/selecting", "engine/tunnel"),
-        *("engine/request", "run/compose", "run/folders", "run/preload/python/sitecustomize"),
+        *(
+            "engine/request",
+            "run/compose",
+            "run/environment",
+            "run/folders",
+            "run/preload/python/sitecustomize",
+        ),
         *("demo/client", "doctor/drive", "doctor/probes", "intake/journal_reader"),
     ),
     "commands: tests/cli, tests/scanning and tests/end_to_end/test_import run them": (

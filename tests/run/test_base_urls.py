@@ -33,6 +33,12 @@ def test_one_that_the_user_has_set_leads_where_it_led(given: str, place: str) ->
     assert found["OPENAI_BASE_URL"] == f"{DOOR}/{place}"
 
 
+def test_one_that_leads_there_already_is_led_through_the_new_port_alone() -> None:
+    before = {"WIRETAPE_BASE_URL": "http://127.0.0.1:7000"}
+    shell = before | through_base_url({}, before["WIRETAPE_BASE_URL"])
+    assert through_base_url(shell, DOOR) == through_base_url({}, DOOR)
+
+
 @pytest.mark.parametrize(
     "given", ["http://llm.example.com/v1", "localhost:8000", "ftp://x", "https://", "https:///v1"]
 )

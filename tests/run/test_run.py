@@ -210,6 +210,37 @@ def test_env_prints_what_a_serving_proxy_needs(
     assert "TOGETHER_API_KEY" in lines
 
 
+def test_env_leads_in_clients_that_ignore_the_proxy_and_names_base_urls(
+    clean_env: dict[str, str], wiretape: Wiretape, upstream: Upstream, tmp_path: Path
+) -> None:
+    upstream.script("/v1/models", Answer(chunks=[b"the models"]))
+    ask = (
+        "import http.client as h; c = h.HTTPSConnection('api.together.xyz');"
+        " c.request('GET', '/v1/models'); print(c.getresponse().read().decode())"
+    )
+    client = [sys.executable, "-c", ask]
+    wiretape("record", *options(upstream, tmp_path / "r"), "--", *client)
+    show = "echo $TOGETHER_BASE_URL; cat $WGETRC"
+    with serving(["replay", "-r", tmp_path / "r"], clean_env, tmp_path):
+        lines = wiretape("env", "--base-url").stdout
+        shell = ["sh", "-c", f'{lines}{show}; exec "$@"', "sh", *client]
+        done = subprocess.run(
+            shell, env=clean_env, capture_output=True, timeout=PATIENCE, text=True, check=False
+        )
+    url, wgetrc, answer = done.stdout.splitlines()
+    assert url.startswith("http://127.0.0.1:")
+    assert url.endswith("/api.together.xyz/v1")
+    assert wgetrc.startswith("ca_certificate = ")
+    assert answer == "the models", done.stderr
+
+
+def test_env_cannot_name_base_urls_of_a_proxy_that_does_not_serve(wiretape: Wiretape) -> None:
+    assert wiretape("env", "--port", "8899").stdout
+    done = wiretape("env", "--port", "8899", "--base-url")
+    assert done.returncode == 2
+    assert "no wiretape is serving" in done.stderr
+
+
 @pytest.mark.parametrize("mode", ["record", "replay"])
 def test_serving_ends_with_130_on_ctrl_c_and_0_on_sigterm(
     clean_env: dict[str, str], tmp_path: Path, mode: str

@@ -236,8 +236,11 @@ def demo(fast: bool) -> int:
 @click.option("--port", type=_PORT, help="The proxy's port; default: the one serving now.")
 @click.option("--shell", type=click.Choice(["sh", "fish", "powershell"]), default="sh")
 @click.option("--replay/--no-replay", default=None, help="Also set dummy keys, as replay does.")
+@click.option(
+    "--base-url", "base_urls", is_flag=True, help="Also set the base-URL variables of SDKs."
+)
 @guarded
-def env(port: int | None, shell: str, replay: bool | None) -> int:
+def env(port: int | None, shell: str, replay: bool | None, base_urls: bool) -> int:
     """Print the export lines a client needs to go through a proxy that is serving.
 
     \b
@@ -245,8 +248,8 @@ def env(port: int | None, shell: str, replay: bool | None) -> int:
     eval "$(wiretape env)"
     """
     from wiretape.config.load import load
-    from wiretape.config.packs import dummy_keys
-    from wiretape.run.client_environment import changed, client_environment, export_lines
+    from wiretape.run.client_environment import changed, export_lines
+    from wiretape.run.environment import environment_for
     from wiretape.run.serving import ServingProxy, serving_proxies
     from wiretape.state_dir import state_dir
     from wiretape.tls.authority import Authority
@@ -262,20 +265,18 @@ def env(port: int | None, shell: str, replay: bool | None) -> int:
             "no wiretape is serving: start one with `wiretape replay --port 8899`, or name a port"
             " with --port or `listen.port` in config.yaml"
         )
-    dummy = proxy.mode == "replay" if replay is None else replay
-    authority = Authority.load_or_create(state_dir())
-    environment = client_environment(
+    if base_urls and not serving:
+        raise WiretapeError(
+            "--base-url: no wiretape is serving, and its port for base URLs is not known before"
+        )
+    environment = environment_for(
         os.environ,
-        proxy_url=f"http://127.0.0.1:{proxy.port}",
-        ca_cert=authority.cert_path,
-        bundle=authority.bundle(proxy.upstream_ca),
-        dummy_keys=dummy_keys(config.providers.key_names) if dummy else (),
-        hosts=config.providers.hosts,
-        own_hosts=proxy.hosts,
+        proxy,
+        config,
+        Authority.load_or_create(state_dir()),
+        dummies=proxy.mode == "replay" if replay is None else replay,
+        base_urls=base_urls,
     )
-    if serving:
-        environment["WIRETAPE_BASE_URL"] = f"http://127.0.0.1:{proxy.base_url_port}"
-        environment["WIRETAPE_TOKEN"] = proxy.token
     click.echo(export_lines(changed(os.environ, environment), shell), nl=False)
     return 0
 

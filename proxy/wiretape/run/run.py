@@ -9,11 +9,9 @@ import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from wiretape import descriptors
-from wiretape.config.packs import dummy_keys
 from wiretape.core.errors import ConfigError
 from wiretape.report.report import Report
 from wiretape.sessions.control import Control
@@ -21,13 +19,11 @@ from wiretape.state_dir import state_dir
 from wiretape.tls.authority import Authority
 
 from . import ending
-from .base_urls import through_base_url
-from .client_environment import client_environment
 from .client_hints import trust_remedy
+from .environment import environment_for
 from .proxies import RecordProxy, ReplayProxy, RunningProxy, own_hosts
 from .serving import ServingProxy, announced, remove_leftovers
 from .settings import Settings
-from .stubborn_clients import stubborn_clients
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
@@ -81,29 +77,17 @@ class StartedProxy:
 
     def environment(self) -> Mapping[str, str]:
         """The complete environment of a client."""
-        settings, providers = self.settings, self.settings.config.providers
-        environment = client_environment(
+        settings = self.settings
+        return environment_for(
             settings.environ,
-            proxy_url=self.url,
-            ca_cert=self.authority.cert_path,
-            bundle=self.authority.bundle(settings.upstream_ca, settings.environ),
-            dummy_keys=dummy_keys(providers.key_names) if settings.mode == "replay" else (),
+            self.serving,
+            settings.config,
+            self.authority,
+            host=settings.client_host,
+            dummies=settings.mode == "replay",
             keep_keys=settings.keep_keys,
-            hosts=providers.hosts,
-            own_hosts=own_hosts(providers),
+            base_urls=settings.base_urls,
         )
-        environment |= stubborn_clients(
-            environment,
-            proxy_url=self.url,
-            bundle=Path(environment["SSL_CERT_FILE"]),
-            folder=state_dir(),
-        )
-        if settings.base_urls:
-            environment |= through_base_url(environment, self.base_url)
-        return environment | {
-            "WIRETAPE_BASE_URL": self.base_url,
-            "WIRETAPE_TOKEN": self.serving.token,
-        }
 
 
 @asynccontextmanager
