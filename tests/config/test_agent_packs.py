@@ -157,6 +157,25 @@ def test_a_message_of_codex_over_a_websocket_is_matched_as_its_request_is() -> N
     assert key("codex", one, method="GET") != key("codex", codex(RUNS[1], "ho"), method="GET")
 
 
+@pytest.mark.parametrize(
+    ("method", "url", "rule"),
+    [
+        ("GET", "https://api.anthropic.com/api/claude_code/settings", "settings"),
+        ("GET", "https://api.anthropic.com/mcp-registry/v0/servers?limit=100", "mcp-registry"),
+        # What it is told there goes into prompts.
+        ("GET", "https://api.anthropic.com/api/claude_code/memory", None),
+        ("GET", "https://api.anthropic.com/v1/models", None),
+        ("POST", "https://api.anthropic.com/api/claude_code/settings", None),
+        ("GET", "https://llm.example.com/api/claude_code/settings", None),
+    ],
+)
+def test_what_claude_code_asks_only_in_a_new_home_is_not_recorded(
+    method: str, url: str, rule: str | None
+) -> None:
+    canonical = MATCHER.canonical({"method": method, "url": url, "headers": {}})
+    assert canonical.never_recorded == (f"claude-code/{rule}" if rule else "")
+
+
 def test_an_agents_version_counts() -> None:
     newer = claude(RUNS[1], "hi")
     newer["system"][0]["text"] = newer["system"][0]["text"].replace("2.1.197", "2.1.198")
