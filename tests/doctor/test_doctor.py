@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 from tests.support import paths
 from tests.support.commands import Wiretape
 from tests.support.limits import PATIENCE
@@ -78,3 +79,30 @@ def test_a_command_is_run_and_what_it_asked_is_told(wiretape: Wiretape, tmp_path
     status, found = findings(wiretape, "-r", tmp_path, "--", sys.executable, "-c", asking)
     assert status == 1
     assert found["CMD"]["seen"] == "1 requests reached the proxy, 1 of them had no recording"
+
+
+def test_hosts_that_are_no_providers_are_named(wiretape: Wiretape, tmp_path: Path) -> None:
+    asking = """
+import urllib.request as u
+for host in ("b.example.com", "a.example.com"):
+    try: u.urlopen(f"https://{host}/")
+    except OSError: pass
+"""
+    _, found = findings(wiretape, "-r", tmp_path, "--", sys.executable, "-c", asking)
+    assert [name for name in found if name.startswith("host ")] == [
+        "host a.example.com",
+        "host b.example.com",
+    ]
+
+
+def test_a_command_that_pins_a_certificate_is_told_of(wiretape: Wiretape, tmp_path: Path) -> None:
+    trustme.CA().cert_pem.write_to_path(tmp_path / "pinned.pem")
+    asking = (
+        "import ssl, urllib.request as u;"
+        f" pinned = ssl.create_default_context(cafile={str(tmp_path / 'pinned.pem')!r});"
+        " u.urlopen('https://api.openai.com/v1/models', context=pinned)"
+    )
+    status, found = findings(wiretape, "-r", tmp_path, "--", sys.executable, "-c", asking)
+    assert status == 1
+    assert "does not trust its certificate" in found["trust"]["seen"]
+    assert "pins" in found["trust"]["advice"]

@@ -1,5 +1,6 @@
 """Clients that ignore the proxy or the variables of trust are led in all the same."""
 
+import os
 import stat
 import sys
 from collections.abc import Mapping
@@ -66,6 +67,11 @@ def test_java_gets_proxy_and_trust_store_where_there_is_a_java(
     made = store.stat().st_mtime_ns
     variables(bundle, PATH=str(tools))
     assert store.stat().st_mtime_ns == made
+
+
+def test_options_that_the_user_has_for_every_jvm_stay_with_him(bundle: Path) -> None:
+    found = variables(bundle, JAVA_TOOL_OPTIONS="-Xmx1g", PATH=os.environ["PATH"])
+    assert "JAVA_TOOL_OPTIONS" not in found
 
 
 def test_wget_keeps_the_users_settings_but_for_whom_it_trusts(bundle: Path, tmp_path: Path) -> None:

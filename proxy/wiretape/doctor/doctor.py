@@ -141,7 +141,15 @@ def _of_run(reported: Mapping[str, Any], status: int) -> Iterator[CheckResult]:
     seen = f"{len(rows)} requests reached the proxy, {missed} of them had no recording"
     advice = "record them: wiretape record -- CMD" if missed else ""
     yield CheckResult("CMD", "fault" if missed or not rows else "ok", seen, advice)
-    for host in sorted(reported.get("other_hosts", {})):
+    if any("does not trust" in notice for notice in reported.get("notices", [])):
+        yield CheckResult(
+            "trust",
+            "note",
+            "CMD went to the proxy, and perhaps not on since it does not trust its certificate",
+            "where CMD pins one of its own, or has other roots, take that away, or give it a base"
+            " URL: docs/clients.md",
+        )
+    for host in sorted(item["host"] for item in reported.get("other_hosts", [])):
         yield CheckResult(
             f"host {host}",
             "note",
