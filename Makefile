@@ -7,13 +7,14 @@ TEST_ARGS = $(if $(ARGS),$(ARGS),-n auto)
 # Without it each worker would rewrite the assertions of all tests anew at each start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test test-fast lint bench lock clean
+.PHONY: help setup demo test test-fast test-clients lint bench lock clean
 
 help:
 	@echo 'make setup       make .venv or bring it up to date'
 	@echo 'make demo        set up, then record and replay with no key and no network'
 	@echo 'make test        set up, then run all tests; make test ARGS="-k sse" hands ARGS to pytest'
 	@echo 'make test-fast   the same without the slow tests'
+	@echo 'make test-clients  install agents and client libraries from npm and PyPI and drive them; ARGS="codex" these alone'
 	@echo 'make lint        ruff check, ruff format --check, mypy'
 	@echo 'make bench       measure recording and replaying against mitmdump and aiohttp'
 	@echo 'make lock        write requirements.lock anew from pyproject.toml (needs uv; ARGS=--upgrade for newer ones)'
@@ -30,6 +31,9 @@ test: setup
 
 test-fast: setup
 	$(PYTHON) -m pytest -m "not slow" $(TEST_ARGS)
+
+test-clients: setup
+	$(PYTHON) -m tests.clients.results $(ARGS)
 
 lint: setup
 	$(PYTHON) -m ruff check .
