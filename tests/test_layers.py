@@ -52,7 +52,8 @@ ALLOWED |= {
     "doctor": {*LEAVES, "core.recording", "config"},
     "starter": {*LEAVES, "core.providers"},
     "run": SHELLS,
-    "cli": {*ALLOWED, "run", "doctor", "starter"},
+    "calibration": {*SHELLS, "run"},
+    "cli": {*ALLOWED, "run", "calibration", "doctor", "starter"},
     "__main__": {"cli"},
     "api": {*LEAVES, "core.redaction", "library", "maintenance"},
 }

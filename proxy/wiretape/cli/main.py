@@ -12,9 +12,30 @@ import click
 from wiretape import __version__
 from wiretape.core.errors import ConfigError, WiretapeError
 
-from . import doctor, exchange_formats, init, library, maintenance, prune, rules, scan, schema
+from . import (
+    calibrate,
+    doctor,
+    exchange_formats,
+    init,
+    library,
+    maintenance,
+    prune,
+    rules,
+    scan,
+    schema,
+)
 from .command import guarded
-from .options import CONFIG, RECORDINGS, record_mode, session, with_options
+from .options import (
+    BASE_URLS,
+    CONFIG,
+    HOSTS,
+    RECORDINGS,
+    ROUTES,
+    UPSTREAM_CA,
+    record_mode,
+    session,
+    with_options,
+)
 
 if TYPE_CHECKING:
     from wiretape.report.report import Report
@@ -35,31 +56,6 @@ def main() -> None:
     """
 
 
-def _routes(_c: click.Context, _p: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
-    from wiretape.core.model import split_url
-
-    routes: dict[str, str] = {}
-    for value in values:
-        host, _, url = value.partition("=")
-        try:
-            split_url(url)
-        except ValueError:
-            raise click.BadParameter(
-                f"{value!r}: expected HOST=URL, such as api.together.xyz=https://127.0.0.1:8443"
-            ) from None
-        routes[host.lower()] = url
-    return routes
-
-
-def _hosts(_c: click.Context, _p: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
-    from wiretape.config.value_types import as_host
-
-    try:
-        return tuple(as_host(value) for value in values)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
-
-
 def _pace(_c: click.Context, _p: click.Parameter, value: str | None) -> Any:
     from wiretape.core.playback.pace import Pace
 
@@ -76,22 +72,10 @@ _OPTIONS: Final[tuple[Callable[..., Any], ...]] = (
     click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="[-- CMD …]"),
     CONFIG,
     RECORDINGS,
-    click.option(
-        "--host",
-        "hosts",
-        multiple=True,
-        callback=_hosts,
-        metavar="HOST",
-        help="Another provider's host, such as localhost:8000; may be repeated.",
-    ),
+    HOSTS,
     click.option("--port", type=_PORT, help="Port of the proxy; 0, the default, is any free one."),
     click.option("--base-url-port", type=_PORT, help="Port for http://127.0.0.1:PORT/HOST/…"),
-    click.option(
-        "--base-url",
-        "base_urls",
-        is_flag=True,
-        help="Also point the base-URL variables of CMD's SDKs (OPENAI_BASE_URL, …) at that port.",
-    ),
+    BASE_URLS,
     click.option(
         "--pace",
         callback=_pace,
@@ -111,20 +95,8 @@ _OPTIONS: Final[tuple[Callable[..., Any], ...]] = (
         is_flag=True,
         help="Fail if anything that a rule ignores has changed since the recording.",
     ),
-    click.option(
-        "--upstream-ca",
-        multiple=True,
-        type=click.Path(path_type=Path, dir_okay=False),
-        help="A further CA for providers, as for one on 127.0.0.1.",
-    ),
-    click.option(
-        "--map",
-        "routes",
-        multiple=True,
-        callback=_routes,
-        metavar="HOST=URL",
-        help="Send what is meant for HOST to URL instead.",
-    ),
+    UPSTREAM_CA,
+    ROUTES,
     click.option(
         "--allow-none",
         is_flag=True,
@@ -391,7 +363,7 @@ def _settings(
 
 
 for command in (
-    *(doctor.doctor, init.init, rules.rules, schema.schema),
+    *(calibrate.calibrate, doctor.doctor, init.init, rules.rules, schema.schema),
     *(library.list_, library.show, library.diff),
     *(maintenance.verify, maintenance.rekey, maintenance.completion),
     *(prune.unused, prune.prune, prune.stale),

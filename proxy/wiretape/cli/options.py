@@ -39,6 +39,61 @@ def record_mode(default: str | None = None) -> Option:
     )
 
 
+def _routes(_c: click.Context, _p: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    from wiretape.core.model import split_url
+
+    routes: dict[str, str] = {}
+    for value in values:
+        host, _, url = value.partition("=")
+        try:
+            split_url(url)
+        except ValueError:
+            raise click.BadParameter(
+                f"{value!r}: expected HOST=URL, such as api.together.xyz=https://127.0.0.1:8443"
+            ) from None
+        routes[host.lower()] = url
+    return routes
+
+
+def _hosts(_c: click.Context, _p: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    from wiretape.config.value_types import as_host
+
+    try:
+        return tuple(as_host(value) for value in values)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+HOSTS: Final[Option] = click.option(
+    "--host",
+    "hosts",
+    multiple=True,
+    callback=_hosts,
+    metavar="HOST",
+    help="Another provider's host, such as localhost:8000; may be repeated.",
+)
+BASE_URLS: Final[Option] = click.option(
+    "--base-url",
+    "base_urls",
+    is_flag=True,
+    help="Also point the base-URL variables of CMD's SDKs (OPENAI_BASE_URL, …) at that port.",
+)
+UPSTREAM_CA: Final[Option] = click.option(
+    "--upstream-ca",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A further CA for providers, as for one on 127.0.0.1.",
+)
+ROUTES: Final[Option] = click.option(
+    "--map",
+    "routes",
+    multiple=True,
+    callback=_routes,
+    metavar="HOST=URL",
+    help="Send what is meant for HOST to URL instead.",
+)
+
+
 def session(text: str) -> Option:
     """`--session NAME`, with what it says of itself."""
     return click.option("--session", metavar="NAME", help=text)

@@ -6,7 +6,7 @@ that is ignored. What was asked is never ignored, nor who answers and in what fo
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from typing import Any, Final
@@ -40,7 +40,10 @@ _TOOL_TYPES: Final = re.compile("tool_result|tool_output|.*_call_output")
 _TOOL_MEMBERS: Final = frozenset(("functionResponse", "function_response", "toolResult"))
 _ANSWER_ROLES: Final = frozenset(("assistant", "model"))
 _TOKEN: Final = re.compile(r"\S{2,200}")
-_NAMED: Final[tuple[NormaliserKind, ...]] = ("uuids", "temporary-paths")
+_NAMED: Final[Mapping[NormaliserKind | None, str]] = {
+    "uuids": "UUID",
+    "temporary-paths": "temporary folder",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,17 +142,17 @@ def _within_text(
         if all(changed_text(text, [change]) != text for text in (got, recorded))
     ]
     pieces = varying_pieces(*(changed_text(text, named) for text in (got, recorded)))
-    kinds = [kind.replace("-", " ").removesuffix("s") for change in named if (kind := change.kind)]
-    kinds = list(dict.fromkeys([*kinds, *(piece.kind or "text" for piece in pieces)]))
     asks = may_ask(names, got, recorded)
+    kinds: list[str] = [piece.kind or "text" for piece in pieces]
     for piece in pieces:
         is_whole = piece.values == (got, recorded) and not named
         is_vague = piece.is_alone and (asks or piece.kind in ("number", "id"))
         is_asked = asks and not piece.is_of_run(is_tool_output=around.is_tool_output)
         if piece.kind is None or is_whole or is_vague or is_asked:
-            return ", ".join(kinds), ()
+            return ", ".join(dict.fromkeys(kinds)), ()
     changes = needed_for(got, recorded, [*named, *(piece.change(around.path) for piece in pieces)])
-    return ", ".join(kinds), changes or ()
+    kinds = [_NAMED[change.kind] for change in changes or () if change.kind in _NAMED] + kinds
+    return ", ".join(dict.fromkeys(kinds)), changes or ()
 
 
 def _whole(path: str, difference: Differing) -> tuple[BodyChange, ...]:

@@ -1,0 +1,275 @@
+"""The command that finds the rules under which a program replays: `wiretape calibrate`."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from .command import FOUND, guarded, print_json, say
+from .options import BASE_URLS, CONFIG, HOSTS, ROUTES, UPSTREAM_CA, as_json, with_options
+
+if TYPE_CHECKING:
+    from wiretape.calibration.rounds import CalibrationOutcome, CalibrationPlan
+    from wiretape.config.load import Config
+    from wiretape.core.matching.variation import Variation
+
+_CONTEXT: Final = {"ignore_unknown_options": False, "allow_interspersed_args": False}
+
+
+@click.command(context_settings=_CONTEXT)
+@with_options(
+    click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="-- CMD …", required=True),
+    CONFIG,
+    click.option("--write", is_flag=True, help="Put the rules into the configuration file."),
+    click.option(
+        "-r",
+        "--recordings",
+        "keep",
+        type=click.Path(path_type=Path, file_okay=False),
+        metavar="DIR",
+        help="Keep the first run's recordings in this folder, which is empty or not there yet.",
+    ),
+    click.option(
+        "--folder",
+        type=click.Choice(["copy", "empty", "keep"]),
+        default="copy",
+        help="Where CMD runs: in a copy of this folder in each run (default), in an empty folder,"
+        " or here.",
+    ),
+    click.option(
+        "--keep-home", is_flag=True, help="Leave CMD the user's home; else each run has a new one."
+    ),
+    click.option(
+        "--time-limit",
+        type=click.FloatRange(min=0, min_open=True),
+        default=600.0,
+        metavar="SECONDS",
+        help="End a run of CMD that takes longer; default 600.",
+    ),
+    click.option(
+        "--runs",
+        type=click.IntRange(2, 20),
+        default=5,
+        metavar="N",
+        help="The most runs of CMD: one that records, one to compare with it, and one under the"
+        " rules each time that there are new ones; default 5.",
+    ),
+    HOSTS,
+    BASE_URLS,
+    UPSTREAM_CA,
+    ROUTES,
+    as_json("Print what was found as JSON."),
+)
+@guarded
+def calibrate(as_json: bool, **options: Any) -> int:
+    """Run CMD twice or more, and find the rules under which it replays.
+
+    What varied between the runs (ids, times, counters) is taken out by the fewest and narrowest
+    rules, which are proved; what was asked never is. Goes to the provider as `record` does.
+
+    Exit status 0 if CMD replays, 1 if rules are to be added or something cannot be tamed, 3 if it
+    sends nothing; that of CMD if it fails.
+
+    \b
+    wiretape calibrate -- python agent.py
+    wiretape calibrate --write -- python agent.py
+    """
+    write, keep = options.pop("write"), options.pop("keep")
+    plan = _plan(**options)
+    _check_targets(Path(plan.source) if write else None, keep)
+    outcome = asyncio.run(_until_told_to_end(plan, keep))
+    written = write and outcome.is_settled and bool(outcome.rules)
+    if written:
+        from wiretape.calibration.write_rules import write_rules
+
+        write_rules(Path(plan.source), outcome.config_before, outcome.config_text)
+    if as_json:
+        print_json("calibration", **_document(outcome, plan.source, written=written))
+    else:
+        for line in _lines(outcome, plan.source, written=written):
+            click.echo(line)
+    if outcome.problem:
+        say(outcome.problem)
+        return outcome.status or FOUND
+    return 0 if outcome.is_settled and (written or not outcome.rules) else FOUND
+
+
+def _plan(
+    command: tuple[str, ...],
+    config_file: Path | None,
+    folder: Any,
+    keep_home: bool,
+    hosts: tuple[str, ...],
+    runs: int,
+    **others: Any,
+) -> "CalibrationPlan":
+    from wiretape.calibration.rounds import CalibrationPlan
+    from wiretape.calibration.workplace import WorkplaceMaker
+    from wiretape.config.load import load
+
+    def load_config(path: Path | None) -> "Config":
+        config = load(path or config_file, os.environ)
+        for host in hosts:
+            config.providers.add_host(host)
+        return config
+
+    recordings = (Path.cwd() / load_config(None).recordings).absolute()
+    workplaces = WorkplaceMaker(
+        source=Path.cwd(),
+        environ=dict(os.environ),
+        choice=folder,
+        keep_home=keep_home,
+        left_out=(recordings,),
+    )
+    return CalibrationPlan(
+        command=command,
+        load=load_config,
+        source=str(config_file or "config.yaml"),
+        workplaces=workplaces,
+        most_runs=runs,
+        **others,
+    )
+
+
+def _check_targets(config_file: Path | None, keep: Path | None) -> None:
+    """Fail before CMD is run where its result could not be kept."""
+    from wiretape.core.errors import ConfigError
+
+    if config_file is not None:
+        target = Path(os.path.realpath(config_file))
+        if not os.access(target.parent, os.W_OK | os.X_OK):
+            raise ConfigError(
+                f"{config_file}: its folder cannot be written to; nothing was started"
+            )
+    if keep is not None and keep.is_dir() and any(keep.iterdir()):
+        raise ConfigError(f"-r {keep}: expected a folder that is empty or not there")
+
+
+async def _until_told_to_end(plan: "CalibrationPlan", keep: Path | None) -> "CalibrationOutcome":
+    """Calibrate; CMD and the temporary folders do not outlive us when we are told to end."""
+    from wiretape.calibration.rounds import calibrate_command
+
+    task = asyncio.ensure_future(calibrate_command(plan, say, keep))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, task.cancel)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+
+
+# ------------------------------------------------------------------ what is printed
+
+
+def _lines(outcome: "CalibrationOutcome", source: str, *, written: bool) -> Iterator[str]:
+    from wiretape.core.matching.diff_text import describe
+    from wiretape.core.text.printable import count, printable
+
+    for run in outcome.runs:
+        if run.number == 1:
+            yield f"run 1: {count(run.recorded, 'answer')} recorded"
+        else:
+            total = count(run.replayed + run.varied, "request")
+            yield f"run {run.number}: {run.replayed} of {total} answered from run 1"
+    for rule in outcome.rules:
+        yield ""
+        for each in rule.variations:
+            yield printable(f"  varies: {each.kind}: {describe(each.shown)}")
+        yield from (printable(line) for line in rule.suggestion.yaml.splitlines())
+        yield from (printable(f"  hides: {text}") for text in rule.hides)
+        yield from (f"  Warning: {warning}." for warning in rule.suggestion.warnings)
+    for variation in outcome.calibration.untamed:
+        yield ""
+        yield printable(f"cannot be tamed: {describe(variation.shown)}")
+        yield f"  {variation.reason}. Let CMD say the same in each run, or record it anew"
+    for yaml, reason in outcome.withheld.items():
+        yield f"\nwithheld: {reason}; delete what is old, or record it anew:\n{yaml}"
+    yield from _shortfalls(outcome)
+    yield ""
+    yield from _verdict(outcome, source, written=written)
+
+
+def _shortfalls(outcome: "CalibrationOutcome") -> Iterator[str]:
+    """What the last run did otherwise than the first, besides what varied."""
+    from wiretape.core.text.printable import count
+
+    last = outcome.runs[-1].number
+    if outcome.only_later:
+        number = count(len(outcome.only_later), "request")
+        yield f"run {last} sent {number} that run 1 did not: {', '.join(outcome.only_later[:3])}"
+    if outcome.only_first and outcome.runs[-1].varied:
+        number = count(len(outcome.only_first), "request")
+        yield f"run {last} did not send {number} of run 1: {', '.join(outcome.only_first[:3])}"
+    if outcome.calibration.answers_differ and not outcome.proven:
+        yield "after other answers CMD went another way, so what it sent then was not compared"
+
+
+def _verdict(outcome: "CalibrationOutcome", source: str, *, written: bool) -> Iterator[str]:
+    from wiretape.core.text.printable import count
+
+    proof = outcome.proof
+    if proof is not None:
+        yield (
+            f"tried: {proof.replayed} of {count(proof.pairs, 'varied request')} equal under the"
+            f" rules; of {count(proof.prompts, 'text')} that may ask something, each changed in"
+            f" three ways, {len(proof.hidden)} would get an old answer;"
+            f" {len(proof.unneeded)} parts of rules not needed"
+        )
+    last = outcome.runs[-1].number if outcome.runs else 0
+    if outcome.is_settled and not outcome.rules:
+        yield f"CMD replays: run {last} was answered from run 1 alone, and needs no rules"
+    elif outcome.is_settled:
+        yield f"CMD replays under the rules: run {last} was answered from run 1 alone"
+        yield f"{source}: rules added" if written else f"--write adds them to {source}"
+    else:
+        yield "CMD does not replay yet; nothing is written"
+
+
+def _document(outcome: "CalibrationOutcome", source: str, *, written: bool) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    proof = outcome.proof
+    return {
+        "settled": outcome.is_settled,
+        "problem": outcome.problem or None,
+        "runs": [asdict(run) for run in outcome.runs],
+        "rules": [
+            {
+                "name": rule.suggestion.rule.name,
+                "yaml": rule.suggestion.yaml,
+                "hides": list(rule.hides),
+                "warnings": list(rule.suggestion.warnings),
+                "variations": [_variation(each) for each in rule.variations],
+            }
+            for rule in outcome.rules
+        ],
+        "untamed": [
+            {**_variation(each), "reason": each.reason} for each in outcome.calibration.untamed
+        ],
+        "withheld": [{"yaml": yaml, "reason": why} for yaml, why in outcome.withheld.items()],
+        "only_in_first_run": list(outcome.only_first),
+        "only_in_last_run": list(outcome.only_later),
+        "proof": {**asdict(proof), "holds": proof.holds} if proof is not None else None,
+        "file": source,
+        "written": written,
+    }
+
+
+def _variation(variation: "Variation") -> dict[str, Any]:
+    from wiretape.core.matching.miss import as_told
+
+    provider, method, path = variation.endpoint
+    return {
+        "provider": provider,
+        "method": method,
+        "path": path,
+        "place": variation.shown.path,
+        "kind": variation.kind,
+        "first": as_told(variation.shown.recorded),
+        "later": as_told(variation.shown.got),
+    }
