@@ -51,7 +51,7 @@ SHELLS = set(ALLOWED) - {"exchange_formats", "maintenance", "scanning", "demo"}
 ALLOWED |= {
     "doctor": {*LEAVES, "core.recording", "config"},
     "starter": {*LEAVES, "core.providers"},
-    "run": SHELLS,
+    "run": {*SHELLS, "maintenance"},
     "calibration": {*SHELLS, "run"},
     "cli": {*ALLOWED, "run", "calibration", "doctor", "starter"},
     "__main__": {"cli"},

@@ -85,7 +85,7 @@ def test_the_messages_of_a_websocket_are_asked_too(tmp_path: Path) -> None:
     assert ask_again(tmp_path, None, [step_of(name, other)], CONFIG).names == (NOTHING,)
 
 
-def test_what_cannot_be_reanswer_asks_nothing() -> None:
+def test_what_cannot_be_replayed_asks_nothing() -> None:
     broken = document("/x", "a", "1", 1)
     broken["request"]["url"] = "nowhere"
     with pytest.raises(FormatError):

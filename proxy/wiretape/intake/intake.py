@@ -12,10 +12,11 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 from wiretape.core.capture.recorder import Recorder
-from wiretape.core.errors import StoreError, WiretapeError
+from wiretape.core.errors import FormatError, StoreError, WiretapeError
 from wiretape.core.model import Exchange, Outcome, Request, Response, WebSocket
 from wiretape.core.playback.websocket import message_requests
 from wiretape.core.providers.registry import Providers
@@ -28,6 +29,7 @@ from wiretape.core.redaction.known_values import Secrets
 from wiretape.core.redaction.redactor import Redactor
 from wiretape.core.redaction.rules import Finding
 from wiretape.core.wire.content_coding import plain_request
+from wiretape.library.recording_file import side_files
 from wiretape.report.report import Report, Row, RowOutcome
 from wiretape.sessions.sessions import Session
 
@@ -62,7 +64,7 @@ class Intake:
         journal: Journal | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._redactor = redactor
+        self.redactor: Final = redactor
         self.providers: Final = providers
         self._report = report
         self._record_errors = record_errors
@@ -78,6 +80,34 @@ class Intake:
         # Outages wait for a retry that succeeds, and are dropped without one.
         self._outages: dict[tuple[int, str], list[_PreparedExchange]] = {}
         self._timer: asyncio.TimerHandle | None = None
+        # What was written, and how many values were known then.
+        self._written: dict[Path, int] = {}
+
+    @property
+    def written(self) -> tuple[Path, ...]:
+        """The recordings that this run wrote."""
+        return tuple(self._written)
+
+    def holding_late_values(self) -> list[Path]:
+        """The recordings in which something stands that became known as a secret only after they
+        were written: a later answer named it, a later request carried it.
+        """
+        known = self.redactor.remembered_ever
+        return [
+            path
+            for path, known_then in self._written.items()
+            if known_then < known and self._holds_secret(path)
+        ]
+
+    def _holds_secret(self, path: Path) -> bool:
+        with suppress(OSError, FormatError):
+            data = path.read_bytes()
+            sides = [path.with_name(name) for name in side_files(recording_format.loads(data))]
+            return bool(
+                gate.inspect(data.decode("utf-8", "surrogatepass"), self.redactor)
+                or any(gate.inspect_bytes(side.read_bytes(), self.redactor) for side in sides)
+            )
+        return False
 
     def begin(self, recorder: Recorder, session: Session) -> None:
         """Begin an exchange: what its recorder gets is kept in the journal."""
@@ -137,10 +167,10 @@ class Intake:
         self, request: Request, outcome: RowOutcome, note: str, session: Session | None = None
     ) -> None:
         """Report an exchange that is not recorded."""
-        secrets = self._redactor.secrets(request)
-        document = self._redactor.request(from_request(plain_request(request)), secrets)
+        secrets = self.redactor.secrets(request)
+        document = self.redactor.request(from_request(plain_request(request)), secrets)
         row = Row.of(request, self.providers, document, outcome=outcome)
-        row = replace(row, note=self._redactor.text(note, secrets))
+        row = replace(row, note=self.redactor.text(note, secrets))
         if session is not None:
             self._report.applied.update(session.library.matched(document).rules)
             row = replace(row, session=session.name)
@@ -149,7 +179,7 @@ class Intake:
 
     def row(self, request: Request, outcome: RowOutcome) -> Row:
         """The report's row of a request, without secrets."""
-        document = self._redactor.request(from_request(request), self._redactor.secrets(request))
+        document = self.redactor.request(from_request(request), self.redactor.secrets(request))
         return Row.of(request, self.providers, document, outcome=outcome)
 
     @property
@@ -247,10 +277,10 @@ class Intake:
         exchange = recorder.finish(ending.outcome, ended_at, ending.recorded_at)
         # Not the recorder's request, which lacks the body of a large upload.
         request = exchange.request
-        secrets = self._redactor.secrets(request)
+        secrets = self.redactor.secrets(request)
         exchange = Exchange(plain_request(request), exchange.response, ending.recorded_at)
         response = exchange.response
-        document, findings = self._redactor.document(from_exchange(exchange), secrets)
+        document, findings = self.redactor.document(from_exchange(exchange), secrets)
         row = Row.of(
             request,
             self.providers,
@@ -272,7 +302,7 @@ class Intake:
             for message_request in message_requests(
                 part["url"], part["endpoint"], response.messages
             ):
-                form = session.library.matched(self._redactor.request(message_request, secrets))
+                form = session.library.matched(self.redactor.request(message_request, secrets))
                 self._report.applied.update(form.rules)
         retry_key = (id(session), canonical.key)
         return _PreparedExchange(
@@ -302,8 +332,9 @@ class Intake:
         stamped = stamp(prepared.document["request"], session.known_ids)
         document, files = recording_format.externalise({**prepared.document, "request": stamped})
         text = recording_format.dumps(document)
+        known = self.redactor.remembered_ever
         leak = self._leak(prepared.request, prepared.response, text, files, secrets)
-        if leak and self._redactor.rules.gate == "refuse":
+        if leak and self.redactor.rules.gate == "refuse":
             return replace(row, outcome="refused", note=f"not written: {leak}")
         if recovered and _is_recorded_already(prepared):
             return replace(row, outcome="passed", note="it was recorded before the run was killed")
@@ -312,13 +343,14 @@ class Intake:
         except WiretapeError as error:
             if recovered:
                 raise
-            note = self._redactor.text(f"not written: {error}", secrets)
+            note = self.redactor.text(f"not written: {error}", secrets)
             return replace(row, outcome="refused", note=note)
         if entry is None:
             note = "it is recorded already (record.mode: missing-only)"
             return replace(row, outcome="passed", note=note)
         session.known_ids.learn(answer_ids(document), entry.token)
         session.used.add(entry.name)
+        self._written[session.library.folder / entry.name] = known
         self._report.redactions.update(finding.rule for finding in prepared.findings)
         row = replace(row, outcome="recorded", recording=entry.name)
         return replace(row, note=f"written although {leak}") if leak else row
@@ -333,12 +365,12 @@ class Intake:
     ) -> str | None:
         """The first secret found, as a note for the row, which never shows the value."""
         leaks = (
-            gate.unsearchable(request, response, self._redactor)
-            or gate.inspect(text, self._redactor, secrets)
+            gate.unsearchable(request, response, self.redactor)
+            or gate.inspect(text, self.redactor, secrets)
             or tuple(
                 leak
                 for data in files.values()
-                for leak in gate.inspect_bytes(data, self._redactor, secrets)
+                for leak in gate.inspect_bytes(data, self.redactor, secrets)
             )
         )
         if not leaks:

@@ -57,7 +57,7 @@ class ConversationStep:
 
 def step_of(name: str, document: Document) -> ConversationStep:
     """What a recording asks for; `document` has its side files in it. FormatError where it cannot
-    be reanswer.
+    be replayed.
     """
     also: Sequence[Document] = ()
     recorded = recorded_us(document)
@@ -168,7 +168,7 @@ class RecordedConversation:
             try:
                 both = step_of(name, part.before), step_of(name, part.after)
             except FormatError:
-                continue  # it cannot be reanswer, now or then
+                continue  # it cannot be replayed, now or then
             self.before.append(both[0])
             self.after.append(both[1])
         self.order: Final = [

@@ -2,7 +2,7 @@
 
 What an answer gives out a later request sends: an id, a token, a URL to upload to, a cookie. So it
 has to go from both or from neither. What any rule finds in one recording is looked for in all that
-are rewritten; then the requests of the whole folder are reanswer in the order of recording, on a
+are rewritten; then the requests of the whole folder are replayed in the order of recording, on a
 copy, before anything is written. All files are replaced together or none is.
 """
 
@@ -11,7 +11,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -62,13 +62,15 @@ class _Loaded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What is to be written below `root` and what to be removed, by name; the findings of each
-    changed recording, the files that are no recordings, and how many requests were reanswer.
+    """What is to be written below `root` and what to be removed, by name; the new names of those
+    that move, the findings of each changed recording, the files that are no recordings, and how
+    many requests were replayed.
     """
 
     root: Path
     new: Mapping[str, bytes] = field(default_factory=dict)
     void: frozenset[str] = frozenset()
+    moved: Mapping[str, str] = field(default_factory=dict)
     changes: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict)
     others: tuple[tuple[str, str], ...] = ()
     read: Mapping[str, bytes] = field(default_factory=dict)
@@ -108,13 +110,21 @@ def redactor_for(config: "Config") -> Redactor:
     return Redactor(config.redaction, remember=True, most=sys.maxsize)
 
 
-def plan(root: Path, files: Iterable[Path], config: "Config", redactor: Redactor) -> Plan:
+def plan(
+    root: Path,
+    files: Iterable[Path],
+    config: "Config",
+    redactor: Redactor,
+    within: Iterable[Path] = (),
+) -> Plan:
     """How to redact files of the folder `root`, proved; nothing is written.
 
-    NotRedacted where a file cannot be read, where a secret would be left, or where a request would
-    not be answered as before.
+    The conversation is that of the whole folder, or of the recordings `within`. NotRedacted where a
+    file cannot be read, where a secret would be left, or where a request would not be answered as
+    before.
     """
-    return _Planner(root.resolve(), config, redactor).plan({path.resolve() for path in files})
+    planner = _Planner(root.resolve(), config, redactor, {path.resolve() for path in within})
+    return planner.plan({path.resolve() for path in files})
 
 
 def carry_out(planned: Plan) -> None:
@@ -164,8 +174,9 @@ class _FileChanges:
 class _Planner:
     """Plans for one folder."""
 
-    def __init__(self, root: Path, config: "Config", redactor: Redactor) -> None:
+    def __init__(self, root: Path, config: "Config", redactor: Redactor, within: set[Path]) -> None:
         self._root = root
+        self._within = within
         self._config = config
         self._redactor = redactor
         self._stored: dict[str, _Loaded] = {}
@@ -183,6 +194,7 @@ class _Planner:
             root=self._root,
             new=change.new,
             void=frozenset(change.void),
+            moved=change.moved,
             changes={name: rewritten.changes for name, rewritten in self._rewritten.items()},
             others=tuple(others),
             read={name: self._stored[name].data for name in self._rewritten},
@@ -292,15 +304,20 @@ class _Planner:
         many of them nothing answers.
         """
         prefix = "" if session.session is None else session.session + "/"
+        session = self._confined(session)
         parts = self._parts(session)
         if all(part.before is part.after for part in parts.values()):
             return 0, 0
         conversation = RecordedConversation(parts, self._redactor)
-        was = ask_again(self._root, session.session, conversation.before, self._config)
         with tempfile.TemporaryDirectory(prefix="wiretape-redact-") as folder:
-            self._copy(Path(folder), session, prefix, change)
+            root, copy = self._root, Path(folder) / "new"
+            if self._within:
+                root = Path(folder) / "old"
+                self._copy(root, session, prefix, _FileChanges())
+            self._copy(copy, session, prefix, change)
+            was = ask_again(root, session.session, conversation.before, self._config)
             new = [
-                ask_again(Path(folder), session.session, steps, self._config)
+                ask_again(copy, session.session, steps, self._config)
                 for steps in (conversation.after, conversation.own())
             ]
         names = {
@@ -313,6 +330,13 @@ class _Planner:
             raise self._refused(self._told(session, prefix, parts, faults))
         return len(was.names), was.names.count(NOTHING)
 
+    def _confined(self, session: SessionFiles) -> SessionFiles:
+        """A session without the recordings that take no part."""
+        if not self._within:
+            return session
+        names = (n for n in session.recordings if (session.folder / n).resolve() in self._within)
+        return replace(session, recordings=tuple(names))
+
     def _parts(self, session: SessionFiles) -> dict[str, BeforeAfter]:
         """The recordings of a session by name, also those that are not to be rewritten: what would
         be redacted in these is what a client is given and sends.
@@ -320,9 +344,7 @@ class _Planner:
         parts = {}
         for name in session.recordings:
             path = (session.folder / name).resolve()
-            full = (
-                path.relative_to(self._root).as_posix() if path.is_relative_to(self._root) else ""
-            )
+            full = self._below(path)
             try:
                 loaded = self._stored.get(full) or _load(path)
                 result = self._rewritten.get(full)

@@ -1,5 +1,6 @@
 """The parts of a run, put together once for every proxy that may carry it."""
 
+import asyncio
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from wiretape.sessions.control import Control, LocalNames
 from wiretape.sessions.sessions import Sessions, UnknownSession
 from wiretape.state_dir import state_dir
 
+from .late_values import redact_late_values
 from .open_library import check_writable, config_fingerprint, open_library, recover_killed
 from .settings import Settings
 
@@ -38,6 +40,7 @@ class Parts:
         """Write what is still to be written, and leave the folder to others."""
         if self.intake is not None:
             await self.intake.finish()
+            await asyncio.to_thread(redact_late_values, self.settings, self.intake, self.report)
         self.sessions.leave()
 
 

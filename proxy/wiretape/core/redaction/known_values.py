@@ -204,6 +204,8 @@ class RememberedValues:
         self._rules: dict[str, str] = {}
         self.values: tuple[KnownValue, ...] = ()
         """A new tuple each time that something is added."""
+        self.added = 0
+        """How many were ever added."""
 
     def __repr__(self) -> str:
         return f"RememberedValues({len(self.values)})"
@@ -220,6 +222,7 @@ class RememberedValues:
         # Each step is atomic in the interpreter: threads do not lose each other's values.
         for value, rule in new.items():
             self._rules.setdefault(value, rule)
+        self.added += len(new)
         while len(self._rules) > self._most:
             self._rules.pop(next(iter(self._rules)), None)
         self.values = tuple((rule, value) for value, rule in tuple(self._rules.items()))

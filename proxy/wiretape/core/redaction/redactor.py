@@ -162,6 +162,11 @@ class Redactor:
         """What is remembered; the same tuple until something is added."""
         return () if self._remembered is None else self._remembered.values
 
+    @property
+    def remembered_ever(self) -> int:
+        """How many values were ever remembered: where it has grown there are new ones."""
+        return 0 if self._remembered is None else self._remembered.added
+
     def request(
         self, request: Document, secrets: Secrets | None = None, *, remembered: bool = True
     ) -> Document:
