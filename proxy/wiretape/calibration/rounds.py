@@ -58,8 +58,8 @@ class CalibrationPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSummary:
-    """What one run of CMD came to: the requests that the first run recorded, or how many of a later
-    one were answered from it and how many were not.
+    """What one run of CMD came to: how many requests it recorded, or had answered from the first
+    run; `varied` are those that the first did not make.
     """
 
     number: int
@@ -147,6 +147,7 @@ class _Rounds:
         if not self._first:
             outcome.problem, outcome.status = "no answer of run 1 could be recorded", EXIT_MISS
             return outcome
+        outcome.runs[0] = replace(outcome.runs[0], recorded=len(self._first))
         days = {moment.date() for moment in (started_at, started_at.astimezone())}
         moved = moved_pairs(self._first, sorted(days))
         tamed: list[RequestPair] = []
@@ -160,10 +161,12 @@ class _Rounds:
             self._calibrate([*tamed, *pairs, *moved])
             tamed = [pair for pair in outcome.calibration.tamed if not pair.is_moved]
             is_clean = not outcome.runs[-1].varied and not report.counts["missed"]
-            outcome.proven = is_clean and not outcome.only_later
-            if [rule.suggestion.yaml for rule in outcome.rules] == before:
+            outcome.proven = is_clean and not outcome.only_later and report.mode == "auto"
+            is_same = [rule.suggestion.yaml for rule in outcome.rules] == before
+            outcome.proven = outcome.proven and is_same
+            # A second run that was recorded is no proof, whatever it shows.
+            if is_same and report.mode == "auto":
                 break
-            outcome.proven = False
         if outcome.rules:
             self._prove(tamed)
         return outcome
@@ -199,7 +202,7 @@ class _Rounds:
             RunSummary(
                 number=number,
                 status=end.status,
-                recorded=counts["recorded"] if number == 1 else 0,
+                recorded=counts["recorded"] if is_recorded else 0,
                 replayed=counts["replayed"],
                 varied=0 if number == 1 else counts["recorded"],
             )
@@ -290,7 +293,7 @@ class _Rounds:
         if report.mode == "record":
             outcome.runs[-1] = replace(
                 outcome.runs[-1],
-                replayed=pairing.equal,
+                recorded=len(sent),
                 varied=len(pairing.pairs) + len(pairing.only_second),
             )
         outcome.only_first = tuple(file_name(request) for request in pairing.only_first)
@@ -340,10 +343,12 @@ class _Rounds:
         config = self._with_rules()
         library = Library(self.first_folder, config.matcher, Redactor(config.redaction).request)
         library.load()
-        keys = [library.matched(pair.second.document).key for pair in tamed]
+        # Messages of a WebSocket have no files of their own.
+        requests = [pair.second for pair in tamed if " #" not in pair.second.name]
+        keys = [library.matched(request.document).key for request in requests]
         outcome.looked_up = sum(bool(library.takes(key)) for key in keys)
         library.close()
-        outcome.proven = outcome.proven and outcome.looked_up == len(tamed)
+        outcome.proven = outcome.proven and outcome.looked_up == len(requests)
 
 
 _KEY_HINT: Final = (

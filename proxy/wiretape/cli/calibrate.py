@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from wiretape.core.errors import WiretapeError
+
 from .command import FOUND, guarded, print_json, say
 from .options import BASE_URLS, CONFIG, HOSTS, ROUTES, UPSTREAM_CA, as_json, with_options
 
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
     from wiretape.calibration.rounds import CalibrationOutcome, CalibrationPlan
     from wiretape.config.load import Config
     from wiretape.core.matching.variation import Variation
+
+_LINE: Final = 240
+"""The most characters of a line that shows what varied."""
 
 _CONTEXT: Final = {"ignore_unknown_options": False, "allow_interspersed_args": False}
 
@@ -82,20 +87,31 @@ def calibrate(as_json: bool, **options: Any) -> int:
     plan = _plan(**options)
     _check_targets(Path(plan.source) if write else None, keep)
     outcome = asyncio.run(_until_told_to_end(plan, keep))
-    written = write and outcome.is_settled and bool(outcome.rules)
-    if written:
-        from wiretape.calibration.write_rules import write_rules
-
-        write_rules(Path(plan.source), outcome.config_before, outcome.config_text)
+    fault = _write(outcome, Path(plan.source)) if write else None
+    written = write and fault is None and outcome.is_settled and bool(outcome.rules)
     if as_json:
         print_json("calibration", **_document(outcome, plan.source, written=written))
     else:
         for line in _lines(outcome, plan.source, written=written):
             click.echo(line)
+    if fault is not None:
+        raise fault
     if outcome.problem:
         say(outcome.problem)
         return outcome.status or FOUND
     return 0 if outcome.is_settled and (written or not outcome.rules) else FOUND
+
+
+def _write(outcome: "CalibrationOutcome", path: Path) -> WiretapeError | None:
+    """Write the rules if there are some to write; what went wrong is said after them."""
+    from wiretape.calibration.write_rules import write_rules
+
+    if outcome.is_settled and outcome.rules:
+        try:
+            write_rules(path, outcome.config_before, outcome.config_text)
+        except WiretapeError as error:
+            return error
+    return None
 
 
 def _plan(
@@ -167,25 +183,26 @@ async def _until_told_to_end(plan: "CalibrationPlan", keep: Path | None) -> "Cal
 
 
 def _lines(outcome: "CalibrationOutcome", source: str, *, written: bool) -> Iterator[str]:
-    from wiretape.core.matching.diff_text import describe
+    from wiretape.core.matching.diff_text import clipped, describe
     from wiretape.core.text.printable import count, printable
 
     for run in outcome.runs:
-        if run.number == 1:
-            yield f"run 1: {count(run.recorded, 'answer')} recorded"
-        else:
+        if run.recorded:
+            varied = f", {run.varied} of them otherwise than in run 1" if run.number > 1 else ""
+            yield f"run {run.number}: {count(run.recorded, 'request')} recorded{varied}"
+        elif run.number > 1:
             total = count(run.replayed + run.varied, "request")
             yield f"run {run.number}: {run.replayed} of {total} answered from run 1"
     for rule in outcome.rules:
         yield ""
         for each in rule.variations:
-            yield printable(f"  varies: {each.kind}: {describe(each.shown)}")
+            yield printable(clipped(f"  varies: {each.kind}: {describe(each.shown)}", _LINE))
         yield from (printable(line) for line in rule.suggestion.yaml.splitlines())
         yield from (printable(f"  hides: {text}") for text in rule.hides)
         yield from (f"  Warning: {warning}." for warning in rule.suggestion.warnings)
     for variation in outcome.calibration.untamed:
         yield ""
-        yield printable(f"cannot be tamed: {describe(variation.shown)}")
+        yield printable(clipped(f"cannot be tamed: {describe(variation.shown)}", _LINE))
         yield f"  {variation.reason}. Let CMD say the same in each run, or record it anew"
     for yaml, reason in outcome.withheld.items():
         yield f"\nwithheld: {reason}; delete what is old, or record it anew:\n{yaml}"

@@ -28,6 +28,7 @@ CASES = {
     ("object at 0x7f3a>", "object at 0x7fff>"): ("address", "object at "),
     ("on http://localhost:5432/x", "on http://localhost:81/x"): ("port", "on http://"),
     ("pid 33 is", "pid 4444 is"): ("number", "pid "),
+    ('{"process":33,', '{"process":4444,'): ("number", '{"process":'),
 }
 
 
@@ -70,6 +71,13 @@ def test_a_tool_puts_out_times_and_addresses_but_no_plain_numbers() -> None:
     (degrees,) = varying_pieces("it has 17 degrees", "it has 19 degrees")
     assert (clock.is_of_run(), clock.is_of_run(is_tool_output=True)) == (False, True)
     assert not degrees.is_of_run(is_tool_output=True)
+
+
+def test_an_id_that_a_system_text_sets_is_of_the_run() -> None:
+    (piece,) = varying_pieces("cc_version=2; cch=e0e67;", "cc_version=2; cch=0ac74;")
+    assert (piece.is_of_run(), piece.is_of_run(is_system=True)) == (False, True)
+    (number,) = varying_pieces("say n=3;", "say n=4;")
+    assert not number.is_of_run(is_system=True)
 
 
 def test_a_placeholder_is_no_text_to_find_a_value_by() -> None:

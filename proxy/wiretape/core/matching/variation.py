@@ -39,6 +39,10 @@ _TOOL_ROLES: Final = frozenset(("tool", "function"))
 _TOOL_TYPES: Final = re.compile("tool_result|tool_output|.*_call_output")
 _TOOL_MEMBERS: Final = frozenset(("functionResponse", "function_response", "toolResult"))
 _ANSWER_ROLES: Final = frozenset(("assistant", "model"))
+_SYSTEM_ROLES: Final = frozenset(("system", "developer"))
+_SYSTEM_MEMBERS: Final = frozenset(
+    (name,) for name in ("system", "instructions", "systemInstruction", "system_instruction")
+)
 _TOKEN: Final = re.compile(r"\S{2,200}")
 _NAMED: Final[Mapping[NormaliserKind | None, str]] = {
     "uuids": "UUID",
@@ -147,7 +151,9 @@ def _within_text(
     for piece in pieces:
         is_whole = piece.values == (got, recorded) and not named
         is_vague = piece.is_alone and (asks or piece.kind in ("number", "id"))
-        is_asked = asks and not piece.is_of_run(is_tool_output=around.is_tool_output)
+        is_asked = asks and not piece.is_of_run(
+            is_tool_output=around.is_tool_output, is_system=around.is_system
+        )
         if piece.kind is None or is_whole or is_vague or is_asked:
             return ", ".join(dict.fromkeys(kinds)), ()
     changes = needed_for(got, recorded, [*named, *(piece.change(around.path) for piece in pieces)])
@@ -176,6 +182,7 @@ class _Around:
     path: str | None
     is_tool_output: bool
     is_answer: bool
+    is_system: bool
 
 
 def _around(steps: Steps, body: Any) -> _Around:
@@ -183,6 +190,7 @@ def _around(steps: Steps, body: Any) -> _Around:
     it is named by its kind and not by its number.
     """
     is_tool_output = is_answer = False
+    is_system = steps[:1] in _SYSTEM_MEMBERS
     path, here = "$", body
     for step in steps:
         here = _child(here, step)
@@ -194,13 +202,14 @@ def _around(steps: Steps, body: Any) -> _Around:
             path += condition or ("[*]" if is_tool_output else f"[{step}]")
             role = here.get("role") if isinstance(here, dict) else None
             is_answer = is_answer or role in _ANSWER_ROLES
+            is_system = is_system or role in _SYSTEM_ROLES
             continue
         is_tool_output = is_tool_output or step in _TOOL_MEMBERS
         plain = json_path((step,))
         if plain is None:
-            return _Around(None, is_tool_output, is_answer)
+            return _Around(None, is_tool_output, is_answer, is_system)
         path += plain[1:]
-    return _Around(path, is_tool_output, is_answer)
+    return _Around(path, is_tool_output, is_answer, is_system)
 
 
 def _child(value: Any, step: str | int) -> Any:

@@ -41,6 +41,7 @@ _ID_LABEL: Final = re.compile(
     r"(?i)(?:\b|_)(?:id|ids|uuid|session|request|trace|span|run|conversation|thread|turn|nonce"
     r"|token|commit|hash|sha|build|cache|pid|process|job|instance|container)\b[^A-Za-z0-9]*\Z"
 )
+_SETS: Final = re.compile(r"[A-Za-z]=\"?\Z")
 _TIME_LABEL: Final = (
     r"(?:date|today|time|now|clock|day|since|at|on|started|updated|created|timestamp|as of)"
 )
@@ -80,14 +81,15 @@ class VaryingPiece:
     after: str
     line: str
 
-    def is_of_run(self, *, is_tool_output: bool = False) -> bool:
+    def is_of_run(self, *, is_tool_output: bool = False, is_system: bool = False) -> bool:
         """Whether it is a thing of the run and no part of a question: its line says so, or it is a
-        time, a path or the like that a tool put out.
+        time, a path or the like that a tool put out, or an id that a system text sets (`cch=1f2e`).
         """
         if self.kind is None:
             return False
         by_itself = is_tool_output and self.kind not in ("number", "id")
-        return by_itself or bool(_ANNOUNCES[self.kind].search(self.line))
+        is_set = is_system and self.kind == "id" and bool(_SETS.search(self.line))
+        return by_itself or is_set or bool(_ANNOUNCES[self.kind].search(self.line))
 
     @property
     def is_alone(self) -> bool:
@@ -168,7 +170,10 @@ def _grown(spans: Sequence[_Span], got: str) -> list[_Span]:
     ends = [0, *(span[1] for span in spans)]
     starts = [*(span[0] for span in spans), len(got)]
     for number, (got_start, got_end, start, end) in enumerate(spans):
-        left = len(_VALUE_END.findall(got[ends[number] : got_start])[0])
+        before = got[ends[number] : got_start]
+        left = len(_VALUE_END.findall(before)[0])
+        if left < len(before) or not number:
+            left = len(before[len(before) - left :].lstrip(".:"))
         following = got[got_end : starts[number + 1]]
         right = len(_VALUE_START.findall(following)[0])
         # A full stop behind a value is the sentence's, unless the value goes on.
