@@ -1,12 +1,17 @@
 """What makes two bodies equal is the smallest that does, and changes neither."""
 
 import copy
+import re
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from wiretape.core.matching.body_changes import (
+    _DATE_AND_TIME,
     BodyChange,
+    _announced_dates,
     are_equal,
     changes_for,
     json_path,
@@ -38,6 +43,20 @@ def test_the_smallest_change_is_chosen(got: Any, recorded: Any, kinds: list[str 
     chosen = changes(got, recorded)
     assert [change.kind for change in chosen] == kinds
     assert {change.path for change in chosen} == {"$.metadata.note"}
+
+
+ANNOUNCED = re.compile(
+    r"(?<![^\n])[^\n]*?([^\n]{0,32}(?i:date|today|time|now)[^\n0-9]{0,16})" + _DATE_AND_TIME
+)
+WORDS = ["date", "Today", "TIME ", "now", " is ", "x" * 20, "x" * 33, "é", "\t", "\n"]
+DATES = ["2026-01-02", "2026-01-02T10:00:00Z", "2026-1-2", "2026"]
+
+
+@given(st.lists(st.sampled_from(WORDS + DATES), max_size=12).map("".join))
+def test_the_first_date_on_a_line_that_words_announce_is_found(text: str) -> None:
+    """As one pattern says it, which is slow in a long line."""
+    found = [match[1] for match in ANNOUNCED.finditer(text) if match[1].isprintable()]
+    assert _announced_dates(text) == found
 
 
 def test_a_name_that_no_path_can_spell_is_not_changed() -> None:

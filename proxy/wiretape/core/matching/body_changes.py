@@ -28,10 +28,12 @@ _DATE_AND_TIME: Final = (
     r"(?:[Tt ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]{1,9})?)?"
     r"(?: ?(?:[Zz]|[+-][0-9]{2}:?[0-9]{2}))?)?"
 )
-_ANNOUNCED: Final = re.compile(
-    rf"(?<![^\n])[^\n]*?([^\n]{{0,32}}(?i:date|today|time|now)[^\n0-9]{{0,16}}){_DATE_AND_TIME}"
-)
-"""A date that the text before it, on its line, says is one: "Today's date is 2026-01-02"."""
+_BEFORE: Final = 32
+"""At most so many characters before an announcing word tell one announcement from another."""
+_ANNOUNCING: Final = rf"(?i:date|today|time|now)[^\n0-9]{{0,16}}(?={_DATE_AND_TIME})"
+_ANNOUNCEMENT: Final = re.compile(_ANNOUNCING)
+_ANNOUNCED: Final = re.compile(rf"[^\n]{{0,{_BEFORE}}}{_ANNOUNCING}")
+"""What says, on its line, that a date comes next: "Today's date is 2026-01-02"."""
 
 _SPREAD: Final = 3
 """From so many items of one list on a rule is for all of its items."""
@@ -83,7 +85,24 @@ def _within(path: str | None, got: str, recorded: str) -> tuple[BodyChange, ...]
 
 
 def _announced_dates(text: str) -> list[str]:
-    return [match[1] for match in _ANNOUNCED.finditer(text) if match[1].isprintable()]
+    """What announces a date, once for each line: the first on it.
+
+    The words are looked for alone first: trying what may be before them at each character of a
+    prompt of some megabytes would hold up all clients for seconds.
+    """
+    announced, line_end = [], -1
+    for match in _ANNOUNCEMENT.finditer(text):
+        if match.start() < line_end:
+            continue
+        line_start = text.rfind("\n", 0, match.start()) + 1
+        whole = _ANNOUNCED.match(text, max(line_start, match.start() - _BEFORE))
+        assert whole is not None
+        if whole[0].isprintable():
+            announced.append(whole[0])
+        line_end = text.find("\n", whole.end())
+        if line_end < 0:
+            break
+    return announced
 
 
 def _announced(path: str | None, before: str) -> BodyChange:
