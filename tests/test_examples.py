@@ -17,6 +17,7 @@ _WITH_EXAMPLES: Final = [
 
 @pytest.mark.parametrize("name", _WITH_EXAMPLES)
 def test_examples_give_what_they_show(name: str) -> None:
-    results = doctest.testmod(importlib.import_module(name))
-    assert results.attempted > 0
-    assert results.failed == 0
+    module = importlib.import_module(name)
+    # Before Python 3.13 those that are skipped do not count as attempted.
+    assert any(found.examples for found in doctest.DocTestFinder().find(module))
+    assert doctest.testmod(module).failed == 0
