@@ -14,7 +14,7 @@ from typing import BinaryIO, Final
 from wiretape.core.errors import FormatError
 from wiretape.core.model import Request
 from wiretape.core.playback.player import Player
-from wiretape.intake.intake import EndedExchange, Intake
+from wiretape.intake.intake import ALREADY_RECORDED, EndedExchange, Intake
 from wiretape.library.library import Library
 from wiretape.report.report import Row
 from wiretape.sessions.sessions import Session
@@ -24,8 +24,6 @@ from .formats import READERS, format_of, unpacked
 
 _LONGEST_NAME: Final = 80
 _ENDING: Final = re.compile(r"(?:\.(?:ya?ml|json|har|gz|flows?|txt|sse))+$", re.IGNORECASE)
-_IS_THERE: Final = "it is recorded already"
-
 
 type Watched = Callable[[BinaryIO, int], BinaryIO]
 """Given a file and its size, what reads through it and sees how far it is."""
@@ -137,7 +135,7 @@ def _count(row: Row, where: str, result: ImportedFile) -> None:
         result.imported += 1
     elif row.outcome == "refused":
         result.refused.append(LeftOut(where, note))
-    elif note.startswith(_IS_THERE):
+    elif row.note == ALREADY_RECORDED:
         result.present += 1
     else:
         result.left_out.append(LeftOut(where, note))

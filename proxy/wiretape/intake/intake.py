@@ -40,6 +40,9 @@ log = logging.getLogger(__name__)
 DEFER_SECONDS: Final = 0.05
 """A client's next request comes right after an answer: the file waits until it is sent."""
 
+ALREADY_RECORDED: Final = "it is recorded already (record.mode: missing-only)"
+"""The note on a row of an exchange that was left as it stands in the library."""
+
 _MAX_WAITING_OUTAGES: Final = 200
 _MOST_BEHIND: Final = 500
 _MOST_BYTES_BEHIND: Final = 256 * 1024 * 1024
@@ -346,8 +349,7 @@ class Intake:
             note = self.redactor.text(f"not written: {error}", secrets)
             return replace(row, outcome="refused", note=note)
         if entry is None:
-            note = "it is recorded already (record.mode: missing-only)"
-            return replace(row, outcome="passed", note=note)
+            return replace(row, outcome="passed", note=ALREADY_RECORDED)
         session.known_ids.learn(answer_ids(document), entry.token)
         session.used.add(entry.name)
         self._written[session.library.folder / entry.name] = known

@@ -35,7 +35,7 @@ _ANNOUNCEMENT: Final = re.compile(_ANNOUNCING)
 _ANNOUNCED: Final = re.compile(rf"[^\n]{{0,{_BEFORE}}}{_ANNOUNCING}")
 """What says, on its line, that a date comes next: "Today's date is 2026-01-02"."""
 
-_SPREAD: Final = 3
+SPREAD: Final = 3
 """From so many items of one list on a rule is for all of its items."""
 
 
@@ -177,7 +177,7 @@ def spread(got: Any, recorded: Any, changes: tuple[BodyChange, ...]) -> tuple[Bo
         for change in changes:
             path = _template(change.path, depth) if change.path else None
             similar = [c for c in changes if c.path and without_path(c) == without_path(change)]
-            if path and sum(_template(c.path or "", depth) == path for c in similar) >= _SPREAD:
+            if path and sum(_template(c.path or "", depth) == path for c in similar) >= SPREAD:
                 change = BodyChange(path, *without_path(change))
             general.append(change)
         fewer = tuple(dict.fromkeys(general))

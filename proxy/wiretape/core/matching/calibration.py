@@ -18,7 +18,7 @@ from wiretape.core.recording.document import Document
 from wiretape.core.text.jsonpath import Path
 from wiretape.core.text.moments import on_another_day
 
-from .body_changes import BodyChange, without_path
+from .body_changes import SPREAD, BodyChange, without_path
 from .matcher import Matcher
 from .normalise import edited, leaves
 from .question_guard import in_question, may_ask
@@ -28,9 +28,6 @@ from .variation import RuleEndpoint, Variation, variation
 
 _DAYS: Final = 9
 """Far enough for another weekday, and for a day of the month with fewer or more digits."""
-
-_SPREAD: Final = 3
-"""From so many items of one list on a change is for all of its items."""
 
 _MOST_PROMPTS: Final = 1_000
 
@@ -233,7 +230,7 @@ def _for_all_items(items: Sequence[_Item]) -> list[_Item]:
     for name, item in items:
         if _is_in_list(item):
             path = _any_item(item.path)
-            if general[path, without_path(item)] >= _SPREAD:
+            if general[path, without_path(item)] >= SPREAD:
                 item = BodyChange(path, *without_path(item))
         spread.append((name, item))
     return list(dict.fromkeys(spread))

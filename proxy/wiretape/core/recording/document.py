@@ -26,6 +26,7 @@ from wiretape.core.model import (
 )
 from wiretape.core.text import exact_json
 from wiretape.core.wire.framing import FORM, charset, declared_framing, is_json, media_type
+from wiretape.core.wire.header_names import TOKEN
 
 from .chunks import (
     BodyFormat,
@@ -248,7 +249,7 @@ def to_request(document: Mapping[str, Any], side_file: SideFile | None = None) -
     except ValueError:
         raise members.wrong("url", "an http or https URL with a host") from None
     method = members.text("method", "an HTTP method")
-    if not _TOKEN.fullmatch(method):
+    if not TOKEN.fullmatch(method):
         raise members.wrong("method", "an HTTP method")
     headers = _to_headers(members)
     return Request(
@@ -331,7 +332,7 @@ def _coding(members: Members) -> str | None:
         return None
     coding = members.text("coding", "the name of a content coding")
     names = [name.strip() for name in coding.split(",")]
-    if len(coding) > _LONGEST_CODING or not all(map(_TOKEN.fullmatch, names)):
+    if len(coding) > _LONGEST_CODING or not all(map(TOKEN.fullmatch, names)):
         raise members.wrong("coding", 'names of content codings such as "gzip"', show=True)
     return coding
 
@@ -342,9 +343,7 @@ def _items(members: Members, streaming: bool) -> list[Members]:
     return [] if members.values.get("body") is None else [members.object("body")]
 
 
-# RFC 9110, section 5.6.2.
 _LONGEST_CODING: Final = 100
-_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 # A line end in a value would let a recording inject headers. U+DC80 to U+DCFF stand for bytes that
 # are not UTF-8; other lone surrogates are invalid.
 _NOT_IN_A_VALUE: Final = re.compile("[\r\n\0\ud800-\udc7f\udd00-\udfff]")
@@ -354,7 +353,7 @@ def _to_headers(members: Members, key: str = "headers") -> Headers:
     headers: list[tuple[str, str]] = []
     lines = members.object(key)
     for name, value in lines.values.items():
-        if not _TOKEN.fullmatch(name):
+        if not TOKEN.fullmatch(name):
             raise members.wrong(key, f"names of headers, not {name[:40]!r}")
         for line in value if isinstance(value, list) else [value]:
             if not isinstance(line, str) or _NOT_IN_A_VALUE.search(line):

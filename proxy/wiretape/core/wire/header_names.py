@@ -1,7 +1,13 @@
-"""Sets of header names as rules and settings write them: "x-stainless-*" stands for a prefix."""
+"""Names of headers: which they may be, and sets of them as rules and settings write them
+("x-stainless-*" stands for a prefix).
+"""
 
+import re
 from collections.abc import Iterable
 from typing import Final
+
+TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""What a header, a method or a coding may be called (RFC 9110, section 5.6.2)."""
 
 
 class HeaderNames:
