@@ -156,15 +156,14 @@ def _stored(folder: Folder, unread: list[str]) -> "Iterator[Stored]":
     from wiretape.library.recording_file import load
     from wiretape.maintenance.inventory import document_of, recorded_at
 
-    named = [
-        (document_of(files, name), files.folder / name, folder.shown(files, name))
-        for files in folder.sessions
-        for name in files.recordings
-    ]
     dated: list[tuple[float, Path, str]] = []
-    for document, path, name in named:
-        at = None if document is None else recorded_at(document)
-        dated.append((at.timestamp() if at else 0.0, path, name))
+    for recorded in folder.sessions:
+        for name in recorded.recordings:
+            document = document_of(recorded, name)
+            at = None if document is None else recorded_at(document)
+            when = at.timestamp() if at else 0.0
+            dated.append((when, recorded.folder / name, folder.shown(recorded, name)))
+    # Only their times are kept: all recordings of a folder may not fit in memory.
     for _, path, name in sorted(dated):
         try:
             recording = load(path)
