@@ -1,6 +1,7 @@
 """Cassettes of vcrpy, Ruby VCR and httpmock are read as what was on the wire."""
 
 import io
+import json
 from datetime import UTC, datetime
 
 import pytest
@@ -125,6 +126,14 @@ def test_vcrpys_json_is_read_by_the_same_reader() -> None:
         ' "body": {"string": ""}}}], "version": 1}'
     )
     assert (exchange(text).status, exchange(text).request.url) == (204, "http://h/a")
+
+
+def test_jsons_escapes_are_jsons_and_not_yamls() -> None:
+    answer = {"status": {"code": 200}, "body": {"string": "\U0001f600 \x7f"}}
+    entry = {"request": {"method": "GET", "uri": "http://h/a"}, "response": answer}
+    text = json.dumps({"interactions": [entry]})
+    assert "\\ud83d" in text
+    assert exchange(text).body == "\U0001f600 \x7f".encode()
 
 
 def test_ruby_vcrs_binary_body_and_time() -> None:

@@ -1,11 +1,16 @@
 """What other tools spell in their own way becomes what HTTP has."""
 
+import io
+import json
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from wiretape.core.model import Request
+from wiretape.exchange_formats import cassettes, har
 from wiretape.exchange_formats.foreign import (
     ForeignExchange,
     NotCarriedOver,
@@ -27,6 +32,10 @@ ASKED = Request("HEAD", "https", "h", 443, "/")
         (datetime(2026, 7, 27), datetime(2026, 7, 27, tzinfo=UTC)),
         ("yesterday", None),
         (None, None),
+        # Nobody can have recorded then, and what is later by a microsecond would be no time.
+        ("0001-01-01T00:00:00+14:00", None),
+        ("9999-12-31T23:59:59.999999Z", None),
+        (datetime(1, 1, 1), None),
     ],
 )
 def test_the_time_of_an_exchange(text: object, at: datetime | None) -> None:
@@ -73,3 +82,55 @@ def test_the_length_that_an_answer_to_head_tells_stays() -> None:
     response = exchange.recorder().finish("ended", 0.0).response
     assert response.headers == headers
     assert response.end == "complete"
+
+
+WORDS = ("https://h/a", "GET", "aGk=", "content-encoding", "gzip", "2026-07-27T21:32:32Z")
+MEMBERS = ("name", "value", "code", "string", "base64_string", "text", "encoding", "params", "size")
+ANYTHING = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=5)
+    | st.sampled_from(WORDS),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(MEMBERS) | st.text(max_size=3), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+PARTS = ("method", "uri", "url", "headers", "header", "body", "parsed_body", "postData", "path")
+SENT = st.fixed_dictionaries(
+    {"method": st.just("GET"), "uri": st.just("https://h/a"), "url": st.just("https://h/a")},
+    optional=dict.fromkeys(PARTS[3:], ANYTHING),
+)
+RECEIVED = st.fixed_dictionaries(
+    {"status": st.just(200)},
+    optional=dict.fromkeys(("headers", "header", "body", "parsed_body", "content"), ANYTHING),
+)
+
+
+@settings(max_examples=300)
+@given(sent=SENT | ANYTHING, received=RECEIVED | ANYTHING, other=ANYTHING)
+def test_whatever_a_tool_wrote_is_an_exchange_or_is_left_out(
+    sent: Any, received: Any, other: Any
+) -> None:
+    layouts = (
+        {"interactions": [{"request": sent, "response": received, "recorded_at": other}]},
+        {"requests": [sent], "responses": [received]},
+        {"when": sent, "then": received},
+    )
+    entry = {
+        "request": sent,
+        "response": received,
+        "startedDateTime": other,
+        "timings": other,
+        "_webSocketMessages": other,
+    }
+    items = list(har.read(io.BytesIO(json.dumps({"log": {"entries": [entry]}}).encode())))
+    for layout in layouts:
+        items += cassettes.read(io.BytesIO(json.dumps(layout).encode()))
+    assert len(items) == 4
+    for item in items:
+        if isinstance(item, ForeignExchange):
+            item.recorder().finish(item.outcome, 0.0)

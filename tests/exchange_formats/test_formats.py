@@ -3,10 +3,13 @@
 import gzip
 import io
 
+import click
 import pytest
 
+from wiretape.cli.exchange_formats import export, import_
 from wiretape.core.errors import FormatError
-from wiretape.exchange_formats.formats import format_of, unpacked
+from wiretape.exchange_formats.formats import READERS, format_of, unpacked
+from wiretape.exchange_formats.writers import WRITERS
 
 
 @pytest.mark.parametrize(
@@ -53,3 +56,15 @@ def test_broken_gzip_is_a_fault() -> None:
             unpacked(io.BytesIO(data)) as file,
         ):
             file.read()
+
+
+def test_the_commands_offer_every_format() -> None:
+    """They name them themselves: to import the readers takes longer than to show the help."""
+    choices = {
+        parameter.name: set(parameter.type.choices)
+        for command in (import_, export)
+        for parameter in command.params
+        if isinstance(parameter.type, click.Choice)
+    }
+    assert choices["source_format"] == set(READERS)
+    assert choices["target_format"] == set(WRITERS)

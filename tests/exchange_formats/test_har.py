@@ -64,6 +64,15 @@ def test_a_browsers_entry_with_its_times() -> None:
     assert (item.headers_at, item.end_at) == (0.2, 0.25)
 
 
+def test_a_number_of_any_size_breaks_nothing() -> None:
+    changed = entry()
+    changed["_odd"] = 2**70
+    changed["timings"] = {"wait": 200.5, "receive": 2**70}
+    (item,) = read(changed)
+    assert isinstance(item, ForeignExchange)
+    assert (item.headers_at, item.end_at) == (0.2005, None)
+
+
 def test_a_body_in_base64_and_one_in_another_charset() -> None:
     assert exchange(response_content={"text": "AAE=", "encoding": "base64"}).body == b"\0\1"
     latin = [{"name": "content-type", "value": "text/plain; charset=utf-16le"}]

@@ -4,8 +4,6 @@ vcrpy's own reader is not used: it is `yaml.load` for its own layout, and knows 
 bodies that pydantic-ai's serializer writes nor the files of others, which lie in the same folders.
 """
 
-import base64
-import binascii
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -14,7 +12,7 @@ from typing import Any, BinaryIO, Final
 import yaml
 
 from wiretape.core.errors import FormatError
-from wiretape.core.model import Headers, Request
+from wiretape.core.model import Headers, Request, header
 from wiretape.core.text import exact_json
 
 from .foreign import (
@@ -26,8 +24,11 @@ from .foreign import (
     answered_at,
     checked_headers,
     final_status,
+    from_base64,
     instant,
+    listed_headers,
     request_of,
+    to_text,
 )
 
 _JSON_NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
@@ -74,8 +75,9 @@ def read(file: BinaryIO, hint: Request | None = None) -> ForeignItems:
 
     `hint` tells the host, or the whole URL, where the cassette keeps none.
     """
+    data = file.read()
     try:
-        documents = list(yaml.load_all(file.read(), _CassetteLoader))
+        documents = _json(data) or list(yaml.load_all(data, _CassetteLoader))
     except yaml.MarkedYAMLError as error:
         line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
         raise FormatError(f"{line}not YAML: {error.problem or 'broken'}") from None
@@ -86,6 +88,14 @@ def read(file: BinaryIO, hint: Request | None = None) -> ForeignItems:
         for entry, layout in _entries(document):
             number += 1
             yield _item(f"#{number}", entry, partial(layout, hint))
+
+
+def _json(data: bytes) -> list[Any]:
+    """The document of a cassette in JSON; YAML would read its escapes and controls otherwise."""
+    try:
+        return [exact_json.parse(data)]
+    except ValueError:
+        return []
 
 
 type _Layout = Callable[[Request | None, str, Any], ForeignExchange]
@@ -146,18 +156,18 @@ def _mock(hint: Request | None, where: str, entry: Any) -> ForeignExchange:
     sent, received = entry["when"], entry["then"]
     if not isinstance(sent, dict) or not isinstance(received, dict):
         raise NotCarriedOver("it has no request or no answer")
-    named = {str(item.get("name")).lower(): item for item in sent.get("header") or ()}
-    host = sent.get("host") or named.get("host", {}).get("value")
+    request_headers = listed_headers(sent.get("header") or [])
+    host = sent.get("host") or header(request_headers, "host")
     origin = f"https://{host}" if host else hint and f"{hint.scheme}://{hint.authority}"
     if not origin:
         raise NotCarriedOver("httpmock kept no host of it: give one with --url")
-    headers = _headers(received.get("header"))
+    headers = listed_headers(received.get("header") or [])
     return ForeignExchange(
         where=where,
         request=request_of(
             str(sent.get("method", "")),
             f"{origin}{sent.get('path', '/')}",
-            _headers(sent.get("header")),
+            request_headers,
             _body(sent),
         ),
         status=final_status(received.get("status")),
@@ -174,22 +184,13 @@ def _url(sent: dict[str, Any], hint: Request | None) -> str:
 
 
 def _headers(value: Any) -> Headers:
-    if isinstance(value, list):
-        return checked_headers((str(item["name"]), _text(item.get("value"))) for item in value)
-    lines = (value or {}).items() if isinstance(value, dict) or not value else ()
+    if not isinstance(value or {}, dict):
+        raise NotCarriedOver("its headers are not names with their values")
     return checked_headers(
-        (str(name), _text(line))
-        for name, values in lines
+        (str(name), to_text(line))
+        for name, values in (value or {}).items()
         for line in (values if isinstance(values, list) else [values])
     )
-
-
-def _text(value: object) -> str:
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "surrogateescape")
-    if isinstance(value, bool):
-        return str(value).lower()
-    return value.text if isinstance(value, exact_json.Number) else str(value)
 
 
 def _body(part: dict[str, Any]) -> bytes:
@@ -205,11 +206,8 @@ def _bytes(value: object) -> bytes:
         return value
     if isinstance(value, dict):
         if "base64_string" in value:
-            try:
-                return base64.b64decode("".join(str(value["base64_string"]).split()), validate=True)
-            except (binascii.Error, ValueError):
-                raise NotCarriedOver("a body of it is not base64, which it says it is") from None
+            return from_base64(str(value["base64_string"]))
         return _bytes(value.get("string"))
     if isinstance(value, list):
         raise NotCarriedOver("a body of it is a list")
-    return _text(value).encode("utf-8", "surrogateescape")
+    return to_text(value).encode("utf-8", "surrogateescape")

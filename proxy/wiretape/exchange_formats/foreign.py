@@ -1,5 +1,6 @@
 """What a reader gives: an exchange as another tool kept it, or why it cannot be carried over."""
 
+import base64
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -20,9 +21,10 @@ from wiretape.core.model import (
     header,
     split_url,
 )
+from wiretape.core.text import exact_json
 from wiretape.core.wire.content_coding import decoded
+from wiretape.core.wire.header_names import TOKEN
 
-_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
 _LINE_END: Final = re.compile(r"\s*[\r\n]+\s*")
 
 
@@ -121,7 +123,7 @@ def request_of(method: str, url: str, headers: Headers, body: bytes) -> Request:
         scheme, host, port, target = split_url(url)
     except ValueError:
         raise NotCarriedOver("its URL is not an http or https URL with a host") from None
-    if not _TOKEN.fullmatch(method):
+    if not TOKEN.fullmatch(method):
         raise NotCarriedOver("its method is not one of HTTP's")
     target = target.partition("#")[0]
     return Request(method.upper(), scheme, host, port, target, headers=headers, body=body)
@@ -137,10 +139,42 @@ def checked_headers(pairs: Iterator[tuple[str, str]]) -> Headers:
     for name, value in pairs:
         if name.startswith(":"):  # RFC 9113, section 8.3
             continue
-        if not _TOKEN.fullmatch(name) or "\0" in value:
+        if not TOKEN.fullmatch(name) or "\0" in value:
             raise NotCarriedOver("a header of it has a name or a value that HTTP does not allow")
         headers.append((name, _LINE_END.sub(" ", value).strip()))
     return tuple(headers)
+
+
+def listed_headers(lines: object) -> Headers:
+    """Header lines from a list of objects with a name and a value; NotCarriedOver for another."""
+    if not isinstance(lines, list) or not all(
+        isinstance(line, dict) and "name" in line for line in lines
+    ):
+        raise NotCarriedOver("its headers are not a list of names and values")
+    return checked_headers((str(line["name"]), to_text(line.get("value"))) for line in lines)
+
+
+def to_text(value: object) -> str:
+    """A value as the text it was before YAML or JSON took it for something else.
+
+    >>> to_text(True), to_text(None), to_text(b"a")
+    ('true', '', 'a')
+    """
+    if value is None:
+        return ""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "surrogateescape")
+    if isinstance(value, bool):
+        return str(value).lower()
+    return value.text if isinstance(value, exact_json.Number) else str(value)
+
+
+def from_base64(text: str) -> bytes:
+    """The bytes of a body that is kept as base64, on one line or several."""
+    try:
+        return base64.b64decode("".join(text.split()), validate=True)
+    except ValueError:
+        raise NotCarriedOver("a body of it is not base64, which it says it is") from None
 
 
 def final_status(value: object) -> int:
@@ -157,18 +191,22 @@ def final_status(value: object) -> int:
 def answered_at(headers: Headers) -> datetime | None:
     """When an answer was made, by its Date header (RFC 9110, section 6.6.1); None without one."""
     try:
-        at = parsedate_to_datetime(header(headers, "date") or "")
+        return _plausible(parsedate_to_datetime(header(headers, "date") or ""))
     except ValueError:
         return None
-    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
 
 
 def instant(text: object) -> datetime | None:
     """A time that a tool wrote as ISO 8601 or as a Date header; None for anything else."""
     if isinstance(text, datetime):
-        return text if text.tzinfo is not None else text.replace(tzinfo=UTC)
+        return _plausible(text)
     try:
-        at = datetime.fromisoformat(str(text))
+        return _plausible(datetime.fromisoformat(str(text)))
     except ValueError:
         return answered_at((("date", str(text)),))
-    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+
+
+def _plausible(at: datetime) -> datetime | None:
+    """A time with its zone, UTC where it has none; None where nobody can have recorded then."""
+    at = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+    return at if 1990 <= at.year < 9000 else None

@@ -5,9 +5,9 @@ Source: http://www.softwareishard.com/blog/har-12-spec/
 """
 
 import base64
-import binascii
 import json
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, BinaryIO, Final
 from urllib.parse import urlencode
 
@@ -22,9 +22,10 @@ from .foreign import (
     ForeignItems,
     LeftOut,
     NotCarriedOver,
-    checked_headers,
     final_status,
+    from_base64,
     instant,
+    listed_headers,
     request_of,
 )
 
@@ -35,7 +36,7 @@ def read(file: BinaryIO, _hint: Request | None = None) -> ForeignItems:
     """The exchanges of a HAR file; FormatError, after those before it, where the JSON breaks."""
     number = 0
     try:
-        for number, entry in enumerate(ijson.items(file, "log.entries.item", use_float=True), 1):
+        for number, entry in enumerate(ijson.items(file, "log.entries.item"), 1):
             try:
                 yield _exchange(f"#{number}", entry)
             except NotCarriedOver as error:
@@ -103,10 +104,7 @@ def _message(message: Any, began: float) -> Message:
 
 
 def _headers(message: dict[str, Any]) -> Headers:
-    lines = message.get("headers")
-    if not isinstance(lines, list) or not all(isinstance(line, dict) for line in lines):
-        raise NotCarriedOver("its headers are not a list of names and values")
-    return checked_headers((str(line.get("name")), str(line.get("value", ""))) for line in lines)
+    return listed_headers(message.get("headers"))
 
 
 def _sent_body(sent: dict[str, Any], headers: Headers) -> bytes:
@@ -131,7 +129,7 @@ def _received_body(received: dict[str, Any], headers: Headers) -> bytes:
     text, media = content.get("text"), header(headers, "content-type") or ""
     if text is None:
         size = content.get("size")
-        if isinstance(size, (int, float)) and size > 0 and received.get("status") != 304:
+        if isinstance(size, (int, Decimal)) and size > 0 and received.get("status") != 304:
             raise NotCarriedOver("the HAR keeps no body of its answer: save it with content")
         return b""
     if content.get("encoding") == "base64" and content.get("_isBinary") is not None:
@@ -150,10 +148,7 @@ def _polly_chunks(text: str) -> bytes:
 
 def _decoded(text: str, encoding: object, media: str) -> bytes:
     if encoding == "base64":
-        try:
-            return base64.b64decode("".join(text.split()), validate=True)
-        except (binascii.Error, ValueError):
-            raise NotCarriedOver("a body of it is not base64, which it says it is") from None
+        return from_base64(text)
     try:
         return text.encode(charset((("content-type", media),), b"") or "utf-8")
     except (LookupError, UnicodeEncodeError):
@@ -164,6 +159,6 @@ def _seconds(entry: dict[str, Any], name: str) -> float | None:
     timings = entry.get("timings")
     value = timings.get(name) if isinstance(timings, dict) else None
     # -1 says that it does not apply.
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < 1e9:
+    if not isinstance(value, (int, Decimal)) or isinstance(value, bool) or not 0 <= value < 1e9:
         return None
-    return value / 1000
+    return float(value) / 1000
