@@ -130,6 +130,15 @@ def test_the_proof_holds_and_counts(agent: Calibration) -> None:
     assert proof.prompts > 10
 
 
+def test_what_is_hidden_is_named_by_its_kind_and_not_by_a_folder_before_it() -> None:
+    text = "In {cwd}, home {home}. Today's date: Sun Nov 29 2026"
+    body = {"model": "m", "messages": [{"role": "system", "content": text}]}
+    (rule,) = calibrate(moved_pairs([sent("a", body)], [DAY]), MATCHER).rules
+    (hides,) = rule.hides
+    assert "{home}" in hides
+    assert "the date of" in hides
+
+
 def test_a_rule_that_hides_a_prompt_or_is_not_needed_fails_the_proof(agent: Calibration) -> None:
     from wiretape.core.matching.body_changes import BodyChange
 

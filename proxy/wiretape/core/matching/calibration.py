@@ -25,6 +25,7 @@ from .question_guard import in_question, may_ask
 from .request_pairs import RequestPair, SentRequest, differences, requests_of
 from .suggested_rule import RuleParts, Suggestion, suggestion_of
 from .variation import RuleEndpoint, Variation, variation
+from .varying_text import VALUE_KINDS
 
 _DAYS: Final = 9
 """Far enough for another weekday, and for a day of the month with fewer or more digits."""
@@ -269,7 +270,7 @@ def _unique(varied: Iterable[Variation]) -> Iterator[Variation]:
 def _hides(change: BodyChange) -> str:
     path = change.path or "the whole body"
     if change.kind == "regex":
-        kind = re.search(r"\{(\w+)\}", change.replace)
+        kind = re.search(rf"\{{({'|'.join(VALUE_KINDS)})\}}", change.replace)
         return f"in {path}, the {kind[1] if kind else 'number'} of {change.replace!r}"
     texts = {
         None: f"all of {path}, and whether it is there",

@@ -9,13 +9,14 @@ only where its line announces it: "session: 5f3a9c" says what it is, "the sum of
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from wiretape.core.text import moments, word_diff
 
 from .body_changes import BodyChange
 
 type ValueKind = Literal["date", "time", "UUID", "address", "duration", "port", "number", "id"]
+VALUE_KINDS: Final[tuple[str, ...]] = get_args(ValueKind.__value__)
 
 _CONTEXT: Final = 24
 _VALUE: Final = r"[A-Za-z0-9_.:+-]"
