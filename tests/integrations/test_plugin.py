@@ -84,9 +84,9 @@ def test_one_client_for_another(client, model):
 @pytest.mark.wiretape("shared")
 class TestShared:
     def test_first(self):
-        client = openai.OpenAI(base_url="https://api.together.xyz/v1", max_retries=0)
         messages = [{"role": "user", "content": "shared"}]
-        answer = client.chat.completions.with_raw_response.create(model="m", messages=messages)
+        with openai.OpenAI(base_url="https://api.together.xyz/v1", max_retries=0) as client:
+            answer = client.chat.completions.with_raw_response.create(model="m", messages=messages)
         assert answer.http_response.status_code == 200
 
     def test_async(self):
@@ -151,8 +151,9 @@ def test_with_a_fixture(swallowing):
 
 @pytest.mark.wiretape("shared")
 def test_fails_of_it():
-    client = openai.OpenAI(base_url="https://api.together.xyz/v1", api_key="x", max_retries=0)
-    client.chat.completions.create(model="m", messages=[{"role": "user", "content": "unseen"}])
+    messages = [{"role": "user", "content": "unseen"}]
+    with openai.OpenAI(base_url=URL.split("/chat")[0], api_key="x", max_retries=0) as client:
+        client.chat.completions.create(model="m", messages=messages)
 
 @pytest.mark.wiretape("shared")
 @pytest.mark.xfail
@@ -247,12 +248,14 @@ def test_the_page_s_examples_run(pytester: pytest.Pytester, upstream: Upstream) 
     pytester.makepyfile(test_page="\n".join(re.findall(r"```python\n(.*?)```", text, re.S)))
     os.environ["OPENAI_API_KEY"] = key = "sk-proj-" + "Xq7" * 20
     options = f"--upstream-ca={upstream.ca_file} --map=api.openai.com={upstream.url}"
-    recorded = pytester.runpytest("--wiretape=record", "-o", f"wiretape_arguments={options}")
+    # Processes of their own, for the page's clients stay open until theirs ends.
+    run = pytester.runpytest_subprocess
+    recorded = run("--wiretape=record", "-o", f"wiretape_arguments={options}")
     # The page's second test says that it is replayed.
     assert "1 failed, 1 passed" in recorded.stdout.str()
     del os.environ["OPENAI_API_KEY"]
     assert key.encode() not in b"".join(p.read_bytes() for p in pytester.path.rglob("*.json"))
-    passed(pytester.runpytest(), passed=2)
+    passed(run(), passed=2)
 
 
 def test_a_client_that_goes_past_the_proxy_is_told(pytester: pytest.Pytester) -> None:
