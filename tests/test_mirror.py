@@ -25,6 +25,7 @@ WITHOUT_A_MODULE: Final = {
     "core/redaction/agreement": "the redactor, the gate and scan say the same of a text",
     "core/redaction/search_work": "how much a search looks at, over several modules",
     "engine/stale": "what rules ignore and has changed, over several modules",
+    "engine/mcp": "MCP's streamable HTTP, over several modules",
     "engine/sequences": "generated sequences of requests, over several modules",
 }
 """Test files below a package's folder that are named for no module, and what they test."""

@@ -779,7 +779,8 @@ A_NAME = "expected a name of lower-case letters, digits and hyphens"
         ),
         (
             "providers: {x: {hosts: [a], errors: Openai}}",
-            "1: providers.x.errors: expected openai, anthropic, google or ollama, got 'Openai'",
+            "1: providers.x.errors: expected openai, anthropic, google, ollama or mcp,"
+            " got 'Openai'",
         ),
         (
             "providers: {x: {hosts: a}}",

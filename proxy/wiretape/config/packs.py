@@ -15,7 +15,8 @@
         normalise: [{with: ids, at: ["$.messages[*].tool_call_id"]}]
 
 The pack `common` has rules alone, which are everybody's, and so have those of agents, with the
-version each was `tested` with. An agent may be behind any provider: its rules know it by its body.
+version each was `tested` with. An agent may be behind any provider: its rules know it by its body,
+and so do those of `mcp`, whose servers are at any host.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -37,10 +38,13 @@ AGENTS: Final = (
 )
 """The packs of agents."""
 
+_ANYWHERE: Final = (_COMMON, *AGENTS, "mcp")
+"""The packs whose rules know their requests by the body, whoever is asked."""
+
 NAMES: Final = (
     *(_COMMON, "together", "openai", "anthropic", "google", "azure", "bedrock", "mistral", "groq"),
     *("xai", "openrouter", "fireworks", "cerebras", "deepseek", "cohere", "ollama", "litellm"),
-    *("vllm", "llamacpp", *AGENTS),
+    *("vllm", "llamacpp", "mcp", *AGENTS),
 )
 """The packs that come with wiretape."""
 
@@ -164,15 +168,17 @@ def id_names(errors: ErrorShape) -> tuple[str, ...]:
 
 
 def rules(of: Iterable[Provider]) -> Iterator[Rule]:
-    """The rules of packs: everybody's, agents', each provider's. One that no pack is named for has
-    those of the provider in whose shape its errors are.
+    """The rules of packs: everybody's, agents', MCP's, each provider's. One that no pack is
+    named for has those of the provider in whose shape its errors are.
     """
     known = packs()
-    for name in (_COMMON, *AGENTS):
+    for name in _ANYWHERE:
         yield from _rules(known[name], None, name)
     for provider in of:
         pack = known.get(provider.name) or known[provider.errors or "openai"]
         for source in (pack, *(known[name] for name in pack.like)):
+            if source.name in _ANYWHERE:
+                continue
             yield from _rules(source, provider.name, provider.name)
 
 

@@ -20,7 +20,7 @@ from wiretape.core.matching.canonical import Canonical, Change, changed
 from wiretape.core.matching.matcher import Matcher, without_selecting
 from wiretape.core.matching.miss import FolderState, Miss, RuleNames, miss_for
 from wiretape.core.matching.placeholders import ANY
-from wiretape.core.model import Exchange, Headers, Request, Response
+from wiretape.core.model import Chunk, Exchange, Headers, Request, Response
 from wiretape.core.playback.faults import Fault, Faults
 from wiretape.core.playback.policy import MISS_STATUS, Policy
 from wiretape.core.playback.websocket import LockStep, MessageMatcher, ReplayedConnection
@@ -30,6 +30,7 @@ from wiretape.core.recording.given_ids import sent_ids
 from wiretape.core.recording.outage import is_outage
 from wiretape.core.redaction.placeholder import may_be_in
 from wiretape.core.redaction.redactor import Redactor
+from wiretape.core.wire import jsonrpc, sse
 from wiretape.core.wire.content_coding import plain_request
 from wiretape.library.library import Entry
 from wiretape.library.sequence import missing_before, name_of_take, stem_of
@@ -52,7 +53,8 @@ class ReplayAnswer:
 
     `takes` are all takes of the request and `take` is the number of this one, from 1; `beyond` says
     that the request was made more often than recorded. `stale` are changes that rules ignore,
-    `fault` is the name of a fault on demand.
+    `fault` is the name of a fault on demand. An answer that is `held` stays open until its client
+    leaves.
     """
 
     entry: Entry
@@ -62,6 +64,7 @@ class ReplayAnswer:
     beyond: bool = False
     stale: tuple[Change, ...] = ()
     fault: str | None = None
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,14 +271,36 @@ class Replayer:
         session.used.add(entry.name)
         session.counts["replayed"] += 1
         self.report.beyond += pick.beyond
+        response = _for_request(
+            self._redactor.paths.response(exchange), exchange.request, request.live
+        )
+        held = self._stays_open(request, response)
         return ReplayAnswer(
             entry=entry,
-            response=self._redactor.paths.response(exchange),
+            response=replace(response, end="timeout") if held else response,
+            held=held,
             takes=takes,
             take=pick.take + 1,
             beyond=pick.beyond,
             stale=self._stale(session, request, entry),
         )
+
+    def _stays_open(self, request: ReplayRequest, response: Response) -> bool:
+        """Whether an answer is the stream in which an MCP server speaks of its own accord: it lives
+        as long as its session, which goes faster now. A client opens one that ends again, and would
+        be told everything twice. One that was resumed in the recording does end.
+        """
+        live = request.live
+        if live.method != "GET" or not response.streaming or not jsonrpc.is_mcp(live.headers):
+            return False
+        events = (sse.parse(chunk.data) for chunk in reversed(response.chunks))
+        last_id = next((event.id for event in events if event and event.id), None)
+        if last_id is None:
+            return True
+        headers = [item for item in live.headers if item[0].lower() != "last-event-id"]
+        resuming = replace(live, headers=(*headers, ("last-event-id", last_id)))
+        prepared = self.prepare(resuming, request.session)
+        return not self.with_current_ids(prepared).takes
 
     def _stale(self, session: Session, request: ReplayRequest, entry: Entry) -> tuple[Change, ...]:
         """What has changed since the recording, of what rules ignore in either of the two."""
@@ -441,6 +466,19 @@ class Replayer:
                 self._missed.popitem(last=False)
         request.session.add_problem(miss.message)
         return miss
+
+
+def _for_request(response: Response, recorded: Request, live: Request) -> Response:
+    """An answer with the ids of JSON-RPC that this request has, if it has others."""
+    renaming = jsonrpc.Renaming.between(recorded.body, live.body) if recorded.body else None
+    if renaming is None:
+        return response
+    if not response.streaming:
+        body = renaming.whole(response.body)
+        at = response.chunks[-1].at if response.chunks else None
+        return replace(response, chunks=(Chunk(body, at),)) if body else response
+    chunks = (replace(chunk, data=renaming.event(chunk.data)) for chunk in response.chunks)
+    return replace(response, chunks=tuple(chunks))
 
 
 MISS_HEADERS: Final = (

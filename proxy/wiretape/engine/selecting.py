@@ -10,8 +10,9 @@ from dataclasses import replace
 from typing import Final
 
 from wiretape.core.matching.canonical import Canonical
-from wiretape.core.matching.matcher import Matcher, tells, without_selecting
-from wiretape.core.model import Exchange, Request
+from wiretape.core.matching.matcher import Matcher, tells, without_selecting, without_session
+from wiretape.core.model import Exchange, Request, header
+from wiretape.core.wire.jsonrpc import SESSION_HEADER
 from wiretape.core.wire.selecting_headers import asks_for_stream, may_answer, tells_of_condition
 from wiretape.library.library import Entry
 
@@ -36,12 +37,23 @@ class TakeSelector:
         takes = request.takes
         if takes:
             return self._among(request, takes)
+        session = request.session
+        if SESSION_HEADER in request.document.get("headers", {}):
+            # Nor did they record this one.
+            bare = without_session(request.document)
+            takes = session.library.answering((session.library.matched(bare).key,))
+            takes = tuple(
+                take
+                for take in takes
+                if header(session.library.read(take.name).request.headers, SESSION_HEADER) is None
+            )
+            if takes:
+                return self._among(request, takes)
         if not self._matcher.selecting(request.document):
             return (), ()
         # Earlier versions recorded none of these headers, so such a recording has the key of a
         # request without them.
         bare = without_selecting(request.document)
-        session = request.session
         takes = session.library.answering((session.library.matched(bare).key,))
         return self._only(request, takes, lambda exchange: not tells(exchange))
 

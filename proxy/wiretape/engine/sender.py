@@ -215,8 +215,10 @@ class _Sending:
         return response
 
     def _end_note(self) -> str | None:
-        # The row already names the fault.
-        return f"ended as recorded: {self._response.end}" if self._answer.fault is None else None
+        # The row already names the fault; a held answer ends when the client leaves.
+        if self._answer.fault is not None or self._answer.held:
+            return None
+        return f"ended as recorded: {self._response.end}"
 
     async def _reset(self) -> web.StreamResponse:
         self._note = self._end_note()

@@ -81,6 +81,14 @@ def test_each_endpoint_has_its_terminal_event(target: str, last: bytes) -> None:
     )
 
 
+def test_an_mcp_client_that_leaves_with_its_answer_has_all_of_it() -> None:
+    body = b'{"jsonrpc": "2.0", "id": 1, "method": "tools/list"}'
+    request = Request("POST", "https", "mcp.example", 443, "/mcp", body=body)
+    answer = b'data: {"jsonrpc": "2.0", "id": %d, "result": {}}\n\n'
+    assert record([answer % 1], outcome="client-closed", request=request)[1] == "complete"
+    assert record([answer % 2], outcome="client-closed", request=request)[1] == "client-closed"
+
+
 def test_a_body_ended_only_by_closing_is_cut_where_the_terminal_event_is_missing() -> None:
     plain: Headers = (("Content-Type", "text/event-stream"),)
     assert record(EVENTS[:2], headers=plain)[1] == "cut"

@@ -35,6 +35,22 @@ def recording(*data: Any, path: str = "/v1/responses", streamed: bool = False) -
     }
 
 
+def test_an_mcp_session_and_its_events_come_behind_the_ids_of_the_body() -> None:
+    document = recording({"jsonrpc": "2.0", "result": {"file_id": "f1"}}, streamed=True)
+    document["response"]["headers"] = {"mcp-session-id": "s1"}
+    document["response"]["body"][0]["id"] = "event-0001"
+    assert claims(document) == {"f1": "named", "s1": "created", "event-0001": "named"}
+    document["request"]["headers"] = {"mcp-session-id": "s1", "last-event-id": "event-0001"}
+    assert set(sent_ids(document["request"])) >= {"s1", "event-0001"}
+    assert claims(document) == {"f1": "named", "s1": "repeated", "event-0001": "repeated"}
+
+
+def test_the_ids_of_other_streams_events_are_nobodys() -> None:
+    document = recording({"choices": []}, streamed=True)
+    document["response"]["body"][0]["id"] = "event-0001"
+    assert claims(document) == {}
+
+
 def request(path: str, body: Any = None) -> dict[str, Any]:
     part = {"method": "POST", "url": f"https://api.openai.com{path}", "headers": {}}
     return part if body is None else {**part, "body": body}

@@ -27,7 +27,7 @@ from wiretape.core.model import (
     Response,
     header,
 )
-from wiretape.core.wire import aws_eventstream
+from wiretape.core.wire import aws_eventstream, jsonrpc
 from wiretape.core.wire.content_coding import TooLarge, codings, decoder
 from wiretape.core.wire.framing import actual_framing, declared_framing, media_type
 from wiretape.core.wire.sse import EventSplitter, parse
@@ -196,6 +196,11 @@ class Recorder:
         if outcome == "failed":
             return outcome
         if kind in _SPLITTERS and is_terminal(kind, chunks):
+            return "complete"
+        # An MCP client leaves as soon as it has its answer.
+        if kind == "sse" and jsonrpc.answers_all(
+            self.whole_request.body, (chunk.data for chunk in chunks)
+        ):
             return "complete"
         if outcome != "ended":
             return outcome

@@ -16,10 +16,12 @@ from typing import Any, Final
 
 from wiretape.core.model import DEFAULT_PORTS, Exchange, Request, header, split_url
 from wiretape.core.providers.registry import Providers, error_shape
+from wiretape.core.recording import given_ids
 from wiretape.core.recording.document import Document
 from wiretape.core.redaction.placeholder import WITH_DIGEST, is_encoded_in, may_be_in
 from wiretape.core.text.jsonpath import Path
 from wiretape.core.wire.header_names import HeaderNames
+from wiretape.core.wire.jsonrpc import SESSION_HEADER
 from wiretape.core.wire.selecting_headers import (
     accepts,
     asks_for_stream,
@@ -136,7 +138,8 @@ class Matcher:
             "query": builder.query(by_name(query, self._secret_query), rules),
             "headers": builder.headers(
                 self._counting(headers, body if kind == "json" else None), self._named, rules
-            ),
+            )
+            | builder.given(headers),
             "body": {kind: builder.body(kind, body, rules)} if kind else None,
         }
         never = next((rule.name for rule in rules if rule.never_recorded), "")
@@ -170,7 +173,7 @@ class Matcher:
         for name in sorted(headers):
             if name in self._without:
                 continue
-            if name in self._named:
+            if name in self._named or name == SESSION_HEADER:
                 counting[name] = normal_list(name, headers[name])
             elif selects(name):
                 if value := normal(name, headers[name], asks_for_stream=asks_for_stream(body)):
@@ -263,6 +266,13 @@ def tells(exchange: Exchange) -> bool:
     Versions that kept none of them wrote the time to the second.
     """
     return exchange.recorded_at is not None and "." in exchange.recorded_at
+
+
+def without_session(request: Document) -> Document:
+    """A document's `request` part without the id of an MCP server's session."""
+    headers = request.get("headers", {})
+    others = {name: value for name, value in headers.items() if name.lower() != SESSION_HEADER}
+    return {**request, "headers": others}
 
 
 def without_selecting(request: Document) -> Document:
@@ -364,6 +374,14 @@ class _CanonicalBuilder:
         if isinstance(kind, str) and kind.lower().startswith("multipart/"):
             headers["content-type"] = kind.partition(";")[0]  # a boundary says nothing
         return headers
+
+    def given(self, headers: Mapping[str, Any]) -> dict[str, Any]:
+        """The headers that name an id which an answer gave, as its token."""
+        return {
+            name: {normalise.TOKEN: self._ids[value]}
+            for name in given_ids.HEADERS
+            if isinstance(value := headers.get(name), str) and value in self._ids
+        }
 
     def body(self, kind: str, value: Any, rules: Sequence[Rule]) -> Any:
         if kind == "json":

@@ -12,7 +12,7 @@ from typing import Final, Literal
 from wiretape.core.model import DEFAULT_PORTS
 from wiretape.core.text.exact_json import Json, dumps
 
-type ErrorShape = Literal["openai", "anthropic", "google", "ollama"]
+type ErrorShape = Literal["openai", "anthropic", "google", "ollama", "mcp"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +181,7 @@ _DIALECTS: Final[tuple[tuple[re.Pattern[str], ErrorShape], ...]] = (
         "google",
     ),
     (re.compile(r"/api/(?:chat|generate|embed|embeddings|tags|show|ps|version)\Z"), "ollama"),
+    (re.compile(r"/mcp/?\Z"), "mcp"),
 )
 
 
@@ -197,5 +198,11 @@ def error_body(shape: ErrorShape, status: int, message: str, code: str) -> bytes
         "anthropic": {"type": "error", "error": {"type": code, "message": message}},
         "google": {"error": {"code": status, "message": message, "status": code.upper()}},
         "ollama": {"error": message},
+        # JSON-RPC 2.0, 5.1: null where the request's id is not known; -32000 is a server's own.
+        "mcp": {
+            "jsonrpc": "2.0",
+            "id": None,
+            "error": {"code": -32000, "message": message, "data": {"code": code}},
+        },
     }
     return dumps(shapes[shape]).encode()

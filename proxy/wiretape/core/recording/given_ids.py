@@ -5,6 +5,9 @@ text means nothing: what counts is which recording gave it, and which of that re
 That is its token, "3f2a00112233.2#0": the recording's KEY12[.TAKE] and the number of the id. Ids
 of tool calls need none: the request that sends one back holds the call as well.
 
+So has the session of an MCP server, which is in a header, and the ids of its streams' events, which
+a client resumes a stream from.
+
 An id belongs to the answer that created it, else to the first that named it, and never to one whose
 request sent it: a poll repeats the id that it asks about and is not its source. So all polls of a
 resource have the same key, and are takes of one sequence.
@@ -16,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from wiretape.core.model import split_url
+from wiretape.core.wire.jsonrpc import SESSION_HEADER, is_message
 
 from .document import Document
 
@@ -32,6 +36,9 @@ _CALLS: Final = frozenset(("function_call", "tool_call", "tool_use"))
 # Gemini names files and cached contents by their paths.
 _RESOURCE: Final = re.compile(r"(?:batches|cachedContents|files|operations)/([^/]+)")
 _SAFE: Final = frozenset(("GET", "HEAD", "OPTIONS"))
+HEADERS: Final = (SESSION_HEADER, "last-event-id")
+"""The headers in which MCP's clients send an id back."""
+_SHORTEST_EVENT_ID: Final = 8  # a shorter one counts events, and is the same in every run
 
 type Claim = Literal["created", "named", "repeated"]
 """What an answer has to do with an id in it: it created it, it names it, or its request sent it.
@@ -91,13 +98,32 @@ def answer_ids(document: Document) -> tuple[AnswerId, ...]:
                     claims[text] = "created" if creates and is_own else "named"
             if len(claims) > MAX_IDS:
                 break
+    # Behind the others, whose numbers stay as they were.
+    claims = dict(list(claims.items())[:MAX_IDS]) | {
+        text: claim for text, claim in _of_protocol(response) if text not in claims
+    }
     sent = frozenset(sent_ids(request)) if claims else frozenset()
     for text in claims:
         # A request for …/files/abc sends files/abc.
         resource = _RESOURCE.fullmatch(text)
         if text in sent or (resource and resource[1] in sent):
             claims[text] = "repeated"
-    return tuple(AnswerId(text, claim) for text, claim in claims.items())[:MAX_IDS]
+    return tuple(AnswerId(text, claim) for text, claim in claims.items())
+
+
+def _of_protocol(response: Document) -> Iterator[tuple[str, Claim]]:
+    """The ids that MCP's transport gives: of a session, and of events that a stream goes on at."""
+    session = response.get("headers", {}).get(SESSION_HEADER)
+    if isinstance(session, str) and _fits(session):
+        yield session, "created"
+    body = response.get("body")
+    items = [item for item in body if isinstance(item, dict)] if isinstance(body, list) else []
+    if not session and not any(is_message(item.get("__data__")) for item in items):
+        return
+    for item in items[-MAX_IDS:]:
+        text = item.get("id")
+        if isinstance(text, str) and len(text) >= _SHORTEST_EVENT_ID and _fits(text):
+            yield text, "named"
 
 
 def _ids_in(value: Any) -> Iterator[tuple[str, bool]]:
@@ -132,7 +158,7 @@ def _fits(text: str) -> bool:
 
 
 def sent_ids(request: Document) -> tuple[str, ...]:
-    """What a `request` part holds where ids may be: in its path, its query and its body."""
+    """What a `request` part holds where ids may be: in path, query, body, and MCP's headers."""
     try:
         target = split_url(request["url"])[3]
     except ValueError:
@@ -144,6 +170,9 @@ def sent_ids(request: Document) -> tuple[str, ...]:
     sent = dict.fromkeys(segments)
     sent |= dict.fromkeys(part.partition("=")[2] for part in query.split("&") if "=" in part)
     sent |= dict.fromkeys(_sent(request.get("body")))
+    headers = request.get("headers", {})
+    values = (headers.get(name) for name in HEADERS)
+    sent |= dict.fromkeys(value for value in values if isinstance(value, str))
     return tuple(text for text in sent if _fits(text))
 
 

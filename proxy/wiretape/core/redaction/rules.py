@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from wiretape.core.text.jsonpath import Finder
+from wiretape.core.wire.jsonrpc import SESSION_HEADER
 from wiretape.core.wire.selecting_headers import SELECTING
 
 from .answer_headers import DROP_RESPONSE_HEADERS
@@ -82,6 +83,7 @@ with a `grant_type`, or if it looks like a secret.
 KEEP_REQUEST_HEADERS: Final = frozenset(
     (
         *("accept", "anthropic-beta", "anthropic-version", "content-type", "openai-beta"),
+        SESSION_HEADER,  # names the answer that began its session
         "sec-websocket-protocol",  # without the keys that some clients send in it
         *SELECTING,
     )
