@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Callable
 from urllib.parse import quote
 
+import brotli  # type: ignore[import-untyped]  # it ships no types
 import pytest
 import zstandard
 from tests.support.keys import KEYS
@@ -233,6 +234,11 @@ ENCODINGS: dict[str, Callable[[bytes], bytes]] = {
     "UTF-16": lambda data: data.decode().encode("utf-16"),
     "UTF-16 little-endian": lambda data: data.decode().encode("utf-16-le"),
     "UTF-16 big-endian": lambda data: data.decode().encode("utf-16-be"),
+    "UTF-32": lambda data: data.decode().encode("utf-32"),
+    "UTF-32 little-endian": lambda data: data.decode().encode("utf-32-le"),
+    "UTF-32 big-endian": lambda data: data.decode().encode("utf-32-be"),
+    "gzip of UTF-32": lambda data: gzip.compress(data.decode().encode("utf-32-be")),
+    "base64 of UTF-32": lambda data: base64.b64encode(data.decode().encode("utf-32-le")),
     "gzip of UTF-16": lambda data: gzip.compress(data.decode().encode("utf-16")),
     "base64 of gzip": lambda data: base64.b64encode(gzip.compress(data)),
     "base64 of UTF-16": lambda data: base64.b64encode(data.decode().encode("utf-16-le")),
@@ -263,6 +269,14 @@ CONTAINERS: dict[str, Callable[[bytes], Exchange]] = {
         kind=MULTIPART,
     ),
     "a packed part": lambda data: exchange(part(gzip.compress(data)), kind=MULTIPART),
+    "a part in brotli": lambda data: exchange(
+        part(brotli.compress(data), b"Content-Encoding: br\r\nx-a: b\r\n"), kind=MULTIPART
+    ),
+    "an answer's part in brotli": lambda data: exchange(
+        None,
+        part(brotli.compress(data), b"content-encoding:br\r\n"),
+        kind="multipart/mixed; boundary=b",
+    ),
     "a related part": lambda data: exchange(
         part(data, b"content-encoding: x\r\n"), kind="multipart/related; boundary=b"
     ),

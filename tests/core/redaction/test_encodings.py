@@ -3,10 +3,12 @@
 import base64
 import gzip
 import json
+import random
 import zlib
 from collections.abc import Callable
 from urllib.parse import quote
 
+import brotli  # type: ignore[import-untyped]  # it ships no types
 import pytest
 import zstandard
 from hypothesis import given
@@ -149,12 +151,31 @@ def test_compressed_data_has_a_limit(
         list(packed(pack(bytes(1001))))
 
 
-@pytest.mark.parametrize("coding", ["utf-16", "utf-16-le", "utf-16-be"])
-def test_utf_16_is_found_in_a_text(coding: str) -> None:
+@pytest.mark.parametrize(
+    "coding", [f"utf-{bits}{order}" for bits in (16, 32) for order in ("", "-le", "-be")]
+)
+def test_wide_characters_are_found_in_a_text(coding: str) -> None:
     text = f"ab{'Grüße, ihr dort'.encode(coding).decode('utf-8', 'surrogateescape')}"
-    ((start, _, plain),) = wide_texts(text)
+    ((start, plain, width),) = wide_texts(text)
     assert "Grüße, ihr dor" in plain
-    assert text[start + 2 * plain.index("G")] == "G"
+    assert text[start + width * plain.index("G")] == "G"
+
+
+@pytest.mark.parametrize("around", [b"", b"\r\n--", b"\r\n--b--\r\n"])
+def test_brotli_is_found_in_a_part_that_says_so(around: bytes) -> None:
+    plain = random.Random(7).randbytes(300) + around + b"my text" * 9
+    head = b"--b\r\nContent-Encoding: br\r\nx-a: b\r\n\r\n"
+    data = head + brotli.compress(plain) + b"\r\n--b--\r\n"
+    assert may_be_packed(data)
+    (inner,) = packed(data)
+    assert (inner.start, inner.plain, inner.format) == (len(head), plain, "brotli")
+    assert data[inner.end :] == b"\r\n--b--\r\n"
+    assert brotli.decompress(inner.packed_again(b"other")) == b"other"
+
+
+def test_a_part_that_is_no_brotli_is_searched_as_it_is() -> None:
+    head = b"--b\r\ncontent-encoding: br\r\n\r\n"
+    assert list(packed(head + b"plain text\r\n--b--\r\n")) == []
 
 
 def test_the_last_line_of_an_armour_is_no_base64() -> None:

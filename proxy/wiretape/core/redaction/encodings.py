@@ -1,5 +1,5 @@
 """Decode what a text holds in other encodings: the escapes of JSON and URLs, base64 and base64url
-(RFC 4648), hexadecimal digits, UTF-16, gzip, zlib and zstd.
+(RFC 4648), hexadecimal digits, UTF-16 and UTF-32, gzip, zlib and zstd.
 
 Nothing here knows what a secret is. Whatever could be encoded is decoded, at each alignment, and
 can be encoded again, so that it still decodes with a placeholder in place of a secret.
@@ -10,9 +10,13 @@ import re
 import zlib
 from bisect import bisect_right
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Final, NamedTuple
 
+import brotli  # type: ignore[import-untyped]  # it ships no types
 import zstandard
+
+from wiretape.core.wire.content_coding import TooLarge, decoder
 
 MAX_DECODED: Final = 64 * 1024 * 1024
 """The most bytes that data is decompressed to."""
@@ -212,22 +216,34 @@ def readings(run: str) -> Iterator[Reading]:
         yield Reading(run, skip, len(run) - over, data, is_hex=False)
 
 
-# ------------------------------------------------------------------ UTF-16
+# ------------------------------------------------------------------ UTF-16 and UTF-32
 
-# At least eight letters with a zero beside each; a byte that is not UTF-8 is a lone surrogate.
-_WIDE: Final = re.compile("(?:[\t\n\r -~\x80-\xff\udc80-\udcff]\0){8,}+[^\0]?")
+# At least eight letters with zeros beside each; a byte that is not UTF-8 is a lone surrogate.
+_LETTER: Final = "[\t\n\r -~\x80-\xff\udc80-\udcff]"
+_WIDE: Final = re.compile(f"(?:{_LETTER}\0){{8,}}+[^\0]?|(?:{_LETTER}\0\0\0){{8,}}+[^\0]?")
 _NARROW: Final = {0xDC00 + octet: octet for octet in range(0x80, 0x100)}
 
 
-def wide_texts(text: str) -> Iterator[tuple[int, int, str]]:
-    """Where a text holds another in UTF-16, and that text; each of its characters takes two.
+class WideText(NamedTuple):
+    """A text in UTF-16 or UTF-32 within another: where it begins there, what it says, and how many
+    characters there each of its own takes.
+    """
 
-    In the other byte order it begins one later: "\\0s\\0k" holds "sk" from 1 on.
+    start: int
+    plain: str
+    width: int
+
+
+def wide_texts(text: str) -> Iterator[WideText]:
+    """Where a text holds others in UTF-16 or UTF-32, in order.
+
+    In the other byte order one begins later: "\\0s\\0k" holds "sk" from 1 on.
     """
     if "\0" not in text:
         return
     for match in _WIDE.finditer(text):
-        yield *match.span(), match[0].replace("\0", "").translate(_NARROW)
+        width = 4 if match[0].startswith("\0\0\0", 1) else 2
+        yield WideText(match.start(), match[0].replace("\0", "").translate(_NARROW), width)
 
 
 # ------------------------------------------------------------------ compressed data
@@ -237,6 +253,11 @@ _BEGINNING: Final = re.compile(
     rb"(?P<gzip>\x1f\x8b\x08)|(?P<zstd>\x28\xb5\x2f\xfd)"
     rb"|(?P<zlib>(?:\A|(?<=\n\r\n)|(?<=\n\n))\x78[\x01\x5e\x9c\xda])"
 )
+# Brotli (RFC 7932) has no mark: a multipart part says in its headers that it is.
+_BROTLI_PART: Final = re.compile(
+    rb"content-encoding:[ \t]*br[ \t]*\r?\n(?:[^\r\n]{1,1000}\r?\n){0,20}\r?\n", re.IGNORECASE
+)
+_PART_MAY_END: Final = re.compile(rb"\r?\n--")
 _PROBE: Final = 1024
 _STEP: Final = 512  # of zstd, whose smallest block of four bytes may decode to 128 KiB
 
@@ -251,6 +272,8 @@ class Packed(NamedTuple):
 
     def packed_again(self, plain: bytes) -> bytes:
         """Compress other bytes in the same format; equal bytes give equal bytes."""
+        if self.format == "brotli":
+            return bytes(brotli.compress(plain))
         if self.format == "zstd":
             return zstandard.ZstdCompressor().compress(plain)
         window = zlib.MAX_WBITS | (16 if self.format == "gzip" else 0)
@@ -259,12 +282,15 @@ class Packed(NamedTuple):
 
 
 def may_be_packed(data: bytes) -> bool:
-    """Whether `data` has the start of gzip (RFC 1952), zstd (RFC 8878) or zlib (RFC 1950)."""
+    """Whether `data` has the start of gzip (RFC 1952), zstd (RFC 8878) or zlib (RFC 1950), or a
+    multipart part in brotli.
+    """
     # Finding constants is quick; the pattern alone looks at each byte in turn.
     return (
         b"\x1f\x8b\x08" in data
         or b"\x28\xb5\x2f\xfd" in data
         or ((data.startswith(b"x") or b"\nx" in data) and _BEGINNING.search(data) is not None)
+        or _brotli_part(data) is not None
     )
 
 
@@ -273,14 +299,50 @@ def packed(data: bytes) -> Iterator[Packed]:
     a member of an archive. Raises OverflowError beyond `MAX_DECODED` bytes.
     """
     at = 0
-    while (match := _BEGINNING.search(data, at)) is not None:
-        start, name = match.start(), match.lastgroup or ""
-        unpacked = _unzstd(data, start) if name == "zstd" else _inflated(data, start)
+    part = _brotli_part(data)
+    while True:
+        match = _BEGINNING.search(data, at)
+        # Each is searched for once: thousands of marks must not take thousands of looks.
+        if part is not None and part.end() < at:
+            part = _BROTLI_PART.search(data, at)
+        if part is not None and (match is None or part.end() <= match.start()):
+            start, name = part.end(), "brotli"
+        elif match is not None:
+            start, name = match.start(), match.lastgroup or ""
+        else:
+            return
+        unpacked = _UNPACKERS.get(name, _inflated)(data, start)
         if unpacked is None or not (plain := unpacked[0]):
             at = start + 1
             continue
         at = unpacked[1]
         yield Packed(start, at, plain, name)
+
+
+def _brotli_part(data: bytes) -> re.Match[bytes] | None:
+    """The headers of the first multipart part that is in brotli."""
+    # Finding a constant is quick.
+    return _BROTLI_PART.search(data) if b"content-encoding:" in data.lower() else None
+
+
+def _unbrotli(data: bytes, start: int) -> tuple[bytes, int] | None:
+    """The content of a multipart part in brotli from `start` on, and where it ends."""
+    machine = decoder(["br"], MAX_DECODED)
+    parts: list[bytes] = []
+    done = start
+    ends = (match.start() for match in _PART_MAY_END.finditer(data, start))
+    for end in (*ends, len(data)):
+        try:
+            parts.append(machine.decode(data[done:end]))
+        except TooLarge:
+            raise OverflowError from None
+        except ValueError:
+            return None
+        done = end
+        with suppress(ValueError):  # it goes on: what looks like a boundary is its data
+            machine.flush()
+            return b"".join(parts), end
+    return None
 
 
 def _inflated(data: bytes, start: int) -> tuple[bytes, int] | None:
@@ -317,3 +379,6 @@ def _unzstd(data: bytes, start: int) -> tuple[bytes, int] | None:
             end = min(at + _STEP, len(data)) - len(machine.unused_data)
             return b"".join(parts), end
     return b"".join(parts), len(data)
+
+
+_UNPACKERS: Final = {"zstd": _unzstd, "brotli": _unbrotli}

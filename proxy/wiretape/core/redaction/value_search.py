@@ -195,7 +195,7 @@ class Search:
     def _wide_may_hold(self, text: str, depth: int) -> bool:
         return any(
             self._decoded_may_hold(plain, depth + 1)
-            for _, _, plain in encodings.wide_texts(text)
+            for _, plain, _ in encodings.wide_texts(text)
             if depth < _DEPTH
         )
 
@@ -420,11 +420,13 @@ class Search:
         return edit.spans
 
     def _wide(self, text: str, depth: int, own: bool) -> Iterator[Span]:
-        """What to replace in the parts of a text that are UTF-16, with placeholders in UTF-16."""
-        for first, _, plain in encodings.wide_texts(text):
+        """What to replace in the parts of a text that are UTF-16 or UTF-32, spelled as these."""
+        for first, plain, width in encodings.wide_texts(text):
+            zeros = "\0" * (width - 1)
             for start, end, instead, rule in self._spans(plain, 0, depth + 1, own):
-                # In the other byte order the last zero belongs to the next letter.
-                yield Span(first + 2 * start, first + 2 * end - 1, "\0".join(instead), rule)
+                # In the other byte order the last zeros belong to the next letter.
+                stop = first + width * end - len(zeros)
+                yield Span(first + width * start, stop, zeros.join(instead), rule)
 
     def _shape(self, pattern: Pattern, text: str, depth: int) -> Iterator[Span]:
         standing = [match.span() for match in PLACEHOLDER.finditer(text)]
