@@ -28,7 +28,9 @@ ALLOWED = {
     "core.recording": {*LEAVES, "core.wire"},
     "core.redaction": {*LEAVES, "core.wire", "core.recording"},
     "core.matching": {*LEAVES, "core.wire", "core.recording", "core.providers", "core.redaction"},
-    "core.conversation": {*LEAVES, "core.wire", "core.recording", "core.matching"},
+    "core.conversation": {
+        *(*LEAVES, "core.wire", "core.recording", "core.matching", "core.redaction"),
+    },
     "core.capture": {*LEAVES, "core.wire"},
     "core.playback": CORE - {"core.wire", "core.capture"},
     "library": {*CORE},
@@ -51,9 +53,13 @@ SHELLS = set(ALLOWED) - {"exchange_formats", "maintenance", "scanning", "demo"}
 ALLOWED |= {
     "doctor": {*LEAVES, "core.recording", "config"},
     "starter": {*LEAVES, "core.providers"},
-    "run": {*SHELLS, "maintenance"},
+    "ui": {
+        *(*CORE, "config", "core.conversation", "library", "maintenance", "report", "scanning"),
+        "sessions",
+    },
+    "run": {*SHELLS, "maintenance", "ui"},
     "calibration": {*SHELLS, "run"},
-    "cli": {*ALLOWED, "run", "calibration", "doctor", "starter"},
+    "cli": {*ALLOWED, "run", "calibration", "doctor", "starter", "ui"},
     "__main__": {"cli"},
     "api": {*LEAVES, "core.redaction", "library", "maintenance"},
 }
@@ -71,6 +77,7 @@ something is recorded, one when a file of mitmproxy's is read.
 
 FRAMEWORKS = {"aiohttp", "asyncio", "click", "mitmproxy", "pydantic", "pytest", "rich", "socket"}
 IMPURE = {"datetime", "io", "logging", "os", "pathlib", "random", "secrets", "subprocess"}
+FRAMEWORKS |= {"jinja2"}
 IMPURE |= {"tempfile", "threading", "time", "urllib.request"}
 
 

@@ -284,7 +284,10 @@ def test_wheel_holds_no_tests_and_only_kinds_of_files_that_the_program_reads(
     assert [
         n for n in names if re.search(r"(^|/)(tests?|conftest|test_[^/]*|benchmarks)[./]", n)
     ] == []
-    assert {Path(name).suffix for name in names} <= {".py", ".cjs", ".typed", ".yaml", ".json"}
+    assert {Path(name).suffix for name in names} <= {
+        *(".py", ".cjs", ".typed", ".yaml", ".json"),
+        *(".html", ".css", ".js", ".txt"),  # the page, and the licences of what comes with it
+    }
     assert {n.partition(".dist-info/")[2] for n in wheel_files if ".dist-info/" in n} == {
         "METADATA",
         "RECORD",

@@ -267,6 +267,34 @@ def test_show_takes_one_body_at_a_time(run: Run) -> None:
     assert run("show", "aa", "--raw", "--request").exit_code == 2
 
 
+def test_show_plot_draws_when_the_answer_came(run: Run) -> None:
+    lines = run("show", "aa", "--plot").stdout.splitlines()
+    assert lines[0] == f"{CHAT}/aa0000000000.json"
+    assert lines[1].startswith("      5 ┤")
+    assert "first chunk 0.250s, longest gap 0.250s before chunk 2" in lines[-1]
+
+
+def test_show_html_writes_one_file(run: Run, tmp_path: Path) -> None:
+    result = run("show", "aa", "--html", "a.html")
+    assert (result.exit_code, result.output) == (0, "")
+    assert "Say\thello" in (tmp_path / "a.html").read_text(encoding="utf-8")
+    assert run("show", "aa", "--html", "-").stdout.startswith("<!doctype html>")
+
+
+def test_show_html_is_of_one_recording_and_needs_a_folder_to_write_to(run: Run) -> None:
+    assert run("show", "aa", "bb", "--html", "a.html").exit_code == 2
+    assert run("show", "aa", "--raw", "--html", "a.html").exit_code == 2
+    result = run("show", "aa", "--html", "no/a.html")
+    assert result.exit_code == 2
+    assert result.stderr == "wiretape: no/a.html: cannot be written: No such file or directory\n"
+
+
+def test_diff_html_writes_one_file_and_keeps_its_status(run: Run, tmp_path: Path) -> None:
+    assert run("diff", "aa", "bb", "--html", "a.html").exit_code == 1
+    text = (tmp_path / "a.html").read_text(encoding="utf-8")
+    assert "<del>Hello</del><ins>Bye</ins>" in text
+
+
 def test_diff_of_equal_recordings_is_0(run: Run, folder: Path) -> None:
     write(folder, f"{CHAT}/ff.json", recording("Hello", "Say\thello"))
     result = run("diff", "aa", "ff")

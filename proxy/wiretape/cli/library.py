@@ -10,7 +10,7 @@ import click
 
 from .command import guarded, print_json, say
 from .folder import Scope
-from .options import CONFIG, RECORDINGS, as_json, session, with_options
+from .options import CONFIG, RECORDINGS, as_json, html_file, session, with_options
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -141,10 +141,10 @@ def list_(
 @click.option("--chunks", is_flag=True, help="Print the answer's chunks, each with its time.")
 @click.option("--raw", is_flag=True, help="Print the answer's body, byte for byte.")
 @click.option("--request", is_flag=True, help="Print the request's body, byte for byte.")
+@click.option("--plot", is_flag=True, help="Draw when the answer came: its text and its chunks.")
+@html_file("Write the recording as a page in one file.")
 @guarded
-def show(
-    names: tuple[str, ...], as_json: bool, chunks: bool, raw: bool, request: bool, **scope: Any
-) -> int:
+def show(names: tuple[str, ...], as_json: bool, html: Path | None, **options: Any) -> int:
     """Show recordings as conversations.
 
     NAME is a path, a name below the folder, or the start of a key as `wiretape ls` has it.
@@ -152,24 +152,32 @@ def show(
     \b
     wiretape show 3f2a
     wiretape show 3f2a --raw | jq .
+    wiretape show 3f2a --html for-the-bug-report.html
     """
-    if raw + request + (as_json or chunks) > 1:
-        raise click.UsageError("--raw, --request and --chunks or --json: choose one")
-    if (raw or request) and len(names) > 1:
-        raise click.UsageError("--raw and --request give one body: name one recording")
+    chunks, plot, raw, request = (options.pop(n) for n in ("chunks", "plot", "raw", "request"))
+    if raw + request + plot + (html is not None) + (as_json or chunks) > 1:
+        raise click.UsageError(
+            "--raw, --request, --plot, --html and --chunks or --json: choose one"
+        )
+    if (raw or request or html) and len(names) > 1:
+        raise click.UsageError("--raw, --request and --html are of one recording: name one")
     from . import show as printer
 
+    scope = Scope(**options)
+    if html is not None:
+        return printer.show_html(scope, names[0], html)
     if raw or request:
-        return printer.show_body(Scope(**scope), names[0], request=request)
-    return printer.show(Scope(**scope), names, as_json=as_json, chunks=chunks)
+        return printer.show_body(scope, names[0], request=request)
+    return printer.show(scope, names, as_json=as_json, chunks=chunks, draw=plot)
 
 
 @click.command()
 @with_options(*_SCOPE)
 @click.argument("a", metavar="A", shell_complete=_complete)
 @click.argument("b", metavar="B", shell_complete=_complete)
+@html_file("Write the comparison as a page in one file.")
 @guarded
-def diff(a: str, b: str, as_json: bool, **scope: Any) -> int:
+def diff(a: str, b: str, as_json: bool, html: Path | None, **scope: Any) -> int:
     """Compare two recordings: the requests by path, the answers by text and by tool call.
 
     Exit status 0 if they ask and answer the same, 1 if not. What rules ignore is not compared;
@@ -180,7 +188,7 @@ def diff(a: str, b: str, as_json: bool, **scope: Any) -> int:
     """
     from . import show as printer
 
-    return printer.diff(Scope(**scope), a, b, as_json=as_json)
+    return printer.diff(Scope(**scope), a, b, as_json=as_json, html=html)
 
 
 def _is_terminal() -> bool:

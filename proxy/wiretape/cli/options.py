@@ -113,3 +113,14 @@ def with_options(*options: Option) -> Option:
         return command
 
     return add
+
+
+def html_file(help: str, name: str = "--html") -> Option:
+    """`--html FILE`: a page in one file; - is standard output."""
+    return click.option(
+        name,
+        "html",
+        metavar="FILE",
+        type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+        help=f"{help} It loads nothing and holds no secret.",
+    )

@@ -1,11 +1,12 @@
 """What `wiretape show` and `wiretape diff` print."""
 
 import os
+import shutil
 import sys
+from pathlib import Path
 from typing import Any
 
 from wiretape.config.load import Config, load
-from wiretape.core.conversation.compare import Side, compare
 from wiretape.core.conversation.compare import lines as difference_lines
 from wiretape.core.conversation.conversation import (
     Conversation,
@@ -13,25 +14,26 @@ from wiretape.core.conversation.conversation import (
     lines,
     printable_body,
 )
-from wiretape.core.errors import FormatError, StoreError
-from wiretape.core.matching.canonical import Canonical
+from wiretape.core.conversation.timeline import plot, timeline
+from wiretape.core.errors import StoreError
 from wiretape.core.redaction.redactor import Redactor
 from wiretape.core.text.printable import count, size
 from wiretape.library.recording_file import LoadedRecording
-from wiretape.library.recording_file import load as load_recording
-from wiretape.maintenance.names import NamedRecording, find
+from wiretape.maintenance.loading import (
+    SHARED_CHUNKS,
+    check_shareable,
+    compare_recordings,
+    load_named,
+)
+from wiretape.maintenance.names import NamedRecording
 
 from .command import FOUND, print_json
 from .folder import Scope
-from .terminal import echo, for_terminal
+from .terminal import echo
 
 
 def _find(scope: Scope, config: Config, wanted: str) -> tuple[NamedRecording, LoadedRecording]:
-    named = find(scope.recordings or config.recordings, wanted, scope.session)
-    try:
-        return named, load_recording(named.path)
-    except (FormatError, StoreError) as error:
-        raise StoreError(f"{for_terminal(named.name)}: {error}") from None
+    return load_named(scope.recordings or config.recordings, wanted, scope.session)
 
 
 def show_body(scope: Scope, name: str, *, request: bool) -> int:
@@ -49,8 +51,26 @@ def show_body(scope: Scope, name: str, *, request: bool) -> int:
     return 0
 
 
-def show(scope: Scope, names: tuple[str, ...], *, as_json: bool, chunks: bool) -> int:
-    """Print recordings as conversations, or chunk by chunk."""
+def show_html(scope: Scope, name: str, file: Path) -> int:
+    """Write a recording as a page in one file."""
+    from wiretape.ui.page import one_file, write_page
+    from wiretape.ui.recording_view import recording_view
+
+    config = load(scope.config_file, os.environ)
+    named, recording = _find(scope, config, name)
+    view = recording_view(named.name, named.name, recording, events=SHARED_CHUNKS)
+    check_shareable(named, recording, view.texts, Redactor(config.redaction))
+    page = one_file(
+        "recording.html", folder="", view="recording", recording=view, takes=(), used_by=()
+    )
+    write_page(file, page)
+    return 0
+
+
+def show(
+    scope: Scope, names: tuple[str, ...], *, as_json: bool, chunks: bool, draw: bool = False
+) -> int:
+    """Print recordings as conversations, chunk by chunk, or as timelines."""
     config = load(scope.config_file, os.environ)
     recordings = [_find(scope, config, name) for name in names]
     if as_json:
@@ -70,8 +90,22 @@ def show(scope: Scope, names: tuple[str, ...], *, as_json: bool, chunks: bool) -
     for number, (named, recording) in enumerate(recordings):
         if number:
             echo("")
-        _show_one(named, recording, chunks=chunks)
+        if draw:
+            _plot(named, recording)
+        else:
+            _show_one(named, recording, chunks=chunks)
     return 0
+
+
+def _plot(named: NamedRecording, recording: LoadedRecording) -> None:
+    seen = conversation(recording.document)
+    line = timeline(recording.document, recording.exchange.response, seen.usage)
+    echo(named.name, "faint")
+    if line is None:
+        echo("no times were recorded")
+        return
+    for text in plot(line, min(120, shutil.get_terminal_size().columns - 10)):
+        echo(text)
 
 
 def _head(named: NamedRecording, recording: LoadedRecording) -> dict[str, Any]:
@@ -129,17 +163,21 @@ def _tokens(seen: Conversation) -> str:
 # ------------------------------------------------------------------ diff
 
 
-def diff(scope: Scope, a: str, b: str, *, as_json: bool) -> int:
-    """Print where two recordings differ."""
+def diff(scope: Scope, a: str, b: str, *, as_json: bool, html: Path | None = None) -> int:
+    """Print where two recordings differ, or write it as a page in one file."""
     config = load(scope.config_file, os.environ)
     redactor = Redactor(config.redaction)
-
-    def side(recording: LoadedRecording) -> Side:
-        request = redactor.request(recording.document["request"])
-        return _side(recording, config.matcher.canonical(request))
-
     (first, left), (second, right) = (_find(scope, config, name) for name in (a, b))
-    result = compare(side(left), side(right))
+    result = compare_recordings(left, right, config.matcher, redactor)
+    if html is not None:
+        from wiretape.ui.diff_view import diff_view
+        from wiretape.ui.page import one_file, write_page
+
+        for named, recording in ((first, left), (second, right)):
+            check_shareable(named, recording, [conversation(recording.document).text], redactor)
+        view = diff_view((first.name, left), (second.name, right), result)
+        write_page(html, one_file("diff.html", folder="", view="diff", diff=view))
+        return 0 if result.equal else FOUND
     if as_json:
         print_json("diff", a=first.name, b=second.name, **result.as_json())
         return 0 if result.equal else FOUND
@@ -160,16 +198,3 @@ def diff(scope: Scope, a: str, b: str, *, as_json: bool) -> int:
 def _both(a: float | int | None, b: float | int | None) -> str:
     first, second = ("unknown" if value is None else f"{value:g}" for value in (a, b))
     return first if a == b else f"{first} and {second}"
-
-
-def _side(recording: LoadedRecording, canonical: Canonical) -> Side:
-    seen = conversation(recording.document)
-    response = recording.exchange.response
-    facts: dict[str, float | int | None] = {
-        "chunks": len(response.chunks),
-        "first_chunk": response.chunks[0].at if response.chunks else None,
-        "end_at": response.end_at,
-        "tokens_in": seen.usage.tokens_in,
-        "tokens_out": seen.usage.tokens_out,
-    }
-    return Side(canonical, seen, response.status, response.end, facts)

@@ -37,6 +37,7 @@ class _DraftPart:
     texts: list[str]
     name: str = ""
     id: str = ""
+    base64: str = ""
 
 
 @dataclass(slots=True)
@@ -60,7 +61,7 @@ class Draft:
         pieces = self.turn(index).pieces
         piece = pieces.get(slot)
         if piece is None:
-            pieces[slot] = _DraftPart(part.kind, [part.text], part.name, part.id)
+            pieces[slot] = _DraftPart(part.kind, [part.text], part.name, part.id, part.base64)
         else:
             piece.texts.append(part.text)
             piece.name, piece.id = piece.name or part.name, piece.id or part.id
@@ -90,7 +91,7 @@ class Draft:
         turns = []
         for turn in self._turns.values():
             parts = [
-                Part(piece.kind, "".join(piece.texts), piece.name, piece.id)
+                Part(piece.kind, "".join(piece.texts), piece.name, piece.id, piece.base64)
                 for piece in turn.pieces.values()
             ]
             spoken = tuple(part for part in parts if part.text or part.name)
@@ -166,7 +167,7 @@ def _chat(message: Value, index: exact_json.Json, draft: Draft) -> None:
     if isinstance(audio, dict) and audio.get("transcript") is not None:
         draft.add(index, "text", Part("text", text_of(audio["transcript"])))
     for image in objects(message.get("images")):
-        draft.say(index, [Part("media", media("image", image))])
+        draft.say(index, [media("image", image)])
     calls = message.get("tool_calls")
     for number, item in enumerate(calls if isinstance(calls, list) else []):
         _tool_call(item, number, index, draft)
@@ -393,7 +394,7 @@ def _embeddings(value: Value, draft: Draft) -> None:
 
 
 def _images(value: Value, draft: Draft) -> None:
-    draft.say(0, [Part("media", media("image", item)) for item in objects(value["data"])])
+    draft.say(0, [media("image", item) for item in objects(value["data"])])
 
 
 def _is_list_of(value: Value, *names: str) -> bool:

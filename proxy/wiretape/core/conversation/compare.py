@@ -131,7 +131,7 @@ def lines(difference: PairDifference) -> Iterator[Line]:
         return
     for mark, value in (("-", a), ("+", b)):
         if value is not ABSENT:
-            for line in _shown(value).split("\n"):
+            for line in shown_value(value).split("\n"):
                 yield mark, line
 
 
@@ -148,7 +148,8 @@ def _text(a: str, b: str) -> Iterator[Line]:
         yield (" ", "…") if line.startswith("@@") else (line[:1], line[1:])
 
 
-def _shown(value: Any) -> str:
+def shown_value(value: Any) -> str:
+    """A value of a difference as text: bounded, JSON if it is not a text."""
     if is_token(value):
         # An id is compared by its token: the recording that gave it, and its number there.
         value = f"the id {value[TOKEN]}"

@@ -57,11 +57,19 @@ class Conversation:
         return {
             "model": self.model,
             "tools": list(self.tools),
-            "request": [asdict(turn) for turn in self.request],
-            "answer": [asdict(turn) for turn in self.answer],
+            "request": [_turn_as_json(turn) for turn in self.request],
+            "answer": [_turn_as_json(turn) for turn in self.answer],
             "tokens_in": self.usage.tokens_in,
             "tokens_out": self.usage.tokens_out,
         }
+
+
+def _turn_as_json(turn: Turn) -> dict[str, Any]:
+    document = asdict(turn)
+    for part in document["parts"]:
+        # It is in the recording, and may be megabytes.
+        del part["base64"]
+    return document
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ Providers name the same few things differently; `parts` reads the content values
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from wiretape.core.text import exact_json
@@ -19,13 +19,14 @@ not text, or other JSON."""
 @dataclass(frozen=True, slots=True)
 class Part:
     """A part of a turn. The `text` of a call is its arguments, of media a description: "[image 12
-    kB]". `name` is the tool's, `id` the call's.
+    kB]". `name` is the tool's, `id` the call's, `base64` what media holds, if it is in the body.
     """
 
     kind: PartKind
     text: str
     name: str = ""
     id: str = ""
+    base64: str = field(default="", repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,14 +170,15 @@ def _inside(name: str, read: Callable[[exact_json.Json], list[Part]]) -> "_PartR
 
 
 def _media(noun: str) -> "_PartReader":
-    return lambda item: [Part("media", media(noun, item))]
+    return lambda item: [media(noun, item)]
 
 
-def media(noun: str, item: exact_json.Json) -> str:
+def media(noun: str, item: exact_json.Json) -> Part:
     """Describe something that is not text: "[image 12 kB]", "[file report.pdf 1.2 MB]"."""
     words: list[str] = []
     kind = None
     weight = 0
+    base64 = ""
     for name, value in _strings(item):
         if name in ("mime_type", "mimeType", "media_type", "format"):
             kind = kind or value
@@ -186,15 +188,17 @@ def media(noun: str, item: exact_json.Json) -> str:
             head, _, data = value.partition(",")
             kind = kind or head[5:].partition(";")[0]
             weight += decoded_size(data)
+            base64 = data
         elif value.startswith(("http://", "https://", "gs://", "s3://")):
             words.append(value if len(value) <= 80 else value[:79] + "…")
         elif name in _DATA:
             weight += decoded_size(value)
+            base64 = value
     if noun == "file" and kind and kind.partition("/")[0] in ("image", "audio", "video"):
         noun = kind.partition("/")[0]
     if weight:
         words.append(size(weight))
-    return f"[{' '.join([noun, *words])}]"
+    return Part("media", f"[{' '.join([noun, *words])}]", base64=base64)
 
 
 _DATA: Final = frozenset(("", "data", "bytes", "b64_json", "file_data", "body", "url", "image_url"))
@@ -276,9 +280,9 @@ def message(item: dict[str, exact_json.Json], role: str = "user") -> Turn:
         read += _refusal(item)
     images = item.get("images")
     if isinstance(images, list):
-        read += [Part("media", media("image", image)) for image in images]
+        read += [media("image", image) for image in images]
     if isinstance(item.get("audio"), dict):
-        read.append(Part("media", media("audio", item["audio"])))
+        read.append(media("audio", item["audio"]))
     calls = item.get("tool_calls")
     read += [call(item) for item in calls] if isinstance(calls, list) else []
     if item.get("function_call") is not None:

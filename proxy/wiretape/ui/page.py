@@ -1,0 +1,103 @@
+"""Render pages: as they are served, and as one file that needs nothing else."""
+
+import base64
+import hashlib
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from wiretape.core.conversation.redactions import pieces
+from wiretape.core.errors import WiretapeError, reason_of
+from wiretape.core.text.printable import count, size
+from wiretape.maintenance.listing import age
+
+_HERE: Final = Path(__file__).parent
+STATIC: Final = _HERE / "static"
+SCRIPTS: Final = ("vendored/uPlot.min.js", "page.js")
+STYLES: Final = ("vendored/uPlot.min.css", "page.css")
+"""What one file holds of `STATIC`; htmx is for pages that are served."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inline:
+    """The scripts and styles of a page in one file, and the policy that lets them alone run."""
+
+    scripts: tuple[Markup, ...]
+    styles: tuple[Markup, ...]
+    policy: str
+
+
+def render(template: str, **context: Any) -> str:
+    """A page as it is served."""
+    return environment().get_template(template).render(inline=None, **context)
+
+
+def one_file(template: str, **context: Any) -> str:
+    """The same page as one file: it loads nothing, and no script runs but wiretape's."""
+    return environment().get_template(template).render(inline=_inline(), **context)
+
+
+def write_page(path: Path, page: str) -> None:
+    """Write a page to a file, or to standard output where that is "-"."""
+    # A lone surrogate of a recording has no UTF-8.
+    data = page.encode("utf-8", "replace")
+    try:
+        if str(path) == "-":
+            sys.stdout.flush()
+            sys.stdout.buffer.write(data)
+            sys.stdout.flush()
+        else:
+            path.write_bytes(data)
+    except OSError as error:
+        raise WiretapeError(f"{path}: cannot be written: {reason_of(error)}") from error
+
+
+@cache
+def environment() -> Environment:
+    """The templates; what they show is escaped, without exception."""
+    templates = Environment(
+        loader=FileSystemLoader(_HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.filters |= {
+        "age": lambda then: age(datetime.now(UTC), then),
+        "count": count,
+        "pieces": pieces,
+        "seconds": seconds,
+        "size": size,
+    }
+    return templates
+
+
+def seconds(value: float | None) -> str:
+    """A time for a reader: "182 ms", "1.20 s", "-" where it is unknown."""
+    if value is None:
+        return "-"
+    return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.2f} s"
+
+
+@cache
+def _inline() -> Inline:
+    scripts, styles = (
+        tuple((STATIC / name).read_text(encoding="utf-8") for name in names)
+        for names in (SCRIPTS, STYLES)
+    )
+    policy = (
+        f"default-src 'none'; script-src {_hashes(scripts)}; style-src {_hashes(styles)};"
+        " img-src data:; base-uri 'none'; form-action 'none'"
+    )
+    return Inline(tuple(map(Markup, scripts)), tuple(map(Markup, styles)), policy)
+
+
+def _hashes(texts: tuple[str, ...]) -> str:
+    digests = (hashlib.sha256(text.encode()).digest() for text in texts)
+    return " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
