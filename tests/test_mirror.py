@@ -63,7 +63,8 @@ REACHED_BY: Final = {
             "cli/options",
         ),
         *("cli/scan", "cli/show", "cli/terminal"),
-        "cli/exchange_formats",
+        "cli/exporting",
+        "cli/importing",
     ),
     "config.yaml's parts: tests/config/test_load reads each in a file": (
         *("config/rules", "config/schema", "config/value_types"),

@@ -6,7 +6,8 @@ import io
 import click
 import pytest
 
-from wiretape.cli.exchange_formats import export, import_
+from wiretape.cli.exporting import export
+from wiretape.cli.importing import import_
 from wiretape.core.errors import FormatError
 from wiretape.exchange_formats.formats import READERS, format_of, unpacked
 from wiretape.exchange_formats.writers import WRITERS

@@ -15,7 +15,8 @@ from wiretape.core.errors import ConfigError, WiretapeError
 from . import (
     calibrate,
     doctor,
-    exchange_formats,
+    exporting,
+    importing,
     init,
     library,
     maintenance,
@@ -368,6 +369,6 @@ for command in (
     *(maintenance.verify, maintenance.rekey, maintenance.completion),
     *(prune.unused, prune.prune, prune.stale),
     *(scan.scan, scan.redact),
-    *(exchange_formats.import_, exchange_formats.export),
+    *(importing.import_, exporting.export),
 ):
     main.add_command(command)

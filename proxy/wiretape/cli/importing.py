@@ -1,4 +1,4 @@
-"""Recordings from other tools and for them: `wiretape import`, `wiretape export`."""
+"""The command that takes in what other tools recorded: `wiretape import`."""
 
 import os
 import sys
@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import click
 
-from wiretape.core.errors import ConfigError, StoreError, WiretapeError
+from wiretape.core.errors import ConfigError
 from wiretape.core.text.printable import count, escaped
-from wiretape.files import Unreadable, files, name_of, write_whole
+from wiretape.files import Unreadable, files, name_of
 
 from .command import FOUND, REFUSED, guarded, print_json, say
-from .folder import Folder, Scope
 from .options import CONFIG, RECORDINGS, as_json, record_mode, session, with_options
 
 if TYPE_CHECKING:
@@ -22,11 +21,9 @@ if TYPE_CHECKING:
     from wiretape.core.model import Request
     from wiretape.core.redaction.redactor import Redactor
     from wiretape.exchange_formats.importing import ImportedFile, Importer, Watched
-    from wiretape.exchange_formats.writers import Stored
     from wiretape.library.library import Library
 
 _FORMATS: Final = ("vcr", "har", "flows", "llama-stack", "curl", "sse")
-_TARGETS: Final = ("har", "vcr", "jsonl")
 
 
 @click.command("import")
@@ -96,81 +93,6 @@ def import_(
     if any(result.refused for result in results):
         return REFUSED
     return 0 if all(result.is_whole for result in results) and not unreadable.reasons else FOUND
-
-
-@click.command("export")
-@with_options(
-    CONFIG,
-    RECORDINGS,
-    session("Only this session's recordings; default all."),
-    click.option(
-        "--to",
-        "target_format",
-        type=click.Choice(_TARGETS),
-        required=True,
-        help="HAR, a cassette of vcrpy's, or lines of JSON with prompts and answers.",
-    ),
-    click.option(
-        "-o",
-        "--output",
-        type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
-        default="-",
-        metavar="FILE",
-        help="Where to write; default standard output.",
-    ),
-)
-@guarded
-def export(target_format: str, output: Path, **scope: Any) -> int:
-    """Write recordings in another tool's format, in the order they were made.
-
-    What is redacted stays redacted. Exit status 1 if a recording could not be read.
-
-    \b
-    wiretape export --to har -o trace.har
-    wiretape export --to jsonl > prompts.jsonl
-    """
-    from wiretape.exchange_formats.writers import WRITERS
-
-    folder = Folder(Scope(**scope))
-    unread: list[str] = []
-    pieces = WRITERS[target_format](_stored(folder, unread))
-    try:
-        if str(output) == "-":
-            for piece in pieces:
-                click.echo(piece, nl=False)
-        else:
-            write_whole(output, (piece.encode("utf-8", "surrogateescape") for piece in pieces))
-    except OSError as error:
-        raise StoreError(f"{output}: cannot be written: {error.strerror}") from None
-    for fault in unread:
-        say(fault)
-    say(f"{count(folder.count - len(unread), 'recording')} exported")
-    return FOUND if unread else 0
-
-
-def _stored(folder: Folder, unread: list[str]) -> "Iterator[Stored]":
-    """The recordings of a folder in the order they were made; what cannot be read is added to
-    `unread`.
-    """
-    from wiretape.exchange_formats.writers import Stored
-    from wiretape.library.recording_file import load
-    from wiretape.maintenance.inventory import document_of, recorded_at
-
-    dated: list[tuple[float, Path, str]] = []
-    for recorded in folder.sessions:
-        for name in recorded.recordings:
-            document = document_of(recorded, name)
-            at = None if document is None else recorded_at(document)
-            when = at.timestamp() if at else 0.0
-            dated.append((when, recorded.folder / name, folder.shown(recorded, name)))
-    # Only their times are kept: all recordings of a folder may not fit in memory.
-    for _, path, name in sorted(dated):
-        try:
-            recording = load(path)
-        except WiretapeError as error:
-            unread.append(f"{name}: skipped: {folder.redactor.text(str(error))}")
-            continue
-        yield Stored(name, recording.exchange, recording.document)
 
 
 @contextmanager
