@@ -68,4 +68,4 @@ def test_the_commands_offer_every_format() -> None:
         if isinstance(parameter.type, click.Choice)
     }
     assert choices["source_format"] == set(READERS)
-    assert choices["target_format"] == set(WRITERS)
+    assert choices["target_format"] == {*WRITERS, "llama-stack"}

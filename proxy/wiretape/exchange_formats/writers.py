@@ -1,4 +1,4 @@
-"""Recordings in the formats of other tools: HAR, vcrpy's cassettes, lines of JSON.
+"""Recordings in one file of another tool's format: HAR, vcrpy's cassettes, lines of JSON.
 
 Each writer yields pieces of text, so that no folder has to fit in memory, and gives back the text
 that a client would have got: what a recording has redacted stays redacted.
@@ -32,10 +32,13 @@ class Stored:
     document: Document
 
 
-type Writer = Callable[[Iterable[Stored]], Iterator[str]]
+type LeaveOut = Callable[[str, str], None]
+"""Told a recording's name, and why the format has no place for it."""
+
+type Writer = Callable[[Iterable[Stored], LeaveOut], Iterator[str]]
 
 
-def to_har(recordings: Iterable[Stored]) -> Iterator[str]:
+def to_har(recordings: Iterable[Stored], _leave_out: LeaveOut) -> Iterator[str]:
     """One HAR 1.2 file; messages of WebSockets as Chrome keeps them."""
     creator = json.dumps({"name": "wiretape", "version": __version__})
     yield f'{{"log": {{"version": "1.2", "creator": {creator}, "entries": ['
@@ -136,14 +139,13 @@ def _reason(status: int) -> str:
         return ""
 
 
-def to_cassette(recordings: Iterable[Stored]) -> Iterator[str]:
-    """One cassette of vcrpy's, version 1, with content codings undone; WebSockets have no form
-    there.
-    """
+def to_cassette(recordings: Iterable[Stored], leave_out: LeaveOut) -> Iterator[str]:
+    """One cassette of vcrpy's, version 1, with content codings undone."""
     yield "interactions:"
     line_end = "\n"
     for stored in recordings:
         if isinstance(stored.exchange.response, WebSocket):
+            leave_out(stored.name, "a cassette has no form for WebSockets")
             continue
         interaction = _interaction(stored.exchange)
         yield line_end + yaml.dump([interaction], Dumper=_CassetteDumper, allow_unicode=True)
@@ -189,7 +191,7 @@ def _yaml_text(data: bytes) -> str | bytes:
         return data
 
 
-def to_json_lines(recordings: Iterable[Stored]) -> Iterator[str]:
+def to_json_lines(recordings: Iterable[Stored], _leave_out: LeaveOut) -> Iterator[str]:
     """A line of JSON a recording: prompt, answer, and the conversation they are from."""
     for stored in recordings:
         seen = conversation(stored.document)

@@ -108,16 +108,16 @@ def _has_no_form(what: str) -> FormatError:
 # ------------------------------------------------------------------ the request
 
 
-_DATABRICKS: Final = "__databricks__"
+DATABRICKS: Final = "__databricks__"
 # RFC 2606 reserves .invalid: the recorder removed the workspace's host, so it is unknown.
-_DATABRICKS_HOST: Final = "https://databricks.invalid"
+DATABRICKS_HOST: Final = "https://databricks.invalid"
 
 _SDK_ARGUMENTS: Final = frozenset(("extra_headers", "extra_query", "extra_body", "timeout"))
 _GETS: Final = ("/models", "/api/tags", "/api/ps")
 
 # What the SDKs (openai, ollama) send for arguments that were not given, and which of these other
 # clients of the endpoints leave out.
-_ADDED: Final[dict[str, tuple[dict[str, Any], str]]] = {
+ADDED_BY_SDKS: Final[dict[str, tuple[dict[str, Any], str]]] = {
     "/embeddings": ({"encoding_format": "base64"}, "encoding_format"),
     "/api/chat": ({"tools": [], "stream": False}, "tools"),
     "/api/generate": ({"stream": False}, ""),
@@ -152,7 +152,9 @@ def _called(call: Mapping[str, Any]) -> list[Document]:
         return [_request("GET", url)]
     if path.endswith("/api/pull") and "model" not in sent:
         raise _has_no_form("the name of the pulled model is not in the file")
-    added, optional = next((row for end, row in _ADDED.items() if path.endswith(end)), ({}, ""))
+    added, optional = next(
+        (row for end, row in ADDED_BY_SDKS.items() if path.endswith(end)), ({}, "")
+    )
     bodies = [
         {**sent, **{k: v for k, v in missing.items() if k not in sent}, **extra}
         for missing in (added, {k: v for k, v in added.items() if k != optional})
@@ -167,8 +169,8 @@ def _wire_url(call: Mapping[str, Any], arguments: Mapping[str, Any]) -> str:
     endpoint: str = _member(call, "request", "endpoint", str, "the endpoint's path")
     if url.startswith("vertexai:"):
         raise _has_no_form("'vertexai:' names a method of Google's SDK")
-    if url.startswith(_DATABRICKS):
-        url = _DATABRICKS_HOST + url.removeprefix(_DATABRICKS)
+    if url.startswith(DATABRICKS):
+        url = DATABRICKS_HOST + url.removeprefix(DATABRICKS)
     if not endpoint.startswith("/") or not url.endswith(endpoint):
         raise FormatError(
             "request.url: expected a URL that ends in request.endpoint (llama-stack's format);"
