@@ -17,7 +17,7 @@ from wiretape.core.matching.matcher import Matcher
 from wiretape.core.model import Headers, Outcome, Request
 from wiretape.core.redaction import encodings
 from wiretape.core.redaction.redactor import Redactor
-from wiretape.core.redaction.rules import RedactionRules
+from wiretape.core.redaction.rules import JsonRule, RedactionRules
 from wiretape.intake.intake import Intake
 from wiretape.intake.journal import Journal
 from wiretape.intake.journal_reader import read
@@ -26,11 +26,15 @@ from wiretape.report.report import Report, Row
 from wiretape.sessions.sessions import Sessions
 
 JSON: Headers = (("content-type", "application/json"),)
-UNGUESSABLE = "kV8w2Qz-T5rXn1Lp"
+UNGUESSABLE = "kV8w2Qz7T5rXn1Lp" + "Yb4Hs9Gd"
 
 
 async def kept(
-    folder: Path, rules: RedactionRules, body: bytes, headers: Headers = JSON
+    folder: Path,
+    rules: RedactionRules,
+    body: bytes,
+    headers: Headers = JSON,
+    path: str = "/v1/x",
 ) -> tuple[Row, list[Path]]:
     """The row of an exchange with that answer, and the files there are then."""
     report = Report("record")
@@ -38,11 +42,10 @@ async def kept(
     sessions = Sessions(
         lambda name: Library(folder / "r", Matcher(providers), state=LocalState(folder))
     )
-    intake = Intake(Redactor(rules), providers, report)
+    sessions.own.library.load()
+    intake = Intake(Redactor(rules, remember=True), providers, report)
     recorder = Recorder(
-        Request(
-            "POST", "https", "api.together.xyz", 443, "/v1/x", headers=JSON, body=b'{"model":"m"}'
-        )
+        Request("POST", "https", "api.together.xyz", 443, path, headers=JSON, body=b'{"model":"m"}')
     )
     recorder.start(200, headers, 0.1)
     recorder.read(body, 0.2)
@@ -94,6 +97,24 @@ async def test_what_can_be_replaced_is(tmp_path: Path) -> None:
     row, (file,) = await kept(tmp_path, RedactionRules(), body)
     assert (row.outcome, row.note) == ("recorded", None)
     assert UNGUESSABLE not in file.read_text()
+
+
+@pytest.mark.parametrize("later", ["the answer", "the request"])
+async def test_what_an_earlier_run_found_is_secret_in_a_later_one(
+    tmp_path: Path, later: str
+) -> None:
+    tokens = JsonRule("tok", lambda value: [("tok",)] if "tok" in value else [])
+    row, _ = await kept(
+        tmp_path, RedactionRules(json=(tokens,)), json.dumps({"tok": UNGUESSABLE}).encode()
+    )
+    assert row.outcome == "recorded"
+    in_answer = later == "the answer"
+    body = json.dumps({"say": f"is it {UNGUESSABLE}?" if in_answer else "no"}).encode()
+    path = "/v1/y" if in_answer else f"/v1/files/{UNGUESSABLE}"
+    row, files = await kept(tmp_path, RedactionRules(), body, path=path)
+    assert row.outcome == "recorded"
+    assert len(files) == 2
+    assert not any(UNGUESSABLE in str(file) + file.read_text() for file in files)
 
 
 async def test_side_files_go_through_the_gate(

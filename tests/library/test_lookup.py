@@ -529,3 +529,31 @@ def test_a_link_to_a_folder_is_not_followed(library: Open, folder: Path) -> None
         (f"{HOST}/link.json", reason),
         ("link.example", reason),
     ]
+
+
+def test_what_recordings_hold_in_redacted_form_is_read_once(
+    library: Open, folder: Path, cache: Path | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the index, which a later run begins with; of a folder that grows only what is new."""
+    file = place(folder) / "hi.json"
+    file.write_text(text("Hi", "REDACTED-secret-3f9a1c07"))
+    os.utime(file, LONG_AGO)
+    opened = library(cache)
+    assert opened.redacted().digests == {"3f9a1c07"}
+    reads: list[str] = []
+    real = Path.read_bytes
+
+    def counted(path: Path) -> bytes:
+        reads.append(path.name)
+        return real(path)
+
+    monkeypatch.setattr(Path, "read_bytes", counted)
+    (place(folder) / "new.json").write_text(text("New", "REDACTED-secret-00000001"))
+    opened.check()
+    assert opened.redacted().digests == {"3f9a1c07", "00000001"}
+    stored = from_exchange(exchange("Written", "REDACTED-secret-00000002"))
+    opened.write(stored, recording_format.dumps(stored), {})
+    assert opened.redacted().digests == {"3f9a1c07", "00000001", "00000002"}
+    again = library(cache)
+    assert again.redacted().digests == {"3f9a1c07", "00000001", "00000002"}
+    assert not reads

@@ -154,7 +154,7 @@ class Replayer:
         """
         if may_be_in(json.dumps(document)):
             yield {**document, "carried": [ANY]}
-        if self._redactor.recognise(live_document, session.library.digests()):
+        if self._redactor.recognise(live_document, session.library.redacted()):
             redacted = self._redactor.request(live_document, self._redactor.secrets(live))
             yield redacted
             yield {**redacted, "carried": [ANY]}

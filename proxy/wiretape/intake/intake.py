@@ -283,7 +283,12 @@ class Intake:
         secrets = self.redactor.secrets(request)
         exchange = Exchange(plain_request(request), exchange.response, ending.recorded_at)
         response = exchange.response
-        document, findings = self.redactor.document(from_exchange(exchange), secrets)
+        document = from_exchange(exchange)
+        # What an earlier run found is secret in this one, too.
+        recorded = session.library.redacted()
+        for part in ("request", "response"):
+            self.redactor.recognise(document[part], recorded)
+        document, findings = self.redactor.document(document, secrets)
         row = Row.of(
             request,
             self.providers,

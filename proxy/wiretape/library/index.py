@@ -21,7 +21,7 @@ from wiretape.core.recording.given_ids import AnswerId
 from .recording_file import AnsweredKey, Endpoint, Facts, MatchKind, Same, Stat
 from .sequence import Linked, in_recorded_order
 
-VERSION: Final = 3
+VERSION: Final = 4
 """The version of the tables, and of what the facts in them mean."""
 
 _WAIT_SECONDS: Final = 10.0
@@ -54,6 +54,8 @@ CREATE TABLE keys (
 CREATE INDEX keys_of_file ON keys (file);
 CREATE INDEX keys_of_endpoint ON keys (endpoint, file);
 CREATE TABLE sides (file INTEGER NOT NULL, name TEXT NOT NULL, PRIMARY KEY (file, name))
+    WITHOUT ROWID;
+CREATE TABLE traces (file INTEGER NOT NULL, trace TEXT NOT NULL, PRIMARY KEY (file, trace))
     WITHOUT ROWID;
 """
 
@@ -272,6 +274,10 @@ class Index:
             "INSERT OR IGNORE INTO sides (file, name) VALUES (?, ?)",
             [(number, side) for side in facts.sides],
         )
+        self._db.executemany(
+            "INSERT INTO traces (file, trace) VALUES (?, ?)",
+            [(number, trace) for trace in facts.traces],
+        )
 
     def _put_keys(self, number: int | None, keys: Iterable[AnsweredKey]) -> None:
         self._db.executemany(
@@ -323,6 +329,7 @@ class Index:
             self._db.execute("DELETE FROM keys WHERE file = ?", (number,))
             self._db.execute("DELETE FROM sides WHERE file = ?", (number,))
             self._db.execute("DELETE FROM creators WHERE file = ?", (number,))
+            self._db.execute("DELETE FROM traces WHERE file = ?", (number,))
 
     # -------------------------------------------------------------- queries
 
@@ -404,6 +411,11 @@ class Index:
         """The highest row number so far."""
         row = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'files'").fetchone()
         return int(row[0]) if row else 0
+
+    def traces(self, since: int) -> frozenset[str]:
+        """What the rows after number `since` hold in redacted form (`redaction/traces.py`)."""
+        rows = self._db.execute("SELECT DISTINCT trace FROM traces WHERE file > ?", (since,))
+        return frozenset(trace for (trace,) in rows)
 
     def ids(self, name: str) -> tuple[AnswerId, ...]:
         """The ids in a recording's answer."""

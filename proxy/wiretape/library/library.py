@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from secrets import token_hex
 from typing import Final
@@ -25,6 +25,7 @@ from wiretape.core.model import SWITCHING, Exchange, WebSocket, split_url
 from wiretape.core.playback.policy import RecordMode
 from wiretape.core.playback.websocket import as_request
 from wiretape.core.recording.document import Document, to_exchange, to_request
+from wiretape.core.redaction.traces import traces_in
 from wiretape.core.wire.selecting_headers import document_vary
 from wiretape.files import write_whole
 
@@ -182,6 +183,7 @@ class Library(Lookup):
             self._stored_keys,
             settled=False,
         )
+        facts = replace(facts, traces=traces_in(data))
 
         def update(index: Index) -> None:
             for old in void:

@@ -26,6 +26,7 @@ from wiretape.core.matching.sketch import rank, sketch
 from wiretape.core.model import Exchange
 from wiretape.core.recording.document import Document
 from wiretape.core.recording.given_ids import AnswerId, IdSource
+from wiretape.core.redaction.traces import KnownTraces
 
 from . import index_cache, replace_files, replace_set
 from .file_cache import RecordingCache
@@ -53,7 +54,6 @@ _SCAN_ALL_ON_MISS: Final = 1_000  # and up to so many whenever a request would m
 _LOOK_SECONDS: Final = 0.5
 _SWEEP_SECONDS: Final = 3.0
 _LOCK_SECONDS: Final = 30.0
-_DIGEST: Final = re.compile(rb"REDACTED-secret-([0-9a-f]{8})(?![0-9a-f])")
 _MEMO: Final = 4_096
 _MOST_CHECKED_EACH: Final = 64
 
@@ -113,6 +113,16 @@ class _Memo:
         except OSError:
             return False
         return True
+
+
+@dataclass(frozen=True, slots=True)
+class _TracesRead:
+    """What an index's rows up to `last` hold in redacted form."""
+
+    index: Index
+    last: int
+    traces: frozenset[str]
+    recorded: KnownTraces
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +194,7 @@ class Lookup:
             self.folder, self._stored_keys, self._faulty, is_session=session is not None
         )
         self._loaded = False
-        self._digests: tuple[tuple[str, ...], frozenset[str]] | None = None
+        self._redacted: _TracesRead | None = None
         self._records = False
         self._next_scan_at = 0.0
         self._next_full_scan_at = 0.0
@@ -509,18 +519,21 @@ class Lookup:
                 neighbours.append((name, rank(request_sketch, forms, 1)[0]))
         return neighbours
 
-    def digests(self) -> frozenset[str]:
-        """The digests in the placeholders of values that fit no pattern, over all recordings; read
-        again when the set of recordings changes.
+    def redacted(self) -> KnownTraces:
+        """What tells values again that the recordings hold in redacted form, or held in this
+        run.
         """
-        names = tuple(self.names())
-        if self._digests is None or self._digests[0] != names:
-            digests: set[bytes] = set()
-            for name in names:
-                with suppress(OSError):
-                    digests.update(_DIGEST.findall((self.folder / name).read_bytes()))
-            self._digests = names, frozenset(digest.decode() for digest in digests)
-        return self._digests[1]
+
+        def update(index: Index) -> KnownTraces:
+            last, known = index.last(), self._redacted
+            if known is not None and (known.index, known.last) == (index, last):
+                return known.recorded
+            since = known.last if known is not None and known.index is index else 0
+            traces = index.traces(since) | (known.traces if known else frozenset())
+            self._redacted = _TracesRead(index, last, traces, KnownTraces.of(traces))
+            return self._redacted.recorded
+
+        return self._query(update)
 
     # -------------------------------------------------------------- reading
 

@@ -6,7 +6,7 @@ import re
 import stat
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from pathlib import Path
@@ -21,6 +21,7 @@ from wiretape.core.recording import llamastack
 from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import Document, to_exchange
 from wiretape.core.recording.given_ids import AnswerId, answer_ids
+from wiretape.core.redaction.traces import traces_in
 
 from .sequence import take_of
 
@@ -69,7 +70,7 @@ class Facts:
     `settled` False: it was read so soon after a change that its `stat` proves nothing yet. With a
     `fault` it is not a recording; with `awaits_side_file` only a side file is missing. `recorded`
     is in microseconds of the epoch; `links` are the ids of the request with their tokens, `ids`
-    those of the answer.
+    those of the answer, `traces` what it holds in redacted form.
     """
 
     name: str
@@ -85,6 +86,7 @@ class Facts:
     keys: tuple[AnsweredKey, ...] = ()
     recorded: int = 0
     links: Mapping[str, str] = field(default_factory=dict)
+    traces: frozenset[str] = frozenset()
     awaits_side_file: bool = False
 
 
@@ -228,7 +230,7 @@ def facts(
         return Same(stat, settled)
     try:
         recording = _recording(path, data, stat)
-        return of_document(
+        known = of_document(
             recording.document,
             name,
             stat,
@@ -238,6 +240,7 @@ def facts(
             foreign=recording.foreign,
             also=recording.also,
         )
+        return replace(known, traces=traces_in(data))
     except (FormatError, StoreError) as error:
         awaits_side_file = isinstance(error, SideFileError)
         sides = _sides(data)

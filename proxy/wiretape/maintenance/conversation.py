@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import unquote
 
 from wiretape.core.errors import FormatError, StoreError
@@ -153,12 +153,20 @@ class BeforeAfter:
     after: Document
 
 
+class _Given(NamedTuple):
+    """What earlier answers gave a client: known values, and all that they said."""
+
+    values: Secrets
+    answers: str
+
+
 class RecordedConversation:
     """The recordings of a session in the order they were recorded, and what is asked for them."""
 
     def __init__(self, parts: Mapping[str, BeforeAfter], redactor: Redactor) -> None:
         self._parts = parts
         self._known = [(rule, value) for rule, value in redactor.remembered]
+        self._token_ids = redactor.token_ids
         self._redactor = Redactor(redactor.rules)
         self.before: Final[list[ConversationStep]] = []
         """The requests as they stand in the recordings now."""
@@ -187,27 +195,33 @@ class RecordedConversation:
             part = self._parts[recording.name]
             if _is_websocket(part.before):  # its two sides speak in turn
                 answers += _text_of(part.before["response"])
-            given = [(rule, value) for rule, value in self._known if value in answers]
-            result.append(self._given(recording, after[recording.name], Secrets((), given)))
+            known = [(rule, value) for rule, value in self._known if value in answers]
+            given = _Given(Secrets((), known), answers)
+            result.append(self._given(recording, after[recording.name], given))
             if not _is_websocket(part.before):
                 answers += _text_of(part.before["response"])
         return result
 
     def _given(
-        self, before: ConversationStep, after: ConversationStep, given: Secrets
+        self, before: ConversationStep, after: ConversationStep, given: "_Given"
     ) -> ConversationStep:
         """A recording's requests with the given values as placeholders, and its own as they are."""
-        if before.requests == after.requests or not len(given):
+        if before.requests == after.requests:
             return before
         requests = []
         for own, redacted in zip(before.requests, after.requests, strict=True):
-            request = to_request(self._redactor.request(from_request(own.request), given))
+            part = from_request(own.request)
+            if len(given.values):
+                part = self._redactor.request(part, given.values)
+            request = to_request(self._token_ids.request(part, given.answers))
             pairs = zip(own.messages, redacted.messages, strict=True)
             requests.append(
                 ClientRequest(
                     request,
                     tuple(
-                        new if given.may_occur_in(old.data.decode("utf-8", "replace")) else old
+                        new
+                        if given.values.may_occur_in(old.data.decode("utf-8", "replace"))
+                        else old
                         for old, new in pairs
                     ),
                 )

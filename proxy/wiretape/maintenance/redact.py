@@ -233,7 +233,7 @@ class _Planner:
         """Redact the recordings: each is searched for what was found in any."""
         faults: list[tuple[str, str]] = []
         for _ in range(_ROUNDS):
-            known = self._redactor.remembered
+            known = self._redactor.remembered_ever
             self._rewritten, faults = {}, []
             for name, loaded in self._stored.items():
                 try:
@@ -246,7 +246,7 @@ class _Planner:
                     continue
                 if result is not None:
                     self._rewritten[name] = result
-            if self._redactor.remembered is known:
+            if self._redactor.remembered_ever == known:
                 break
         if faults:
             raise self._refused(faults)

@@ -37,7 +37,8 @@ def redact_late_values(settings: Settings, intake: "Intake", report: Report) -> 
     root = settings.recordings
     names = [redactor.text(name_of(path)) for path in late]
     try:
-        planned = plan(root, late, settings.config, redactor, within=intake.written)
+        # All of the run's: another may hold the value as token ids alone.
+        planned = plan(root, intake.written, settings.config, redactor, within=intake.written)
         carry_out(planned)
     except NotRedacted as error:
         reasons = (f"{name_of(Path(path))}: {text}" for path, text in error.faults)

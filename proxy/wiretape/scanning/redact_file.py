@@ -17,7 +17,7 @@ from wiretape.core.recording import llamastack
 from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import Document, to_exchange
 from wiretape.core.recording.fields import SideFile
-from wiretape.core.redaction import token_lists
+from wiretape.core.redaction import token_ids, token_lists
 from wiretape.core.redaction.gate import Leak, inspect, inspect_bytes
 from wiretape.core.redaction.known_values import Secrets
 from wiretape.core.redaction.placeholder import PLACEHOLDER
@@ -293,7 +293,7 @@ def _without_headers(document: Document) -> Document:
 
 def _alike(before: Any, after: Any) -> bool:
     """Whether two JSON values differ in strings only, in members' names that were secret, and in
-    numbers that spell a token once more (`token_lists.py`).
+    numbers that spell a text once more (`token_lists.py`, `token_ids.py`).
     """
     stack = [(before, after)]
     while stack:
@@ -308,6 +308,8 @@ def _alike(before: Any, after: Any) -> bool:
                 return False
             stack += zip(old.values(), new.values(), strict=True)
         elif isinstance(old, list):
+            if token_ids.are_ids(new) and token_ids.is_neutral(new):
+                continue
             if len(old) == len(new):
                 stack += zip(old, new, strict=True)
             elif not token_lists.are_octets(old) or not token_lists.are_octets(new):

@@ -23,6 +23,7 @@ from wiretape.core.redaction.known_values import Secrets
 from wiretape.core.redaction.placeholder import digest_of, is_strong, label, placeholder
 from wiretape.core.redaction.redactor import Redactor
 from wiretape.core.redaction.rules import JsonRule, RedactionRules
+from wiretape.core.redaction.traces import KnownTraces
 from wiretape.core.text import exact_json
 from wiretape.core.text.jsonpath import Path as JsonPath
 
@@ -885,9 +886,11 @@ def test_a_value_is_recognised_by_the_digest_that_recordings_hold(use: str) -> N
     by = Redactor(BY_TOKEN, remember=True)
     digest = digest_of(TOKEN)
     assert digest is not None
-    assert by.recognise(from_request(USING[use]), {digest})
+    assert by.recognise(from_request(USING[use]), KnownTraces(frozenset({digest})))
     assert ("recorded", TOKEN) in by.remembered
-    assert not by.recognise(from_request(asking("/b?x=nothing-secret")), {digest})
+    assert not by.recognise(
+        from_request(asking("/b?x=nothing-secret")), KnownTraces(frozenset({digest}))
+    )
 
 
 def test_values_that_were_found_tell_requests_apart() -> None:

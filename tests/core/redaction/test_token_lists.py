@@ -131,6 +131,27 @@ DIALECTS: dict[str, Callable[[list[str]], Any]] = {
         "meta_info": {"output_token_logprobs": [[-0.1, 1000 + n, x] for n, x in enumerate(t)]}
     },
     "vllm prompt": lambda t: {"prompt_logprobs": by_id(t)},
+    "cohere tokenizer": lambda t: {
+        "tokens": [1000 + n for n, _ in enumerate(t)],
+        "token_strings": t,
+    },
+    "vllm tokenizer": lambda t: {
+        "count": len(t),
+        "tokens": [1000 + n for n, _ in enumerate(t)],
+        "token_strs": t,
+    },
+    "hugging face tokenizer": lambda t: [
+        {"id": 1000 + n, "text": x, "start": 3 * n, "stop": 3 * n + 3} for n, x in enumerate(t)
+    ],
+    "llama.cpp tokenizer": lambda t: {
+        "tokens": [{"id": 1000 + n, "piece": x} for n, x in enumerate(t)]
+    },
+    "xai tokenizer": lambda t: {
+        "token_ids": [
+            {"token_id": 1000 + n, "string_token": x, "token_bytes": octets(x)}
+            for n, x in enumerate(t)
+        ]
+    },
 }
 
 

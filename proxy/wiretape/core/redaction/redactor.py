@@ -11,8 +11,9 @@ Three things are secret, and searched for in this order:
    hold them by chance (`placeholder.is_strong`), or public: the request's model or host.
 3. Matches of patterns: those of keys (`key_patterns.py`), and the user's own.
 
-Only strings change, and members' names that hold a value. Numbers, structure, style and framing of
-a body stay, so a document stays valid. Redacting twice gives the same as redacting once.
+Only strings change, members' names that hold a value, and numbers that spell a changed text once
+more (`token_lists.py`, `token_ids.py`). Structure, style and framing of a body stay, so a document
+stays valid. Redacting twice gives the same as redacting once.
 """
 
 import json
@@ -26,7 +27,7 @@ from wiretape.core.recording.document import Document
 from wiretape.core.wire.header_names import HeaderNames
 from wiretape.core.wire.selecting_headers import document_vary
 
-from . import encodings, streams
+from . import encodings, streams, token_ids
 from .answer_headers import AnswerHeaders
 from .credential_names import leaves
 from .key_patterns import PATTERNS
@@ -55,6 +56,8 @@ from .rules import (
     finding,
 )
 from .run_paths import NO_PATHS, RunPaths
+from .token_ids import KnownTokenIds
+from .traces import KnownTraces
 from .value_search import Search, Shapes, public_values
 
 _RUN: Final = re.compile(r"[A-Za-z0-9_.~+/=-]{16,}")
@@ -101,6 +104,8 @@ class Redactor:
         self.no_secrets: Final = Secrets(rules.values)
         """The configured values alone, for what does not belong to a request."""
         self._remembered = RememberedValues(most) if remember else None
+        self.token_ids: Final = KnownTokenIds(most)
+        """The lists of token ids that became neutral, if this redactor remembers."""
         self._shapes = Shapes(rules.patterns, rules.secret_query)
         self._request_headers = _RequestHeaders(rules.keep_request_headers, rules.secret_headers)
         self._answer_headers = AnswerHeaders(
@@ -143,8 +148,16 @@ class Redactor:
         """Whether there are remembered values."""
         return bool(self.remembered)
 
-    def recognise(self, request: Document, digests: Collection[str]) -> bool:
-        """Remember the values in a request whose placeholders have one of these digests."""
+    def recognise(self, request: Document, recorded: KnownTraces) -> bool:
+        """Remember what of a request recordings hold in redacted form: values, lists of token ids.
+        Gives whether there is anything.
+        """
+        if self._remembered is None:
+            return False
+        is_known = bool(recorded.marks) and self.token_ids.recognise(request, recorded.marks)
+        return self._recognise_values(request, recorded.digests) or is_known
+
+    def _recognise_values(self, request: Document, digests: Collection[str]) -> bool:
         if not digests or self._remembered is None:
             return False
         runs = dict.fromkeys(
@@ -164,8 +177,10 @@ class Redactor:
 
     @property
     def remembered_ever(self) -> int:
-        """How many values were ever remembered: where it has grown there are new ones."""
-        return 0 if self._remembered is None else self._remembered.added
+        """How much was ever remembered, values and lists of token ids: where it has grown there is
+        more to look for.
+        """
+        return self.token_ids.added + (self._remembered.added if self._remembered else 0)
 
     def request(
         self, request: Document, secrets: Secrets | None = None, *, remembered: bool = True
@@ -183,7 +198,7 @@ class Redactor:
         values = [*places.carried, *places.named]
         known = self._known(secrets, request, values)
         search = Search(self._shapes, known, [])
-        part = search.request(part)
+        part = self.token_ids.request(search.request(part))
         self.remember((*values, *search.replaced))
         return self.paths.request(self._with_carried(part, known, places))
 
@@ -220,6 +235,9 @@ class Redactor:
             redacted, search, changes = self._searched(named, known)
         findings += changes
         self.remember((*values, *search.replaced))
+        memory = None if self._remembered is None else self.token_ids
+        redacted, lists = token_ids.redact(redacted, memory)
+        findings += lists
         redacted["request"] = self._with_carried(redacted["request"], known, of_request)
         # A path may hold a member whose name is a secret.
         names = Search(self._shapes, known, [])

@@ -26,7 +26,7 @@ type TextPath = tuple[str | int | tuple[str, int], ...]
 _NUMBERS: Final = frozenset(("content_index", "index", "output_index", "summary_index", "thought"))
 # Lists whose items a client joins: Gemini's parts, the tokens of log probabilities, and Mistral's
 # content if it is a list.
-_JOINED: Final = frozenset(("parts", "tokens"))
+_JOINED: Final = frozenset(("parts", "token_strings", "token_strs", "tokens"))
 _CONTENT_IN: Final = frozenset(("delta", "logprobs"))
 
 _TEXTS: Final = frozenset(
@@ -40,16 +40,20 @@ _TEXTS: Final = frozenset(
         "generated_text",
         "output_text",
         "partial_json",
+        "piece",
         "reasoning",
         "reasoning_content",
         "reasoning_text",
         "refusal",
         "response",
+        "string_token",
         "summary_text",
         "text",
         "thinking",
         "tok_str",
         "token",
+        "token_strings",
+        "token_strs",
         "tokens",
         "transcript",
     )

@@ -9,6 +9,14 @@ have to follow, or they reveal the secret. The tables name the members; a new di
     Hugging Face    text, id, top_tokens          SGLang         [-0.1, 7, "token"]
     Cohere          text, token_ids               vLLM's prompt  {"7": {decoded_token, rank}}
     Completions, Together  tokens beside token_ids and top_logprobs ({token: -0.1})
+
+So do tokenizers:
+
+    Cohere          token_strings beside tokens       vLLM  token_strs beside tokens
+    Hugging Face    id, text, start, stop             llama.cpp  id, piece
+    xAI             string_token, token_id, token_bytes
+
+Lists of ids without texts are `token_ids.py`'s.
 """
 
 from collections.abc import Mapping
@@ -16,16 +24,20 @@ from typing import Any, Final
 
 from wiretape.core.text.exact_json import Json
 
-_TEXT: Final = frozenset(("content", "decoded_token", "text", "tok_str", "token"))
+_TEXT: Final = frozenset(
+    ("content", "decoded_token", "piece", "string_token", "text", "tok_str", "token")
+)
 """Members with the text of a token."""
 
 _SIGNS: Final = frozenset(
     (
         *("bytes", "logProbability", "log_probability", "logprob", "logprobs", "prob", "probs"),
-        *("rank", "token_id", "tokenId", "token_ids", "special"),
+        *("piece", "rank", "token_bytes", "token_id", "tokenId", "token_ids", "special"),
     )
 )
 """Members of which at least one accompanies the text of a token, and none any other text."""
+_SPAN: Final = frozenset(("id", "start", "stop"))
+"""Members that do so together."""
 
 _LONGEST: Final = 32
 """The longest token that may be part of a secret."""
@@ -38,18 +50,19 @@ _ALTERNATIVES: Final = frozenset(
 )
 """Members that list the alternatives to a token."""
 
-CHOSEN: Final = ("chosenCandidates", "tokens")
+CHOSEN: Final = ("chosenCandidates", "token_strings", "token_strs", "tokens")
 """Lists of a text's tokens that are accompanied by other lists."""
 _BESIDE: Final = frozenset(
-    ("ids", "token_ids", "tokenIds", "topCandidates", "top_logprobs", "top_tokens")
+    ("ids", "token_ids", "tokenIds", "tokens", "topCandidates", "top_logprobs", "top_tokens")
 )
 """Lists with something about each item of a `CHOSEN` list, by position."""
+_COLUMNS_OF_IDS: Final = frozenset(("ids", "token_ids", "tokenIds", "tokens"))
 
 
 def spells_again(value: Mapping[str, Any]) -> bool:
     """Whether an object has the text of a token and further members of a token."""
-    return not _SIGNS.isdisjoint(value) and any(
-        isinstance(value.get(name), str) for name in _TEXT & value.keys()
+    return any(isinstance(value.get(name), str) for name in _TEXT & value.keys()) and (
+        not _SIGNS.isdisjoint(value) or value.keys() >= _SPAN
     )
 
 
@@ -127,9 +140,9 @@ def _object(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
 def _token(before: Mapping[str, Any], result: dict[str, Any], old: str, new: str) -> None:
     """Change what accompanies the text of a token."""
     for name, item in before.items():
-        if name == "bytes" and item == list(_octets(old)):
+        if name in ("bytes", "token_bytes") and item == list(_octets(old)):
             result[name] = list(_octets(new))
-        elif name in _IDS and len(old) <= _LONGEST:
+        elif name in _IDS and (len(old) <= _LONGEST or isinstance(item, list)):
             result[name] = _without_ids(item)
         elif name in _ALTERNATIVES:
             result[name] = _alternatives(item, result[name], old, new)
@@ -141,13 +154,13 @@ def _columns(
     """Change the items of the accompanying lists for tokens that changed."""
     for name in _BESIDE & before.keys():
         column = before[name]
-        if not isinstance(column, list) or len(column) != len(old):
+        if column is old or not isinstance(column, list) or len(column) != len(old):
             continue
         cells = list(result[name])
         for at, (was, now) in enumerate(zip(old, new, strict=True)):
             if was == now:
                 continue
-            if name in ("ids", "token_ids", "tokenIds"):
+            if name in _COLUMNS_OF_IDS:
                 cells[at] = _without_ids(cells[at])
             else:
                 cells[at] = _alternatives(column[at], cells[at], _text(was), _text(now))
