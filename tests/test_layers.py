@@ -31,10 +31,11 @@ ALLOWED = {
     "core.conversation": {
         *(*LEAVES, "core.wire", "core.recording", "core.matching", "core.redaction"),
     },
+    "core.drift": {*LEAVES, "core.wire", "core.recording", "core.conversation"},
     "core.capture": {*LEAVES, "core.wire"},
     "core.playback": CORE - {"core.wire", "core.capture"},
     "library": {*CORE},
-    "config": CORE - {"core.capture"},
+    "config": {*CORE - {"core.capture"}, "core.drift"},
     "report": CORE - {"core.capture", "core.playback"},
     "tls": {*LEAVES},
     "sessions": {*CORE, "library", "report"},
@@ -59,7 +60,8 @@ ALLOWED |= {
     },
     "run": {*SHELLS, "maintenance", "ui"},
     "calibration": {*SHELLS, "run"},
-    "cli": {*ALLOWED, "run", "calibration", "doctor", "starter", "ui"},
+    "drift": {*SHELLS, "maintenance", "run"},
+    "cli": {*ALLOWED, "run", "calibration", "doctor", "drift", "starter", "ui"},
     "__main__": {"cli"},
     "api": {*LEAVES, "core.redaction", "library", "maintenance"},
 }

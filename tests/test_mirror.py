@@ -86,6 +86,13 @@ REACHED_BY: Final = {
     "pytest's plugin: tests/integrations/test_plugin runs it whole": (
         *("integrations/network", "integrations/proxy"),
     ),
+    "tests/core/drift/test_compare holds both to the whole table": (
+        *("core/drift/answer_facts", "core/drift/rules"),
+    ),
+    "parts of `wiretape drift`: tests/drift/test_measure runs the command in each of their cases": (
+        *("cli/drift", "drift/credentials", "drift/other_model", "drift/sending"),
+        *("drift/targets", "drift/printing"),
+    ),
     "the API's tests drive both from the other end": (
         *("run/pipe", "run/preload/python/wiretape_clients"),
     ),

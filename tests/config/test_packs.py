@@ -8,7 +8,7 @@ import pytest
 
 import wiretape
 from wiretape.config.packs import AGENTS, NAMES, built_in, packs, providers, rules
-from wiretape.config.schema import RuleEntry
+from wiretape.config.schema import DriftRuleEntry, RuleEntry
 from wiretape.core.matching.matcher import Matcher
 from wiretape.core.providers.registry import ErrorShape
 from wiretape.core.recording.document import Document
@@ -45,12 +45,15 @@ def test_a_pack_is_well_formed(file: Path) -> None:
     assert tree.problems == ()
     assert value["name"] == file.stem
     assert set(value) <= {
-        *("name", "hosts", "key_env", "base_url_env", "errors", "like", "ids", "rules", "tested")
+        *("name", "hosts", "key_env", "base_url_env", "errors", "like", "ids", "rules", "tested"),
+        *("key_header", "drift"),
     }
     assert value.get("errors", "openai") in get_args(ErrorShape.__value__)
     assert set(value.get("like", ())) <= {one.stem for one in FILES} - {file.stem, "common"}
     for entry in value.get("rules", ()):
         RuleEntry.model_validate(entry)
+    for entry in value.get("drift", ()):
+        DriftRuleEntry.model_validate(entry)
 
 
 def test_every_file_is_a_pack() -> None:

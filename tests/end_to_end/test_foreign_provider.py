@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -53,9 +54,15 @@ def aimock(packages: Path, tmp_path: Path) -> Iterator[str]:
     """aimock on a port of its own; its URL."""
     if not FIXTURES.is_file():
         pytest.skip(f"{FIXTURES.name} is not beside the project (../shared/tools)")
-    folder = tmp_path / "fixtures"
+    with started(packages, tmp_path / "fixtures", FIXTURES.read_text()) as url:
+        yield url
+
+
+@contextmanager
+def started(packages: Path, folder: Path, fixtures: str) -> Iterator[str]:
+    """An aimock that answers as `fixtures` say; its URL."""
     folder.mkdir()
-    (folder / "a.json").write_bytes(FIXTURES.read_bytes())
+    (folder / "a.json").write_text(fixtures)
     program = packages / "@copilotkit" / "aimock" / "dist" / "cli.js"
     with subprocess.Popen(
         [NODE, program, "-p", "0", "-f", folder],
@@ -78,12 +85,13 @@ def aimock(packages: Path, tmp_path: Path) -> Iterator[str]:
             process.stdout.read()
 
 
-def test_three_sdks_get_from_disk_what_they_got_from_aimock(
-    aimock: str, clean_env: dict[str, str], tmp_path: Path
+def test_three_sdks_get_from_disk_what_they_got_from_aimock_and_drift_what_has_changed(
+    aimock: str, packages: Path, clean_env: dict[str, str], tmp_path: Path
 ) -> None:
     def run(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+        ask = () if arguments[0] == "drift" else ("--", sys.executable, "-c", ASK)
         return subprocess.run(
-            command(*arguments, "-r", "recordings", "--", sys.executable, "-c", ASK),
+            command(*arguments, "-r", "recordings", *ask),
             env={**clean_env, **env},
             cwd=tmp_path,
             capture_output=True,
@@ -92,8 +100,10 @@ def test_three_sdks_get_from_disk_what_they_got_from_aimock(
             check=False,
         )
 
-    routes = [word for host in HOSTS for word in ("--map", f"{host}={aimock}")]
-    live = run("record", *routes, **KEYS)
+    def routes(url: str) -> list[str]:
+        return [word for host in HOSTS for word in ("--map", f"{host}={url}")]
+
+    live = run("record", *routes(aimock), **KEYS)
     assert live.returncode == 0, live.stderr
     assert len(live.stdout.splitlines()) == 90
     assert "wiretape record: 8 recorded" in live.stderr
@@ -101,3 +111,12 @@ def test_three_sdks_get_from_disk_what_they_got_from_aimock(
     assert (replayed.returncode, replayed.stdout) == (0, live.stdout), replayed.stderr
     written = "".join(path.read_text() for path in (tmp_path / "recordings").rglob("*.json"))
     assert not [name for name, key in KEYS.items() if key in written]
+
+    same = run("drift", *routes(aimock), **KEYS)
+    assert (same.returncode, "8 of 8 measured" in same.stderr) == (0, True), same.stdout
+    changed = FIXTURES.read_text().replace('"get_weather"', '"get_forecast"')
+    with started(packages, tmp_path / "changed", changed) as other:
+        drifted = run("drift", *routes(other), **KEYS)
+    assert drifted.returncode == 5, drifted.stderr
+    assert drifted.stdout.count("regression  openai POST /v1/chat/completions") == 1
+    assert "get_weather: a tool is no longer called" in drifted.stdout

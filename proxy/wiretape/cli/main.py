@@ -15,6 +15,7 @@ from wiretape.core.errors import ConfigError, WiretapeError
 from . import (
     calibrate,
     doctor,
+    drift,
     exporting,
     importing,
     init,
@@ -367,6 +368,7 @@ for command in (
     *(calibrate.calibrate, doctor.doctor, init.init, rules.rules, schema.schema),
     *(library.list_, library.show, library.diff),
     *(maintenance.verify, maintenance.rekey, maintenance.completion),
+    *(drift.drift, drift.migrate),
     *(prune.unused, prune.prune, prune.stale),
     *(scan.scan, scan.redact),
     *(importing.import_, exporting.export),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from wiretape.core.drift.rules import DriftRule, Limits
 from wiretape.core.errors import ConfigError
 from wiretape.core.matching.matcher import COMPARED_HEADERS, Matcher
 from wiretape.core.matching.rule import Rule
@@ -29,7 +30,7 @@ from wiretape.core.redaction.rules import (
 from wiretape.core.text.located import MAX_BYTES, NotYaml, Problem, Tree
 
 from .faults import faults as faults_of
-from .packs import id_names
+from .packs import drift_rules, id_names
 from .packs import providers as known_providers
 from .rule_entry import finder, linear_regex
 from .rules import Wrong, host_key, rules
@@ -87,6 +88,9 @@ class Config:
     """http://[user:password@]host:port."""
     faults: tuple[FaultRule, ...] = ()
     """Faults on demand in replayed answers."""
+    drift_rules: tuple[DriftRule, ...] = ()
+    """What `wiretape drift` makes of changes, before its own rules."""
+    drift_limits: Limits = field(default_factory=Limits)
 
 
 def load(path: Path | None, environ: Mapping[str, str]) -> Config:
@@ -177,7 +181,13 @@ def _config(source: str, data: bytes, tree: Tree, environ: Mapping[str, str]) ->
         stale_after=file.stale_after,
         upstream_proxy=upstream_proxy,
         faults=on_demand,
+        drift_rules=(*_drift_rules(file), *drift_rules()),
+        drift_limits=Limits(**file.drift.model_dump(exclude={"rules"})),
     )
+
+
+def _drift_rules(file: File) -> Iterator[DriftRule]:
+    return (DriftRule(**entry.model_dump()) for entry in file.drift.rules)
 
 
 def _is_ours(value: object) -> bool:

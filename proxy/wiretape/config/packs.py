@@ -9,10 +9,13 @@
       EXAMPLE_BASE_URL: https://api.example.com/v1
     errors: openai           # the shape of its error answers
     like: [openai]           # whose rules are its too, under its own name
+    key_header: x-api-key    # where its key goes; else "authorization: Bearer KEY"
     ids: [container]         # members that hold ids though their names do not say so
     rules:                   # as in config.yaml: what changes from run to run and says nothing
       - name: tool-call-ids
         normalise: [{with: ids, at: ["$.messages[*].tool_call_id"]}]
+    drift:                   # what `wiretape drift` makes of a change (core/drift/rules.py)
+      - {tier: shape, change: member-came, path: "*.obfuscation", verdict: benign}
 
 The pack `common` has rules alone, which are everybody's, and so have those of agents, with the
 version each was `tested` with. An agent may be behind any provider: its rules know it by its body,
@@ -27,6 +30,7 @@ from typing import Any, Final
 
 import yaml
 
+from wiretape.core.drift.rules import DriftRule
 from wiretape.core.matching.rule import Rule
 from wiretape.core.providers.registry import ErrorShape, Provider, Providers
 
@@ -65,6 +69,16 @@ class Pack:
     rules: tuple[Mapping[str, Any], ...]
     dummies: tuple["DummyKey", ...] = ()
     base_urls: Mapping[str, str] = field(default_factory=dict)
+    key_header: "KeyHeader"
+    drift: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class KeyHeader:
+    """The header that a provider's key goes into, and the variables that it may be in."""
+
+    name: str
+    variables: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +124,8 @@ def _pack(text: Mapping[str, Any]) -> Pack:
         rules=tuple(text.get("rules", ())),
         dummies=dummies,
         base_urls=text.get("base_url_env", {}),
+        key_header=_key_header(text.get("key_header", "authorization"), provider.key_env),
+        drift=tuple(text.get("drift", ())),
     )
 
 
@@ -150,6 +166,30 @@ def dummy_keys(names: Iterable[str]) -> tuple[DummyKey, ...]:
     return tuple(
         known.get(name) or DummyKey(name, DUMMY_KEY, name)
         for name in dict.fromkeys((*names, *besides))
+    )
+
+
+def _key_header(entry: Any, variables: tuple[str, ...]) -> KeyHeader:
+    """A header's name, or a mapping for a provider whose other keys sign requests."""
+    if isinstance(entry, dict):
+        return KeyHeader(entry["name"], tuple(entry["env"]))
+    return KeyHeader(entry, variables)
+
+
+def key_header(provider: Provider) -> KeyHeader:
+    """Where a provider's key goes; one of the user's own takes it as the one it speaks like."""
+    known = packs().get(provider.name) or packs()[provider.errors or "openai"]
+    if known.provider is None or known.provider.key_env == provider.key_env:
+        return known.key_header
+    return KeyHeader(known.key_header.name, provider.key_env)
+
+
+def drift_rules() -> tuple[DriftRule, ...]:
+    """The packs' rules for what `wiretape drift` finds; those of `common` are every provider's."""
+    return tuple(
+        DriftRule(**entry, provider=None if pack.provider is None else pack.name)
+        for pack in packs().values()
+        for entry in pack.drift
     )
 
 

@@ -10,6 +10,7 @@ A message shows a value only where it could be no secret. Only this module and
 """
 
 import difflib
+import fnmatch
 from collections.abc import Iterable
 from dataclasses import fields
 from typing import Annotated, Any, Final, Literal, Self, get_args
@@ -25,6 +26,7 @@ from pydantic import (
     model_validator,
 )
 
+from wiretape.core.drift.rules import CHANGES, DriftVerdict, Tier
 from wiretape.core.matching.rule import RequestPart
 from wiretape.core.playback.faults import Fault
 from wiretape.core.playback.pace import Pace
@@ -242,6 +244,32 @@ class Redact(Section):
     unsearched: list[Coding] = []
 
 
+def _known_change(name: str) -> str:
+    names = sorted({change for some in CHANGES.values() for change in some})
+    if not any(fnmatch.fnmatchcase(change, name) for change in names):
+        raise ValueError(f"expected one of {', '.join(names)}, * for any text{near(name, names)}")
+    return name
+
+
+class DriftRuleEntry(Section):
+    verdict: DriftVerdict
+    tier: Tier | Literal["*"] = "*"
+    change: Annotated[str, AfterValidator(_known_change)] = "*"
+    path: str = "*"
+    was: str = "*"
+    now: str = "*"
+    provider: Named | None = None
+
+
+class Drift(Section):
+    """The factors are limits, as `core/drift/compare.py` states them."""
+
+    usage: Annotated[float, Field(ge=1)] = 1.5
+    similar: Annotated[float, Field(ge=0, le=1)] = 0.5
+    timing: Annotated[float, Field(ge=1)] = 3.0
+    rules: list[DriftRuleEntry] = []
+
+
 class File(Section):
     """The whole file."""
 
@@ -262,6 +290,7 @@ class File(Section):
     match: Matching = Matching.model_construct()
     redact: Redact = Redact.model_construct()
     faults: list[FaultEntry] = []
+    drift: Drift = Drift.model_construct()
 
 
 # ------------------------------------------------------------------ what is wrong

@@ -43,6 +43,10 @@ _END_OF_CALL: Final = 128_008
 _DELAY: Final = web.AppKey("token_delay", float)
 
 type _Object = dict[str, Json]
+type Version = Callable[[_Object], _Object] | None
+"""Another version of the provider: what it makes of an answer in one piece, and of each chunk."""
+
+_VERSION: Final = web.AppKey[Version]("version")
 type _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -54,11 +58,15 @@ class LocalProvider:
     """
 
     def __init__(
-        self, ssl_context: ssl.SSLContext | None = None, *, token_delay: float = TOKEN_DELAY
+        self,
+        ssl_context: ssl.SSLContext | None = None,
+        *,
+        token_delay: float = TOKEN_DELAY,
+        version: "Version" = None,
     ) -> None:
         """Speak HTTPS where there is a context, else HTTP; `token_delay` is in seconds."""
         self._ssl_context = ssl_context
-        application = app(token_delay)
+        application = app(token_delay, version)
         application.middlewares.insert(0, self._counted)
         # A short wait for answers under way: to aiohttp 0 means for ever.
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
@@ -92,12 +100,16 @@ class LocalProvider:
     @classmethod
     @contextmanager
     def in_thread(
-        cls, ssl_context: ssl.SSLContext | None = None, *, token_delay: float = TOKEN_DELAY
+        cls,
+        ssl_context: ssl.SSLContext | None = None,
+        *,
+        token_delay: float = TOKEN_DELAY,
+        version: "Version" = None,
     ) -> Iterator[Self]:
         """The provider on a thread of its own, for callers that have no event loop."""
         with asyncio.Runner() as runner:
             loop = runner.get_loop()
-            provider = cls(ssl_context, token_delay=token_delay)
+            provider = cls(ssl_context, token_delay=token_delay, version=version)
             runner.run(provider.__aenter__())
             thread = Thread(target=loop.run_forever, name="wiretape local provider")
             thread.start()
@@ -114,10 +126,11 @@ class LocalProvider:
         return await handler(request)
 
 
-def app(token_delay: float = TOKEN_DELAY) -> web.Application:
+def app(token_delay: float = TOKEN_DELAY, version: "Version" = None) -> web.Application:
     """Make the provider's aiohttp application; `token_delay` is in seconds."""
     application = web.Application(client_max_size=MAX_REQUEST_BYTES, middlewares=[_guard])
     application[_DELAY] = token_delay
+    application[_VERSION] = version
     application.add_routes(
         [
             web.get("/v1/models", _models),
@@ -387,8 +400,9 @@ def _choice(
 
 
 async def _send(request: web.Request, body: _Object, answer: _Answer) -> web.StreamResponse:
+    version = request.app[_VERSION] or (lambda answer: answer)
     if not _field(body, "stream", bool, False):
-        return _json(answer.whole())
+        return _json(version(answer.whole()))
     options = _field(body, "stream_options", dict, {})
     chunks = answer.chunks(usage_apart=options.get("include_usage") is True)
     response = web.StreamResponse(
@@ -398,7 +412,7 @@ async def _send(request: web.Request, body: _Object, answer: _Answer) -> web.Str
     try:
         await response.prepare(request)
         for chunk in chunks:
-            await response.write(f"data: {dumps(chunk)}\n\n".encode())
+            await response.write(f"data: {dumps(version(chunk))}\n\n".encode())
             await asyncio.sleep(delay)
         await response.write(b"data: [DONE]\n\n")
         await response.write_eof()

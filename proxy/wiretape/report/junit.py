@@ -29,9 +29,9 @@ def dumps(report: Report) -> str:
         for name, kind in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped"))
     )
     time = sum(row.duration or 0.0 for row in report.rows)
-    suite = f'name="wiretape {_plain(report.mode)}" tests="{len(cases)}" {counts} time="{time:.3f}"'
+    suite = f'name="wiretape {plain(report.mode)}" tests="{len(cases)}" {counts} time="{time:.3f}"'
     notices = "\n".join([*report.notices, *other_host_lines(report)])
-    out = [f"<system-err>{escape(_plain(notices))}</system-err>"] if notices else []
+    out = [f"<system-err>{escape(plain(notices))}</system-err>"] if notices else []
     lines = ['<?xml version="1.0" encoding="UTF-8"?>', "<testsuites>", f"<testsuite {suite}>"]
     return "\n".join([*lines, *cases, *out, "</testsuite>", "</testsuites>", ""])
 
@@ -50,22 +50,20 @@ def _problem(report: Report, row: Row) -> str | None:
 def _case(report: Report, row: Row) -> str:
     name = f"{row.method} {row.path}" + (f" {row.model}" if row.model else "")
     class_name = ".".join(["wiretape", row.provider, *([row.session] if row.session else [])])
-    head = f"<testcase classname={_quoted(class_name)} name={_quoted(name)}"
+    head = f"<testcase classname={quoted(class_name)} name={quoted(name)}"
     if row.duration is not None:
         head += f' time="{row.duration:.3f}"'
     problem = _problem(report, row)
-    system_out = (
-        f"<system-out>{escape(_plain(row.recording))}</system-out>" if row.recording else ""
-    )
+    system_out = f"<system-out>{escape(plain(row.recording))}</system-out>" if row.recording else ""
     if problem is None:
         return f"{head}>{system_out}</testcase>" if system_out else f"{head}/>"
     text = _text(row)
     first = text.partition("\n")[0]
-    inner = f"<{problem} message={_quoted(first)}"
+    inner = f"<{problem} message={quoted(first)}"
     if problem != "skipped":
         kind = row.miss.reason if row.miss else "stale" if row.stale else row.outcome
-        inner += f" type={_quoted(kind)}"
-    return f"{head}>{inner}>{escape(_plain(text))}</{problem}>{system_out}</testcase>"
+        inner += f" type={quoted(kind)}"
+    return f"{head}>{inner}>{escape(plain(text))}</{problem}>{system_out}</testcase>"
 
 
 def _text(row: Row) -> str:
@@ -79,7 +77,7 @@ def _text(row: Row) -> str:
     )
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Replace what XML 1.0 cannot express: control characters and lone surrogates."""
     return "".join(c if _is_character(ord(c)) else "\N{REPLACEMENT CHARACTER}" for c in text)
 
@@ -96,5 +94,6 @@ def _is_character(code: int) -> bool:
     )
 
 
-def _quoted(text: str) -> str:
-    return quoteattr(_plain(text))
+def quoted(text: str) -> str:
+    """Quote a text as the value of an attribute."""
+    return quoteattr(plain(text))

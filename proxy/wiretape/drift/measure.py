@@ -1,0 +1,228 @@
+"""Measure what has changed: send each target, compare what comes, and record it where wanted."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+from wiretape.config.load import Config
+from wiretape.core.drift.answer_facts import answer_facts, declared_tools
+from wiretape.core.drift.compare import changes
+from wiretape.core.drift.rules import VERDICTS, DriftVerdict, JudgedChange, judged, worst
+from wiretape.core.model import Request
+from wiretape.core.playback.player import Player
+from wiretape.core.recording.document import from_exchange
+from wiretape.core.redaction.redactor import Redactor
+from wiretape.core.text.printable import count
+from wiretape.intake.intake import EndedExchange, Intake
+from wiretape.report.report import Report
+from wiretape.run.open_library import open_library
+from wiretape.sessions.sessions import Session
+
+from .credentials import NoKey, with_credentials
+from .sending import LiveAnswer, LiveSender, NotMeasured, SendOptions
+from .targets import Target
+
+EXIT_REGRESSION: Final = 5
+EXIT_NOT_MEASURED: Final = 6
+EXIT_REFUSED: Final = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """What became of one target: its changes, or why there are none to tell (`skipped`: it is not
+    to be sent; `failed`: nothing came that says anything).
+    """
+
+    target: Target
+    changes: tuple[JudgedChange, ...] = ()
+    skipped: str | None = None
+    failed: str | None = None
+    answers: tuple[LiveAnswer, ...] = field(default=(), repr=False)
+
+    @property
+    def verdict(self) -> DriftVerdict | None:
+        """The gravest of its changes."""
+        return worst(self.changes)
+
+    @property
+    def outcome(self) -> str:
+        """benign, new, regression, same, skipped or failed."""
+        if self.skipped or self.failed:
+            return "skipped" if self.skipped else "failed"
+        return self.verdict or "same"
+
+    @property
+    def has_drifted(self) -> bool:
+        """Whether there is more than a benign change."""
+        return self.verdict not in (None, "benign")
+
+
+@dataclass(slots=True, kw_only=True)
+class DriftReport:
+    """All measurements, files that could not be read, and what was recorded anew."""
+
+    measurements: Sequence[Measurement]
+    unreadable: Sequence[str] = ()
+    written: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+
+    def count(self, outcome: str) -> int:
+        """How many measurements had this outcome."""
+        return sum(measurement.outcome == outcome for measurement in self.measurements)
+
+    @property
+    def measured(self) -> int:
+        """How many requests were answered and compared."""
+        return len(self.measurements) - self.count("skipped") - self.count("failed")
+
+    @property
+    def exit_status(self) -> int:
+        """4: something could not be recorded; 5: a regression; 6: something that should have been
+        measured was not, or nothing was; else 0.
+        """
+        if self.refused:
+            return EXIT_REFUSED
+        if self.count("regression"):
+            return EXIT_REGRESSION
+        is_whole = self.measured and not self.count("failed") and not self.unreadable
+        return 0 if is_whole else EXIT_NOT_MEASURED
+
+    @property
+    def summary(self) -> str:
+        """One line: "12 of 14 measured: 1 regression, 2 new, 9 same; 2 skipped"."""
+        parts = [
+            count(n, name) if name == "regression" else f"{n} {name}"
+            for name in (*reversed(VERDICTS), "same")
+            if (n := self.count(name))
+        ]
+        text = f"{self.measured} of {len(self.measurements)} measured"
+        text += f": {', '.join(parts)}" if parts else ""
+        for outcome, words in (("skipped", "skipped"), ("failed", "not measured")):
+            text += f"; {n} {words}" if (n := self.count(outcome)) else ""
+        text += f"; {len(self.unreadable)} unreadable" if self.unreadable else ""
+        return text + (f"; {len(self.written)} recorded anew" if self.written else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriftPlan:
+    """How to measure. `transform` makes of a recorded request the one to be sent; `repeats` says
+    that one with several takes is sent as often, if its first answer has drifted.
+    """
+
+    config: Config
+    redactor: Redactor
+    options: SendOptions
+    environ: Mapping[str, str]
+    transform: Callable[[Request], Request] = lambda request: request
+    repeats: bool = False
+    on_progress: Callable[[int], None] = lambda done: None
+
+
+async def measure(targets: Sequence[Target], plan: DriftPlan) -> list[Measurement]:
+    """Send all targets, as many at a time as the options say, and compare what comes."""
+    done = 0
+    async with LiveSender(plan.options) as sender, asyncio.TaskGroup() as group:
+
+        async def measured(target: Target) -> Measurement:
+            nonlocal done
+            measurement = await _measured(target, plan, sender)
+            done += 1
+            plan.on_progress(done)
+            return measurement
+
+        tasks = [group.create_task(measured(target)) for target in targets]
+    return [task.result() for task in tasks]
+
+
+async def _measured(target: Target, plan: DriftPlan, sender: LiveSender) -> Measurement:
+    if target.skipped is not None:
+        return Measurement(target=target, skipped=target.skipped)
+    try:
+        sent = _restored(plan.transform(target.request), target, plan)
+        provider = plan.config.providers.find(sent.host, sent.port)
+        own = replace(target, request=sent, provider=provider)
+        request = with_credentials(own, plan.config.redaction.secret_query, plan.environ)
+        answers = [await sender.send(request)]
+        live = answer_facts(_document(answers[0], plan))
+        takes = [answer_facts(take) for take in target.takes]
+        tools = declared_tools(target.takes[0]["request"].get("body"))
+        result = judged(
+            changes(takes, live, tools, plan.config.drift_limits),
+            plan.config.drift_rules,
+            target.provider_name,
+        )
+        measurement = Measurement(target=target, changes=result)
+        if plan.repeats and measurement.has_drifted:
+            for _ in target.takes[1:]:
+                answers.append(await sender.send(request))
+    except (NoKey, NotMeasured) as error:
+        return Measurement(target=target, failed=plan.redactor.text(str(error)))
+    return replace(measurement, answers=tuple(answers))
+
+
+def _restored(request: Request, target: Target, plan: DriftPlan) -> Request:
+    """A request with this machine's folders in place of their stand-ins."""
+    return replace(request, body=plan.redactor.paths.restored(request.body, target.paths))
+
+
+def _document(answer: LiveAnswer, plan: DriftPlan) -> Any:
+    """The document of an answer, redacted as if it were to be written."""
+    exchange = answer.recorder.finish(answer.outcome, answer.at, answer.recorded_at)
+    if answer.recorder.unrecorded is not None:
+        raise NotMeasured(answer.recorder.unrecorded)
+    secrets = plan.redactor.secrets(exchange.request)
+    return plan.redactor.document(from_exchange(exchange), secrets)[0]
+
+
+# ------------------------------------------------------------------ recording
+
+
+def record(
+    measurements: Sequence[Measurement],
+    report: DriftReport,
+    plan: DriftPlan,
+    folder: Path,
+    session: str | None = None,
+) -> None:
+    """Write the answers of measurements, each to its session, or all to `session`, and note it in
+    the report; the takes that were there are replaced.
+    """
+    run = Report("refresh", keep_rows=False)
+    intake = Intake(plan.redactor, plan.config.providers, run, record_errors=True)
+    with _opened(plan, folder, run) as session_of:
+        for measurement in measurements:
+            name = session or measurement.target.session
+            for answer in measurement.answers:
+                ended = EndedExchange(
+                    answer.recorder, answer.outcome, answer.at, session_of(name), answer.recorded_at
+                )
+                for row in intake.keep(ended):
+                    prefix = f"{name}/" if name else ""
+                    if row.outcome == "recorded":
+                        report.written.append(f"{prefix}{row.recording}")
+                    else:
+                        report.refused.append(f"{measurement.target.names[0]}: {row.note}")
+
+
+@contextmanager
+def _opened(
+    plan: DriftPlan, folder: Path, run: Report
+) -> Iterator[Callable[[str | None], Session]]:
+    """Open the sessions that are written to, and leave them again."""
+    opened: dict[str | None, Session] = {}
+
+    def session_of(name: str | None) -> Session:
+        if name not in opened:
+            library = open_library(plan.config, folder, name, plan.redactor, run, recording=True)
+            opened[name] = Session(name=name, library=library, player=Player("last"))
+        return opened[name]
+
+    try:
+        yield session_of
+    finally:
+        for session in opened.values():
+            session.library.leave()
+            session.library.close()
