@@ -43,8 +43,10 @@ def install(client: Client, clients: Path) -> Path:
     folder.mkdir(parents=True)
     if client.manager == "pip":
         older = working("python3.12") if client.name in OLDER_PYTHON else None
-        _run([older or sys.executable, "-m", "venv", folder])
-        _run([folder / "bin" / "python", "-m", "pip", "install", "-q", *client.packages])
+        # A pip of its own takes seconds to unpack, and what it compiles is hardly imported.
+        _run([older or sys.executable, "-m", "venv", "--without-pip", folder])
+        pip = (sys.executable, "-m", "pip", "--python", folder / "bin" / "python")
+        _run([*pip, "install", "-q", "--no-compile", *client.packages])
     else:
         options = ("--no-audit", "--no-fund", "--prefix", folder)
         _run([NODE, NPM, "install", *options, *client.packages])

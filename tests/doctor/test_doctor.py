@@ -25,6 +25,16 @@ def findings(
 
 
 @pytest.fixture
+def without_clients(tmp_path: Path) -> dict[str, str]:
+    """An environment in which git is installed and no client, to be quick about the rest."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    if git := shutil.which("git"):
+        (tools / "git").symlink_to(git)
+    return {"PATH": str(tools)}
+
+
+@pytest.fixture
 def python_of_the_tests(tmp_path: Path, clean_env: dict[str, str]) -> dict[str, str]:
     """An environment whose python3 has the packages that the probes look for."""
     tools = tmp_path / "bin"
@@ -53,56 +63,72 @@ def test_a_client_that_is_not_installed_is_passed_over(wiretape: Wiretape, tmp_p
     assert set(clients.values()) == {"skipped"}
 
 
-def test_a_config_that_does_not_load_is_a_fault(wiretape: Wiretape, tmp_path: Path) -> None:
+def test_a_config_that_does_not_load_is_a_fault(
+    wiretape: Wiretape, without_clients: dict[str, str], tmp_path: Path
+) -> None:
     (tmp_path / "config.yaml").write_text("listen: {port: high}\n")
-    status, found = findings(wiretape)
+    status, found = findings(wiretape, env=without_clients)
     assert status == 1
     assert found["config"]["state"] == "fault"
     assert "config.yaml:1" in found["config"]["seen"]
 
 
-def test_recordings_that_git_ignores_are_a_fault(wiretape: Wiretape, tmp_path: Path) -> None:
+def test_recordings_that_git_ignores_are_a_fault(
+    wiretape: Wiretape, without_clients: dict[str, str], tmp_path: Path
+) -> None:
     shutil.copytree(paths.RECORDINGS, tmp_path / "recordings")
     subprocess.run(["git", "init", "-q", tmp_path], check=True)
-    status, found = findings(wiretape)
+    status, found = findings(wiretape, env=without_clients)
     assert (status, found["git ignore"]["state"]) == (0, "ok")
     assert found["git attributes"]["state"] == "note"
     (tmp_path / ".gitignore").write_text("recordings/\n")
     (tmp_path / ".gitattributes").write_text("recordings/** -text\n")
-    status, found = findings(wiretape)
+    status, found = findings(wiretape, env=without_clients)
     assert (status, found["git ignore"]["state"]) == (1, "fault")
     assert found["git attributes"]["state"] == "ok"
 
 
-def test_a_command_is_run_and_what_it_asked_is_told(wiretape: Wiretape, tmp_path: Path) -> None:
+def test_a_command_is_run_and_what_it_asked_is_told(
+    wiretape: Wiretape, without_clients: dict[str, str], tmp_path: Path
+) -> None:
     asking = "import urllib.request as u; u.urlopen('https://api.openai.com/v1/models')"
-    status, found = findings(wiretape, "-r", tmp_path, "--", sys.executable, "-c", asking)
+    status, found = findings(
+        wiretape, "-r", tmp_path, "--", sys.executable, "-c", asking, env=without_clients
+    )
     assert status == 1
     assert found["CMD"]["seen"] == "1 requests reached the proxy, 1 of them had no recording"
 
 
-def test_hosts_that_are_no_providers_are_named(wiretape: Wiretape, tmp_path: Path) -> None:
+def test_hosts_that_are_no_providers_are_named(
+    wiretape: Wiretape, without_clients: dict[str, str], tmp_path: Path
+) -> None:
     asking = """
 import urllib.request as u
 for host in ("b.example.com", "a.example.com"):
     try: u.urlopen(f"https://{host}/")
     except OSError: pass
 """
-    _, found = findings(wiretape, "-r", tmp_path, "--", sys.executable, "-c", asking)
+    _, found = findings(
+        wiretape, "-r", tmp_path, "--", sys.executable, "-c", asking, env=without_clients
+    )
     assert [name for name in found if name.startswith("host ")] == [
         "host a.example.com",
         "host b.example.com",
     ]
 
 
-def test_a_command_that_pins_a_certificate_is_told_of(wiretape: Wiretape, tmp_path: Path) -> None:
+def test_a_command_that_pins_a_certificate_is_told_of(
+    wiretape: Wiretape, without_clients: dict[str, str], tmp_path: Path
+) -> None:
     trustme.CA().cert_pem.write_to_path(tmp_path / "pinned.pem")
     asking = (
         "import ssl, urllib.request as u;"
         f" pinned = ssl.create_default_context(cafile={str(tmp_path / 'pinned.pem')!r});"
         " u.urlopen('https://api.openai.com/v1/models', context=pinned)"
     )
-    status, found = findings(wiretape, "-r", tmp_path, "--", sys.executable, "-c", asking)
+    status, found = findings(
+        wiretape, "-r", tmp_path, "--", sys.executable, "-c", asking, env=without_clients
+    )
     assert status == 1
     assert "does not trust its certificate" in found["trust"]["seen"]
     assert "pins" in found["trust"]["advice"]

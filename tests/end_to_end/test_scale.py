@@ -1,4 +1,4 @@
-"""A hundred thousand recordings are found, and what happens to them on disk is noticed."""
+"""Thousands of recordings are found, and what happens to them on disk is noticed."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from wiretape.core.recording.document import from_exchange, from_request
 from wiretape.library import index_cache
 from wiretape.library.library import Library, LocalState
 
-COUNT = int(os.environ.get("WIRETAPE_SCALE", "20000"))
+COUNT = int(os.environ.get("WIRETAPE_SCALE", "6000"))
 """100,000 by hand: that takes a minute."""
 JSON = (("content-type", "application/json"),)
 
@@ -68,8 +68,8 @@ def test_as_many_recordings_are_found_and_changes_noticed(tmp_path: Path) -> Non
 
     warm = library(folder, cache)
     assert len(warm) == COUNT
-    assert [answer(warm, prompt(n)) for n in range(0, COUNT, 9_973)] == [["hello"]] * len(
-        range(0, COUNT, 9_973)
+    assert [answer(warm, prompt(n)) for n in range(0, COUNT, 997)] == [["hello"]] * len(
+        range(0, COUNT, 997)
     )
     nearest = warm.nearest(warm.keys(from_request(exchange(prompt(4242) + " then?").request))[0], 3)
     assert nearest[0][0].endswith(f"{4242:012x}.json")
