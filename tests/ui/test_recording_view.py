@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.support.page_recordings import KEY, PNG, loaded, recording
 
-from wiretape.ui.recording_view import EVENTS, RecordingView, recording_view
+from wiretape.ui.recording_view import EVENTS, RecordingView, at_event, recording_view
 
 
 def view(folder: Path, document: dict[str, Any], **more: Any) -> RecordingView:
@@ -84,12 +84,13 @@ def test_many_turns_are_bounded_and_counted(tmp_path: Path) -> None:
 
 def test_events_come_by_the_page(tmp_path: Path) -> None:
     document = recording([f"{number} " for number in range(EVENTS + 5)])
-    first, second = (view(tmp_path, document, start=start) for start in (0, EVENTS))
+    first = view(tmp_path, document)
+    second = at_event(first, loaded(tmp_path, document), EVENTS)
     assert [event.number for event in first.events] == list(range(1, EVENTS + 1))
     assert [event.number for event in second.events] == list(range(EVENTS + 1, EVENTS + 7))
     assert first.events[0].gap is None
     assert round(second.events[0].gap or 0, 3) == 0.1
-    assert view(tmp_path, document, start=10_000).events == []
+    assert at_event(first, loaded(tmp_path, document), 10_000).events == []
 
 
 def test_the_raw_bytes_of_an_event_have_their_line_ends_drawn(tmp_path: Path) -> None:

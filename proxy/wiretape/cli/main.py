@@ -25,6 +25,7 @@ from . import (
     rules,
     scan,
     schema,
+    ui,
 )
 from .command import guarded
 from .options import (
@@ -366,7 +367,7 @@ def _settings(
 
 for command in (
     *(calibrate.calibrate, doctor.doctor, init.init, rules.rules, schema.schema),
-    *(library.list_, library.show, library.diff),
+    *(library.list_, library.show, library.diff, ui.ui),
     *(maintenance.verify, maintenance.rekey, maintenance.completion),
     *(drift.drift, drift.migrate),
     *(prune.unused, prune.prune, prune.stale),

@@ -22,7 +22,7 @@ from wiretape.library.recording_file import read_bytes
 from wiretape.library.sequence import by_take
 
 from .inventory import SessionFiles, recorded_at, sessions
-from .names import NamedRecording, named_recordings
+from .names import named_recordings
 
 COLUMNS: Final = (
     "provider",
@@ -204,7 +204,8 @@ def _rows(
     wanted = None if chosen.grep is None else chosen.grep.lower()
     for recording in named_recordings(files):
         try:
-            row, document = _row(recording, files.session, providers)
+            data, stat = read_bytes(recording.path)
+            row, document = read_row(recording.name, data, files.session, providers, stat[2])
         except (FormatError, StoreError) as error:
             faults.append((recording.name, str(error)))
             continue
@@ -212,10 +213,10 @@ def _rows(
             yield row
 
 
-def _row(
-    recording: NamedRecording, session: str | None, providers: Providers
+def read_row(
+    name: str, data: bytes, session: str | None, providers: Providers, size: int
 ) -> tuple[ListedRecording, Document]:
-    data, stat = read_bytes(recording.path)
+    """The row and the document of a file's content; FormatError if that is not a recording."""
     document = recording_format.loads(data)
     foreign = llamastack.is_llamastack(document)
     if foreign:
@@ -225,13 +226,13 @@ def _row(
     response = document["response"]
     to_response({**response, "body": [] if response.get("is_streaming") else None}, request.path)
     row = ListedRecording(
-        name=recording.name,
+        name=name,
         session=session,
         provider=_provider(request, providers),
         request=request,
         summary=summary(document),
         recorded_at=recorded_at(document),
-        size=stat[2],
+        size=size,
         foreign=foreign,
     )
     return row, document

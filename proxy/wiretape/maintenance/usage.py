@@ -40,6 +40,11 @@ class Used:
 
 def read_report(data: bytes, source: str) -> Used:
     """What a file says that `--report FILE` wrote; FormatError names `source` and what is wrong."""
+    return used_in(parse_report(data, source), source)
+
+
+def parse_report(data: bytes, source: str) -> dict[str, Any]:
+    """The document of a file that `--report FILE` wrote; errors as `read_report`."""
     try:
         report = exact_json.parse(data, max_depth=_MAX_DEPTH)
     except (UnicodeDecodeError, ValueError):
@@ -58,6 +63,12 @@ def read_report(data: bytes, source: str) -> Used:
     rows = report.get("exchanges")
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise FormatError(f"{source}: exchanges: expected a list of objects; run CMD again")
+    return report
+
+
+def used_in(report: Mapping[str, Any], source: str) -> Used:
+    """What a report says; errors as `read_report`."""
+    rows = report["exchanges"]
     names: dict[str | None, set[str]] = {}
     for at, row in enumerate(rows):
         if row.get("recording") is not None and row.get("outcome") in ("replayed", "recorded"):

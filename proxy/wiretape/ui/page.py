@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
 from wiretape.core.conversation.redactions import pieces
@@ -64,25 +65,32 @@ def environment() -> Environment:
     templates = Environment(
         loader=FileSystemLoader(_HERE / "templates"),
         autoescape=True,
-        undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     templates.filters |= {
-        "age": lambda then: age(datetime.now(UTC), then),
         "count": count,
         "pieces": pieces,
         "seconds": seconds,
         "size": size,
+        "sparks": json.loads,
+        "when": when,
     }
     return templates
 
 
-def seconds(value: float | None) -> str:
+def seconds(value: object) -> str:
     """A time for a reader: "182 ms", "1.20 s", "-" where it is unknown."""
-    if value is None:
+    if not isinstance(value, int | float):
         return "-"
     return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.2f} s"
+
+
+def when(recorded: float | None) -> str:
+    """How long ago a moment of the epoch was: "9d"; "-" where it is unknown."""
+    if recorded is None:
+        return "-"
+    return age(datetime.now(UTC), datetime.fromtimestamp(recorded, UTC))
 
 
 @cache

@@ -5,7 +5,7 @@ text, or 250,000 chunks.
 import base64
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 from shlex import quote
@@ -131,9 +131,9 @@ class RecordingView:
 
 
 def recording_view(
-    name: str, path: str, recording: LoadedRecording, start: int = 0, events: int = EVENTS
+    name: str, path: str, recording: LoadedRecording, events: int = EVENTS
 ) -> RecordingView:
-    """What is shown of a recording, with its chunks from number `start` on."""
+    """What is shown of a recording, with its first `events` chunks."""
     request, response = recording.exchange.request, recording.exchange.response
     seen = conversation(recording.document)
     turns, more_parts = _turns((*seen.request, *seen.answer))
@@ -157,8 +157,8 @@ def recording_view(
         turns=turns,
         more_parts=more_parts,
         timeline=None if line is None or not response.streaming else timeline_view(line),
-        events=list(_events(response, start, events)),
-        events_from=start,
+        events=list(_events(response, 0, events)),
+        events_from=0,
         request_headers=list(request.headers),
         answer_headers=list(response.headers),
         redactions=[
@@ -167,6 +167,12 @@ def recording_view(
         ],
         curl=_curl(path, request.method, request.url, header(request.headers, "content-type")),
     )
+
+
+def at_event(view: RecordingView, recording: LoadedRecording, start: int) -> RecordingView:
+    """The same with its chunks from number `start` on."""
+    events = list(_events(recording.exchange.response, start, EVENTS))
+    return replace(view, events=events, events_from=start)
 
 
 def _curl(path: str, method: str, url: str, kind: str | None) -> str:
