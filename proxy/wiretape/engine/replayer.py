@@ -25,7 +25,7 @@ from wiretape.core.playback.faults import Fault, Faults
 from wiretape.core.playback.policy import MISS_STATUS, Policy
 from wiretape.core.playback.websocket import LockStep, MessageMatcher, ReplayedConnection
 from wiretape.core.providers.registry import Providers, error_body, error_shape
-from wiretape.core.recording.document import Document, from_request
+from wiretape.core.recording.document import GUESSABLE, Document, from_request
 from wiretape.core.recording.given_ids import sent_ids
 from wiretape.core.recording.outage import is_outage
 from wiretape.core.redaction.placeholder import may_be_in
@@ -132,6 +132,7 @@ class Replayer:
                     document, canonical = variant, variant_form
                     break
         self.report.applied.update(canonical.rules)
+        exact = self._redactor.exact(live_document, self._redactor.secrets(live))
         return ReplayRequest(
             live=live,
             session=session,
@@ -143,6 +144,7 @@ class Replayer:
             model=redacted.get("model"),
             provider=provider.name if provider else live.host,
             shape=error_shape(provider, redacted["endpoint"]),
+            exact_key="" if exact is None else session.library.matched(exact).key,
         )
 
     def _variants(
@@ -236,10 +238,27 @@ class Replayer:
     def _choose_takes(self, request: ReplayRequest) -> Choice:
         """The takes whose headers agree; empty, with a notice, if one of them cannot be read."""
         try:
-            return self._selection.of(request)
+            choice = self._selection.of(request)
+            return choice if self._indistinct(request, choice[0]) is None else ((), ())
         except (FormatError, StoreError) as error:
             self._report_unusable(error)
             return (), ()
+
+    def _indistinct(self, request: ReplayRequest, takes: Sequence[Entry]) -> str | None:
+        """The recording that would answer a request, if it may be another's: of two requests that
+        differ only in a value that could be guessed.
+
+        Earlier versions recorded all of these as takes of one request.
+        """
+        library, key = request.session.library, request.canonicals[-1].key
+        if not takes or not request.exact_key:
+            return None
+        first = request.session.exact_keys.setdefault(key, request.exact_key)
+        if first == request.exact_key or not all(
+            library.request(take.name).get(GUESSABLE) is True for take in takes
+        ):
+            return None
+        return takes[0].name
 
     def _report_unusable(self, error: FormatError | StoreError) -> None:
         if descriptors.is_exhaustion(error):
@@ -434,6 +453,9 @@ class Replayer:
         canonical, library = request.canonical, request.session.library
         takes, _ = self._choose_takes(request)
         last_take = takes[-1].name if takes else None
+        indistinct = None
+        with suppress(FormatError, StoreError):
+            indistinct = self._indistinct(request, self._selection.of(request)[0])
         headers = None
         with suppress(FormatError, StoreError):
             headers = None if takes else self._selection.other_headers(request, canonical)
@@ -446,6 +468,7 @@ class Replayer:
             len(library.faults),
             last_take,
             header_text,
+            indistinct,
         )
         miss = self._missed.get(cache_key)
         if miss is None:
@@ -456,6 +479,7 @@ class Replayer:
                 total=len(library),
                 of_endpoint=library.count(canonical.endpoint),
                 takes_used=last_take,
+                indistinct=indistinct,
                 faults=library.faults,
                 session=request.session.name,
                 try_rule=self._rule_trials.of(library, document),

@@ -17,8 +17,9 @@ class ReplayRequest:
     """A live request in its session: its canonical forms, the likeliest first, and what a report
     may show of it, which holds no secret.
 
-    `request_ids` are the texts it holds where ids are expected, `id_sources` the answers that gave
-    them to the session.
+    `exact_key` is the key that it had if the values were told apart that redaction hides without a
+    digest; "" where there are none. `request_ids` are the texts it holds where ids are expected,
+    `id_sources` the answers that gave them to the session.
     """
 
     live: Request
@@ -31,6 +32,7 @@ class ReplayRequest:
     model: str | None
     provider: str
     shape: ErrorShape
+    exact_key: str = ""
     id_sources: Mapping[str, IdSource] = field(default_factory=dict)
 
     @property

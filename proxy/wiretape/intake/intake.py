@@ -21,7 +21,13 @@ from wiretape.core.model import Exchange, Outcome, Request, Response, WebSocket
 from wiretape.core.playback.websocket import message_requests
 from wiretape.core.providers.registry import Providers
 from wiretape.core.recording import text as recording_format
-from wiretape.core.recording.document import Document, from_exchange, from_request, to_exchange
+from wiretape.core.recording.document import (
+    GUESSABLE,
+    Document,
+    from_exchange,
+    from_request,
+    to_exchange,
+)
 from wiretape.core.recording.given_ids import answer_ids, stamp
 from wiretape.core.recording.outage import is_outage
 from wiretape.core.redaction import gate
@@ -43,6 +49,11 @@ DEFER_SECONDS: Final = 0.05
 ALREADY_RECORDED: Final = "it is recorded already (record.mode: missing-only)"
 """The note on a row of an exchange that was left as it stands in the library."""
 
+_INDISTINCT: Final = (
+    "an earlier request differs from it only in a value that is redacted and could be guessed, so"
+    " replay could not tell whose answer is whose: use values that cannot be guessed, or let it not"
+    " count (match.rules: ignore)"
+)
 _MAX_WAITING_OUTAGES: Final = 200
 _MOST_BEHIND: Final = 500
 _MOST_BYTES_BEHIND: Final = 256 * 1024 * 1024
@@ -288,7 +299,10 @@ class Intake:
         recorded = session.library.redacted()
         for part in ("request", "response"):
             self.redactor.recognise(document[part], recorded)
+        exact = self.redactor.exact(document["request"], secrets)
         document, findings = self.redactor.document(document, secrets)
+        if exact is not None:
+            document = {**document, "request": {**document["request"], GUESSABLE: True}}
         row = Row.of(
             request,
             self.providers,
@@ -306,16 +320,9 @@ class Intake:
         canonical = session.library.matched(document["request"])
         self._report.applied.update(canonical.rules)
         if isinstance(response, WebSocket):
-            part = document["request"]
-            for message_request in message_requests(
-                part["url"], part["endpoint"], response.messages
-            ):
-                form = session.library.matched(self.redactor.request(message_request, secrets))
-                self._report.applied.update(form.rules)
-        retry_key = (id(session), canonical.key)
+            self._count_message_rules(session, document["request"], response, secrets)
         return _PreparedExchange(
             session=session,
-            retry_key=retry_key,
             recorder=recorder,
             request=request,
             response=response,
@@ -324,7 +331,16 @@ class Intake:
             secrets=secrets,
             row=row,
             never_recorded=canonical.never_recorded,
+            key=canonical.key,
+            exact_key="" if exact is None else session.library.matched(exact).key,
         )
+
+    def _count_message_rules(
+        self, session: Session, part: Document, socket: WebSocket, secrets: Secrets
+    ) -> None:
+        for request in message_requests(part["url"], part["endpoint"], socket.messages):
+            form = session.library.matched(self.redactor.request(request, secrets))
+            self._report.applied.update(form.rules)
 
     def _write_and_forget(self, prepared: "_PreparedExchange", *, recovered: bool) -> Row:
         row = self._write_recording(prepared, recovered=recovered)
@@ -344,6 +360,10 @@ class Intake:
         leak = self._leak(prepared.request, prepared.response, text, files, secrets)
         if leak and self.redactor.rules.gate == "refuse":
             return replace(row, outcome="refused", note=f"not written: {leak}")
+        if exact_key := prepared.exact_key:
+            first = session.exact_keys.setdefault(prepared.key, exact_key)
+            if first != exact_key:
+                return replace(row, outcome="refused", note=f"not written: {_INDISTINCT}")
         if recovered and _is_recorded_already(prepared):
             return replace(row, outcome="passed", note="it was recorded before the run was killed")
         try:
@@ -425,7 +445,6 @@ class _PreparedExchange:
     """
 
     session: Session
-    retry_key: tuple[int, str]
     recorder: Recorder
     request: Request
     response: Response
@@ -434,10 +453,17 @@ class _PreparedExchange:
     secrets: Secrets
     row: Row
     never_recorded: str
+    key: str
+    exact_key: str
+    """The key that it had if values were told apart that have no digest; "" without any."""
 
     @property
     def status(self) -> int:
         return self.response.status
+
+    @property
+    def retry_key(self) -> tuple[int, str]:
+        return (id(self.session), self.key)
 
     @property
     def end_note(self) -> str | None:

@@ -41,6 +41,9 @@ class Session:
     known_ids: KnownIds = field(default_factory=KnownIds)
     take_order: TakeOrder = field(default_factory=TakeOrder)
     counts: Counter[RowOutcome] = field(default_factory=Counter)
+    exact_keys: dict[str, str] = field(default_factory=dict)
+    """For each key of a request with values that could be guessed, and so have no digest: the key
+    that its first request had with these told apart."""
     used: set[str] = field(default_factory=set)
     """The names of the recordings that answered its requests."""
     problems: list[str] = field(default_factory=list)
@@ -58,6 +61,7 @@ class Session:
         self.take_order.reset()
         self.counts.clear()
         self.used.clear()
+        self.exact_keys.clear()
         self.problems.clear()
 
 

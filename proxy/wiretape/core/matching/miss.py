@@ -29,13 +29,15 @@ type Reason = Literal[
     "normalised",
     "side-request",
     "takes-used",
+    "guessable",
     "corrupt",
 ]
 """no-recordings: there are none; session: the named session has none; no-endpoint: none is of this
 endpoint; differs: the nearest is another request; streaming: one is streamed and the other is not;
 redaction: they differ only where one is redacted; normalised: only in what a rule's normaliser has
 changed; side-request: only one of the two is what a user asks; takes-used: all takes have been
-given; corrupt: the file that should answer cannot be read.
+given; guessable: an earlier request differs only in a value that redaction hides without a digest;
+corrupt: the file that should answer cannot be read.
 """
 
 SHOWN: Final = 5
@@ -115,6 +117,12 @@ class Miss:
             return f"session {self.session} has no recordings. {_RECORD}"
         if self.reason == "takes-used":
             return f"all takes of {self.nearest} have been given (replay.repeat: miss)"
+        if self.reason == "guessable":
+            return (
+                "an earlier request of this run differs from it only in a value that is redacted"
+                f" and could be guessed, so nothing tells whose answer {self.nearest} is. Use"
+                " values that cannot be guessed, or let it not count (match.rules: ignore)"
+            )
         if self.reason == "corrupt":
             if self.nearest is None:
                 return f"the recordings of this endpoint cannot be read. {_RECORD}"
@@ -225,13 +233,15 @@ class FolderState:
     """What a miss has to know of the recordings beside the likely ones.
 
     `total` counts all recordings, `of_endpoint` those of the request's endpoint; `takes_used` names
-    the recording whose takes have all been given, `faults` the files that could not be read.
+    the recording whose takes have all been given, `indistinct` one that may be another request's
+    (`guessable`), `faults` the files that could not be read.
     Without `try_rule` no rule is suggested: none is that was not tried.
     """
 
     total: int
     of_endpoint: int = 0
     takes_used: str | None = None
+    indistinct: str | None = None
     faults: Sequence[Faulty] = ()
     session: str | None = None
     try_rule: TryRule | None = None
@@ -259,6 +269,8 @@ def miss_for(
         Miss, request.value["method"], url, recordings=folder.total, session=folder.session
     )
     corrupt = [fault for fault in folder.faults if _is_of(fault, request.key)]
+    if folder.indistinct is not None:
+        return new_miss("guessable", nearest=folder.indistinct)
     if folder.takes_used is not None:
         return new_miss("takes-used", nearest=folder.takes_used)
     if corrupt:

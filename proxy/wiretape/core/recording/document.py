@@ -45,6 +45,9 @@ type Document = dict[str, Any]
 
 VERSION: Final = 1
 
+GUESSABLE: Final = "guessable"
+"""The member of a `request` part with values that redaction replaced without a digest."""
+
 _OPENAI: Final = "openai.types."
 # The classes of these endpoints' answers, by which llama-stack's tools find their objects: whole,
 # and a chunk of a stream.

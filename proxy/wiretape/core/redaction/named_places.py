@@ -59,12 +59,17 @@ class NamedPlaces:
     """
 
     def __init__(
-        self, rules: RedactionRules, findings: list[Finding], placeholder: Callable[[str], str]
+        self,
+        rules: RedactionRules,
+        findings: list[Finding],
+        placeholder: Callable[[str], str],
+        named_placeholder: Callable[[str], str] | None = None,
     ) -> None:
         self._json = rules.json
         self._query = rules.secret_query
         self._findings = findings
         self._placeholder = placeholder
+        self._named_placeholder = named_placeholder or placeholder
         self.carried: list[KnownValue] = []
         """The values of parameters and fields: credentials."""
         self.named: list[KnownValue] = []
@@ -111,13 +116,15 @@ class NamedPlaces:
         if not value:
             return value
         self.carried.append((rule, value))
-        return self._instead(rule, value, where)
+        return self._instead(rule, value, where, self._placeholder)
 
-    def _instead(self, rule: str, value: str, where: Where) -> str:
+    def _instead(
+        self, rule: str, value: str, where: Where, placeholder: Callable[[str], str]
+    ) -> str:
         if PLACEHOLDER.fullmatch(value):
             return value
         self._findings.append(finding(rule, where))
-        return self._placeholder(value)
+        return placeholder(value)
 
     # ------------------------------------------------------------------ parameters
 
@@ -219,7 +226,7 @@ class NamedPlaces:
         if rule is None or not isinstance(value, str) or not value:
             return value
         self.named.append((rule, value))
-        return self._instead(rule, value, where)
+        return self._instead(rule, value, where, self._named_placeholder)
 
     def _json_text(self, text: str, where: Where) -> str:
         """Redact JSON that is stored as text, since no style gives it back: whole, or by lines of

@@ -72,6 +72,14 @@ def placeholder(name: str, value: str) -> str:
     return f"REDACTED-{label(name)}-{digest}" if digest else f"REDACTED-{label(name)}"
 
 
+def exact_placeholder(value: str) -> str:
+    """A placeholder that tells a value from any other, also one that could be guessed: for
+    comparing in memory alone, never to be shown or written.
+    """
+    data = value.encode("utf-8", "surrogatepass")
+    return f"REDACTED-{SECRET}-{hashlib.blake2b(data, digest_size=4).hexdigest()}"
+
+
 def may_be_in(text: str) -> bool:
     """Whether a text could hold a placeholder, plain or encoded; False is certain."""
     return "REDACTED-" in text or is_encoded_in(text)

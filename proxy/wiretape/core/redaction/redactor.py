@@ -107,6 +107,7 @@ class Redactor:
         self.token_ids: Final = KnownTokenIds(most)
         """The lists of token ids that became neutral, if this redactor remembers."""
         self._shapes = Shapes(rules.patterns, rules.secret_query)
+        self._exact_shapes = Shapes(rules.patterns, rules.secret_query, exact=True)
         self._request_headers = _RequestHeaders(rules.keep_request_headers, rules.secret_headers)
         self._answer_headers = AnswerHeaders(
             rules.drop_response_headers, rules.keep_response_headers, rules.secret_headers
@@ -182,22 +183,42 @@ class Redactor:
         """
         return self.token_ids.added + (self._remembered.added if self._remembered else 0)
 
+    def exact(self, request: Document, secrets: Secrets | None = None) -> Document | None:
+        """A redacted copy of a `request` part in which the values at the user's own places and
+        patterns are told apart, too, where a placeholder has no digest since they could be guessed;
+        None where there is none of these. For comparing in memory alone, never to be written.
+        """
+        if not self.rules.json and not self._shapes.own:
+            return None
+        exact = self._request(request, secrets, self._exact_shapes)
+        return None if exact == self._request(request, secrets, self._shapes) else exact
+
     def request(
         self, request: Document, secrets: Secrets | None = None, *, remembered: bool = True
     ) -> Document:
         """A redacted copy of a document's `request` part, or the part itself if nothing changes.
         `remembered=False` gives the result of earlier versions, without remembered values.
         """
-        places = NamedPlaces(self.rules, [], self._shapes.placeholder)
+        return self._request(request, secrets, self._shapes, remembered=remembered)
+
+    def _request(
+        self,
+        request: Document,
+        secrets: Secrets | None,
+        shapes: Shapes,
+        *,
+        remembered: bool = True,
+    ) -> Document:
+        places = NamedPlaces(self.rules, [], shapes.placeholder, shapes.named)
         part = places.request(self._request_headers(request))
         if not remembered:
             carried = _secrets(secrets.carried if secrets else self.rules.values, ())
             known = carried.without(public_values(request))
-            part = Search(self._shapes, known, []).request(part)
+            part = Search(shapes, known, []).request(part)
             return self.paths.request(self._with_carried(part, known, places))
         values = [*places.carried, *places.named]
         known = self._known(secrets, request, values)
-        search = Search(self._shapes, known, [])
+        search = Search(shapes, known, [])
         part = self.token_ids.request(search.request(part))
         self.remember((*values, *search.replaced))
         return self.paths.request(self._with_carried(part, known, places))

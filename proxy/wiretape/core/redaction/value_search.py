@@ -31,7 +31,14 @@ from .credential_names import (
 from .key_patterns import LITERALS, SIGNS, Pattern
 from .known_values import USERINFO, KnownValue, Secrets, credentials_in_userinfo
 from .named_places import each_chunk, url_parts
-from .placeholder import PLACEHOLDER, SECRET, looks_random, placeholder
+from .placeholder import (
+    PLACEHOLDER,
+    SECRET,
+    digest_of,
+    exact_placeholder,
+    looks_random,
+    placeholder,
+)
 from .rules import Finding, Where, finding
 
 _serialise: Final = json.JSONEncoder(ensure_ascii=False, check_circular=False).encode
@@ -77,11 +84,15 @@ class Shapes:
     """Recognises secrets by their pattern or by a name beside them.
 
     The shipped patterns are separate, since one look tells whether they are absent. `parameters`
-    are names of query parameters and form fields in addition to wiretape's own.
+    are names of query parameters and form fields in addition to wiretape's own. With `exact`, what
+    the user's own rules name is told from any other value (`placeholder.exact_placeholder`).
     """
 
-    def __init__(self, patterns: Iterable[Pattern], parameters: Iterable[str] = ()) -> None:
+    def __init__(
+        self, patterns: Iterable[Pattern], parameters: Iterable[str] = (), *, exact: bool = False
+    ) -> None:
         patterns = tuple(patterns)
+        self._exact = exact
         self.names: Final = CredentialNames(parameters)
         self._shipped = tuple((p, LITERALS[p]) for p in patterns if p in LITERALS)
         self.own: Final = tuple(p for p in patterns if p not in LITERALS)
@@ -92,8 +103,17 @@ class Shapes:
         """The placeholder of a value, which names the pattern that matches all of it."""
         for pattern in (*self.own, *(p for p, literal in self._shipped if literal in value)):
             if any(match.span() == (0, len(value)) for match in pattern.regex.finditer(value)):
+                if pattern in self.own:
+                    return self._own(placeholder(pattern.name, value), value)
                 return placeholder(pattern.name, value)
         return placeholder(SECRET, value)
+
+    def named(self, value: str) -> str:
+        """The placeholder of a value at one of the user's JSON paths."""
+        return self._own(self.placeholder(value), value)
+
+    def _own(self, shown: str, value: str) -> str:
+        return exact_placeholder(value) if self._exact and digest_of(value) is None else shown
 
     def for_text(self, text: str, *, own: bool) -> Iterator[Pattern]:
         """The patterns to search for in a text; `own` includes the user's."""
