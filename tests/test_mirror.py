@@ -42,6 +42,7 @@ REACHED_BY: Final = {
         ),
         *("addons/patches/error_answers", "addons/patches/websocket_close", "engine/handler"),
         *("engine/abrupt_end", "engine/local_servers", "engine/selecting", "engine/tunnel"),
+        "engine/stdio",
         *(
             "engine/request",
             "run/compose",

@@ -1,17 +1,26 @@
-"""MCP over streamable HTTP with the official SDK: its server recorded, its client replayed."""
+"""MCP with the official SDK for Python, over streamable HTTP and on standard input and output, and
+`wiretape mcp` as a whole: its command line, signals, a kill, the page in docs.
+"""
 
 import json
+import re
+import shlex
+import shutil
+import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from tests.support import paths, pypi
-from tests.support.commands import Wiretape
+from tests.support.commands import Wiretape, command
 from tests.support.limits import PATIENCE
 
 PROGRAMS = paths.ROOT / "tests" / "clients" / "mcp"
+SERVER: Final = paths.ROOT / "tests" / "support" / "stdio_server.py"
+KEY: Final = "kq83Hd72Jw01Lm55"
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +59,7 @@ def test_a_recorded_server_answers_a_client_that_numbers_its_requests_otherwise(
     folder = tmp_path / "r"
     done = wiretape("record", "-r", folder, "--host", host, "--", *ask(python, url, mode))
     assert done.returncode == 0, done.stderr
-    expected: list[Any] = [["weather"], "Paris: 1", [[0.5, 1.0, "half"]]]
+    expected: list[Any] = [["weather", "ask"], "Paris: 1", [[0.5, 1.0, "half"]]]
     assert json.loads(done.stdout) == expected
     process.kill()
     process.wait(PATIENCE)
@@ -63,3 +72,131 @@ def test_a_recorded_server_answers_a_client_that_numbers_its_requests_otherwise(
     # The client has the report from the answer, in JSON-RPC's own shape.
     assert 'body.params.arguments.city: got "Rome", recorded "Paris"' in done.stderr
     assert "MCPError: wiretape: no recording answers" in done.stderr
+
+
+def test_the_sdks_client_starts_wiretape_for_its_server_within_another_run(
+    python: Path, wiretape: Wiretape, tmp_path: Path
+) -> None:
+    def asking(mode: str, first_id: int) -> list[str]:
+        server = [*command("mcp", mode, "-r", tmp_path / "r", "--"), str(python)]
+        client = ask(python, "stdio", "legacy", "ask", first_id)
+        return [*client, *server, str(PROGRAMS / "server.py"), "stdio"]
+
+    expected = [["weather", "ask"], "the model said sure? yes", []]
+    done = wiretape("record", "-r", tmp_path / "r", "--", *asking("--record", 0))
+    assert (done.returncode, json.loads(done.stdout)) == (0, expected), done.stderr
+    done = wiretape("replay", "--allow-none", "-r", "r", "--", *asking("--replay", 40))
+    assert (done.returncode, json.loads(done.stdout)) == (0, expected), done.stderr
+
+
+# ------------------------------------------------------------------ the program
+
+
+def call(name: str, text: str = "") -> bytes:
+    params = {"name": name, "arguments": {"text": text}}
+    message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+    return json.dumps(message).encode() + b"\n"
+
+
+@pytest.fixture
+def mcp(clean_env: dict[str, str], tmp_path: Path) -> Any:
+    """Starts `wiretape mcp ARGS -- SERVER`."""
+
+    def start(*args: str, server: tuple[str, ...] = (), **env: str) -> subprocess.Popen[bytes]:
+        pipe = subprocess.PIPE
+        return subprocess.Popen(
+            [*command("mcp", *args, "--"), sys.executable, "-S", str(SERVER), *server],
+            env={**clean_env, **env},
+            cwd=tmp_path,
+            stdin=pipe,
+            stdout=pipe,
+            stderr=pipe,
+        )
+
+    return start
+
+
+def test_no_secret_of_the_command_line_or_the_environment_is_written(
+    mcp: Any, tmp_path: Path
+) -> None:
+    token = KEY[::-1]
+    with mcp("--record", server=("--api-token", token), NOTES_API_KEY=KEY) as process:
+        out, err = process.communicate(call("secret"), PATIENCE)
+    assert process.returncode == 0, err
+    assert KEY.encode() in out
+    assert token.encode() in out
+    files = [path for path in (tmp_path / "recordings").rglob("*") if path.is_file()]
+    assert len(files) > 1
+    for data in (err, *(path.read_bytes() for path in files)):
+        assert KEY.encode() not in data
+        assert token.encode() not in data
+    with mcp("--replay", server=("--api-token", "")) as process:
+        out, err = process.communicate(call("secret"), PATIENCE)
+    assert (process.returncode, b"result" in out) == (0, True), err
+
+
+def test_a_signal_ends_the_server_and_what_was_said_is_recorded(mcp: Any, tmp_path: Path) -> None:
+    with mcp("--record") as process:
+        process.stdin.write(call("add"))
+        process.stdin.flush()
+        assert b"1 notes" in process.stdout.readline()
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert b"1 recorded" in err
+    with mcp("--replay") as process:
+        process.stdin.write(call("add"))
+        process.stdin.flush()
+        assert b"1 notes" in process.stdout.readline()
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0
+
+
+def test_a_killed_run_loses_nothing(mcp: Any, tmp_path: Path) -> None:
+    with mcp("--record") as process:
+        process.stdin.write(call("add"))
+        process.stdin.flush()
+        answer = process.stdout.readline()
+        process.kill()
+        process.communicate(timeout=PATIENCE)
+    assert list(tmp_path.rglob("*.json")) == []
+    with mcp("--record") as process:
+        process.communicate(b"", PATIENCE)
+    with mcp("--replay") as process:
+        out, err = process.communicate(call("add"), PATIENCE)
+    assert (out, process.returncode) == (answer, 0), err
+    (recording,) = tmp_path.rglob("*.json")
+    assert json.loads(recording.read_text())["response"]["close"]["from"] == "server"
+
+
+# ------------------------------------------------------------------ the page
+
+
+def test_the_commands_of_the_page_do_what_it_says(
+    clean_env: dict[str, str], tmp_path: Path
+) -> None:
+    page = (paths.ROOT / "docs" / "mcp.md").read_text()
+    shutil.copy(SERVER, tmp_path / "server.py")
+    by_hand, over_http = re.findall(r"```sh\n(.*?)```", page, re.S)
+    # What the SDK's test above runs.
+    assert over_http == (
+        "wiretape record --host localhost:8000 -- python agent.py\n"
+        "wiretape replay -- python agent.py\n"
+    )
+    (config,) = re.findall(r"```json\n(.*?)```", page, re.S)
+    entry = json.loads(config)["mcpServers"]["notes"]
+    configured = shlex.join([entry["command"], *entry["args"]]).replace("--record", "--replay")
+    ask = by_hand.partition("|")[0]
+    for text in (*by_hand.splitlines(), f"{ask} | {configured}"):
+        ran = subprocess.run(
+            ["sh", "-c", text],
+            env=clean_env,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE,
+        )
+        assert ran.returncode == 0, ran.stderr
+        assert "result" in json.loads(ran.stdout)

@@ -71,14 +71,7 @@ def _pace(_c: click.Context, _p: click.Parameter, value: str | None) -> Any:
 
 
 _PORT: Final = click.IntRange(0, 65535)
-_OPTIONS: Final[tuple[Callable[..., Any], ...]] = (
-    click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="[-- CMD …]"),
-    CONFIG,
-    RECORDINGS,
-    HOSTS,
-    click.option("--port", type=_PORT, help="Port of the proxy; 0, the default, is any free one."),
-    click.option("--base-url-port", type=_PORT, help="Port for http://127.0.0.1:PORT/HOST/…"),
-    BASE_URLS,
+_EVERY_RUN: Final[tuple[Callable[..., Any], ...]] = (
     click.option(
         "--pace",
         callback=_pace,
@@ -98,6 +91,17 @@ _OPTIONS: Final[tuple[Callable[..., Any], ...]] = (
         is_flag=True,
         help="Fail if anything that a rule ignores has changed since the recording.",
     ),
+    click.option("-q", "--quiet", is_flag=True, help="Only misses, losses and notices."),
+    click.option("-v", "--verbose", is_flag=True, help="Also what the proxy itself has to say."),
+)
+_OPTIONS: Final[tuple[Callable[..., Any], ...]] = (
+    click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="[-- CMD …]"),
+    CONFIG,
+    RECORDINGS,
+    HOSTS,
+    click.option("--port", type=_PORT, help="Port of the proxy; 0, the default, is any free one."),
+    click.option("--base-url-port", type=_PORT, help="Port for http://127.0.0.1:PORT/HOST/…"),
+    BASE_URLS,
     UPSTREAM_CA,
     ROUTES,
     click.option(
@@ -106,8 +110,7 @@ _OPTIONS: Final[tuple[Callable[..., Any], ...]] = (
         help="Succeed though nothing reached the proxy: else replay, and any run where CI is set,"
         " exits with 3.",
     ),
-    click.option("-q", "--quiet", is_flag=True, help="Only misses, losses and notices."),
-    click.option("-v", "--verbose", is_flag=True, help="Also what the proxy itself has to say."),
+    *_EVERY_RUN,
 )
 
 
@@ -195,6 +198,45 @@ def refresh(**options: Any) -> None:
     wiretape refresh --only '/v1/embeddings' -- pytest tests/
     """
     _run("refresh", **options)
+
+
+@main.command(context_settings=_RUN)
+@with_options(
+    click.argument(
+        "command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- SERVER …"
+    ),
+    click.option("--record", "mode", flag_value="record", help="Start SERVER and record it."),
+    click.option(
+        "--replay",
+        "mode",
+        flag_value="replay",
+        default="replay",
+        help="Answer from the recordings only: SERVER is not started. The default.",
+    ),
+    click.option(
+        "--auto",
+        "mode",
+        flag_value="auto",
+        help="Replay what is recorded, record the rest; where CI is set, replay only.",
+    ),
+    CONFIG,
+    RECORDINGS,
+    *_EVERY_RUN,
+    _RECORD_MODE,
+)
+def mcp(mode: "Mode", **options: Any) -> None:
+    """Record or replay an MCP server that speaks on standard input and output.
+
+    An MCP client starts it in the place of SERVER, the server's command line.
+
+    \b
+    wiretape mcp --record -- npx -y @modelcontextprotocol/server-everything
+    wiretape mcp --replay -- npx -y @modelcontextprotocol/server-everything
+    """
+    from wiretape.run.settings import in_ci
+
+    mode = "replay" if mode == "auto" and in_ci(os.environ) else mode
+    _run(mode, is_server=True, hosts=(), port=None, base_url_port=None, **options)
 
 
 @main.command()
@@ -309,7 +351,7 @@ def _parse(arguments: Sequence[str]) -> "tuple[Settings, Report]":
 
 
 @guarded
-def _run(mode: "Mode", **options: Any) -> int:
+def _run(mode: "Mode", is_server: bool = False, **options: Any) -> int:
     command: tuple[str, ...] = options.pop("command")
     quiet: bool = options.pop("quiet")
     verbose: bool = options.pop("verbose")
@@ -320,17 +362,18 @@ def _run(mode: "Mode", **options: Any) -> int:
     from wiretape.run.folders import folders_of
     from wiretape.run.isolation import isolate_if_wanted
     from wiretape.run.run import run
+    from wiretape.run.stdio import run_stdio
 
     settings = _settings(mode, **options)
     if command and settings.config.run_paths:
         settings = replace(settings, paths=folders_of(os.environ, Path.cwd()))
     log_to_stderr(settings.config.redaction, verbose=verbose)
     report = Report(mode, strict_ignored=strict_ignored, keep_rows=settings.report is not None)
-    report.isolated = isolate_if_wanted(settings, has_command=bool(command))
+    report.isolated = isolate_if_wanted(settings, has_command=bool(command) and not is_server)
     # CMD shares the terminal, and would write into the lines of a live view.
     view = View(report, quiet=quiet, live=not command)
     try:
-        status = asyncio.run(run(settings, command, report))
+        status = asyncio.run((run_stdio if is_server else run)(settings, command, report))
     except WiretapeError:
         view.abandon()
         raise

@@ -20,7 +20,7 @@ from wiretape.core.matching.canonical import Canonical, Change, changed
 from wiretape.core.matching.matcher import Matcher, without_selecting
 from wiretape.core.matching.miss import FolderState, Miss, RuleNames, miss_for
 from wiretape.core.matching.placeholders import ANY
-from wiretape.core.model import Chunk, Exchange, Headers, Request, Response
+from wiretape.core.model import Chunk, Exchange, Headers, Message, Request, Response, WebSocket
 from wiretape.core.playback.faults import Fault, Faults
 from wiretape.core.playback.policy import MISS_STATUS, Policy
 from wiretape.core.playback.websocket import LockStep, MessageMatcher, ReplayedConnection
@@ -192,7 +192,7 @@ class Replayer:
         secrets = self._redactor.secrets(request.live)
         return LockStep(
             names,
-            lambda name: self._redactor.paths.response(library.read(name)),
+            lambda name: self._response(library.read(name), request.live),
             self._messages.of(request.url, request.path, secrets),
         )
 
@@ -200,8 +200,12 @@ class Replayer:
         self, request: ReplayRequest, answer: ReplayAnswer, connection: ReplayedConnection
     ) -> Row:
         """The report's row of a WebSocket that was replayed, or of its miss."""
-        request.session.take_order.used(connection.recording)
-        request.session.used.add(connection.recording)
+        session, library = request.session, request.session.library
+        session.take_order.used(connection.recording)
+        session.used.add(connection.recording)
+        for take in answer.takes:
+            if take.name == connection.recording != answer.entry.name:
+                session.known_ids.learn(library.ids(take.name), take.token)
         self.report.applied.update(connection.rules)
         row = replace(
             replayed_row(request, answer, connection.first, connection.duration, connection.note),
@@ -212,7 +216,6 @@ class Replayer:
         mismatch = connection.mismatch
         if mismatch is None:
             return row
-        library = request.session.library
         message = self._messages.request(
             request.url, request.path, mismatch.message, self._redactor.secrets(request.live)
         )
@@ -290,9 +293,7 @@ class Replayer:
         session.used.add(entry.name)
         session.counts["replayed"] += 1
         self.report.beyond += pick.beyond
-        response = _for_request(
-            self._redactor.paths.response(exchange), exchange.request, request.live
-        )
+        response = self._response(exchange, request.live)
         held = self._stays_open(request, response)
         return ReplayAnswer(
             entry=entry,
@@ -303,6 +304,27 @@ class Replayer:
             beyond=pick.beyond,
             stale=self._stale(session, request, entry),
         )
+
+    def _response(self, exchange: Exchange, live: Request) -> Response:
+        """A recorded answer, with this run's folders and the ids of JSON-RPC that its request
+        has.
+        """
+        response, recorded = self._redactor.paths.response(exchange), exchange.request
+        renaming = jsonrpc.Renaming.between(recorded.body, live.body) if recorded.body else None
+        if renaming is None:
+            return response
+        if not response.streaming:
+            body = renaming.whole(response.body)
+            at = response.chunks[-1].at if response.chunks else None
+            return replace(response, chunks=(Chunk(body, at),)) if body else response
+        rename = renaming.whole if isinstance(response, WebSocket) else renaming.event
+        chunks = (
+            chunk
+            if isinstance(chunk, Message) and chunk.sender == "client"
+            else replace(chunk, data=rename(chunk.data))
+            for chunk in response.chunks
+        )
+        return replace(response, chunks=tuple(chunks))
 
     def _stays_open(self, request: ReplayRequest, response: Response) -> bool:
         """Whether an answer is the stream in which an MCP server speaks of its own accord: it lives
@@ -440,12 +462,13 @@ class Replayer:
             return 204, (), b""
         miss = self.explain_miss(request)
         self.report.add(missed_row(request, miss, self.miss_status))
+        return self.miss_status, MISS_HEADERS, self.miss_body(request, miss)
+
+    def miss_body(self, request: ReplayRequest, miss: Miss) -> bytes:
+        """What a client is answered for a miss, in its provider's shape."""
         text = f"wiretape: {miss.message}"
-        return (
-            self.miss_status,
-            MISS_HEADERS,
-            error_body(request.shape, self.miss_status, text, "wiretape_miss"),
-        )
+        body = error_body(request.shape, self.miss_status, text, "wiretape_miss")
+        return jsonrpc.addressed(body, request.live.body) if request.shape == "mcp" else body
 
     def explain_miss(self, request: ReplayRequest) -> Miss:
         """Explain why `answer` gave nothing."""
@@ -490,19 +513,6 @@ class Replayer:
                 self._missed.popitem(last=False)
         request.session.add_problem(miss.message)
         return miss
-
-
-def _for_request(response: Response, recorded: Request, live: Request) -> Response:
-    """An answer with the ids of JSON-RPC that this request has, if it has others."""
-    renaming = jsonrpc.Renaming.between(recorded.body, live.body) if recorded.body else None
-    if renaming is None:
-        return response
-    if not response.streaming:
-        body = renaming.whole(response.body)
-        at = response.chunks[-1].at if response.chunks else None
-        return replace(response, chunks=(Chunk(body, at),)) if body else response
-    chunks = (replace(chunk, data=renaming.event(chunk.data)) for chunk in response.chunks)
-    return replace(response, chunks=tuple(chunks))
 
 
 MISS_HEADERS: Final = (

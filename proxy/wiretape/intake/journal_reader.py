@@ -19,9 +19,11 @@ from typing import Any, Final
 from filelock import Timeout
 
 from wiretape.core.capture.recorder import Recorder
+from wiretape.core.capture.stdio import recovered_outcome
 from wiretape.core.capture.websocket import WebSocketRecorder
 from wiretape.core.model import MAX_BODY, SENDERS, Close, Headers, Outcome, Request, header
 from wiretape.core.redaction.known_values import KnownValue
+from wiretape.core.wire.jsonrpc import STDIO_HOST
 from wiretape.core.wire.websocket import is_opening
 
 from .journal import (
@@ -232,7 +234,8 @@ def read(path: Path, key: RunKey) -> UnfinishedExchange | None:
         body=body,
     )
     # The run that wrote it kept its own limit.
-    recorder_type = WebSocketRecorder if is_opening(request) else Recorder
+    in_messages = is_opening(request) or request.host == STDIO_HOST
+    recorder_type = WebSocketRecorder if in_messages else Recorder
     recorder = recorder_type(request, max(MAX_BODY, len(data)))
     at, end = 0.0, None
     for kind, content in file_entries:
@@ -241,7 +244,7 @@ def read(path: Path, key: RunKey) -> UnfinishedExchange | None:
         else:
             at = max(at, _feed(recorder, kind, content))
     if end is None:
-        outcome: Outcome = "ended" if _is_complete(recorder) else "cut"
+        outcome = _outcome(recorder)
         recorded_at, order = head["recorded_at"], head["number"]
     else:
         outcome, at = end["outcome"], end["at"]
@@ -279,6 +282,13 @@ def _feed(recorder: Recorder, kind: bytes, content: bytes) -> float:
         recorder.message(SENDERS[sender], content[MESSAGE.size :], at, binary=binary)
         return float(at)
     return 0.0
+
+
+def _outcome(recorder: Recorder) -> Outcome:
+    """How an exchange ended whose run was killed: by what is left of it."""
+    if isinstance(recorder, WebSocketRecorder) and recorder.request.host == STDIO_HOST:
+        return recovered_outcome(recorder) if recorder.is_open else "cut"
+    return "ended" if _is_complete(recorder) else "cut"
 
 
 def _is_complete(recorder: Recorder) -> bool:

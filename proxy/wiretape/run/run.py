@@ -37,18 +37,18 @@ INTERRUPTED: Final = 130
 
 async def run(settings: Settings, command: Sequence[str], report: Report) -> int:
     """Carry out a run and give its exit status; WiretapeError where it could not begin."""
-    program = _find(command, settings.environ) if command else None
+    program = find_program(command, settings.environ) if command else None
     ending.check_report(settings)
     report.expects_requests = program is not None and settings.expects_requests
     report.trust_remedy = trust_remedy(command, settings.mode)
     usual_limit = descriptors.limit()
-    with _Signals() as signals:
+    with Signals() as signals:
         async with started(settings, report, signals.hurry) as proxy:
             if program is None:
                 await _serve(settings, proxy.serving, signals)
             else:
                 with descriptors.limited_to(usual_limit):
-                    process = await _start(program, command, proxy.environment())
+                    process = await start_program(program, command, proxy.environment())
                 report.command_status = await signals.forwarded_to(process)
     ending.conclude(settings, report, command)
     if signal.SIGINT in signals.received and program is None:
@@ -122,7 +122,7 @@ async def started(
         await proxy.stop()
 
 
-class _Signals:
+class Signals:
     """What SIGINT and SIGTERM do: CMD gets them too, and the second ends the waiting."""
 
     def __init__(self) -> None:
@@ -156,7 +156,7 @@ class _Signals:
             _forward(self._child, number, len(self.received))
 
 
-async def _serve(settings: Settings, proxy: ServingProxy, signals: _Signals) -> None:
+async def _serve(settings: Settings, proxy: ServingProxy, signals: Signals) -> None:
     host = settings.client_host
     with announced(proxy):
         print(
@@ -176,17 +176,28 @@ async def _first(*waits: Coroutine[Any, Any, object], seconds: float) -> None:
         task.cancel()
 
 
-def _find(command: Sequence[str], environ: Mapping[str, str]) -> str:
+def find_program(command: Sequence[str], environ: Mapping[str, str]) -> str:
+    """The path of CMD's program; ConfigError if it is not there."""
     program = shutil.which(command[0], path=environ.get("PATH"))
     if program is None:
         raise ConfigError(f"{command[0]}: no such program, or not executable; nothing was started")
     return program
 
 
-async def _start(program: str, command: Sequence[str], environment: Mapping[str, str]) -> "Process":
+async def start_program(
+    program: str, command: Sequence[str], environment: Mapping[str, str], pipe: int | None = None
+) -> "Process":
+    """Start CMD, with standard input and output as `asyncio.create_subprocess_exec` has them;
+    ConfigError if it cannot be started.
+    """
     try:
         return await asyncio.create_subprocess_exec(
-            command[0], *command[1:], executable=program, env=dict(environment)
+            command[0],
+            *command[1:],
+            executable=program,
+            env=dict(environment),
+            stdin=pipe,
+            stdout=pipe,
         )
     except OSError as error:
         raise ConfigError(f"{command[0]}: cannot be started: {error.strerror}") from error

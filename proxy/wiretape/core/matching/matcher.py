@@ -130,16 +130,14 @@ class Matcher:
         builder = _CanonicalBuilder(
             ids, self._providers.id_names(host, port) if ids else frozenset()
         )
+        counting = self._counting(headers, body if kind == "json" else None)
         compared_path, path_template = normalise.path_with_tokens(path, ids)
         value: dict[str, Any] = {
             "method": method,
             "provider": host_key,
             "path": compared_path,
             "query": builder.query(by_name(query, self._secret_query), rules),
-            "headers": builder.headers(
-                self._counting(headers, body if kind == "json" else None), self._named, rules
-            )
-            | builder.given(headers),
+            "headers": builder.given(headers, builder.headers(counting, self._named, rules)),
             "body": {kind: builder.body(kind, body, rules)} if kind else None,
         }
         never = next((rule.name for rule in rules if rule.never_recorded), "")
@@ -375,11 +373,14 @@ class _CanonicalBuilder:
             headers["content-type"] = kind.partition(";")[0]  # a boundary says nothing
         return headers
 
-    def given(self, headers: Mapping[str, Any]) -> dict[str, Any]:
-        """The headers that name an id which an answer gave, as its token."""
-        return {
+    def given(self, headers: Mapping[str, Any], compared: dict[str, Any]) -> dict[str, Any]:
+        """The headers that are compared, with those that name an id which an answer gave as its
+        token.
+        """
+        return compared | {
             name: {normalise.TOKEN: self._ids[value]}
             for name in given_ids.HEADERS
+            if name in compared or name != SESSION_HEADER
             if isinstance(value := headers.get(name), str) and value in self._ids
         }
 

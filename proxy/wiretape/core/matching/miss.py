@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, Final, Literal, Protocol
 
 from wiretape.core.text import word_diff
+from wiretape.core.wire.jsonrpc import SESSION_HEADER, STDIO_HOST
 
 from .canonical import ABSENT, Canonical, Difference
 from .diff_text import clipped, describe, difference, is_edited, is_redaction
@@ -47,7 +48,12 @@ MESSAGE_LENGTH: Final = 4_000
 _RULE: Final = 1_200
 _FAULTS: Final = 3
 
-_RECORD: Final = "Record it: wiretape record -- CMD"
+_STDIO: Final = f"http://{STDIO_HOST}/"
+_AFTER_CALLS: Final = (
+    "The answers of a server on standard input and output may depend on the tools that were called"
+    f" before: {SESSION_HEADER} names the last call, and the calls of this run are others. Where"
+    f" they do not depend on it: match.without_headers: [{SESSION_HEADER}]"
+)
 
 
 class Faulty(Protocol):
@@ -112,9 +118,9 @@ class Miss:
 
     def _why(self) -> str:
         if self.reason == "no-recordings":
-            return f"there are no recordings. {_RECORD}"
+            return f"there are no recordings. Record it: {self._command}"
         if self.reason == "session":
-            return f"session {self.session} has no recordings. {_RECORD}"
+            return f"session {self.session} has no recordings. Record it: {self._command}"
         if self.reason == "takes-used":
             return f"all takes of {self.nearest} have been given (replay.repeat: miss)"
         if self.reason == "guessable":
@@ -125,20 +131,20 @@ class Miss:
             )
         if self.reason == "corrupt":
             if self.nearest is None:
-                return f"the recordings of this endpoint cannot be read. {_RECORD}"
+                return f"the recordings of this endpoint cannot be read. Record it: {self._command}"
             return "the file that should cannot be used. Mend it, or delete it and record it again"
         if self.reason == "no-endpoint":
             count = self.recordings
             subject = (
                 "the one recording is not" if count == 1 else f"none of the {count} recordings is"
             )
-            return f"{subject} of this endpoint. {_RECORD}"
+            return f"{subject} of this endpoint. Record it: {self._command}"
         if self.reason == "side-request":
             return (
                 "what is recorded there is of another kind (of the two one warms up, checks a quota"
-                f" or makes a title), such as {self.nearest}. {_RECORD}"
+                f" or makes a title), such as {self.nearest}. Record it: {self._command}"
             )
-        return f"{self.nearest} reads the same, but is another request. {_RECORD}"
+        return f"{self.nearest} reads the same, but is another request. Record it: {self._command}"
 
     def tail(self, shown: int = SHOWN) -> list[str]:
         """The lines after the first `shown` differences: how many more there are, what to do."""
@@ -167,10 +173,18 @@ class Miss:
             lines += [f"Warning: {warning}." for warning in self.suggestion.warnings]
         elif self.withheld:
             lines.append(f"No rule is suggested: {self.withheld}.")
+        if any(f"headers.{SESSION_HEADER}" == each.path for each in self.differences):
+            lines += [_AFTER_CALLS] if self.url.startswith(_STDIO) else []
         lines.append(
-            _RECORD if self.suggestion is None else "Else record it: wiretape record -- CMD"
+            f"{'Record' if self.suggestion is None else 'Else record'} it: {self._command}"
         )
         return lines
+
+    @property
+    def _command(self) -> str:
+        """The command that records what is missing."""
+        is_stdio = self.url.startswith(_STDIO)
+        return "wiretape mcp --record -- SERVER" if is_stdio else "wiretape record -- CMD"
 
     @property
     def rule(self) -> str | None:

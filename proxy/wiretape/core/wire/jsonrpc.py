@@ -21,6 +21,10 @@ type RpcMessage = dict[str, Any]
 VERSION: Final = "2.0"
 SESSION_HEADER: Final = "mcp-session-id"
 """The header that an answer to `initialize` gives a session's id in, and later requests send."""
+STDIO_HOST: Final = "stdio.invalid"
+"""The host in the URLs of servers that speak on standard input and output; no name can be its
+(RFC 2606).
+"""
 _MARKER: Final = b'"jsonrpc"'
 _SUBSCRIPTION: Final = "io.modelcontextprotocol/subscriptionId"
 
@@ -77,6 +81,31 @@ def spelled(message_id: object) -> str:
     return json.dumps(message_id)
 
 
+def request_ids(messages: Iterable[RpcMessage]) -> list[Any]:
+    """The ids of those messages that expect an answer."""
+    return [message["id"] for message in messages if is_request(message)]
+
+
+def answer_ids(messages: Iterable[RpcMessage]) -> list[Any]:
+    """The ids that answers among some messages name."""
+    return [message.get("id") for message in messages if is_answer(message)]
+
+
+def addressed(error: bytes, request: bytes) -> bytes:
+    """An error answer with the ids of the requests in a body; as it is where there are none.
+
+    >>> error = b'{"jsonrpc":"2.0","id":null,"error":{"code":1,"message":""}}'
+    >>> addressed(error, b'{"jsonrpc":"2.0","id":7,"method":"ping"}')
+    b'{"jsonrpc":"2.0","id":7,"error":{"code":1,"message":""}}'
+    """
+    ids = request_ids(messages(request))
+    answers = [{**exact_json.parse(error), "id": each} for each in ids]
+    if not answers:
+        return error
+    in_batch = request.lstrip().startswith(b"[")
+    return exact_json.dumps(answers if in_batch else answers[0]).encode()
+
+
 def answers_all(request: bytes, events: Iterable[bytes]) -> bool:
     """Whether the events of a stream answer all requests of a body, and there are any.
 
@@ -84,14 +113,13 @@ def answers_all(request: bytes, events: Iterable[bytes]) -> bool:
     >>> answers_all(b'{"jsonrpc": "2.0", "id": 1, "method": "ping"}', [event])
     True
     """
-    waiting = {spelled(message["id"]) for message in messages(request) if is_request(message)}
+    waiting = set(map(spelled, request_ids(messages(request))))
     if not waiting:
         return False
     for block in events:
         event = sse.parse(block) if _MARKER in block else None
-        for message in messages(event.data or "") if event else ():
-            if is_answer(message):
-                waiting.discard(spelled(message.get("id")))
+        if event is not None:
+            waiting.difference_update(map(spelled, answer_ids(messages(event.data or ""))))
     return not waiting
 
 
@@ -120,9 +148,9 @@ class Renaming:
             if is_request(old) and is_request(new)
         }
         tokens = {
-            spelled(_token(old)): _token(new)
+            spelled(progress_token(old)): progress_token(new)
             for old, new in pairs
-            if _token(old) is not None and _token(new) is not None
+            if progress_token(old) is not None and progress_token(new) is not None
         }
         ids = {old: new for old, new in ids.items() if spelled(new) != old}
         tokens = {old: new for old, new in tokens.items() if spelled(new) != old}
@@ -183,5 +211,6 @@ def _meta(value: object) -> RpcMessage:
     return meta if isinstance(meta, dict) else {}
 
 
-def _token(message: RpcMessage) -> object:
+def progress_token(message: RpcMessage) -> object:
+    """The token that a request wants its progress told by; None without one."""
     return _meta(message.get("params")).get("progressToken")

@@ -1,0 +1,206 @@
+"""Replay an MCP server that speaks on standard input and output: it is never started.
+
+Each line of the client is answered by the conversation that it opened in the recordings
+(`core/capture/stdio.py`). What the server asks in one waits, as a WebSocket does, for the client's
+reply, which has to be the recorded one.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from wiretape.core.capture.stdio import FRESH, Messages, is_call, is_reply, request_of
+from wiretape.core.errors import FormatError, StoreError
+from wiretape.core.model import Message, WebSocket, header
+from wiretape.core.playback.pace import Pace
+from wiretape.core.playback.websocket import LockStep, Mismatch, ReplayedConnection, Step
+from wiretape.core.text import exact_json
+from wiretape.core.wire import jsonrpc
+from wiretape.core.wire.jsonrpc import SESSION_HEADER, spelled
+from wiretape.report.report import Row
+
+from .replayer import ReplayAnswer, Replayer
+from .request import ReplayRequest
+
+
+@dataclass(slots=True, kw_only=True)
+class _OpenConversation:
+    """A conversation that is being replayed."""
+
+    request: ReplayRequest
+    answer: ReplayAnswer
+    lock: LockStep
+    started: float
+    sent: int = 0
+    received: int = 0
+    first: float | None = None
+    mismatch: Mismatch | None = None
+    task: asyncio.Task[None] | None = None
+
+    @property
+    def gives_state(self) -> str:
+        """The id of what its call makes of the server, of the take that answers at present."""
+        return header(self.lock.recorded.headers, SESSION_HEADER) or FRESH
+
+
+type SendLine = Callable[[bytes], Awaitable[None]]
+"""Sends a line to the client."""
+
+type Handled = Literal["replayed", "record", "pass"]
+"""What is to be done with a line: nothing more, or to ask the server, to be recorded or not."""
+
+
+class StdioReplay:
+    """Answers the lines of a client; `state` is what the last tool called made of the server.
+
+    With `may_ask` a line that the run's policy wants from the server itself is left to the caller.
+    `broke_off` is set where the server's output ended in the midst of a recorded conversation.
+    """
+
+    def __init__(
+        self, replayer: Replayer, target: str, pace: Pace, send: SendLine, *, may_ask: bool
+    ) -> None:
+        self.state = FRESH
+        self.broke_off: Final = asyncio.Event()
+        self._replayer = replayer
+        self._target = target
+        self._pace = pace
+        self._send = send
+        self._may_ask = may_ask
+        self._open: list[_OpenConversation] = []
+        self._asking: dict[str, _OpenConversation] = {}
+        self._renamed = 0
+
+    async def client_line(self, line: bytes, messages: Messages) -> Handled:
+        """Answer a line of the client."""
+        if is_reply(messages):
+            ids = map(spelled, jsonrpc.answer_ids(messages))
+            talks = [talk for text in ids if (talk := self._asking.pop(text, None)) is not None]
+            if talks:
+                await self._reply(talks[0], line.removesuffix(b"\n"))
+                return "replayed"
+        replayer = self._replayer
+        live = request_of(self._target, line, messages, self.state)
+        request = replayer.with_current_ids(replayer.prepare(live))
+        if self._may_ask and (verdict := replayer.decide(request)) in ("record", "pass"):
+            return "record" if verdict == "record" else "pass"
+        answer = replayer.answer(request)
+        if answer is None or not isinstance(answer.response, WebSocket):
+            await self._miss(request)
+            return "replayed"
+        await self._begin(request, answer, changes_state=is_call(messages))
+        return "replayed"
+
+    async def _begin(
+        self, request: ReplayRequest, answer: ReplayAnswer, *, changes_state: bool
+    ) -> None:
+        try:
+            lock = self._replayer.lock_step(request, answer)
+        except (FormatError, StoreError):
+            await self._miss(request)
+            return
+        started = asyncio.get_running_loop().time()
+        talk = _OpenConversation(request=request, answer=answer, lock=lock, started=started)
+        self._open.append(talk)
+        if changes_state:
+            self.state = talk.gives_state
+        await self._play(talk, lock.begin())
+
+    async def _reply(self, talk: "_OpenConversation", line: bytes) -> None:
+        talk.received += 1
+        state = talk.gives_state
+        step = talk.lock.feed(Message(line, None, "client"))
+        if self.state == state:
+            self.state = talk.gives_state
+        if isinstance(step, Mismatch):
+            talk.mismatch = step
+            row = self._report(talk)
+            assert row.miss is not None
+            await self._refuse(talk.request, self._replayer.miss_body(talk.request, row.miss))
+        else:
+            await self._play(talk, step)
+
+    async def _miss(self, request: ReplayRequest) -> None:
+        _, _, body = self._replayer.miss(request)
+        await self._refuse(request, body)
+
+    async def _refuse(self, request: ReplayRequest, body: bytes) -> None:
+        # Who expects no answer gets none: JSON-RPC 2.0, section 4.1.
+        if jsonrpc.request_ids(jsonrpc.messages(request.live.body)):
+            await self._send(body + b"\n")
+
+    async def _play(self, talk: "_OpenConversation", step: Step) -> None:
+        """SendLine what is due, at once or, at a pace, beside what else the client says."""
+        if self._pace.factor is None:
+            await self._send_step(talk, step)
+        else:
+            before = talk.task
+            talk.task = asyncio.create_task(self._send_step(talk, step, before))
+
+    async def _send_step(
+        self, talk: "_OpenConversation", step: Step, before: asyncio.Task[None] | None = None
+    ) -> None:
+        if before is not None:
+            await before
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        for due in step.due:
+            if self._pace.factor is not None:
+                await asyncio.sleep(began + due.after / self._pace.factor - loop.time())
+            if talk.first is None:
+                talk.first = loop.time() - talk.started
+            talk.sent += 1
+            await self._send(self._with_own_id(talk, due.message.data) + b"\n")
+        if step.ending is None:
+            return
+        if step.ending.close is None:
+            self.broke_off.set()
+        else:
+            self._report(talk)
+
+    def _with_own_id(self, talk: "_OpenConversation", data: bytes) -> bytes:
+        """A message of the server, whose reply is expected. One that another recording asks under
+        the same id at this moment gets another.
+        """
+        messages = jsonrpc.messages(data)
+        ids = list(map(spelled, jsonrpc.request_ids(messages)))
+        if any(text in self._asking for text in ids) and len(messages) == 1:
+            self._renamed += 1
+            style = exact_json.style_of(data.decode()) or "compact"
+            own = {**messages[0], "id": f"wiretape-{self._renamed}"}
+            data, ids = exact_json.dumps(own, style).encode(), [spelled(own["id"])]
+        self._asking |= dict.fromkeys(ids, talk)
+        return data
+
+    async def settle(self) -> None:
+        """Wait until all is sent that the client need not reply to first."""
+        for task in [talk.task for talk in self._open if talk.task is not None]:
+            await task
+
+    def end(self) -> None:
+        """Report what is still open when the client has left or the server's output has ended."""
+        for talk in tuple(self._open):
+            if talk.task is not None:
+                talk.task.cancel()
+            end = talk.lock.recorded.end
+            note = "the client left" if end == "complete" else f"ended as recorded: {end}"
+            self._report(talk, note)
+
+    def _report(self, talk: "_OpenConversation", note: str | None = None) -> Row:
+        self._open.remove(talk)
+        self._asking = {text: other for text, other in self._asking.items() if other is not talk}
+        connection = ReplayedConnection(
+            recording=talk.lock.recording,
+            sent=talk.sent,
+            received=talk.received,
+            first=talk.first,
+            duration=asyncio.get_running_loop().time() - talk.started,
+            note=note,
+            mismatch=talk.mismatch,
+            stale=talk.lock.stale,
+            rules=talk.lock.rules,
+        )
+        row = self._replayer.websocket_row(talk.request, talk.answer, connection)
+        self._replayer.report.add(row)
+        return row
