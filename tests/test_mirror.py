@@ -56,7 +56,6 @@ REACHED_BY: Final = {
     "commands: tests/cli, tests/scanning and tests/end_to_end/test_import run them": (
         *(
             "cli/calibrate",
-            "cli/command",
             "cli/doctor",
             "cli/folder",
             "cli/init",

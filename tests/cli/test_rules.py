@@ -44,7 +44,7 @@ def test_each_rule_is_told_with_its_place_and_what_it_does() -> None:
 
 def test_json_says_which_are_in_effect() -> None:
     document = json.loads(run("-c", "c.yaml", "--json").output)
-    assert document["version"] == 1
+    assert document["wiretape_rules"] == 1
     effect = {rule["name"]: rule["in_effect"] for rule in document["rules"]}
     assert (effect["mine"], effect["together/tool-call-ids"]) == (True, False)
     assert effect["openai/tool-call-ids"] is True

@@ -1,13 +1,12 @@
 """The command that examines this machine: `wiretape doctor`."""
 
-import json
 import os
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
-from .command import guarded
+from .command import guarded, print_json
 from .options import CONFIG, RECORDINGS, as_json, with_options
 
 _MARKS: Final = {"ok": ("ok", "green"), "note": ("note", "yellow"), "fault": ("fault", "red")}
@@ -47,8 +46,7 @@ def doctor(
         options += [*(("-r", str(recordings)) if recordings else ())]
         examine.command(command, options, os.environ, tell)
     if as_json:
-        document: dict[str, Any] = {"findings": [finding.as_json() for finding in findings]}
-        click.echo(json.dumps({"wiretape_doctor": 1, **document}, indent=2, ensure_ascii=False))
+        print_json("doctor", findings=[finding.as_json() for finding in findings])
     return int(any(finding.state == "fault" for finding in findings))
 
 

@@ -27,7 +27,7 @@ from . import (
     schema,
     ui,
 )
-from .command import guarded
+from .command import Program, guarded, print_json
 from .options import (
     BASE_URLS,
     CONFIG,
@@ -35,6 +35,7 @@ from .options import (
     RECORDINGS,
     ROUTES,
     UPSTREAM_CA,
+    as_json,
     record_mode,
     session,
     with_options,
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 _CONTEXT: Final[dict[str, Any]] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
-@click.group(context_settings=_CONTEXT)
+@click.group(cls=Program, context_settings=_CONTEXT)
 @click.version_option(__version__, "-V", "--version", prog_name="wiretape")
 def main() -> None:
     """Record LLM-provider traffic once, replay it in every test.
@@ -109,6 +110,10 @@ _OPTIONS: Final[tuple[Callable[..., Any], ...]] = (
         is_flag=True,
         help="Succeed though nothing reached the proxy: else replay, and any run where CI is set,"
         " exits with 3.",
+    ),
+    as_json(
+        "Print the report on standard output when the run is over; CMD's output goes to standard"
+        " error."
     ),
     *_EVERY_RUN,
 )
@@ -256,8 +261,9 @@ def demo(fast: bool) -> int:
 @click.option(
     "--base-url", "base_urls", is_flag=True, help="Also set the base-URL variables of SDKs."
 )
+@as_json("Print the variables as JSON; null is one to remove.")
 @guarded
-def env(port: int | None, shell: str, replay: bool | None, base_urls: bool) -> int:
+def env(port: int | None, shell: str, replay: bool | None, base_urls: bool, as_json: bool) -> int:
     """Print the export lines a client needs to go through a proxy that is serving.
 
     \b
@@ -294,7 +300,11 @@ def env(port: int | None, shell: str, replay: bool | None, base_urls: bool) -> i
         dummies=proxy.mode == "replay" if replay is None else replay,
         base_urls=base_urls,
     )
-    click.echo(export_lines(changed(os.environ, environment), shell), nl=False)
+    changes = changed(os.environ, environment)
+    if as_json:
+        print_json("env", variables=dict(sorted(changes.items())))
+    else:
+        click.echo(export_lines(changes, shell), nl=False)
     return 0
 
 
@@ -340,6 +350,7 @@ def _parse(arguments: Sequence[str]) -> "tuple[Settings, Report]":
     if not options.pop("live", False) and name == "auto" and in_ci(os.environ):
         name = "replay"
     options.pop("quiet")
+    options.pop("as_json")
     verbose, strict_ignored = options.pop("verbose"), options.pop("strict_ignored")
     settings = _settings(cast("Mode", name), **options)
     if settings.config.run_paths:
@@ -368,7 +379,11 @@ def _run(mode: "Mode", is_server: bool = False, **options: Any) -> int:
     if command and settings.config.run_paths:
         settings = replace(settings, paths=folders_of(os.environ, Path.cwd()))
     log_to_stderr(settings.config.redaction, verbose=verbose)
-    report = Report(mode, strict_ignored=strict_ignored, keep_rows=settings.report is not None)
+    report = Report(
+        mode,
+        strict_ignored=strict_ignored,
+        keep_rows=settings.as_json or settings.report is not None,
+    )
     report.isolated = isolate_if_wanted(settings, has_command=bool(command) and not is_server)
     # CMD shares the terminal, and would write into the lines of a live view.
     view = View(report, quiet=quiet, live=not command)

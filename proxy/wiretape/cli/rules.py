@@ -4,18 +4,15 @@ import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from .command import guarded
+from .command import guarded, print_json
 from .options import CONFIG, as_json
 
 if TYPE_CHECKING:
     from wiretape.core.matching.rule import Rule
-
-VERSION: Final = 1
-"""Of the document that --json prints."""
 
 
 @click.command()
@@ -41,12 +38,8 @@ def rules(config_file: Path | None, provider: str | None, as_json: bool) -> int:
     every = sorted((*config.matcher.rules, *config.removed_rules), key=_order)
     chosen = [rule for rule in every if provider in (None, rule.provider) or rule.provider is None]
     if as_json:
-        document = {
-            "version": VERSION,
-            "headers": list(config.matcher.headers),
-            "rules": [_document(rule, removed=rule.name in removed) for rule in chosen],
-        }
-        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+        rows = [_document(rule, removed=rule.name in removed) for rule in chosen]
+        print_json("rules", headers=list(config.matcher.headers), rules=rows)
         return 0
     for line in _lines(chosen, removed):
         click.echo(line)

@@ -13,7 +13,7 @@ from wiretape.core.errors import ConfigError, StoreError
 from wiretape.core.text.printable import count, escaped
 from wiretape.files import Unreadable, files, name_of
 
-from .command import FOUND, guarded, say
+from .command import FOUND, guarded, print_json, say
 from .options import CONFIG, as_json
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def scan(
         return _write_baseline(baseline, hits, entries)
     result = allowed.sort(hits, entries, names)
     if as_json:
-        click.echo(json.dumps(_as_json(result, len(names)), indent=2))
+        print_json("scan", **_members(result, len(names)))
     if sarif is not None:
         _write_sarif(sarif, result)
     for entry in result.unused:
@@ -170,13 +170,12 @@ def _hits(
         yield shown, [unsearched(shown, f"cannot be read: {reason}")]
 
 
-def _as_json(result: "SortedHits", files: int) -> dict[str, Any]:
+def _members(result: "SortedHits", files: int) -> dict[str, Any]:
     def row(hit: "Hit") -> dict[str, Any]:
         names = ("file", "line", "rule", "where", "masked", "remedy", "fingerprint")
         return {name: getattr(hit, name) for name in names}
 
     return {
-        "wiretape_scan": 1,
         "files": files,
         "findings": [row(hit) for hit in result.left],
         "allowed": [{**row(hit), "reason": reason} for hit, reason in result.passed],
@@ -205,8 +204,9 @@ def _summary(result: "SortedHits", files: int) -> None:
 @_PATHS
 @CONFIG
 @click.option("-n", "--dry-run", is_flag=True, help="Only show what would be changed.")
+@as_json("Print what was changed, and what others against it, as JSON.")
 @guarded
-def redact(paths: tuple[Path, ...], config_file: Path | None, dry_run: bool) -> int:
+def redact(paths: tuple[Path, ...], config_file: Path | None, dry_run: bool, as_json: bool) -> int:
     """Take secrets out of recordings in place, and prove that they answer as before.
 
     What is found in one recording is looked for in all that are named. The requests of the whole
@@ -228,34 +228,40 @@ def redact(paths: tuple[Path, ...], config_file: Path | None, dry_run: bool) -> 
 
     config = load(config_file, os.environ)
     redactor = redactor_for(config)
-    unreadable = Unreadable()
-    chosen = [
-        path
-        for path in files(paths, unreadable, lambda path: redactor.text(name_of(path)))
-        # In a folder that is named stand side files and others too.
-        if path in paths or path.suffix == ".json"
-    ]
     try:
-        if unreadable.reasons:
-            faults = [(str(f), f"cannot be read: {why}") for f, why in unreadable.reasons]
-            raise NotRedacted(faults, FOUND)
+        chosen = _chosen(paths, redactor)
         plans = _plans(chosen, config, redactor)
         for planned in () if dry_run else plans:
             carry_out(planned)
     except NotRedacted as error:
-        _say_faults(error.faults, redactor)
+        rows = _say_faults(error.faults, redactor)
+        if as_json:
+            print_json("redact", dry_run=dry_run, changes=[], faults=rows)
         return error.status
-    for planned in plans:
-        for name, changes in planned.changes.items():
-            shown = escaped(redactor.text(name_of(planned.root / name)))
-            for change in changes:
-                click.echo(escaped(f"{shown}: {change.where}: {change.rule}"))
-        _say_faults(planned.others, redactor)
+    rows = list(_changes(plans, redactor))
+    for row in () if as_json else rows:
+        click.echo("{file}: {where}: {rule}".format_map(row))
+    others = _say_faults([fault for planned in plans for fault in planned.others], redactor)
+    if as_json:
+        print_json("redact", dry_run=dry_run, changes=rows, faults=others)
     changed = sum(len(planned.changes) for planned in plans)
     done = "would be rewritten" if dry_run else "rewritten"
     say(f"{changed} of {count(len(chosen), 'recording')} {done}{_proof(plans)}")
     is_faulty = any(planned.others for planned in plans)
     return FOUND if is_faulty or (dry_run and changed) else 0
+
+
+def _chosen(paths: tuple[Path, ...], redactor: "Redactor") -> list[Path]:
+    from wiretape.maintenance.redact import NotRedacted
+
+    unreadable = Unreadable()
+    named = files(paths, unreadable, lambda path: redactor.text(name_of(path)))
+    # In a folder that is named stand side files and others too.
+    chosen = [path for path in named if path in paths or path.suffix == ".json"]
+    if unreadable.reasons:
+        faults = [(str(f), f"cannot be read: {why}") for f, why in unreadable.reasons]
+        raise NotRedacted(faults, FOUND)
+    return chosen
 
 
 def _plans(chosen: list[Path], config: "Config", redactor: "Redactor") -> "list[Plan]":
@@ -281,9 +287,23 @@ def _proof(plans: "list[Plan]") -> str:
     return f"; {count(requests, 'request')} replayed and answered as before{before}"
 
 
-def _say_faults(faults: Iterable[tuple[str, str]], redactor: "Redactor") -> None:
-    for path, text in faults:
-        say(escaped(redactor.text(name_of(Path(path)))) + f": {redactor.text(text)}")
+def _changes(plans: "list[Plan]", redactor: "Redactor") -> Iterator[dict[str, str]]:
+    for planned in plans:
+        for name, changes in planned.changes.items():
+            shown = escaped(redactor.text(name_of(planned.root / name)))
+            for change in changes:
+                yield {"file": shown, "where": escaped(change.where), "rule": change.rule}
+
+
+def _say_faults(faults: Iterable[tuple[str, str]], redactor: "Redactor") -> list[dict[str, str]]:
+    """Print faults, and give them as rows of JSON."""
+    rows = [
+        {"file": escaped(redactor.text(name_of(Path(path)))), "reason": redactor.text(text)}
+        for path, text in faults
+    ]
+    for row in rows:
+        say("{file}: {reason}".format_map(row))
+    return rows
 
 
 def _write_text(path: Path, text: str) -> None:

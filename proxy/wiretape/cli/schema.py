@@ -6,12 +6,14 @@ from importlib.resources import files
 import click
 
 from .command import guarded
+from .options import as_json
 
 
 @click.command()
 @click.argument("kind", type=click.Choice(["config", "recording"]))
+@as_json("Tell errors in JSON, too; what is printed is JSON anyway.")
 @guarded
-def schema(kind: str) -> int:
+def schema(kind: str, as_json: bool) -> int:
     """Print the JSON Schema of config.yaml, or of a recording.
 
     An editor with a YAML language server completes and checks config.yaml after its first line has

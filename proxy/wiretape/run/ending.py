@@ -21,6 +21,8 @@ from .stubborn_clients import OPT_OUT
 
 def check_report(settings: Settings) -> None:
     """ConfigError where the report could not be written when the run is over."""
+    if settings.as_json and str(settings.report) == "-":
+        raise ConfigError("--json and --report - both write to standard output")
     if settings.report is not None and not settings.report.absolute().parent.is_dir():
         raise ConfigError(
             f"--report {settings.report}: its folder is not there; nothing was started"
@@ -32,6 +34,8 @@ def conclude(settings: Settings, report: Report, command: Sequence[str] = ()) ->
     explain(settings, report, command)
     if settings.report is not None:
         write_report(settings.report, report)
+    if settings.as_json:
+        write_report(Path("-"), report)
 
 
 def explain(settings: Settings, report: Report, command: Sequence[str] = ()) -> None:

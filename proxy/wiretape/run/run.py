@@ -32,6 +32,7 @@ DRAIN_SECONDS: Final = 5.0
 """How long a stopping run waits for answers under way."""
 
 USAGE: Final = 2
+STDERR: Final = 2
 INTERRUPTED: Final = 130
 
 
@@ -48,7 +49,10 @@ async def run(settings: Settings, command: Sequence[str], report: Report) -> int
                 await _serve(settings, proxy.serving, signals)
             else:
                 with descriptors.limited_to(usual_limit):
-                    process = await start_program(program, command, proxy.environment())
+                    stdout = STDERR if settings.as_json else None
+                    process = await start_program(
+                        program, command, proxy.environment(), stdout=stdout
+                    )
                 report.command_status = await signals.forwarded_to(process)
     ending.conclude(settings, report, command)
     if signal.SIGINT in signals.received and program is None:
@@ -163,6 +167,7 @@ async def _serve(settings: Settings, proxy: ServingProxy, signals: Signals) -> N
             f"wiretape {settings.mode} is ready: HTTPS_PROXY=http://{host}:{proxy.port},"
             f" base URLs http://{host}:{proxy.base_url_port}/HOST/…"
             " (`wiretape env` prints what clients need)",
+            file=sys.stderr if settings.as_json else sys.stdout,
             flush=True,
         )
         await signals.stop.wait()
@@ -185,7 +190,12 @@ def find_program(command: Sequence[str], environ: Mapping[str, str]) -> str:
 
 
 async def start_program(
-    program: str, command: Sequence[str], environment: Mapping[str, str], pipe: int | None = None
+    program: str,
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    *,
+    stdin: int | None = None,
+    stdout: int | None = None,
 ) -> "Process":
     """Start CMD, with standard input and output as `asyncio.create_subprocess_exec` has them;
     ConfigError if it cannot be started.
@@ -196,8 +206,8 @@ async def start_program(
             *command[1:],
             executable=program,
             env=dict(environment),
-            stdin=pipe,
-            stdout=pipe,
+            stdin=stdin,
+            stdout=stdout,
         )
     except OSError as error:
         raise ConfigError(f"{command[0]}: cannot be started: {error.strerror}") from error

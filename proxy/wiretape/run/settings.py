@@ -32,6 +32,8 @@ class Settings:
     fill: bool = False
     """Whether takes that are missing in the middle are recorded."""
     report: Path | None = None
+    as_json: bool = False
+    """Whether standard output is the report's alone."""
     upstream_ca: tuple[Path, ...] = ()
     routes: Mapping[str, str] = field(default_factory=dict)
     allow_none: bool = False

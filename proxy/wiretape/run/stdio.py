@@ -161,7 +161,9 @@ class _Bridge:
     async def _start(self) -> "_LiveServer":
         assert self._program is not None
         environ, pipe = self._parts.settings.environ, asyncio.subprocess.PIPE
-        process = await start_program(self._program, self._server.command, environ, pipe)
+        process = await start_program(
+            self._program, self._server.command, environ, stdin=pipe, stdout=pipe
+        )
         self._live = _LiveServer(
             self._parts, self._server.target, process, self._signals, self._output.put
         )
