@@ -41,7 +41,13 @@ REACHED_BY: Final = {
             "addons/replay_flow",
         ),
         *("addons/patches/error_answers", "addons/patches/websocket_close", "engine/handler"),
-        *("engine/abrupt_end", "engine/local_servers", "engine/selecting", "engine/tunnel"),
+        *(
+            "sequences/shared_log",
+            "engine/abrupt_end",
+            "engine/local_servers",
+            "engine/selecting",
+            "engine/tunnel",
+        ),
         "engine/stdio",
         *(
             "engine/request",

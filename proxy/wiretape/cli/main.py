@@ -134,6 +134,13 @@ _REPLAYED: Final[tuple[Callable[..., Any], ...]] = (
         help="In replay, give CMD a network with loopback only (Linux); default where CI is set and"
         " it can be had.",
     ),
+    click.option(
+        "--run",
+        "run_name",
+        metavar="NAME",
+        envvar="WIRETAPE_RUN",
+        help="In replay, the run whose takes all replicas share that name it (`sequences`).",
+    ),
 )
 
 

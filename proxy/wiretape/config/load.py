@@ -86,6 +86,8 @@ class Config:
     """The age limit of `wiretape stale`: 90d, 12h."""
     upstream_proxy: str | None = field(default=None, repr=False)
     """http://[user:password@]host:port."""
+    sequences: str | None = field(default=None, repr=False)
+    """Where a replay's replicas share which take is next: a URL of Redis, or its variable."""
     faults: tuple[FaultRule, ...] = ()
     """Faults on demand in replayed answers."""
     drift_rules: tuple[DriftRule, ...] = ()
@@ -180,6 +182,7 @@ def _config(source: str, data: bytes, tree: Tree, environ: Mapping[str, str]) ->
         http2=file.http2,
         stale_after=file.stale_after,
         upstream_proxy=upstream_proxy,
+        sequences=file.sequences,
         faults=on_demand,
         drift_rules=(*_drift_rules(file), *drift_rules()),
         drift_limits=Limits(**file.drift.model_dump(exclude={"rules"})),

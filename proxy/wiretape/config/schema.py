@@ -69,6 +69,7 @@ from .value_types import (
     as_on_miss,
     as_pace,
     as_places,
+    as_sequences,
     as_upstream_proxy,
     got,
     kind_of,
@@ -283,6 +284,7 @@ class File(Section):
     http2: Flag = False
     stale_after: Age = "90d"
     upstream_proxy: Annotated[str, AfterValidator(as_upstream_proxy)] | None = None
+    sequences: Annotated[str, AfterValidator(as_sequences)] | None = None
     listen: Listen = Listen.model_construct()
     record: Record = Record.model_construct()
     replay: Replay = Replay.model_construct()

@@ -155,6 +155,21 @@ def is_proxy_url(text: str) -> bool:
         return False
 
 
+SEQUENCES_URL: Final = re.compile(r"(?:rediss?://(?:[^/]*@)?[^/@?]+(?:[/?]|$)|unix://(?:[^/]*@)?/)")
+SEQUENCES_EXPECTED: Final = (
+    "expected redis://host:port/database of Redis or Valkey (rediss:// with TLS), or a variable"
+    " that holds it, such as $REDIS_URL"
+)
+
+
+def as_sequences(text: str) -> str:
+    """What `sequences` may be."""
+    # The value is not shown: it may hold a password.
+    if not VARIABLES.fullmatch(text) and not SEQUENCES_URL.match(text):
+        raise ValueError(SEQUENCES_EXPECTED)
+    return text
+
+
 def as_upstream_proxy(text: str) -> str:
     """What `upstream_proxy` may be."""
     # What a variable stands for is known only where the file is used: any fits here.

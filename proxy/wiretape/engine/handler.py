@@ -8,6 +8,7 @@ the recording's pace.
 import asyncio
 import logging
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final
@@ -29,10 +30,12 @@ from wiretape.core.redaction.subprotocols import credentials_as_headers
 from wiretape.core.text.exact_json import dumps
 from wiretape.core.wire.content_coding import TooLarge
 from wiretape.report.report import Row
+from wiretape.sequences.shared_log import SequencesLost
 from wiretape.sessions.control import Control, LocalNames
 from wiretape.sessions.own_port import JSON, ForControl, Refusal, purpose_of
 from wiretape.sessions.sessions import HEADER as SESSION_HEADER
 from wiretape.sessions.sessions import Session, UnknownSession, of_credentials, session_error_text
+from wiretape.sessions.shared import SessionsChanged
 
 from . import local_servers, websocket
 from .replayer import (
@@ -188,8 +191,9 @@ class Handler:
                 return self._refused(purpose)
             if isinstance(purpose, ForControl):
                 return await self._control_reply(http)
-            request = await self._request_for(http, tunnel, purpose)
-            answer = self._replayer.answer(request)
+            request, answer = await self._hand_out(http, tunnel, purpose)
+        except SequencesLost as error:
+            return self._unavailable(str(error))
         except (BadTarget, UnknownSession) as error:
             return self._refused(Refusal(str(error)))
         except TooLarge as error:
@@ -200,11 +204,21 @@ class Handler:
             return self._refused(Refusal(session_error_text(error)))
         if answer is None:
             status, headers, body = self._replayer.miss(request)
+            with suppress(SequencesLost):  # the next request is told
+                await self._replayer.share(request.session)
             return whole_response(status, connection_headers(headers), body)
         return await self._send(http, answer, request, started)
 
-    def _unavailable(self) -> web.StreamResponse:
-        advice = descriptors.advice()
+    async def _hand_out(
+        self, http: web.BaseRequest, tunnel: Origin | None, destination: Destination
+    ) -> tuple[ReplayRequest, ReplayAnswer | None]:
+        while True:
+            request = await self._request_for(http, tunnel, destination)
+            with suppress(SessionsChanged):
+                return await self._replayer.hand_out(request)
+
+    def _unavailable(self, advice: str | None = None) -> web.StreamResponse:
+        advice = advice or descriptors.advice()
         self._replayer.report.not_served(advice)
         body = error_body("openai", 503, f"wiretape: {advice}", "wiretape_unavailable")
         response = whole_response(503, connection_headers((*JSON, ("retry-after", "1"))), body)
@@ -316,7 +330,7 @@ class Handler:
         """Send a recorded answer; `started` is the loop's time when its request came."""
         if isinstance(answer.response, WebSocket):
             replayer = self._replayer
-            return await websocket.play(
+            response = await websocket.play(
                 http,
                 replayer.lock_step(request, answer),
                 self._pace,
@@ -325,6 +339,9 @@ class Handler:
                 ),
                 [("x-wiretape", f"replay {quote(answer.entry.name)}")],
             )
+            with suppress(SequencesLost):
+                await replayer.share(request.session)
+            return response
         fault = self._replayer.fault(request, _requested_fault(http))
         return await self._sender.send(http, request, answer, started, fault)
 

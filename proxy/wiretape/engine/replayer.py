@@ -22,6 +22,7 @@ from wiretape.core.matching.miss import FolderState, Miss, RuleNames, miss_for
 from wiretape.core.matching.placeholders import ANY
 from wiretape.core.model import Chunk, Exchange, Headers, Message, Request, Response, WebSocket
 from wiretape.core.playback.faults import Fault, Faults
+from wiretape.core.playback.player import Pick
 from wiretape.core.playback.policy import MISS_STATUS, Policy
 from wiretape.core.playback.websocket import LockStep, MessageMatcher, ReplayedConnection
 from wiretape.core.providers.registry import Providers, error_body, error_shape
@@ -36,6 +37,7 @@ from wiretape.library.library import Entry
 from wiretape.library.sequence import missing_before, name_of_take, stem_of
 from wiretape.report.report import Report, Row
 from wiretape.sessions.sessions import Session, Sessions
+from wiretape.sessions.shared import SharedSessions
 
 from .request import ReplayRequest
 from .rule_trials import RuleTrials
@@ -75,6 +77,18 @@ class ReplayOptions:
     faults: Faults = field(default_factory=Faults)
     miss_status: int = MISS_STATUS
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    shared: SharedSessions | None = None
+    """Where other processes answer for the same run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Choice:
+    """The take that is next: not given yet."""
+
+    takes: Sequence[Entry]
+    pick: Pick
+    entry: Entry
+    exchange: Exchange
 
 
 type Verdict = Literal["replay", "record", "pass", "miss"]
@@ -109,6 +123,7 @@ class Replayer:
         self._redactor = redactor
         self._faults = options.faults
         self._clock = options.clock
+        self._shared = options.shared
         self._messages = MessageMatcher(matcher, redactor)
         self._gaps: set[str] = set()
         self._has_own_rules = any(rule.own for rule in matcher.rules)
@@ -203,9 +218,11 @@ class Replayer:
         session, library = request.session, request.session.library
         session.take_order.used(connection.recording)
         session.used.add(connection.recording)
-        for take in answer.takes:
-            if take.name == connection.recording != answer.entry.name:
-                session.known_ids.learn(library.ids(take.name), take.token)
+        names = (connection.recording, answer.entry.name)
+        other = next((take for take in answer.takes if names[0] == take.name != names[1]), None)
+        if other is not None:
+            session.known_ids.learn(library.ids(other.name), other.token)
+        self._tell_others(session, "socket", connection.recording, other.token if other else "")
         self.report.applied.update(connection.rules)
         row = replace(
             replayed_row(request, answer, connection.first, connection.duration, connection.note),
@@ -235,8 +252,38 @@ class Replayer:
 
     def answer(self, request: ReplayRequest) -> ReplayAnswer | None:
         """The next take that answers a request; None if there is none."""
-        takes, sequence_key = self._choose_takes(request)
-        return self._next_answer(request, takes, sequence_key) if takes else None
+        choice = self._next_take(request)
+        return self._give(request, choice) if choice else None
+
+    async def hand_out(self, request: ReplayRequest) -> tuple[ReplayRequest, ReplayAnswer | None]:
+        """Answer as `answer` does, for no two processes of a run the same; with the request as its
+        session knows it then.
+
+        SessionsChanged, SequencesLost as `SharedSessions.append` has them.
+        """
+        if self._shared is None:
+            return request, self.answer(request)
+        session = request.session
+        async with session.turn:
+            while True:
+                request = self.with_current_ids(request)
+                choice = self._next_take(request)
+                if choice is None:
+                    is_ours = await self._shared.append(session)
+                else:
+                    entry = ["take", choice.entry.name, choice.entry.token]
+                    if request.exact_key:
+                        entry += [request.canonicals[-1].key, request.exact_key]
+                    # A take that is repeated changes nothing, but where all are repeated in turn.
+                    is_needed = not choice.pick.beyond or session.player.repeat == "cycle"
+                    is_ours = await self._shared.append(session, *entry, is_needed=is_needed)
+                if is_ours:
+                    return request, self._give(request, choice) if choice else None
+
+    async def share(self, session: Session) -> None:
+        """Tell other processes of a session's misses and the WebSockets that ended."""
+        if self._shared is not None and session.unshared:
+            await self._shared.catch_up(session.key)
 
     def _choose_takes(self, request: ReplayRequest) -> Choice:
         """The takes whose headers agree; empty, with a notice, if one of them cannot be read."""
@@ -256,7 +303,7 @@ class Replayer:
         library, key = request.session.library, request.canonicals[-1].key
         if not takes or not request.exact_key:
             return None
-        first = request.session.exact_keys.setdefault(key, request.exact_key)
+        first = request.session.exact_keys.get(key, request.exact_key)
         if first == request.exact_key or not all(
             library.request(take.name).get(GUESSABLE) is True for take in takes
         ):
@@ -268,11 +315,11 @@ class Replayer:
             raise error
         self.report.notice(f"a recording cannot be used: {error}")
 
-    def _next_answer(
-        self, request: ReplayRequest, takes: Sequence[Entry], sequence_key: Hashable
-    ) -> ReplayAnswer | None:
-        session = request.session
-        library = session.library
+    def _next_take(self, request: ReplayRequest) -> _Choice | None:
+        takes, sequence_key = self._choose_takes(request)
+        if not takes:
+            return None
+        library = request.session.library
         exchanges: dict[int, Exchange] = {}
 
         def may_last(take: int) -> bool:
@@ -280,7 +327,7 @@ class Replayer:
             return not is_outage(exchange.response.status)
 
         try:
-            pick = session.player.next(sequence_key, takes, may_last)
+            pick = request.session.player.choose(sequence_key, takes, may_last)
             if pick is None:
                 return None
             entry = takes[pick.take]
@@ -288,18 +335,25 @@ class Replayer:
         except (FormatError, StoreError) as error:
             self._report_unusable(error)
             return None
+        return _Choice(takes=takes, pick=pick, entry=entry, exchange=exchange)
+
+    def _give(self, request: ReplayRequest, choice: _Choice) -> ReplayAnswer:
+        session, entry, pick = request.session, choice.entry, choice.pick
+        session.player.give(entry.name)
+        if request.exact_key:
+            session.exact_keys.setdefault(request.canonicals[-1].key, request.exact_key)
         self._report_missing_takes(request, entry)
-        session.known_ids.learn(library.ids(entry.name), entry.token)
+        session.known_ids.learn(session.library.ids(entry.name), entry.token)
         session.used.add(entry.name)
         session.counts["replayed"] += 1
         self.report.beyond += pick.beyond
-        response = self._response(exchange, request.live)
+        response = self._response(choice.exchange, request.live)
         held = self._stays_open(request, response)
         return ReplayAnswer(
             entry=entry,
             response=replace(response, end="timeout") if held else response,
             held=held,
-            takes=takes,
+            takes=choice.takes,
             take=pick.take + 1,
             beyond=pick.beyond,
             stale=self._stale(session, request, entry),
@@ -420,7 +474,7 @@ class Replayer:
         # The recording is named by its key, so the gap has to be of that key.
         if name is None or not name.rpartition("/")[2].startswith(request.canonical.key[:12]):
             return False
-        player.pass_over(name)
+        player.give(name)
         return True
 
     def _report_missing_takes(self, request: ReplayRequest, entry: Entry) -> None:
@@ -512,7 +566,12 @@ class Replayer:
             if len(self._missed) > _COMPARED:
                 self._missed.popitem(last=False)
         request.session.add_problem(miss.message)
+        self._tell_others(request.session, "miss", miss.message)
         return miss
+
+    def _tell_others(self, session: Session, *entry: str) -> None:
+        if self._shared is not None:
+            session.unshared.append(entry)
 
 
 MISS_HEADERS: Final = (

@@ -15,11 +15,13 @@ from wiretape.library.library import Library
 from wiretape.report.report import Report
 from wiretape.sessions.control import Control, LocalNames
 from wiretape.sessions.sessions import Sessions, UnknownSession
+from wiretape.sessions.shared import SharedSessions
 from wiretape.state_dir import state_dir
 
 from .late_values import redact_late_values
 from .open_library import check_writable, config_fingerprint, open_library, recover_killed
 from .settings import Settings
+from .sharing import shared_sessions
 
 if TYPE_CHECKING:
     from wiretape.intake.intake import Intake
@@ -35,6 +37,8 @@ class Parts:
     control: Control
     intake: "Intake | None"
     replayer: Replayer | None
+    shared: SharedSessions | None = None
+    """What other processes of the run are told."""
 
     async def finish(self) -> None:
         """Write what is still to be written, and leave the folder to others."""
@@ -42,6 +46,8 @@ class Parts:
             await self.intake.finish()
             await asyncio.to_thread(redact_late_values, self.settings, self.intake, self.report)
         self.sessions.leave()
+        if self.shared is not None:
+            await self.shared.close()
 
 
 def compose(settings: Settings, report: Report, token: str | None = None) -> Parts:
@@ -57,6 +63,7 @@ def compose(settings: Settings, report: Report, token: str | None = None) -> Par
         record_mode = settings.writes
         recover_killed(config, settings.recordings, redactor, report, record_mode)
     sessions = _sessions(settings, redactor, report)
+    shared = shared_sessions(settings, sessions, report)
     replayer = None
     if settings.mode != "record":
         replayer = Replayer(
@@ -66,12 +73,15 @@ def compose(settings: Settings, report: Report, token: str | None = None) -> Par
             config.providers,
             report,
             ReplayOptions(
-                policy=policy, faults=Faults(config.faults), miss_status=config.miss_status
+                policy=policy,
+                faults=Faults(config.faults),
+                miss_status=config.miss_status,
+                shared=shared,
             ),
         )
     intake = _intake(settings, sessions, redactor, report) if records else None
     drain = intake.drain if intake is not None else None
-    control = Control(sessions, report, drain, token, local_names_of(config))
+    control = Control(sessions, report, drain, token, local_names_of(config), shared)
     return Parts(
         settings=settings,
         report=report,
@@ -79,6 +89,7 @@ def compose(settings: Settings, report: Report, token: str | None = None) -> Par
         control=control,
         intake=intake,
         replayer=replayer,
+        shared=shared,
     )
 
 

@@ -36,7 +36,9 @@ class ReplayProxy:
         from wiretape.engine.front import Front
         from wiretape.engine.handler import Handler
 
-        config, parts = settings.config, compose(settings, report)
+        token = settings.environ.get("WIRETAPE_TOKEN") if settings.run_name else None
+        config, parts = settings.config, compose(settings, report, token)
+        self._parts = parts
         folder = parts.sessions.own.library.folder
         if not folder.exists():
             report.notice(f"{folder}: no such folder, so every request will be a miss")
@@ -59,6 +61,8 @@ class ReplayProxy:
         self._front.handler.passes_local = bool(local_names_among(own_hosts(config.providers)))
 
     async def start(self, port: int, base_url_port: int | None) -> tuple[int, int]:
+        if self._parts.shared is not None:
+            await self._parts.shared.catch_up()
         first = await self._front.listen(port, self._host)
         if base_url_port is None:
             return first, first
@@ -69,6 +73,7 @@ class ReplayProxy:
 
     async def stop(self) -> None:
         await self._front.close()
+        await self._parts.finish()
 
 
 _TRIES: Final = 3

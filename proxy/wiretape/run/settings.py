@@ -42,6 +42,8 @@ class Settings:
     base_urls: bool = False
     """Whether CMD's base-URL variables lead to the base-URL port."""
     isolate: bool | None = None
+    run_name: str | None = None
+    """The run that replicas with the same `sequences` are part of."""
     paths: RunPaths = NO_PATHS
     """The folders of CMD, which recordings hold as what they are."""
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)

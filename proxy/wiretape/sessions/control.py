@@ -7,7 +7,8 @@
     POST /wiretape/sessions/NAME/reset      the same for one that is open
     POST /wiretape/sessions/NAME/finish     wait until all is written; what it came to; forget it
     GET  /healthz                           whether the process answers; needs no token
-    GET  /readyz                            503 while a replay's recordings are not there; no token
+    GET  /readyz                            503 while a replay's recordings or shared sequences are
+                                            not there, or it is about to end; no token
 
 The others need the run's token. `engine/handler.py` and `wiretape_mitm/own_port.py` translate HTTP.
 """
@@ -23,8 +24,10 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from wiretape.core.errors import StoreError
 from wiretape.report.report import Report
+from wiretape.sequences.shared_log import SequencesLost
 
 from .sessions import Session, Sessions, UnknownSession
+from .shared import SharedSessions
 
 ROOT: Final = "/wiretape"
 _ACTIONS: Final = frozenset(("start", "reset", "finish"))
@@ -104,8 +107,12 @@ class Control:
         drain: Callable[[], Awaitable[None]] | None = None,
         token: str | None = None,
         local_names: LocalNames = LocalNames(),  # frozen
+        shared: SharedSessions | None = None,
     ) -> None:
         self.local_names: Final = local_names
+        self.is_draining = False
+        """Whether the run is about to end: no further client should come."""
+        self._shared = shared
         self.token: Final = token or token_urlsafe(24)
         self._sessions = sessions
         self._report = report
@@ -119,7 +126,8 @@ class Control:
             return _error(403, foreign)
         target, _, query = path.partition("?")
         if target in _PROBES:
-            return self._probe(target) if method in ("GET", "HEAD") else _error(405, "expected GET")
+            is_read = method in ("GET", "HEAD")
+            return await self._probe(target) if is_read else _error(405, "expected GET")
         if not self._is_authorised(headers.get("authorization", "")):
             return _error(
                 401,
@@ -132,6 +140,7 @@ class Control:
         if parts[0] != "sessions" or len(parts) > 3:
             return _error(404, "expected /wiretape/sessions/NAME[/start|/reset|/finish]")
         try:
+            await self._catch_up(parts[1])
             if len(parts) == 2:
                 return self._describe(parts[1]) if method == "GET" else _error(405, "expected GET")
             if method != "POST" or parts[2] not in _ACTIONS:
@@ -139,17 +148,32 @@ class Control:
             return await self._act(parts[1], parts[2], query)
         except (UnknownSession, StoreError) as error:
             return _error(400, str(error))
+        except SequencesLost as error:
+            self._report.not_served(str(error))
+            return _error(503, str(error))
+
+    async def _catch_up(self, name: str | None) -> None:
+        if self._shared is not None:
+            await self._shared.catch_up(name)
 
     def _is_authorised(self, authorization: str) -> bool:
         token = authorization.removeprefix("Bearer ").strip()
         # Bytes that are not UTF-8 are lone surrogates here.
         return hmac.compare_digest(token.encode("utf-8", "surrogatepass"), self.token.encode())
 
-    def _probe(self, target: str) -> Reply:
+    async def _probe(self, target: str) -> Reply:
+        if target == "/healthz":
+            return Reply(200, {"status": "ok"})
+        if self.is_draining:
+            return _error(503, "about to end")
         # A volume that is mounted late looks like a folder without recordings, and all would miss.
         is_there = self._report.mode != "replay" or self._sessions.own.library.is_there
-        if target == "/readyz" and not is_there:
+        if not is_there:
             return _error(503, "the folder of recordings is not there")
+        try:
+            await self._catch_up(None)
+        except SequencesLost as error:
+            return _error(503, str(error))
         return Reply(200, {"status": "ok"})
 
     def _run(self) -> Reply:
@@ -172,19 +196,28 @@ class Control:
     async def _act(self, name: str, action: str, query: str) -> Reply:
         if action == "start":
             options = {key: values[-1] for key, values in parse_qs(query).items()}
-            session = self._sessions.start(name, options.get("folder"), options.get("client"))
+            folder, client = options.get("folder"), options.get("client")
+            session = self._sessions.start(name, folder, client)
+            if self._shared is not None:
+                await self._shared.announce("start", name, folder or "", client or "")
+                session = self._sessions.known(name) or session
             return Reply(200, _document_of(session))
         open_session = self._sessions.known(name)
         if open_session is None:
             return _error(404, "this session is not open: POST …/start, or send a request in it")
         if action == "reset":
             open_session.reset()
+            if self._shared is not None:
+                await self._shared.announce("reset", name)
             return Reply(200, _document_of(open_session))
         if self._drain is not None:
             await self._drain()
         document = _document_of(open_session)
         document["unused"] = sorted(set(open_session.library.names()) - open_session.used)
-        self._sessions.forget(name)
+        if self._shared is not None:
+            await self._shared.announce("finish", name)
+        else:
+            self._sessions.forget(name)
         return Reply(200, document)
 
 

@@ -4,6 +4,7 @@ A client names its session in the credentials of the proxy's URL (`http://NAME:x
 in a header; without a name it is in the run's own session.
 """
 
+import asyncio
 import base64
 import binascii
 from collections import Counter
@@ -38,6 +39,8 @@ class Session:
     name: str | None
     library: Library
     player: Player
+    key: str | None = None
+    """What it is opened by, as a client names it."""
     known_ids: KnownIds = field(default_factory=KnownIds)
     take_order: TakeOrder = field(default_factory=TakeOrder)
     counts: Counter[RowOutcome] = field(default_factory=Counter)
@@ -48,6 +51,10 @@ class Session:
     """The names of the recordings that answered its requests."""
     problems: list[str] = field(default_factory=list)
     """What went wrong, each once: misses, and what could not be recorded."""
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while a take is handed out that other processes may want too."""
+    unshared: list[tuple[str, ...]] = field(default_factory=list)
+    """What other processes are still to be told."""
 
     def add_problem(self, text: str) -> None:
         """Keep what went wrong, up to a limit."""
@@ -63,6 +70,7 @@ class Session:
         self.used.clear()
         self.exact_keys.clear()
         self.problems.clear()
+        self.unshared.clear()
 
 
 class Sessions:
@@ -117,7 +125,10 @@ class Sessions:
         if len(self._sessions) >= MAX_SESSIONS:
             raise UnknownSession(f"{MAX_SESSIONS} sessions are open: finish some")
         session = Session(
-            name=folder, library=self._open_library(folder), player=Player(self._repeat)
+            name=folder,
+            library=self._open_library(folder),
+            player=Player(self._repeat),
+            key=name,
         )
         self._sessions[name] = session
         return session

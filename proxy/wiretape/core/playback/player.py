@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 type Repeat = Literal["last", "cycle", "miss"]
 """What answers a request after the last take: that take, the first again, or nothing."""
@@ -47,8 +47,9 @@ class Player:
     """
 
     def __init__(self, repeat: Repeat = "last") -> None:
-        self._repeat = repeat
-        self._given: set[str] = set()
+        self.repeat: Final = repeat
+        # For each recording that was given how often, the latest last.
+        self._given: dict[str, int] = {}
         self._cursors: dict[Hashable, _Cursor] = {}
         # For each recording the keys that it is a take of, with its index among the takes.
         self._indexes: dict[str, dict[Hashable, int]] = {}
@@ -59,8 +60,22 @@ class Player:
         takes: Sequence[Take],
         may_last: Callable[[int], bool] = lambda take: True,
     ) -> Pick | None:
-        """The take for the next request with this key; None if they are used up. `takes` are in the
-        order they were recorded.
+        """Give the take for the next request with this key; None if they are used up. `takes` and
+        `may_last` as `choose` has them.
+        """
+        pick = self.choose(key, takes, may_last)
+        if pick is not None:
+            self.give(takes[pick.take].name)
+        return pick
+
+    def choose(
+        self,
+        key: Hashable,
+        takes: Sequence[Take],
+        may_last: Callable[[int], bool] = lambda take: True,
+    ) -> Pick | None:
+        """The take for the next request with this key, which `give` then counts as given; None if
+        they are used up. `takes` are in the order they were recorded.
 
         `may_last` says whether a take may be repeated: an outage is given as often as it was
         recorded, and then the last take that is not an outage.
@@ -70,13 +85,12 @@ class Player:
         cursor = self._cursor(key, takes)
         take = cursor.next
         if take == len(takes):
-            if self._repeat == "miss":
+            if self.repeat == "miss":
                 return None
             cursor.is_repeating = True
-            take = 0 if self._repeat == "cycle" else self._last(takes, may_last)
+            take = 0 if self.repeat == "cycle" else self._last(takes, may_last)
             if take < 0:
                 return None
-        self._give(takes[take].name)
         return Pick(take, cursor.is_repeating)
 
     @staticmethod
@@ -90,10 +104,6 @@ class Player:
         """The index of the next take, or how many takes were given."""
         return self._cursor(key, takes).next if takes else 0
 
-    def pass_over(self, name: str) -> None:
-        """Count a missing take as given."""
-        self._give(name)
-
     def was_given(self, name: str) -> bool:
         """Whether a take was given, or passed over."""
         return name in self._given
@@ -106,17 +116,24 @@ class Player:
             for take in cursor.takes:
                 self._indexes[take.name].pop(key, None)
         cursor = self._cursors[key] = _Cursor(takes)
+        numbers = {}
         for number, take in enumerate(takes):
-            self._indexes.setdefault(take.name, {})[key] = number
+            self._indexes.setdefault(take.name, {})[key] = numbers[take.name] = number
             if take.name in self._given:
                 cursor.next = number + 1
+        if self.repeat == "cycle" and cursor.next:
+            given = [name for name in reversed(self._given) if name in numbers]
+            cursor.next = numbers[given[0]] + 1
+            cursor.is_repeating = any(self._given[name] > 1 for name in given)
         return cursor
 
-    def _give(self, name: str) -> None:
-        self._given.add(name)
+    def give(self, name: str) -> None:
+        """Count a take as given, here or by another process, or a missing one as passed over."""
+        self._given[name] = self._given.pop(name, 0) + 1
         for key, number in self._indexes.get(name, {}).items():
             cursor = self._cursors[key]
-            if self._repeat == "cycle":
+            if self.repeat == "cycle":
+                cursor.is_repeating |= number < cursor.next
                 cursor.next = number + 1
             else:
                 cursor.next = max(cursor.next, number + 1)
