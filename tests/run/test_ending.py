@@ -170,3 +170,24 @@ def test_no_tunnel_is_called_unused_that_was_used(
         done = wiretape(mode, *(more or ["-r", tmp_path / "r"]), "--", *curl())
         assert done.returncode == 0, done.stderr
         assert "without a request" not in done.stderr
+
+
+def test_a_run_is_written_as_a_page_in_one_file(wiretape: Wiretape, tmp_path: Path) -> None:
+    page = tmp_path / "run.html"
+    done = wiretape("replay", "--html-report", page, "--", *curl())
+    assert done.returncode == 3, done.stderr
+    text = page.read_text(encoding="utf-8")
+    assert "1 missed" in text
+    assert "there are no recordings" in text
+    assert "<h1>replay</h1>" in text
+    done = wiretape("replay", "--html-report", tmp_path / "no" / "run.html", "--", "true")
+    assert done.returncode == 2
+    assert "its folder is not there; nothing was started" in done.stderr
+
+
+def test_who_serves_is_told_where_to_look(clean_env: dict[str, str], tmp_path: Path) -> None:
+    with serving(["replay", "-r", tmp_path / "r"], clean_env, tmp_path) as (process, _):
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line.startswith("wiretape replay: look at the run: http://127.0.0.1:")
+        assert "/run?token=" in line

@@ -36,6 +36,7 @@ from .options import (
     ROUTES,
     UPSTREAM_CA,
     as_json,
+    html_file,
     record_mode,
     session,
     with_options,
@@ -87,6 +88,7 @@ _EVERY_RUN: Final[tuple[Callable[..., Any], ...]] = (
         help="Write what happened to a JSON file, or as JUnit to one that ends in .xml; - is"
         " standard output.",
     ),
+    html_file("Write what happened as a page in one file.", "--html-report"),
     click.option(
         "--strict-ignored",
         is_flag=True,
@@ -386,11 +388,8 @@ def _run(mode: "Mode", is_server: bool = False, **options: Any) -> int:
     if command and settings.config.run_paths:
         settings = replace(settings, paths=folders_of(os.environ, Path.cwd()))
     log_to_stderr(settings.config.redaction, verbose=verbose)
-    report = Report(
-        mode,
-        strict_ignored=strict_ignored,
-        keep_rows=settings.as_json or settings.report is not None,
-    )
+    keeps = settings.as_json or settings.report is not None or settings.html_report is not None
+    report = Report(mode, strict_ignored=strict_ignored, keep_rows=keeps)
     report.isolated = isolate_if_wanted(settings, has_command=bool(command) and not is_server)
     # CMD shares the terminal, and would write into the lines of a live view.
     view = View(report, quiet=quiet, live=not command)

@@ -119,7 +119,7 @@ def html_file(help: str, name: str = "--html") -> Option:
     """`--html FILE`: a page in one file; - is standard output."""
     return click.option(
         name,
-        "html",
+        name.removeprefix("--").replace("-", "_"),
         metavar="FILE",
         type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
         help=f"{help} It loads nothing and holds no secret.",

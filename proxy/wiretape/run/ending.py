@@ -23,10 +23,9 @@ def check_report(settings: Settings) -> None:
     """ConfigError where the report could not be written when the run is over."""
     if settings.as_json and str(settings.report) == "-":
         raise ConfigError("--json and --report - both write to standard output")
-    if settings.report is not None and not settings.report.absolute().parent.is_dir():
-        raise ConfigError(
-            f"--report {settings.report}: its folder is not there; nothing was started"
-        )
+    for option, path in (("--report", settings.report), ("--html-report", settings.html_report)):
+        if path is not None and not path.absolute().parent.is_dir():
+            raise ConfigError(f"{option} {path}: its folder is not there; nothing was started")
 
 
 def conclude(settings: Settings, report: Report, command: Sequence[str] = ()) -> None:
@@ -36,6 +35,13 @@ def conclude(settings: Settings, report: Report, command: Sequence[str] = ()) ->
         write_report(settings.report, report)
     if settings.as_json:
         write_report(Path("-"), report)
+    if settings.html_report is not None:
+        # Templates take a tenth of a second to import: only who wants a page pays for it.
+        from wiretape.ui.page import one_file, write_page
+        from wiretape.ui.run_view import run_view
+
+        page = one_file("run.html", folder="", view="run", run=run_view(report.as_json()))
+        write_page(settings.html_report, page)
 
 
 def explain(settings: Settings, report: Report, command: Sequence[str] = ()) -> None:

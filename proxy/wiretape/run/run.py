@@ -17,6 +17,7 @@ from wiretape.report.report import Report
 from wiretape.sessions.control import Control
 from wiretape.state_dir import state_dir
 from wiretape.tls.authority import Authority
+from wiretape.ui.live import live_page
 
 from . import ending
 from .client_hints import trust_remedy
@@ -46,7 +47,7 @@ async def run(settings: Settings, command: Sequence[str], report: Report) -> int
     with Signals() as signals:
         async with started(settings, report, signals.hurry) as proxy:
             if program is None:
-                await _serve(settings, proxy.serving, signals)
+                await _serve(settings, proxy.serving, signals, report)
             else:
                 with descriptors.limited_to(usual_limit):
                     stdout = STDERR if settings.as_json else None
@@ -160,17 +161,20 @@ class Signals:
             _forward(self._child, number, len(self.received))
 
 
-async def _serve(settings: Settings, proxy: ServingProxy, signals: Signals) -> None:
+async def _serve(settings: Settings, proxy: ServingProxy, signals: Signals, report: Report) -> None:
     host = settings.client_host
+    stream = sys.stderr if settings.as_json else sys.stdout
     with announced(proxy):
         print(
             f"wiretape {settings.mode} is ready: HTTPS_PROXY=http://{host}:{proxy.port},"
             f" base URLs http://{host}:{proxy.base_url_port}/HOST/…"
             " (`wiretape env` prints what clients need)",
-            file=sys.stderr if settings.as_json else sys.stdout,
+            file=stream,
             flush=True,
         )
-        await signals.stop.wait()
+        async with live_page(settings.config, settings.recordings, report) as url:
+            print(f"wiretape {settings.mode}: look at the run: {url}", file=stream, flush=True)
+            await signals.stop.wait()
 
 
 async def _first(*waits: Coroutine[Any, Any, object], seconds: float) -> None:

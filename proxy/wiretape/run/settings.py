@@ -34,6 +34,7 @@ class Settings:
     report: Path | None = None
     as_json: bool = False
     """Whether standard output is the report's alone."""
+    html_report: Path | None = None
     upstream_ca: tuple[Path, ...] = ()
     routes: Mapping[str, str] = field(default_factory=dict)
     allow_none: bool = False

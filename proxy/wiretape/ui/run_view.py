@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from wiretape.core.errors import FormatError
-from wiretape.core.matching.canonical import Difference
+from wiretape.core.matching.canonical import ABSENT, Difference
 from wiretape.core.matching.diff_text import sides, word_diff
 from wiretape.core.text.word_diff import Run
 from wiretape.maintenance.usage import parse_report
@@ -14,6 +14,7 @@ from wiretape.maintenance.usage import parse_report
 _ROWS: Final = 2_000
 _MISSES: Final = 50
 _SLOWEST: Final = 5
+_SIDES: Final = ("got", "recorded")
 _BAD: Final = ("missed", "refused", "failed")
 
 
@@ -78,7 +79,11 @@ def _view(report: Mapping[str, Any], is_live: bool) -> RunView:
 
 
 def _miss(miss: Mapping[str, Any], times: int) -> MissView:
-    differences = [Difference(d["path"], d["got"], d["recorded"]) for d in miss["differences"]]
+    # A report has null where a side has nothing.
+    differences = [
+        Difference(d["path"], *(ABSENT if d[side] is None else d[side] for side in _SIDES))
+        for d in miss["differences"]
+    ]
     return MissView(
         miss,
         times,

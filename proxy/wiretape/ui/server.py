@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_urlsafe
+from socket import socket
 from typing import Any, Final
 
 from aiohttp import web
@@ -87,14 +88,17 @@ def database_of(config: Config, folder: Path) -> Path | None:
 
 
 @asynccontextmanager
-async def serving(page: Page, port: int = 0) -> AsyncIterator[str]:
-    """Serve a page as long as the block lasts; gives the URL that opens it. OSError if the port is
-    taken.
+async def serving(page: Page, at: int | socket = 0) -> AsyncIterator[str]:
+    """Serve a page as long as the block lasts, at a port of loopback or at a socket that listens;
+    gives the URL that opens it. OSError if the port is taken.
     """
     runner = web.AppRunner(application(page), access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     try:
-        await web.TCPSite(runner, "127.0.0.1", port).start()
+        if isinstance(at, socket):
+            await web.SockSite(runner, at).start()
+        else:
+            await web.TCPSite(runner, "127.0.0.1", at).start()
         yield f"http://127.0.0.1:{runner.addresses[0][1]}/?token={page.token}"
     finally:
         page.is_over = True
