@@ -50,7 +50,6 @@ REACHED_BY: Final = {
         ),
         "engine/stdio",
         *(
-            "engine/request",
             "run/compose",
             "run/environment",
             "run/folders",

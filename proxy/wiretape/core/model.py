@@ -7,6 +7,7 @@ repeats.
 
 import re
 from dataclasses import KW_ONLY, dataclass, field
+from functools import lru_cache
 from typing import Final, Literal, cast
 from urllib.parse import urlsplit
 
@@ -100,6 +101,7 @@ def models_in_path(path: str) -> list[str]:
     return _MODEL_IN_PATH.findall(path)
 
 
+@lru_cache(maxsize=1024)
 def split_url(url: str) -> tuple[str, str, int, str]:
     """Split an absolute http(s) URL into scheme, host, port and target.
 

@@ -22,10 +22,11 @@ from wiretape.core.matching.miss import FolderState, Miss, RuleNames, miss_for
 from wiretape.core.matching.placeholders import ANY
 from wiretape.core.model import Chunk, Exchange, Headers, Message, Request, Response, WebSocket
 from wiretape.core.playback.faults import Fault, Faults
+from wiretape.core.playback.known_request import digest_of, is_free_of, kept_headers
 from wiretape.core.playback.player import Pick
 from wiretape.core.playback.policy import MISS_STATUS, Policy
 from wiretape.core.playback.websocket import LockStep, MessageMatcher, ReplayedConnection
-from wiretape.core.providers.registry import Providers, error_body, error_shape
+from wiretape.core.providers.registry import Providers, error_body
 from wiretape.core.recording.document import GUESSABLE, Document, from_request
 from wiretape.core.recording.given_ids import sent_ids
 from wiretape.core.recording.outage import is_outage
@@ -39,7 +40,7 @@ from wiretape.report.report import Report, Row
 from wiretape.sessions.sessions import Session, Sessions
 from wiretape.sessions.shared import SharedSessions
 
-from .request import ReplayRequest
+from .request import LateForms, ReplayRequest, RequestForms
 from .rule_trials import RuleTrials
 from .selecting import Choice, TakeSelector
 
@@ -134,11 +135,42 @@ class Replayer:
         self._missed: OrderedDict[tuple[object, ...], Miss] = OrderedDict()
 
     def prepare(self, live: Request, session: Session | None = None) -> ReplayRequest:
-        """Redact a live request as its recording was, and give its canonical form."""
+        """Redact a live request as its recording was, and give the key of its canonical form: the
+        short way if it is a recorded one byte for byte, else the long way.
+        """
         session = session or self.sessions.own
+        return self._known(live, session) or self.examine(live, session)
+
+    def _known(self, live: Request, session: Session) -> ReplayRequest | None:
+        """The same as `examine` gives, without reading the request; None if that is in doubt."""
+        headers = kept_headers(live, self._redactor.keeps)
+        if headers is None:
+            return None
+        digest = digest_of(live, headers)
+        known = session.library.known(digest)
+        if known is None or not is_free_of(self._redactor.secrets(live), live, headers):
+            return None
+        # Without takes it may be another form that is recorded.
+        if not session.library.answering((known.key,), known.request_ids):
+            return None
+        self.report.applied.update(known.rules)
+        return ReplayRequest(
+            live=live,
+            session=session,
+            keys=(known.key,),
+            forms=LateForms(lambda: self.examine(live, session).forms()),
+            request_ids=known.request_ids,
+            url=live.url,
+            path=live.path,
+            model=known.model,
+            known_provider=self.providers.find(live.host, live.port),
+            digest=digest,
+        )
+
+    def examine(self, live: Request, session: Session) -> ReplayRequest:
+        """Prepare a live request the long way: parse and redact it, and make its canonical form."""
         live_document = from_request(plain_request(live))
         document = redacted = self._redactor.request(live_document, self._redactor.secrets(live))
-        provider = self.providers.find(live.host, live.port)
         canonical = session.library.matched(document)
         if not session.library.takes(canonical.key):
             for variant in self._variants(live_document, live, document, session):
@@ -148,17 +180,17 @@ class Replayer:
                     break
         self.report.applied.update(canonical.rules)
         exact = self._redactor.exact(live_document, self._redactor.secrets(live))
+        forms = RequestForms(document, (canonical,))
         return ReplayRequest(
             live=live,
             session=session,
-            document=document,
-            canonicals=(canonical,),
+            keys=(canonical.key,),
+            forms=lambda: forms,
             request_ids=sent_ids(document),
             url=redacted["url"],
             path=redacted["endpoint"],
             model=redacted.get("model"),
-            provider=provider.name if provider else live.host,
-            shape=error_shape(provider, redacted["endpoint"]),
+            known_provider=self.providers.find(live.host, live.port),
             exact_key="" if exact is None else session.library.matched(exact).key,
         )
 
@@ -185,7 +217,6 @@ class Replayer:
     ) -> ReplayRequest:
         """The same request with the ids that its session has been given by now."""
         session = session or request.session
-        spelled = request.canonicals[-1]
         known_ids = session.known_ids
         id_sources = (
             known_ids.origins(request.request_ids) if request.request_ids and len(known_ids) else {}
@@ -193,11 +224,24 @@ class Replayer:
         if not id_sources:
             if session is request.session and not request.id_sources:
                 return request
-            return replace(request, session=session, canonicals=(spelled,), id_sources={})
+            return replace(
+                request,
+                session=session,
+                keys=request.keys[-1:],
+                forms=_spelled(request),
+                id_sources={},
+            )
         tokens = {text: source.token for text, source in id_sources.items()}
-        with_ids = session.library.matched({**request.document, "ids": tokens})
+        document, (*_, spelled) = request.forms()
+        with_ids = session.library.matched({**document, "ids": tokens})
         canonicals = (spelled,) if with_ids.key == spelled.key else (with_ids, spelled)
-        return replace(request, session=session, canonicals=canonicals, id_sources=id_sources)
+        return replace(
+            request,
+            session=session,
+            keys=tuple(canonical.key for canonical in canonicals),
+            forms=lambda: RequestForms(document, canonicals),
+            id_sources=id_sources,
+        )
 
     def lock_step(self, request: ReplayRequest, answer: ReplayAnswer) -> LockStep:
         """The recorded conversation of a WebSocket whose opening request was answered."""
@@ -273,7 +317,7 @@ class Replayer:
                 else:
                     entry = ["take", choice.entry.name, choice.entry.token]
                     if request.exact_key:
-                        entry += [request.canonicals[-1].key, request.exact_key]
+                        entry += [request.keys[-1], request.exact_key]
                     # A take that is repeated changes nothing, but where all are repeated in turn.
                     is_needed = not choice.pick.beyond or session.player.repeat == "cycle"
                     is_ours = await self._shared.append(session, *entry, is_needed=is_needed)
@@ -300,7 +344,7 @@ class Replayer:
 
         Earlier versions recorded all of these as takes of one request.
         """
-        library, key = request.session.library, request.canonicals[-1].key
+        library, key = request.session.library, request.keys[-1]
         if not takes or not request.exact_key:
             return None
         first = request.session.exact_keys.get(key, request.exact_key)
@@ -341,7 +385,7 @@ class Replayer:
         session, entry, pick = request.session, choice.entry, choice.pick
         session.player.give(entry.name)
         if request.exact_key:
-            session.exact_keys.setdefault(request.canonicals[-1].key, request.exact_key)
+            session.exact_keys.setdefault(request.keys[-1], request.exact_key)
         self._report_missing_takes(request, entry)
         session.known_ids.learn(session.library.ids(entry.name), entry.token)
         session.used.add(entry.name)
@@ -399,7 +443,7 @@ class Replayer:
 
     def _stale(self, session: Session, request: ReplayRequest, entry: Entry) -> tuple[Change, ...]:
         """What has changed since the recording, of what rules ignore in either of the two."""
-        if not self._has_own_rules:
+        if not self._has_own_rules or (request.digest and request.digest == entry.digest):
             return ()
         for canonical in request.canonicals:
             if (recorded := self._recorded(session, canonical, entry)) is not None:
@@ -579,6 +623,11 @@ MISS_HEADERS: Final = (
     ("x-should-retry", "false"),
     ("x-wiretape", "miss"),
 )
+
+
+def _spelled(request: ReplayRequest) -> Callable[[], RequestForms]:
+    """The forms of a request without those that name its ids by their sources."""
+    return lambda: RequestForms(request.document, request.canonicals[-1:])
 
 
 class Tickets:

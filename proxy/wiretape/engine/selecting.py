@@ -13,7 +13,12 @@ from wiretape.core.matching.canonical import Canonical
 from wiretape.core.matching.matcher import Matcher, tells, without_selecting, without_session
 from wiretape.core.model import Exchange, Request, header
 from wiretape.core.wire.jsonrpc import SESSION_HEADER
-from wiretape.core.wire.selecting_headers import asks_for_stream, may_answer, tells_of_condition
+from wiretape.core.wire.selecting_headers import (
+    asks_for_stream,
+    may_answer,
+    tells_of_condition,
+    vary,
+)
 from wiretape.library.library import Entry
 
 from .request import ReplayRequest
@@ -76,7 +81,8 @@ class TakeSelector:
         session = request.session
         position = min(session.player.upcoming(request.sequence_key, takes), len(takes) - 1)
         exchange = session.library.read(takes[position].name)
-        if _accept(exchange.request) == _accept(request.live) and self._agrees(exchange, request):
+        is_same = _accept(exchange.request) == _accept(request.live)
+        if is_same and self._agrees(exchange, request, is_same):
             return takes, request.sequence_key
         return self._only(request, takes, lambda _: True)
 
@@ -91,9 +97,10 @@ class TakeSelector:
         agreeing, exact = [], []
         for take in candidates:
             exchange = library.read(take.name)
-            if is_eligible(exchange) and self._agrees(exchange, request):
+            is_same = _accept(exchange.request) == _accept(request.live)
+            if is_eligible(exchange) and self._agrees(exchange, request, is_same):
                 agreeing.append(take)
-                if _accept(exchange.request) == _accept(request.live):
+                if is_same:
                     exact.append(take)
         if len(self._chosen) > _MOST:
             self._chosen.clear()
@@ -101,17 +108,22 @@ class TakeSelector:
         chosen = self._chosen.setdefault((id(library), takes), takes)
         return chosen, (request.sequence_key, tuple(take.name for take in chosen))
 
-    def _apart(self, exchange: Exchange, request: ReplayRequest) -> dict[str, tuple[str, str]]:
+    def _apart(
+        self, exchange: Exchange, request: ReplayRequest, is_same: bool = False
+    ) -> dict[str, tuple[str, str]]:
+        """The headers that differ; `is_same` says that both accept the same."""
+        if is_same and not vary(exchange.response.headers):
+            return {}  # the usual case, for which the body need not be read
         streams = asks_for_stream(request.document.get("body"))
         return self._matcher.apart(exchange, request.live, streams=streams)
 
-    def _agrees(self, exchange: Exchange, request: ReplayRequest) -> bool:
-        if self._apart(exchange, request):
+    def _agrees(self, exchange: Exchange, request: ReplayRequest, is_same: bool) -> bool:
+        if self._apart(exchange, request, is_same):
             return False
         status = exchange.response.status
         return (
-            tells(exchange)
-            or not tells_of_condition(status)
+            not tells_of_condition(status)
+            or tells(exchange)
             or may_answer(status, self._matcher.selecting(request.document))
         )
 

@@ -1,5 +1,6 @@
 """Cache parsed recordings while their files are unchanged."""
 
+import os
 from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import dataclass
@@ -38,7 +39,7 @@ class RecordingCache:
     """The recordings below a folder, by name; the least recently used are dropped."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self._prefix = os.path.join(folder, "")
         self._recordings: OrderedDict[str, CachedRecording] = OrderedDict()
         self._bytes = 0
         self._guard = Lock()
@@ -62,11 +63,11 @@ class RecordingCache:
                         cached.checked = now
                         self._recordings.move_to_end(name)
                         return cached
-        path = self._folder / name
+        path = self._prefix + name
         recording = load(path)
         request = recording.document["request"]
         cached = CachedRecording(
-            path=str(path),
+            path=path,
             stat=recording.stat,
             request=request,
             exchange=recording.exchange,

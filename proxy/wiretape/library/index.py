@@ -13,15 +13,17 @@ import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
+from wiretape.core.playback.known_request import KnownRequest
 from wiretape.core.recording.given_ids import AnswerId
 
 from .recording_file import AnsweredKey, Endpoint, Facts, MatchKind, Same, Stat
 from .sequence import Linked, in_recorded_order
 
-VERSION: Final = 4
+VERSION: Final = 5
 """The version of the tables, and of what the facts in them mean."""
 
 _WAIT_SECONDS: Final = 10.0
@@ -38,8 +40,10 @@ CREATE TABLE files (
     settled INTEGER NOT NULL, content BLOB NOT NULL, fault TEXT,
     take INTEGER NOT NULL, token TEXT NOT NULL, sketch BLOB NOT NULL, ids TEXT NOT NULL,
     awaits INTEGER NOT NULL, recorded INTEGER NOT NULL, links TEXT NOT NULL,
-    hops INTEGER NOT NULL, is_rooted INTEGER NOT NULL, UNIQUE (folder, name)
+    hops INTEGER NOT NULL, is_rooted INTEGER NOT NULL, digest BLOB, known TEXT,
+    UNIQUE (folder, name)
 );
+CREATE INDEX digests ON files (digest) WHERE digest IS NOT NULL;
 CREATE INDEX unrooted ON files (id) WHERE NOT is_rooted;
 CREATE INDEX tokens ON files (token) WHERE ids != '';
 CREATE TABLE creators (id TEXT NOT NULL, file INTEGER NOT NULL, PRIMARY KEY (id, file))
@@ -64,6 +68,15 @@ _NAME: Final = (
 )
 
 
+_TAKES: Final = (
+    f"SELECT files.id, since, {_NAME}, files.ino, files.changed, size, settled, content,"
+    " take, token, match_kind, parts, recorded, hops, links, digest FROM keys"
+    " JOIN files ON files.id = keys.file"
+    " JOIN folders ON folders.id = files.folder"
+    " JOIN endpoints ON endpoints.id = keys.endpoint WHERE key = ?"
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexRow:
     """A file that answers a key; `id` numbers its content, `since` its name.
@@ -85,6 +98,7 @@ class IndexRow:
     recorded: int = 0
     hops: int = 0
     links: Mapping[str, str] = field(default_factory=dict)
+    digest: bytes | None = None
 
     @property
     def is_foreign(self) -> bool:
@@ -259,6 +273,8 @@ class Index:
             "links": json.dumps(facts.links) if facts.links else "",
             "hops": 1 if facts.links else 0,
             "is_rooted": not facts.links,
+            "digest": facts.digest,
+            "known": facts.known and json.dumps(facts.known),
         }
         number = self._db.execute(
             f"INSERT INTO files ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})",
@@ -335,16 +351,19 @@ class Index:
 
     def takes(self, key: str) -> list[IndexRow]:
         """The files that answer a key, by `MatchKind`, then in the order recorded."""
-        rows = self._db.execute(
-            f"SELECT files.id, since, {_NAME}, files.ino, files.changed, size, settled, content,"
-            " take, token, match_kind, parts, recorded, hops, links FROM keys"
-            " JOIN files ON files.id = keys.file"
-            " JOIN folders ON folders.id = files.folder"
-            " JOIN endpoints ON endpoints.id = keys.endpoint WHERE key = ?",
-            (_blob(key),),
-        ).fetchall()
+        rows = self._db.execute(_TAKES, (_blob(key),)).fetchall()
         index_rows = [_row(columns) for columns in rows]
         return sorted(in_recorded_order(index_rows), key=lambda row: row.match_kind)
+
+    def known(self, digest: bytes) -> KnownRequest | None:
+        """What is known of the live requests with a digest."""
+        row = self._db.execute(
+            "SELECT known FROM files WHERE digest = ? LIMIT 1", (digest,)
+        ).fetchone()
+        if row is None:
+            return None
+        key, request_ids, model, rules = json.loads(row[0])
+        return KnownRequest(key, tuple(request_ids), model, tuple(rules))
 
     def created(self, ids: Iterable[str]) -> dict[str, list[tuple[int, str]]]:
         """For each id the recordings that created it: when they were made, and their tokens."""
@@ -534,7 +553,7 @@ def _blob(key: str) -> bytes:
 
 def _row(columns: tuple[Any, ...]) -> IndexRow:
     number, since, name, ino, changed, size, settled, *more = columns
-    content, take, token, match_kind, endpoint, recorded, hops, links = more
+    content, take, token, match_kind, endpoint, recorded, hops, links, digest = more
     return IndexRow(
         id=number,
         since=since,
@@ -549,9 +568,11 @@ def _row(columns: tuple[Any, ...]) -> IndexRow:
         recorded=recorded,
         hops=hops,
         links=json.loads(links) if links else {},
+        digest=digest,
     )
 
 
+@lru_cache(maxsize=256)
 def _parts(text: str) -> Endpoint:
     host, method, path = json.loads(text)
     return host, method, path

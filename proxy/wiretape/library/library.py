@@ -180,7 +180,7 @@ class Library(Lookup):
             name,
             stat_of(path),
             recording_file.digest(data),
-            self._stored_keys,
+            self._examine,
             settled=False,
         )
         facts = replace(facts, traces=traces_in(data))

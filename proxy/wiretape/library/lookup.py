@@ -24,8 +24,9 @@ from wiretape.core.matching.canonical import Canonical
 from wiretape.core.matching.matcher import Matcher
 from wiretape.core.matching.sketch import rank, sketch
 from wiretape.core.model import Exchange
+from wiretape.core.playback.known_request import KnownRequest, document_digest
 from wiretape.core.recording.document import Document
-from wiretape.core.recording.given_ids import AnswerId, IdSource
+from wiretape.core.recording.given_ids import AnswerId, IdSource, sent_ids
 from wiretape.core.redaction.traces import KnownTraces
 
 from . import index_cache, replace_files, replace_set
@@ -36,6 +37,7 @@ from .recording_file import (
     Endpoint,
     Facts,
     Stat,
+    StoredRequest,
     answered,
     load_requests,
 )
@@ -61,7 +63,8 @@ _MOST_CHECKED_EACH: Final = 64
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """A recording as the index knows it. `name` is its path below the folder, with "/"; `token`
-    (KEY12[.TAKE]) names it as the source of the ids in its answer; `since` is its index row.
+    (KEY12[.TAKE]) names it as the source of the ids in its answer; `since` is its index row,
+    `digest` that of the live requests whose bytes are its request's.
     """
 
     name: str
@@ -71,6 +74,7 @@ class Entry:
     foreign: bool = False
     token: str = ""
     since: int = 0
+    digest: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +181,7 @@ class Lookup:
         self._top = folder
         self.folder: Final = folder / session if session else folder
         self.session: Final = session
+        self._prefix = os.path.join(self.folder, "")
         self.notify: Callable[[SkippedFile], None] | None = None
         """Called with each file that becomes bad after `load`, in any thread."""
         self._state = state or LocalState(Path(tempfile.gettempdir()))
@@ -191,7 +196,7 @@ class Lookup:
         self._guard = RLock()
         self._index = Index()
         self._sweep = Sweep(
-            self.folder, self._stored_keys, self._faulty, is_session=session is not None
+            self.folder, self._examine, self._faulty, is_session=session is not None
         )
         self._loaded = False
         self._redacted: _TracesRead | None = None
@@ -381,6 +386,22 @@ class Lookup:
     def _stored_keys(self, request: Document) -> tuple[Canonical, ...]:
         return self.keys(self._prepare(request))
 
+    def _examine(self, request: Document) -> StoredRequest:
+        redacted = self._prepare(request)
+        forms = self.keys(redacted)
+        # A live request has no tokens of ids: its form is the one with the ids spelled out.
+        is_spelled = "ids" not in redacted or len(forms) > 1
+        digest = document_digest(request, redacted) if is_spelled else None
+        if digest is None:
+            return StoredRequest(forms)
+        spelled = forms[-1]
+        known = KnownRequest(spelled.key, sent_ids(redacted), redacted.get("model"), spelled.rules)
+        return StoredRequest(forms, digest, known)
+
+    def known(self, digest: bytes) -> KnownRequest | None:
+        """What is known of the live requests with a digest (`known_request.digest_of`)."""
+        return self._query(lambda index: index.known(digest))
+
     def cache_for(self, seconds: float) -> None:
         """Check a recording's file at most once in so many seconds: at thousands of requests a
         second, asking the system each time costs as much as everything else.
@@ -457,7 +478,7 @@ class Lookup:
                 if not self._scan(index, full=full):
                     break
                 continue
-            stats = tuple((str(self.folder / row.name), row.stat) for row in rows)
+            stats = tuple((self._prefix + row.name, row.stat) for row in rows)
             doubtful = [
                 row.name
                 for row, (path, stat) in zip(rows, stats, strict=True)
@@ -479,6 +500,8 @@ class Lookup:
     ) -> list[IndexRow]:
         own_key, spelled_key, creator_pairs = memo_key
         with_ids = [row for row in index.takes(spelled_key) if row.name not in self._replaced]
+        if len(with_ids) == 1 and own_key == spelled_key and not creator_pairs:
+            return with_ids
         exact: list[IndexRow] = []
         if own_key != spelled_key:
             exact = [row for row in index.takes(own_key) if row.name not in self._replaced]
@@ -603,6 +626,7 @@ def _entry(row: IndexRow, key: str) -> Entry:
         foreign=row.is_foreign,
         token=row.token,
         since=row.since,
+        digest=row.digest,
     )
 
 

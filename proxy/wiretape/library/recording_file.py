@@ -10,12 +10,13 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from wiretape.core.errors import FormatError, StoreError
 from wiretape.core.matching.canonical import Canonical
 from wiretape.core.matching.sketch import sketch
 from wiretape.core.model import Exchange, WebSocket
+from wiretape.core.playback.known_request import KnownRequest
 from wiretape.core.playback.websocket import message_requests
 from wiretape.core.recording import llamastack
 from wiretape.core.recording import text as recording_format
@@ -70,7 +71,8 @@ class Facts:
     `settled` False: it was read so soon after a change that its `stat` proves nothing yet. With a
     `fault` it is not a recording; with `awaits_side_file` only a side file is missing. `recorded`
     is in microseconds of the epoch; `links` are the ids of the request with their tokens, `ids`
-    those of the answer, `traces` what it holds in redacted form.
+    those of the answer, `traces` what it holds in redacted form. `digest` is that of the live
+    requests that `known` is true of, if any.
     """
 
     name: str
@@ -88,6 +90,8 @@ class Facts:
     links: Mapping[str, str] = field(default_factory=dict)
     traces: frozenset[str] = frozenset()
     awaits_side_file: bool = False
+    digest: bytes | None = None
+    known: KnownRequest | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +113,18 @@ class LoadedRecording:
     stat: Stat
 
 
-type CanonicalForms = Callable[[Document], tuple[Canonical, ...]]
-"""The canonical forms of a stored `request` part, its own first."""
+class StoredRequest(NamedTuple):
+    """What is known of a stored `request` part: its canonical forms, its own first; and the digest
+    of the live requests whose bytes are its own, with what holds of these (`known_request.py`).
+    """
+
+    forms: tuple[Canonical, ...]
+    digest: bytes | None = None
+    known: KnownRequest | None = None
+
+
+type Examine = Callable[[Document], StoredRequest]
+"""Examines a stored `request` part."""
 
 
 def stat_of(path: str | Path) -> Stat:
@@ -137,22 +151,37 @@ def digest(data: bytes) -> bytes:
     return hashlib.blake2b(data, digest_size=16).digest()
 
 
-def read_bytes(path: Path) -> tuple[bytes, Stat]:
+def read_bytes(path: str | Path) -> tuple[bytes, Stat]:
     """A file's content and `Stat`; StoreError with the system's reason."""
     try:
-        # Reading a pipe would block.
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise StoreError("neither a file nor a link to one, not read")
-        with path.open("rb") as file:
-            info = os.fstat(file.fileno())
+        # Neither waits for a pipe's writer nor reads what is no file.
+        descriptor = os.open(path, _READ)
+        try:
+            info = os.fstat(descriptor)
+            if not stat.S_ISREG(info.st_mode):
+                raise StoreError("neither a file nor a link to one, not read")
             if info.st_size > MAX_FILE_BYTES:
                 raise StoreError(f"larger than {MAX_FILE_BYTES >> 20} MiB, not read")
-            return file.read(), (info.st_ino, info.st_mtime_ns, info.st_size)
+            data = os.read(descriptor, info.st_size + 1)
+            while len(data) != info.st_size and (more := os.read(descriptor, _MORE)):
+                data += more
+            return data, (info.st_ino, info.st_mtime_ns, info.st_size)
+        finally:
+            os.close(descriptor)
     except OSError as error:
         raise StoreError(f"cannot be read: {error.strerror}") from error
 
 
-def load(path: Path) -> LoadedRecording:
+_READ: Final = (
+    os.O_RDONLY
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+_MORE: Final = 1 << 20
+
+
+def load(path: str | Path) -> LoadedRecording:
     """Read a recording; FormatError or StoreError says why it is not one."""
     return _recording(path, *read_bytes(path))
 
@@ -178,7 +207,7 @@ def load_requests(path: Path, known: Stat | None = None) -> tuple[Document, ...]
     return request, *message_requests(request["url"], request["endpoint"], messages)
 
 
-def _recording(path: Path, data: bytes, stat: Stat) -> LoadedRecording:
+def _recording(path: str | Path, data: bytes, stat: Stat) -> LoadedRecording:
     document = recording_format.loads(data)
     also: tuple[Document, ...] = ()
     foreign = llamastack.is_llamastack(document)
@@ -190,12 +219,12 @@ def _recording(path: Path, data: bytes, stat: Stat) -> LoadedRecording:
     return LoadedRecording(document, exchange, also, foreign, stat)
 
 
-def _side_file(recording: Path) -> Callable[[str], bytes]:
+def _side_file(recording: str | Path) -> Callable[[str], bytes]:
     def read(name: str) -> bytes:
         # The name comes from the recording, which is not trusted to point anywhere else.
         if not recording_format.SIDE_FILE_NAME.fullmatch(name):
             raise FormatError(f"side file {name[:80]!r}: expected 64 hex digits and .bin")
-        path = recording.with_name(name)
+        path = Path(recording).with_name(name)
         try:
             data = path.read_bytes()
         except OSError as error:
@@ -208,7 +237,7 @@ def _side_file(recording: Path) -> Callable[[str], bytes]:
 
 
 def facts(
-    folder: Path, name: str, keys: CanonicalForms, known_content: bytes | None = None
+    folder: Path, name: str, examine: Examine, known_content: bytes | None = None
 ) -> Facts | Same | None:
     """What an index keeps of the file `name` below `folder`; None if it no longer exists.
 
@@ -235,7 +264,7 @@ def facts(
             name,
             stat,
             content,
-            keys,
+            examine,
             settled=settled,
             foreign=recording.foreign,
             also=recording.also,
@@ -260,15 +289,15 @@ def of_document(
     name: str,
     stat: Stat,
     content: bytes,
-    keys: CanonicalForms,
+    examine: Examine,
     *,
     settled: bool,
     foreign: bool = False,
     also: tuple[Document, ...] = (),
 ) -> Facts:
     """The facts of a valid recording."""
-    forms = keys(document["request"])
-    more = [form for request in also for form in keys(request)]
+    forms, wire_digest, known = examine(document["request"])
+    more = [form for request in also for form in examine(request).forms]
     return Facts(
         name=name,
         stat=stat,
@@ -283,6 +312,8 @@ def of_document(
         keys=answered(forms, more, foreign=foreign),
         recorded=recorded_us(document),
         links=links_of(document),
+        digest=wire_digest,
+        known=known,
     )
 
 

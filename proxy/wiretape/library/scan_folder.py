@@ -15,7 +15,7 @@ from typing import Final
 from wiretape.core.errors import StoreError
 
 from .index import Index
-from .recording_file import CanonicalForms, Facts, Same, Stat, facts, is_settled
+from .recording_file import Examine, Facts, Same, Stat, facts, is_settled
 from .replace_files import SUFFIX as VOID_SUFFIX
 
 LINKED: Final = "a link to a folder, which is not followed: put the folder itself here"
@@ -30,7 +30,7 @@ class Sweep:
     def __init__(
         self,
         folder: Path,
-        keys: CanonicalForms,
+        examine: Examine,
         report_fault: Callable[[Facts], None],
         *,
         is_session: bool,
@@ -40,7 +40,7 @@ class Sweep:
         """The lists of replaced recordings it came across: see `replace_files.py`."""
         self.links: list[str] = []
         """The links to folders it came across, which are not followed."""
-        self._keys = keys
+        self._examine = examine
         self._report_fault = report_fault
         self._is_session = is_session
 
@@ -148,7 +148,7 @@ class Sweep:
         same: list[tuple[str, Same]] = []
         for name in names:
             content = None if name in force else index.content(name)
-            result = facts(self.folder, name, self._keys, content)
+            result = facts(self.folder, name, self._examine, content)
             if result is None:
                 folder, _, last = name.rpartition("/")
                 index.forget(folder, [last])

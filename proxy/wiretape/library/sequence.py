@@ -51,6 +51,9 @@ def in_recorded_order[R: Recorded](recordings: Iterable[R]) -> list[R]:
     Takes of one name keep the order of their numbers, whatever times were edited into them. Earlier
     versions recorded whole seconds only; among those, `hops` says which poll came after which.
     """
+    recordings = list(recordings)
+    if len(recordings) < 2:
+        return recordings
     by_stem: dict[str, list[R]] = {}
     for recording in sorted(recordings, key=lambda recording: (recording.take, recording.name)):
         by_stem.setdefault(stem_of(recording.name), []).append(recording)
@@ -190,6 +193,8 @@ def sequence[S: Sending](
     `exact` have its key, `with_ids` its key with the ids spelled out. `created_by` has, by id, the
     recordings that created its ids in this session; without an entry, the first life counts.
     """
+    if not creators and not exact:
+        return in_recorded_order(with_ids)
     lives = [(_lives(recording, creators), recording) for recording in in_recorded_order(with_ids)]
     chosen = _of_lives(lives, created_by, unsure=False)
     if not chosen and not exact:

@@ -7,7 +7,6 @@ Redaction and matching work on documents; `text.py` writes them to files.
 import base64
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Final, cast
 
 from wiretape.core.model import (
@@ -176,7 +175,11 @@ def from_response(response: Response, path: str) -> Document:
 
 def framing_of(response: Response, path: str) -> Framing:
     """The framing of a streamed answer: its own, or the one its headers declare."""
-    framing = response.framing or declared_framing(response.headers, path)
+    return _declared(response.headers, path, response.framing)
+
+
+def _declared(headers: Headers, path: str, framing: Framing | None) -> Framing:
+    framing = framing or declared_framing(headers, path)
     return "reads" if framing == "whole" else framing
 
 
@@ -298,9 +301,8 @@ def to_response(
     framing = document.get("framing") if streaming else None
     if framing is not None and framing not in FRAMINGS:
         raise members.wrong("framing", f"one of {', '.join(FRAMINGS)}", show=True)
-    response = Response(status, headers, streaming=streaming, framing=cast(Framing | None, framing))
     body_format = BodyFormat(
-        framing_of(response, path) if streaming else "whole",
+        _declared(headers, path, framing) if streaming else "whole",
         members.style("json"),
         spelling_of(members),
     )
@@ -308,15 +310,18 @@ def to_response(
         Chunk(to_bytes(item, body_format, side_file), item.seconds("at"))
         for item in _items(members, streaming)
     )
-    return replace(
-        response,
-        chunks=chunks,
-        end=cast(End, end),
+    return Response(
+        status,
+        headers,
+        chunks,
+        streaming,
+        cast(End, end),
         headers_at=members.seconds("headers_at"),
         end_at=members.seconds("end_at"),
         coding=_coding(members),
-        until_close=document.get("until_close") is True,
+        framing=cast(Framing | None, framing),
         trailers=_to_headers(members, "trailers") if document.get("trailers") is not None else (),
+        until_close=document.get("until_close") is True,
     )
 
 

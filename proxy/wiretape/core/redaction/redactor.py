@@ -121,6 +121,10 @@ class Redactor:
             r"(?<![\w-])", rules.secret_headers, r"[\"']?\s*[:=,]\s*b?[\"']?"
         )
 
+    def keeps(self, name: str) -> bool:
+        """Whether a request's header, named in lower case, is recorded whatever the answer."""
+        return self._request_headers.keeps(name)
+
     def secrets(self, request: Request) -> Secrets:
         """The known values of a request: its credentials, the configured values, then those that
         are remembered.
@@ -375,6 +379,11 @@ class _RequestHeaders:
     def __init__(self, names: Iterable[str], never: frozenset[str]) -> None:
         self._names = HeaderNames(names)
         self._never = never
+        self.keeps: Final = lru_cache(maxsize=1024)(self._keeps)
+        """Whether a header, named in lower case, stays. Clients send the same ones each time."""
+
+    def _keeps(self, name: str) -> bool:
+        return name not in self._never and name in self._names
 
     def __call__(self, part: Document, more: Collection[str] = ()) -> Document:
         changed = {
@@ -388,8 +397,7 @@ class _RequestHeaders:
         return {
             lower: value
             for name, value in headers.items()
-            if (lower := name.lower()) not in self._never
-            and (lower in self._names or lower in more)
+            if self.keeps(lower := name.lower()) or (lower in more and lower not in self._never)
         }
 
 
