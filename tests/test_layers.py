@@ -17,7 +17,7 @@ LEAVES = {"core", "core.text"}
 CORE = {
     *LEAVES,
     *(f"core.{name}" for name in ("wire", "recording", "providers", "redaction", "matching")),
-    *(f"core.{name}" for name in ("capture", "playback")),
+    *(f"core.{name}" for name in ("capture", "playback", "cost")),
 }
 ALLOWED = {
     "wiretape": {"core", "api"},
@@ -28,20 +28,23 @@ ALLOWED = {
     "core.recording": {*LEAVES, "core.wire"},
     "core.redaction": {*LEAVES, "core.wire", "core.recording"},
     "core.matching": {*LEAVES, "core.wire", "core.recording", "core.providers", "core.redaction"},
+    "core.cost": {*LEAVES, "core.wire"},
     "core.conversation": {
-        *(*LEAVES, "core.wire", "core.recording", "core.matching", "core.redaction"),
+        *(*LEAVES, "core.wire", "core.recording", "core.matching", "core.redaction", "core.cost"),
     },
     "core.drift": {*LEAVES, "core.wire", "core.recording", "core.conversation"},
     "core.capture": {*LEAVES, "core.wire"},
-    "core.playback": CORE - {"core.wire", "core.capture"},
+    "core.playback": CORE - {"core.wire", "core.capture", "core.cost"},
     "library": {*CORE},
     "config": {*CORE - {"core.capture"}, "core.drift"},
     "report": CORE - {"core.capture", "core.playback"},
     "tls": {*LEAVES},
     "sequences": {*LEAVES},
     "sessions": {*CORE, "library", "report", "sequences"},
-    "intake": {*CORE, "library", "report", "sessions"},
-    "engine": {*CORE, "library", "report", "sequences", "sessions", "tls"},
+    "intake": {*CORE, "core.conversation", "library", "report", "sessions"},
+    "engine": {
+        *(*CORE, "core.conversation", "library", "report", "sequences", "sessions", "tls"),
+    },
     "exchange_formats": {*CORE, "core.conversation", "intake", "library", "report", "sessions"},
     "wiretape_mitm": {*CORE, "engine", "exchange_formats", "intake", "report", "sessions", "tls"},
     "scanning": {*CORE, "library"},

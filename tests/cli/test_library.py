@@ -84,6 +84,7 @@ def test_ls_lists_what_is_in_no_session_in_columns_parted_by_tabs(run: Run) -> N
         "model",
         "prompt",
         "tokens",
+        "cost",
         "chunks",
         "age",
         "size",
@@ -94,8 +95,8 @@ def test_ls_lists_what_is_in_no_session_in_columns_parted_by_tabs(run: Run) -> N
         f"{CHAT}/aa0000000000.json",
         f"{CHAT}/bb0000000000.json",
     ]
-    assert found[1][:5] == ["openai", "gpt-x", "Say hello", "7/3", "3"]
-    assert found[1][7] == "200"
+    assert found[1][:6] == ["openai", "gpt-x", "Say hello", "7/3", "-", "3"]
+    assert found[1][8] == "200"
 
 
 def test_ls_lists_a_session_or_all_of_them(run: Run) -> None:
@@ -151,6 +152,8 @@ def test_ls_gives_json_with_a_version(run: Run, folder: Path) -> None:
                 "prompt": "Say hello",
                 "tokens_in": 7,
                 "tokens_out": 3,
+                "usage": {"tokens_in": 7, "tokens_out": 3},
+                "cost": None,
                 "streamed": True,
                 "chunks": 3,
                 "status": 200,
@@ -162,6 +165,13 @@ def test_ls_gives_json_with_a_version(run: Run, folder: Path) -> None:
         ],
         "faults": [],
     }
+
+
+def test_ls_tells_what_recordings_cost_by_the_prices_of_the_file(run: Run) -> None:
+    Path("config.yaml").write_text("prices: [{model: gpt-x, input: 1000, output: 500}]")
+    assert [row[4] for row in rows(run("ls", "--grep", "hello"))] == ["cost", "0.0085 USD"]
+    listed = json.loads(run("ls", "--json", "--sort", "cost").stdout)["recordings"]
+    assert listed[-1]["cost"] == {"amount": "0.0085", "currency": "USD"}
 
 
 def test_ls_tells_of_a_bad_file_and_lists_the_rest(run: Run, folder: Path) -> None:
@@ -337,5 +347,5 @@ def test_ls_on_a_terminal_keeps_every_column_and_cuts_the_prompt(
     monkeypatch.setattr(library, "_is_terminal", lambda: True)
     head, first, second = run("ls", "--sort", "name").stdout.splitlines()
     assert head.split() == list(COLUMNS)
-    assert first.split()[:6] == ["openai", "gpt-x", "Say", "hello", "7/3", "3"]
+    assert first.split()[:7] == ["openai", "gpt-x", "Say", "hello", "7/3", "-", "3"]
     assert second.endswith("200 bb0000000000")

@@ -1197,7 +1197,7 @@ def test_shipped_files_commented_example_is_accepted() -> None:
 
 def test_shipped_file_is_short_and_names_togethers_hosts() -> None:
     text = SHIPPED.read_text()
-    assert len(text.splitlines()) < 90
+    assert len(text.splitlines()) < 110
     assert tuple(yaml.safe_load(text)["providers"]["together"]["hosts"]) == next(
         one.hosts for one in PROVIDERS if one.name == "together"
     )

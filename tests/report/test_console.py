@@ -2,9 +2,13 @@
 
 import io
 import logging
+from decimal import Decimal
+from typing import Any
 
 import pytest
 
+from wiretape.core.cost.prices import Price, PriceTable
+from wiretape.core.cost.usage import Usage
 from wiretape.core.matching.canonical import Change, Difference
 from wiretape.core.matching.miss import Miss
 from wiretape.core.matching.rule import Rule
@@ -176,6 +180,35 @@ def test_the_summary_counts() -> None:
     assert summary(report) == (
         "wiretape auto: 1 recorded; 2 answered again beyond the last take; 3 values redacted"
     )
+
+
+TABLE = PriceTable([Price(model="m*", input=Decimal(2), output=Decimal(4))])
+
+
+def spent_report(**facts: Any) -> Report:
+    report = Report("replay", **facts)
+    for model, usage in (
+        ("m", Usage(1_000_000, 50_000)),
+        ("m", Usage(1_000_000, 50_000)),
+        ("m2", Usage(400, 0, estimated=True)),
+        ("other", Usage(1, 1)),
+    ):
+        report.add(Row("replayed", "openai", "POST", "/v1", model, usage=usage))
+    report.add(Row("recorded", "openai", "POST", "/v1", "m", usage=Usage(100, 0)))
+    return report
+
+
+def test_a_run_tells_what_it_spent_and_what_it_did_not() -> None:
+    out, report = io.StringIO(), spent_report(prices=lambda: TABLE)
+    View(report, out, quiet=False).close()
+    assert out.getvalue().splitlines() == [
+        "wiretape: recorded 1 answer: 100 tokens, 0.00020 USD spent",
+        "wiretape: replayed 4 answers: 2.1 M tokens, 4.40 USD not spent"
+        " (1 estimated, as the provider told no tokens)",
+        "wiretape: no price is known for other (openai): 1 answer not counted in the cost"
+        " (`prices` in config.yaml adds one)",
+        "wiretape replay: 1 recorded, 4 replayed",
+    ]
 
 
 def stale_report(**facts: bool) -> Report:

@@ -1,7 +1,11 @@
 """A run's rows, counts and exit status."""
 
+from decimal import Decimal
+
 import pytest
 
+from wiretape.core.cost.prices import Price, PriceTable
+from wiretape.core.cost.usage import Usage
 from wiretape.core.matching.canonical import ABSENT, Change
 from wiretape.core.matching.miss import Miss
 from wiretape.report.report import Report, Row, RowOutcome
@@ -73,6 +77,30 @@ def test_the_report_file_says_what_happened() -> None:
             },
         ],
     }
+
+
+def test_the_report_file_says_what_was_used_and_what_it_cost() -> None:
+    table = PriceTable([Price(model="m", input=Decimal(2), output=Decimal(4))])
+    report = Report("replay", prices=lambda: table)
+    usage = Usage(1000, 500, cached=10)
+    report.add(Row("replayed", "openai", "POST", "/v1", "m", usage=usage))
+    report.add(Row("replayed", "openai", "POST", "/v1", "other", usage=usage))
+    document = report.as_json()
+    cost = {"amount": "0.004", "currency": "USD"}
+    assert document["usage"] == {
+        "replayed": {
+            "answers": 2,
+            "tokens_in": 2000,
+            "tokens_out": 1000,
+            "estimated_answers": 0,
+            "cost": [cost],
+            "unpriced": [{"provider": "openai", "model": "other", "answers": 1}],
+        }
+    }
+    first, second = document["exchanges"]
+    assert first["usage"] == {"tokens_in": 1000, "tokens_out": 500, "cached": 10}
+    assert first["cost"] == cost
+    assert "cost" not in second
 
 
 def test_listeners_hear_of_each_row_and_of_a_notice_once() -> None:

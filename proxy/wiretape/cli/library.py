@@ -60,7 +60,7 @@ def _since(_c: click.Context, _p: click.Parameter, value: str | None) -> "dateti
     return date if date.tzinfo else date.replace(tzinfo=UTC)
 
 
-_SORTS: Final = ("name", "provider", "model", "tokens", "chunks", "age", "size", "status")
+_SORTS: Final = ("name", "provider", "model", "tokens", "cost", "chunks", "age", "size", "status")
 _FILTERS: Final = (
     click.option("--all-sessions", is_flag=True, help="List the recordings of all sessions."),
     click.option("--provider", metavar="NAME", help="Only of this provider or host."),
@@ -93,10 +93,10 @@ def list_(
     reverse: bool,
     **filters: Any,
 ) -> int:
-    """List recordings: provider, model, prompt, tokens, chunks, age, size, status, name.
+    """List recordings: provider, model, prompt, tokens, cost, chunks, age, size, status, name.
 
-    In a pipe the columns are separated by tabs, under their names. Files that are not recordings
-    are reported on stderr. TOKENS are those of the request and of the answer, as the answer says.
+    In a pipe tabs are between the columns. Files that are not recordings are reported on stderr.
+    TOKENS are the request's and the answer's, as the answer says, or with a ~ an estimate.
 
     \b
     wiretape ls --provider together --since 7d
@@ -114,6 +114,7 @@ def list_(
         recordings or config.recordings,
         config.providers,
         listing.Filter(session=session, **filters),
+        config.prices,
     )
     rows = listing.ordered(listed.rows, sort, reverse=reverse)
     now = datetime.now(UTC)

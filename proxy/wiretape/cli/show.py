@@ -157,7 +157,8 @@ def _show_one(named: NamedRecording, recording: LoadedRecording, *, chunks: bool
 
 def _tokens(seen: Conversation) -> str:
     tokens = ((seen.usage.tokens_in, "in"), (seen.usage.tokens_out, "out"))
-    return ", ".join(f"{number} {noun}" for number, noun in tokens if number is not None)
+    text = ", ".join(f"{number} {noun}" for number, noun in tokens if number is not None)
+    return f"~{text}" if seen.usage.estimated else text
 
 
 # ------------------------------------------------------------------ diff

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from wiretape.core.cost.prices import Price, PriceTable
 from wiretape.core.drift.rules import DriftRule, Limits
 from wiretape.core.errors import ConfigError
 from wiretape.core.matching.matcher import COMPARED_HEADERS, Matcher
@@ -32,6 +33,7 @@ from wiretape.core.text.located import MAX_BYTES, NotYaml, Problem, Tree
 from .faults import faults as faults_of
 from .packs import drift_rules, id_names
 from .packs import providers as known_providers
+from .prices import own_prices, price_table
 from .rule_entry import finder, linear_regex
 from .rules import Wrong, host_key, rules
 from .schema import File, OtherHosts, check, near
@@ -93,6 +95,12 @@ class Config:
     drift_rules: tuple[DriftRule, ...] = ()
     """What `wiretape drift` makes of changes, before its own rules."""
     drift_limits: Limits = field(default_factory=Limits)
+    own_prices: tuple[Price, ...] = ()
+
+    @property
+    def prices(self) -> PriceTable:
+        """What tokens cost: the file's own prices before those that come with wiretape."""
+        return price_table(self.own_prices)
 
 
 def load(path: Path | None, environ: Mapping[str, str]) -> Config:
@@ -151,18 +159,16 @@ def _config(source: str, data: bytes, tree: Tree, environ: Mapping[str, str]) ->
         lambda name, location: host_key(name, providers, location, wrong),
         wrong,
     )
+    prices = tuple(own_prices(file.prices, providers, wrong))
     upstream_proxy, proxy_notices = _upstream_proxy(file, environ, wrong)
     problems += [Problem(tree.line(location), location, text) for location, text in wrong]
-    if problems:
-        problems.sort(key=lambda problem: problem.line)
-        raise ConfigError(*(f"{source}:{problem.line}: {problem}" for problem in problems))
+    _refuse(source, problems)
     return Config(
+        **{name: getattr(file, name) for name in _AS_WRITTEN},
         source=source,
         recordings=Path(file.recordings),
         port=file.listen.port,
         base_url_port=file.listen.base_url_port,
-        pace=file.pace,
-        other_hosts=file.other_hosts,
         record_errors=file.record.errors,
         repeat=file.replay.repeat,
         miss_status=file.replay.miss_status,
@@ -178,15 +184,24 @@ def _config(source: str, data: bytes, tree: Tree, environ: Mapping[str, str]) ->
         record_max_body=file.record.max_body << 20,
         host=file.listen.host,
         names=frozenset(file.listen.names),
-        on_miss=file.on_miss,
-        http2=file.http2,
-        stale_after=file.stale_after,
         upstream_proxy=upstream_proxy,
         sequences=file.sequences,
         faults=on_demand,
         drift_rules=(*_drift_rules(file), *drift_rules()),
         drift_limits=Limits(**file.drift.model_dump(exclude={"rules"})),
+        own_prices=prices,
     )
+
+
+_AS_WRITTEN: Final = ("pace", "other_hosts", "on_miss", "http2", "stale_after")
+"""The keys that mean what they say."""
+
+
+def _refuse(source: str, problems: list[Problem]) -> None:
+    """Raise ConfigError if there is a problem."""
+    if problems:
+        problems.sort(key=lambda problem: problem.line)
+        raise ConfigError(*(f"{source}:{problem.line}: {problem}" for problem in problems))
 
 
 def _drift_rules(file: File) -> Iterator[DriftRule]:

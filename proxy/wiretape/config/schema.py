@@ -43,8 +43,10 @@ from .rule_entry import linear_regex as linear_regex
 from .value_types import (
     Address,
     Age,
+    Amount,
     AnyHeader,
     Coding,
+    Currency,
     FilePath,
     Flag,
     Header,
@@ -60,6 +62,7 @@ from .value_types import (
     Parameter,
     Port,
     Regex,
+    Tokens,
     UrlPath,
     Variable,
     VariablePattern,
@@ -271,6 +274,20 @@ class Drift(Section):
     rules: list[DriftRuleEntry] = []
 
 
+class PriceEntry(Section):
+    model: Named
+    input: Amount
+    provider: Named = "*"
+    output: Amount | None = None
+    cached_input: Amount | None = None
+    cache_write: Amount | None = None
+    cache_write_1h: Amount | None = None
+    over: Tokens = 0
+    currency: Currency = "USD"
+    source: str | None = None
+    date: str | None = None
+
+
 class File(Section):
     """The whole file."""
 
@@ -293,6 +310,7 @@ class File(Section):
     redact: Redact = Redact.model_construct()
     faults: list[FaultEntry] = []
     drift: Drift = Drift.model_construct()
+    prices: list[PriceEntry] = []
 
 
 # ------------------------------------------------------------------ what is wrong

@@ -8,10 +8,11 @@ import string
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
+from decimal import Decimal, InvalidOperation
 from ipaddress import IPv6Address, ip_address
 from typing import Annotated, Any, Final, cast
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, PlainValidator
 
 from wiretape.core.matching.normalise import NAMED
 from wiretape.core.playback.pace import Pace
@@ -114,6 +115,20 @@ def as_pace(value: Any) -> Pace:
         "expected instant, recorded, a factor such as 2x or a speed such as ttft=0.4,tps=60,"
         f" got {got(value)}"
     )
+
+
+def as_amount(value: Any) -> Decimal:
+    """What a million tokens cost: the decimal number as it is written."""
+    try:
+        amount = Decimal("NaN") if isinstance(value, bool) else Decimal(str(value))
+    except InvalidOperation:
+        amount = Decimal("NaN")
+    if not amount.is_finite() or not 0 <= amount <= _MOST:
+        raise ValueError(f"expected what a million tokens cost, such as 2.50, got {got(value)}")
+    return amount
+
+
+_MOST: Final = 1_000_000
 
 
 def _age(text: str) -> str:
@@ -334,6 +349,9 @@ Host = Annotated[str, AfterValidator(as_host)]
 Port = Annotated[int, _between(0, 65535, "a port from 1 to 65535, or 0 for any free one")]
 Address = Annotated[str, AfterValidator(_address)]
 Age = Annotated[str, AfterValidator(_age)]
+Amount = Annotated[Decimal, PlainValidator(as_amount)]
+Currency = Annotated[str, text_like("[A-Z]{3}", "a currency's code, such as USD or EUR")]
+Tokens = Annotated[int, _between(0, 1_000_000_000, "a number of tokens, 0 or more")]
 Flag = Annotated[bool, BeforeValidator(as_flag)]
 MissStatus = Annotated[int, _between(400, 599, "a status of an error, from 400 to 599")]
 MiB = Annotated[int, _between(1, 1024, "a number of MiB from 1 to 1024")]

@@ -15,6 +15,8 @@ from secrets import token_hex
 from typing import Final, Literal
 
 from wiretape import descriptors
+from wiretape.core.conversation.estimate import usage_of
+from wiretape.core.cost.usage import Usage
 from wiretape.core.errors import FormatError, StoreError
 from wiretape.core.matching.canonical import Canonical, Change, changed
 from wiretape.core.matching.matcher import Matcher, without_selecting
@@ -56,8 +58,8 @@ class ReplayAnswer:
 
     `takes` are all takes of the request and `take` is the number of this one, from 1; `beyond` says
     that the request was made more often than recorded. `stale` are changes that rules ignore,
-    `fault` is the name of a fault on demand. An answer that is `held` stays open until its client
-    leaves.
+    `fault` is the name of a fault on demand, `usage` the tokens that the answer once cost. An
+    answer that is `held` stays open until its client leaves.
     """
 
     entry: Entry
@@ -68,6 +70,7 @@ class ReplayAnswer:
     stale: tuple[Change, ...] = ()
     fault: str | None = None
     held: bool = False
+    usage: Usage | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +136,7 @@ class Replayer:
         self._selection = TakeSelector(matcher)
         self._compared: OrderedDict[tuple[int, str], Canonical] = OrderedDict()
         self._missed: OrderedDict[tuple[object, ...], Miss] = OrderedDict()
+        self._usages: dict[tuple[int, str, int], Usage | None] = {}
 
     def prepare(self, live: Request, session: Session | None = None) -> ReplayRequest:
         """Redact a live request as its recording was, and give the key of its canonical form: the
@@ -401,6 +405,7 @@ class Replayer:
             take=pick.take + 1,
             beyond=pick.beyond,
             stale=self._stale(session, request, entry),
+            usage=self._usage(session, request, entry, choice.exchange),
         )
 
     def _response(self, exchange: Exchange, live: Request) -> Response:
@@ -440,6 +445,17 @@ class Replayer:
         resuming = replace(live, headers=(*headers, ("last-event-id", last_id)))
         prepared = self.prepare(resuming, request.session)
         return not self.with_current_ids(prepared).takes
+
+    def _usage(
+        self, session: Session, request: ReplayRequest, entry: Entry, exchange: Exchange
+    ) -> Usage | None:
+        """The tokens of a recording, read once."""
+        if self.report.prices is None:
+            return None
+        name = (id(session.library), entry.name, entry.since)
+        if name not in self._usages:
+            self._usages[name] = usage_of(request.live, exchange.response)
+        return self._usages[name]
 
     def _stale(self, session: Session, request: ReplayRequest, entry: Entry) -> tuple[Change, ...]:
         """What has changed since the recording, of what rules ignore in either of the two."""
@@ -673,6 +689,7 @@ def replayed_row(
         beyond=answer.beyond,
         stale=answer.stale,
         fault=answer.fault,
+        usage=answer.usage,
     )
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from wiretape.core.capture.recorder import Recorder
+from wiretape.core.conversation.estimate import usage_of
 from wiretape.core.errors import FormatError, StoreError, WiretapeError
 from wiretape.core.model import Exchange, Outcome, Request, Response, WebSocket
 from wiretape.core.playback.websocket import message_requests
@@ -313,6 +314,7 @@ class Intake:
             first_chunk=recorder.first_chunk_at,
             duration=ended_at,
             note=_end_note(response, recorder.client_closed_at),
+            usage=usage_of(exchange.request, response) if self._report.prices is not None else None,
         )
         if is_outage(response.status) and not self._record_errors:
             note = f"a {response.status} is not recorded (record.errors: true would)"

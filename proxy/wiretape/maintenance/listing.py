@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from wiretape.core.conversation.conversation import Summary, conversation, summary
+from wiretape.core.cost.prices import Money, PriceTable
 from wiretape.core.errors import FormatError, StoreError
 from wiretape.core.model import Request
 from wiretape.core.providers.registry import Providers
@@ -29,25 +30,29 @@ COLUMNS: Final = (
     "model",
     "prompt",
     "tokens",
+    "cost",
     "chunks",
     "age",
     "size",
     "status",
     "name",
 )
-NUMBERS: Final = frozenset(("tokens", "chunks", "age", "size", "status"))
+NUMBERS: Final = frozenset(("tokens", "cost", "chunks", "age", "size", "status"))
 _PROMPT: Final = 80
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedRecording:
-    """One recording at a glance; `size` is its file's, in bytes."""
+    """One recording at a glance; `cost` is what it cost to record by today's prices, None where no
+    price is known; `size` is its file's, in bytes.
+    """
 
     name: str
     session: str | None
     provider: str
     request: Request
     summary: Summary
+    cost: Money | None
     recorded_at: datetime | None
     size: int
     foreign: bool
@@ -58,16 +63,15 @@ class ListedRecording:
         """
         usage, summary = self.summary.usage, self.summary
         both = [usage.tokens_in, usage.tokens_out]
-        tokens = (
-            "" if both == [None, None] else "/".join("?" if n is None else str(n) for n in both)
-        )
+        tokens = "/".join("?" if n is None else str(n) for n in both) if usage.is_known else "-"
         chunks = str(summary.chunks) if summary.streamed else "-"
         status = f"{summary.status}" + ("" if summary.end == "complete" else f" {summary.end}")
         return (
             self.provider,
             _short(summary.model or "-", brief=brief),
             _prompt(summary.prompt) or "-",
-            tokens or "-",
+            f"~{tokens}" if usage.estimated else tokens,
+            "-" if self.cost is None else str(self.cost),
             chunks,
             "-" if self.recorded_at is None else age(now, self.recorded_at),
             size(self.size),
@@ -89,6 +93,8 @@ class ListedRecording:
             "prompt": _prompt(summary.prompt),
             "tokens_in": usage.tokens_in,
             "tokens_out": usage.tokens_out,
+            "usage": usage.as_json(),
+            "cost": None if self.cost is None else self.cost.as_json(),
             "streamed": summary.streamed,
             "chunks": summary.chunks,
             "status": summary.status,
@@ -174,7 +180,9 @@ class Listing:
     nothing: str
 
 
-def read(folder: Path, providers: Providers, chosen: Filter) -> Listing:
+def read(
+    folder: Path, providers: Providers, chosen: Filter, prices: PriceTable | None = None
+) -> Listing:
     """The recordings of a folder that pass a filter. ConfigError if the folder does not exist."""
     all_files = sessions(folder, chosen.session)
     other_sessions = [
@@ -183,7 +191,8 @@ def read(folder: Path, providers: Providers, chosen: Filter) -> Listing:
     if chosen.session is None and not chosen.all_sessions:
         all_files = all_files[:1]
     faults: list[tuple[str, str]] = []
-    rows = [row for files in all_files for row in _rows(files, providers, chosen, faults)]
+    known = Known(providers, prices)
+    rows = [row for files in all_files for row in _rows(files, known, chosen, faults)]
     for files in all_files:
         faults += [(str(path), f"cannot be read: {reason}") for path, reason in files.unreadable]
     nothing = f"{folder}: no recording" + (
@@ -195,9 +204,17 @@ def read(folder: Path, providers: Providers, chosen: Filter) -> Listing:
     return Listing(folder, rows, faults, nothing)
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of the world outside the folder."""
+
+    providers: Providers
+    prices: PriceTable | None = None
+
+
 def _rows(
     files: SessionFiles,
-    providers: Providers,
+    known: Known,
     chosen: Filter,
     faults: list[tuple[str, str]],
 ) -> Iterator[ListedRecording]:
@@ -205,7 +222,7 @@ def _rows(
     for recording in named_recordings(files):
         try:
             data, stat = read_bytes(recording.path)
-            row, document = read_row(recording.name, data, files.session, providers, stat[2])
+            row, document = read_row(recording.name, data, files.session, known, stat[2])
         except (FormatError, StoreError) as error:
             faults.append((recording.name, str(error)))
             continue
@@ -214,7 +231,7 @@ def _rows(
 
 
 def read_row(
-    name: str, data: bytes, session: str | None, providers: Providers, size: int
+    name: str, data: bytes, session: str | None, known: Known, size: int
 ) -> tuple[ListedRecording, Document]:
     """The row and the document of a file's content; FormatError if that is not a recording."""
     document = recording_format.loads(data)
@@ -225,12 +242,14 @@ def read_row(
     # The members but the chunks, which take longest to check.
     response = document["response"]
     to_response({**response, "body": [] if response.get("is_streaming") else None}, request.path)
+    provider, seen = _provider(request, known.providers), summary(document)
     row = ListedRecording(
         name=name,
         session=session,
-        provider=_provider(request, providers),
+        provider=provider,
         request=request,
-        summary=summary(document),
+        summary=seen,
+        cost=known.prices.cost(provider, seen.model, seen.usage) if known.prices else None,
         recorded_at=recorded_at(document),
         size=size,
         foreign=foreign,
@@ -251,9 +270,8 @@ _KEYS: Final[dict[str, Callable[[ListedRecording], Any]]] = {
     "name": lambda row: by_take(row.name),
     "provider": lambda row: row.provider,
     "model": lambda row: (row.summary.model or "").lower(),
-    "tokens": lambda row: sum(
-        n or 0 for n in (row.summary.usage.tokens_in, row.summary.usage.tokens_out)
-    ),
+    "tokens": lambda row: row.summary.usage.tokens,
+    "cost": lambda row: row.cost.amount if row.cost else -1,
     "chunks": lambda row: row.summary.chunks,
     # The oldest is the largest; of unknown age is the oldest of all.
     "age": lambda row: (

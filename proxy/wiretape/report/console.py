@@ -5,6 +5,7 @@ import sys
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
+from wiretape.core.cost.prices import rounded
 from wiretape.core.matching.diff_text import sides, word_diff
 from wiretape.core.matching.miss import SHOWN, Miss
 from wiretape.core.redaction.redactor import Redactor
@@ -74,6 +75,34 @@ def summary(report: Report) -> str:
     if report.redactions:
         text += f"; {report.redactions.total()} values redacted"
     return text
+
+
+def spending_lines(report: Report) -> list[str]:
+    """What was recorded and what was replayed, in tokens and money: a line for each.
+
+    "replayed 212 answers: 1.2 M tokens, 3.40 USD not spent"
+    """
+    lines = []
+    for outcome, spending in sorted(report.spending.items()):
+        is_spent = outcome != "replayed"
+        costs = ", ".join(
+            f"{money} {'spent' if is_spent else 'not spent'}" for money in spending.money
+        )
+        text = f"{outcome} {count(spending.answers, 'answer')}: "
+        text += f"{rounded(spending.tokens_in + spending.tokens_out)} tokens"
+        text += f", {costs}" if costs else ""
+        if spending.estimated:
+            text += f" ({spending.estimated} estimated, as the provider told no tokens)"
+        lines.append(text)
+        if spending.unpriced:
+            names = [f"{model or 'no model'} ({host})" for host, model in sorted(spending.unpriced)]
+            more = f" and {len(names) - _STALE} more" if len(names) > _STALE else ""
+            lines.append(
+                f"no price is known for {', '.join(names[:_STALE])}{more}:"
+                f" {count(spending.unpriced.total(), 'answer')} not counted in the cost"
+                " (`prices` in config.yaml adds one)"
+            )
+    return lines
 
 
 def stale_lines(report: Report) -> list[str]:
@@ -192,6 +221,8 @@ class View:
         if not self._quiet:
             for text in other_host_lines(self._report):
                 self._print(f"wiretape: {printable(text)}", "yellow")
+            for text in spending_lines(self._report):
+                self._print(f"wiretape: {printable(text)}", "default")
             self._print(summary(self._report), "bold")
 
     def _miss(self, miss: Miss) -> None:

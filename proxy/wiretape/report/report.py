@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import KW_ONLY, InitVar, dataclass, field
 from typing import Any, Final, Literal
 
+from wiretape.core.cost.prices import Metered, PriceTable, Spending
+from wiretape.core.cost.usage import Usage
 from wiretape.core.matching.canonical import Change
 from wiretape.core.matching.miss import Miss, as_told
 from wiretape.core.model import Request
@@ -54,6 +56,7 @@ class Row:
     beyond: bool = False
     stale: tuple[Change, ...] = ()
     fault: str | None = None
+    usage: Usage | None = None
 
     @classmethod
     def of(cls, request: Request, providers: Providers, document: Document, **facts: Any) -> "Row":
@@ -72,6 +75,7 @@ class Row:
         members = {name: getattr(self, name) for name in self.__slots__ if name != "_"}
         members["miss"] = self.miss and self.miss.as_json()
         members["beyond"] = self.beyond or None
+        members["usage"] = self.usage and self.usage.as_json()
         members["stale"] = [
             {
                 "path": change.path,
@@ -145,11 +149,14 @@ class Report:
     """CMD's exit status; None without a CMD."""
     applied: set[str] = field(default_factory=set)
     """The names of the matching rules that found something in a request."""
+    prices: Callable[[], PriceTable] | None = None
+    """What tokens cost; None: it is not told."""
     keep_rows: InitVar[bool] = True
     _counts: Counter[RowOutcome] = field(default_factory=Counter)
     _sessions: dict[str, Counter[RowOutcome]] = field(default_factory=dict)
     _stale: Counter[tuple[str, str]] = field(default_factory=Counter)
     _stale_rules: Counter[str] = field(default_factory=Counter)
+    _metered: dict[RowOutcome, Counter[Metered]] = field(default_factory=dict)
 
     def __post_init__(self, keep_rows: bool) -> None:
         if not keep_rows:
@@ -161,6 +168,9 @@ class Report:
         self._counts[row.outcome] += 1
         if row.session is not None:
             self._sessions.setdefault(row.session, Counter())[row.outcome] += 1
+        if row.usage is not None:
+            exchange = row.provider, row.model or "", row.usage
+            self._metered.setdefault(row.outcome, Counter())[exchange] += 1
         self._stale.update({(change.path, change.rule) for change in row.stale})
         self._stale_rules.update({change.rule for change in row.stale})
         if self.listen is not None:
@@ -225,6 +235,14 @@ class Report:
         return self._stale_rules.copy()
 
     @property
+    def spending(self) -> dict[RowOutcome, Spending]:
+        """What was recorded (and paid) and what was replayed (and would have been): tokens and
+        cost, of the exchanges that have any.
+        """
+        prices = self.prices() if self.prices is not None and self._metered else PriceTable(())
+        return {o: Spending.of(exchanges, prices) for o, exchanges in self._metered.items()}
+
+    @property
     def exit_status(self) -> int:
         """The exit status of a run in which CMD succeeded: 4 for a loss or clients that could not
         be served; 3 for a miss, if nothing reached the proxy, or (`strict_ignored`) for a change
@@ -272,8 +290,18 @@ class Report:
             ],
             "redactions": dict(sorted(self.redactions.items())),
             "notices": self.notices,
-            "exchanges": [row.as_json() for row in self.rows],
+            **({"usage": self._spending_as_json()} if self._metered else {}),
+            "exchanges": [{**row.as_json(), **self._cost_of(row)} for row in self.rows],
         }
+
+    def _spending_as_json(self) -> dict[str, Any]:
+        return {outcome: spent.as_json() for outcome, spent in sorted(self.spending.items())}
+
+    def _cost_of(self, row: Row) -> dict[str, Any]:
+        if row.usage is None or self.prices is None:
+            return {}
+        cost = self.prices().cost(row.provider, row.model, row.usage)
+        return {} if cost is None else {"cost": cost.as_json()}
 
     def _other_hosts_as_json(self) -> list[dict[str, Any]]:
         return [

@@ -59,6 +59,7 @@ def compose(settings: Settings, report: Report, token: str | None = None) -> Par
     config, records = settings.config, settings.mode != "replay"
     redactor = _redactor(settings)
     policy = settings.policy
+    report.prices = lambda: config.prices
     if records:
         record_mode = settings.writes
         recover_killed(config, settings.recordings, redactor, report, record_mode)

@@ -27,7 +27,7 @@ from wiretape.core.redaction.placeholder import PLACEHOLDER
 from wiretape.library.recording_file import read_bytes
 from wiretape.library.sequence import by_take
 from wiretape.maintenance.inventory import SessionFiles, sessions
-from wiretape.maintenance.listing import read_row
+from wiretape.maintenance.listing import Known, read_row
 from wiretape.maintenance.names import NamedRecording, named_recordings
 
 PAGE: Final = 100
@@ -141,7 +141,9 @@ class Catalog:
         row |= {"name": recording.name, "session": files.session or "", "stat": stat, "text": ""}
         try:
             data, (_, _, size) = read_bytes(recording.path)
-            listed, document = read_row(recording.name, data, files.session, self._providers, size)
+            listed, document = read_row(
+                recording.name, data, files.session, Known(self._providers), size
+            )
         except (FormatError, StoreError) as error:
             return row | {"fault": str(error)}
         summary = listed.summary

@@ -11,10 +11,11 @@ from itertools import islice
 from shlex import quote
 from typing import Any, Final
 
-from wiretape.core.conversation.conversation import Usage, conversation, printable_body
+from wiretape.core.conversation.conversation import conversation, printable_body
 from wiretape.core.conversation.redactions import redactions, rule_of
 from wiretape.core.conversation.timeline import Timeline, at_once, points, thinned, timeline
 from wiretape.core.conversation.turns import Part, Turn, arguments
+from wiretape.core.cost.usage import Usage
 from wiretape.core.model import Chunk, Response, header
 from wiretape.core.text.printable import size
 from wiretape.core.wire import sse

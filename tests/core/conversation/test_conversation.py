@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from tests.support import paths
 from tests.support.conversations import ODD, document, places
 
-from wiretape.core.conversation.conversation import Usage, conversation, lines, summary
+from wiretape.core.conversation.conversation import conversation, lines, summary
 from wiretape.core.conversation.turns import Part, Turn
+from wiretape.core.cost.usage import Usage
 from wiretape.core.errors import WiretapeError
 from wiretape.library import recording_file
 

@@ -2,7 +2,7 @@
 
 from tests.support.page_recordings import recording
 
-from wiretape.core.conversation.conversation import Usage, conversation
+from wiretape.core.conversation.conversation import conversation
 from wiretape.core.conversation.timeline import (
     Moment,
     Timeline,
@@ -13,6 +13,7 @@ from wiretape.core.conversation.timeline import (
     thinned,
     timeline,
 )
+from wiretape.core.cost.usage import Usage
 from wiretape.core.recording.document import to_exchange
 
 

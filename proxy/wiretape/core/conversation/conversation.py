@@ -9,7 +9,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal
+from urllib.parse import urlsplit
 
+from wiretape.core.cost.usage import Usage, usage_of
 from wiretape.core.model import models_in_path
 from wiretape.core.recording.document import Document
 from wiretape.core.text import exact_json
@@ -18,15 +20,8 @@ from wiretape.core.wire import sse
 
 from . import realtime
 from .answers import answer_turns
+from .estimate import estimated, is_unbilled_path
 from .turns import Part, Turn, decoded_size, first, request_turns, spaced, text_of, tools
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """The tokens that an answer reports; None if it does not."""
-
-    tokens_in: int | None = None
-    tokens_out: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +56,7 @@ class Conversation:
             "answer": [_turn_as_json(turn) for turn in self.answer],
             "tokens_in": self.usage.tokens_in,
             "tokens_out": self.usage.tokens_out,
+            "usage": self.usage.as_json(),
         }
 
 
@@ -103,7 +99,7 @@ def conversation(document: Document) -> Conversation:
         tuple(_request_turns(request, body)),
         turns,
         tools(body),
-        _usage(answer.values),
+        _usage(request, response, body, answer),
     )
 
 
@@ -111,13 +107,13 @@ def summary(document: Document) -> Summary:
     """Read what a list shows of a document."""
     request, response = document["request"], document["response"]
     body = _request_body(request)
-    values = read(response).values
-    items = response.get("body")
+    answer = read(response)
+    values, items = answer.values, response.get("body")
     status = response.get("status")
     return Summary(
         model=_model(request, body, values),
         prompt=_prompt(_request_turns(request, body)),
-        usage=_usage(values),
+        usage=_usage(request, response, body, answer),
         chunks=len(items) if isinstance(items, list) else int(items is not None),
         status=status if isinstance(status, int) else None,
         streamed=response.get("is_streaming") is True,
@@ -288,62 +284,19 @@ def _model(
     return None
 
 
-_IN: Final = (
-    "prompt_tokens",
-    "input_tokens",
-    "promptTokenCount",
-    "inputTokens",
-    "prompt_eval_count",
-    "total_input_tokens",
-    "inputTokenCount",
-)
-_OUT: Final = (
-    "completion_tokens",
-    "output_tokens",
-    "candidatesTokenCount",
-    "outputTokens",
-    "eval_count",
-    "total_output_tokens",
-    "outputTokenCount",
-)
-_AROUND: Final = (
-    "usage",
-    "usageMetadata",
-    "response",
-    "message",
-    "delta",
-    "interaction",
-    "metadata",
-    "meta",
-    "tokens",
-    "billed_units",
-    "x_groq",
-    "amazon-bedrock-invocationMetrics",
-)
-
-
-def _usage(values: list[exact_json.Json]) -> Usage:
-    """The largest counts of a stream: they grow, and Anthropic sends the request's count at the
-    start and the answer's at the end.
-    """
-    counts: list[int | None] = [None, None]
-
-    def look(holder: exact_json.Json, depth: int) -> None:
-        if not isinstance(holder, dict):
-            return
-        for which, names in enumerate((_IN, _OUT)):
-            for name in names:
-                count = holder.get(name)
-                if type(count) is int and count >= 0:
-                    counts[which] = max(counts[which] or 0, count)
-        if depth:
-            for name in _AROUND:
-                if name in holder:
-                    look(holder[name], depth - 1)
-
-    for value in values:
-        look(value, 4)
-    return Usage(*counts)
+def _usage(
+    request: Mapping[str, Any], response: Mapping[str, Any], body: exact_json.Json, answer: Body
+) -> Usage:
+    """The tokens that the answer tells, else an estimate where they were billed."""
+    method, path = text_of(request.get("method")), urlsplit(text_of(request.get("url"))).path
+    if is_unbilled_path(path):
+        return Usage()
+    usage = usage_of(answer.values)
+    status = response.get("status")
+    succeeded = isinstance(status, int) and 200 <= status < 300
+    if usage.is_known or not succeeded or method != "POST":
+        return usage
+    return estimated(body, answer.values) if _model(request, body, answer.values) else usage
 
 
 # ------------------------------------------------------------------ as text

@@ -6,11 +6,12 @@ from itertools import groupby, pairwise
 from math import ceil
 from typing import Final
 
+from wiretape.core.cost.usage import Usage
 from wiretape.core.model import Response
 from wiretape.core.recording.document import Document
 
 from .answers import known_turns
-from .conversation import Usage, read
+from .conversation import read
 
 _ROWS: Final = 10
 _CURVE: Final = "⠁⠂⠄⡀"

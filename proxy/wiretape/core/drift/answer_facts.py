@@ -129,7 +129,8 @@ def answer_facts(document: Document) -> AnswerFacts:
             structure.add(kind, value)
     texts = _texts(seen.answer)
     steps = [_step(kind, value) for kind, value in events]
-    usage = {"in": seen.usage.tokens_in, "out": seen.usage.tokens_out}
+    counts = (("in", seen.usage.tokens_in), ("out", seen.usage.tokens_out))
+    usage = {} if seen.usage.estimated else dict(counts)
     return AnswerFacts(
         status=response["status"],
         end=response.get("end", "complete"),

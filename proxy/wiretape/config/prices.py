@@ -1,0 +1,73 @@
+"""Prices of tokens: the table that comes with wiretape (`prices.yaml`), config.yaml's over it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from functools import cache
+from pkgutil import get_data
+from typing import TYPE_CHECKING, Any, Final
+
+import yaml
+
+from wiretape.core.cost.prices import Price, PriceTable
+from wiretape.core.providers.registry import Providers
+from wiretape.core.text.located import Location
+
+from .rules import Wrong, host_key
+
+if TYPE_CHECKING:
+    from .schema import PriceEntry
+
+# As texts: no number is to be a binary fraction on its way to a decimal one.
+_Loader: Final[Any] = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+_GLOB: Final = frozenset("*?[")
+_AMOUNTS: Final = ("input", "output", "cached_input", "cache_write", "cache_write_1h")
+
+
+@cache
+def built_in_prices() -> tuple[Price, ...]:
+    """The prices that come with wiretape."""
+    groups: Any = yaml.load(get_data(__package__, "prices.yaml") or b"", _Loader)
+    return tuple(
+        Price(
+            provider=group["provider"],
+            model=entry["model"],
+            over=int(entry.get("over", 0)),
+            source=group["source"],
+            date=group["date"],
+            **_amounts(entry),
+        )
+        for group in groups
+        for entry in group["prices"]
+    )
+
+
+def _amounts(entry: Mapping[str, str]) -> dict[str, Any]:
+    return {name: Decimal(entry[name]) for name in _AMOUNTS if name in entry}
+
+
+@cache
+def price_table(own: tuple[Price, ...] = ()) -> PriceTable:
+    """All prices, those of config.yaml (`own`) first."""
+    return PriceTable((*own, *built_in_prices()))
+
+
+def own_prices(
+    entries: Sequence["PriceEntry"], providers: Providers, wrong: list[Wrong]
+) -> Iterator[Price]:
+    """The prices of a file, whose entries have been checked; problems between them are added to
+    `wrong`.
+    """
+    subjects: set[tuple[str, str, int]] = set()
+    for index, entry in enumerate(entries):
+        location: Location = ("prices", index)
+        provider = entry.provider
+        if not _GLOB & set(provider):
+            provider = host_key(
+                provider, providers, (*location, "provider"), wrong, is_any_host=True
+            )
+        subject = (provider, entry.model, entry.over)
+        if subject in subjects:
+            text = f"an earlier price is for {entry.model} of the same provider too; keep one"
+            wrong.append(((*location, "model"), text))
+        subjects.add(subject)
+        yield Price(**{**entry.model_dump(), "provider": provider}, own=True)
