@@ -161,6 +161,17 @@ def test_a_secret_that_a_text_names_is_replaced(
     check_replaced(exchange_with(text), VALUE, "s3cr3t-Pa55")
 
 
+@pytest.mark.parametrize("first", [*"abBdefnrtuxXz09_"])
+@pytest.mark.parametrize(
+    "text",
+    [f"{URL}?sig={{}}&a=1", "api_key={}", 'token: "{}"', "(b'authorization', b'Bearer {}')"],
+)
+def test_a_named_value_may_begin_with_any_letter(text: str, first: str) -> None:
+    """As a prefix of a quoted text begins (b"…")."""
+    value = first + VALUE[1:]
+    check_replaced(exchange({"a": text.format(value)}), value)
+
+
 # ------------------------------------------------------------------ what JSON names
 
 

@@ -893,6 +893,30 @@ def test_a_value_is_recognised_by_the_digest_that_recordings_hold(use: str) -> N
     )
 
 
+NAMED_AND_REPEATED = {
+    "in a text": {"a": f"api_key={TOKEN}", "b": f"use {TOKEN} now"},
+    "before it is named": {"a": f"use {TOKEN} now", "b": f"api_key={TOKEN}"},
+    "in a member": {"a": {"password": TOKEN}, "b": f"x{TOKEN}y"},
+    "by a scheme": {"a": f"send Bearer {TOKEN}", "b": TOKEN},
+    "in a URL": {"a": f"https://u:{TOKEN}@h.example/", "b": TOKEN},
+    "escaped in a URL": {"a": f"https://h.example/?sig={TOKEN}%3D&x=1", "b": f"{TOKEN}="},
+    "twice in a URL": {"a": f"https://h.example/?sig={TOKEN}%2B&token={TOKEN}&x=1"},
+    "by a pattern": {"a": f"sk-{TOKEN}{TOKEN}", "b": f"x sk-{TOKEN}{TOKEN}"},
+}
+
+
+@pytest.mark.parametrize("name", NAMED_AND_REPEATED)
+def test_a_request_that_names_a_value_and_repeats_it_has_its_recordings_key(name: str) -> None:
+    """A run that replays it knows nothing yet."""
+    sent = asking(headers=JSON_HEADERS, body=json.dumps(NAMED_AND_REPEATED[name]).encode())
+    document, _ = redacted(sent, by=Redactor(RedactionRules(), remember=True))
+    assert TOKEN not in json.dumps(document)
+    recorded = Matcher(built_in()).canonical(document["request"]).key
+    for by in (Redactor(RedactionRules()), Redactor(RedactionRules(), remember=True)):
+        assert key_of(sent, by) == recorded
+        assert key_of(sent, by) == recorded  # it knows it now
+
+
 def test_values_that_were_found_tell_requests_apart() -> None:
     by = Redactor(BY_TOKEN, remember=True)
     other = TOKEN[::-1]

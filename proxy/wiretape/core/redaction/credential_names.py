@@ -199,7 +199,7 @@ _NAME_BEFORE: Final = re.compile(r"[\w.$%-]*\Z")
 # What follows a naming word: the rest of the name, the separator, and the value.
 _ASSIGNED: Final = re.compile(
     r"""([\w.$%-]{0,60})"""
-    r"""(["']?\]?[ \t]*(?:=>|[:=>])(?:[ \t]*\n[ \t]*-)?[ \t]*(?:-[ \t]+)?b?["']?|[ \t]+["']?)"""
+    r"""(["']?\]?[ \t]*(?:=>|[:=>])(?:[ \t]*\n[ \t]*-)?[ \t]*(?:-[ \t]+)?(?:b?["'])?|[ \t]+["']?)"""
     r"""(?:(?:bearer|basic|token)[ \t]+)?([^\s"'<>,;&#\\)}\]{|`(]{12,2048}+)""",
     re.IGNORECASE,
 )

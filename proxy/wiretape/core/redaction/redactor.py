@@ -69,7 +69,9 @@ _MOST_RUNS: Final = 200
 _SHIPPED: Final = frozenset(label(pattern.name) for pattern in PATTERNS)
 _serialise: Final = json.JSONEncoder(ensure_ascii=False, check_circular=False).encode
 _USER_IN_TEXT: Final = re.compile(r"()()(?<=://)([^\s/?#@\"'<>]+)(?=@)")
-_COOKIE_IN_TEXT: Final = re.compile(r"\b(cookie)([\"']?: *b?[\"']?)([^\r\n\"']+)", re.IGNORECASE)
+_COOKIE_IN_TEXT: Final = re.compile(
+    r"\b(cookie)([\"']?: *(?:b?[\"'])?)([^\r\n\"']+)", re.IGNORECASE
+)
 _SCHEME_IN_TEXT: Final = re.compile(r"\b(bearer|basic)(\s+)([A-Za-z0-9._~+/=-]+)", re.IGNORECASE)
 
 
@@ -118,7 +120,7 @@ class Redactor:
         )
         self._query_in_text = _names_in_text(r"(?<=[?&])", rules.secret_query, "=")
         self._header_in_text = _names_in_text(
-            r"(?<![\w-])", rules.secret_headers, r"[\"']?\s*[:=,]\s*b?[\"']?"
+            r"(?<![\w-])", rules.secret_headers, r"[\"']?\s*[:=,]\s*(?:b?[\"'])?"
         )
 
     def keeps(self, name: str) -> bool:
@@ -223,7 +225,12 @@ class Redactor:
         values = [*places.carried, *places.named]
         known = self._known(secrets, request, values)
         search = Search(shapes, known, [])
-        part = self.token_ids.request(search.request(part))
+        searched = search.request(part)
+        # What a name or a pattern tells in one place may be in another, as in `document`.
+        if len(more := self._known(secrets, request, [*values, *search.replaced])) > len(known):
+            known, search = more, Search(shapes, more, [])
+            searched = search.request(part)
+        part = self.token_ids.request(searched)
         self.remember((*values, *search.replaced))
         return self.paths.request(self._with_carried(part, known, places))
 

@@ -13,7 +13,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, unquote_plus
 
 from wiretape.core.model import models_in_path
 from wiretape.core.recording.document import Document
@@ -361,9 +361,13 @@ class Search:
         return applied(text, spans)
 
     def note(self, rule: str, value: str, instead: str) -> None:
-        """Add a value to `replaced` if it was not encoded but as a URL spells it."""
+        """Add a value to `replaced` if it was not encoded but as a URL spells it: that for which
+        `instead` stands, since elsewhere it has to get the same placeholder.
+        """
         if PLACEHOLDER.fullmatch(instead) and "\\" not in value:
-            for plain in dict.fromkeys((value, unquote(value))):
+            plains = dict.fromkeys((value, unquote(value), unquote_plus(value)))
+            same = [plain for plain in plains if self._shapes.placeholder(plain) == instead]
+            for plain in same or plains:
                 is_userinfo = rule == USERINFO
                 self.replaced += credentials_in_userinfo(plain) if is_userinfo else [(rule, plain)]
 
