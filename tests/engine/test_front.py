@@ -144,6 +144,21 @@ async def test_a_client_that_shakes_hands_gets_a_miss(client: Client) -> None:
     writer.close()
 
 
+async def test_a_client_that_asks_for_http_in_a_tunnel_gets_a_miss(client: Client) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", client._port)
+    writer.write(connect("api.openai.com:8000"))
+    await reader.readuntil(b"\r\n\r\n")
+    for _ in range(2):
+        writer.write(b"GET /v1/models HTTP/1.1\r\nHost: api.openai.com:8000\r\n\r\n")
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 20)
+        assert head.startswith(b"HTTP/1.1 400 ")
+        length = int(head.lower().partition(b"content-length: ")[2].split()[0])
+        body = await reader.readexactly(length)
+        assert b"no recording answers GET http://api.openai.com:8000/v1/models" in body
+    assert client.front.report.tunnels == {"api.openai.com": True}
+    writer.close()
+
+
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=40))
 async def test_no_bytes_after_connect_open_anything(client: Client, data: bytes) -> None:

@@ -6,8 +6,11 @@ cannot send anything out. The decrypted stream is handed to aiohttp (`handler.py
 
 import asyncio
 import logging
+import os
 import re
+import socket
 import ssl
+from dataclasses import replace
 from typing import Final, Literal
 
 from aiohttp import web
@@ -27,6 +30,9 @@ log = logging.getLogger(__name__)
 
 MAX_HEAD_BYTES: Final = 64 * 1024
 _CONNECT: Final = b"CONNECT "
+_HANDSHAKE: Final = b"\x16"
+"""The first byte of TLS (RFC 8446, section 5.1)."""
+_HANDSHAKE_SECONDS: Final = 60.0
 _TARGET: Final = re.compile(r"CONNECT (\[[0-9A-Fa-f:.]+\]|[^\s:/@]+):(\d{1,5}) HTTP/1\.[01]")
 
 
@@ -180,6 +186,7 @@ class _Connection(asyncio.Protocol):
         protocol = front.server()
         try:
             context = front.authority.context(origin.host)
+            descriptor = os.dup(transport.get_extra_info("socket").fileno())
         except WiretapeError as error:
             if descriptors.is_exhaustion(error):
                 self._refuse_unserved()
@@ -194,7 +201,17 @@ class _Connection(asyncio.Protocol):
         try:
             front.report.tunnels.setdefault(origin.host, False)
             transport.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            if await _first_byte(descriptor) not in (_HANDSHAKE, b""):
+                # Node's proxy agent asks for http through a tunnel, too.
+                front.handler.tunnels[transport] = replace(origin, scheme="http")
+                transport.set_protocol(protocol)
+                protocol.connection_made(transport)
+                transport.resume_reading()
+                return
             tls = await loop.start_tls(transport, protocol, context, server_side=True)
+        except asyncio.CancelledError:
+            transport.abort()
+            raise
         except OSError as error:
             if isinstance(error, ssl.SSLError) and "unknown ca" in str(error).lower():
                 front.report.not_trusted(origin.host)
@@ -205,6 +222,22 @@ class _Connection(asyncio.Protocol):
             return
         front.handler.tunnels[tls] = origin
         protocol.connection_made(tls)
+
+
+async def _first_byte(descriptor: int) -> bytes:
+    """Look at the first byte that a client sends into a tunnel, and leave it to be read; b"" if the
+    client leaves. `descriptor` is a socket's copy, which is closed. OSError if no byte comes in
+    time.
+    """
+    loop = asyncio.get_running_loop()
+    readable = asyncio.Event()
+    with socket.socket(fileno=descriptor) as peeking:
+        loop.add_reader(peeking, readable.set)
+        try:
+            await asyncio.wait_for(readable.wait(), _HANDSHAKE_SECONDS)
+        finally:
+            loop.remove_reader(peeking)
+        return peeking.recv(1, socket.MSG_PEEK)
 
 
 def _credentials(head: bytes) -> str | None:
