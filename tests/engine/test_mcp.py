@@ -228,6 +228,20 @@ def test_a_stream_is_resumed_where_it_was_though_its_events_have_new_ids(folder:
     assert second.held
 
 
+def test_an_answer_in_a_resumed_stream_has_the_id_of_the_request(folder: Folder) -> None:
+    folder.add(asking("initialize"), result(1, session="s1"))
+    folder.add(asking("tools/call", 2, "s1"), stream("event-aaaa"))
+    answer = json.dumps({"jsonrpc": "2.0", "id": 2, "result": {}})
+    for last, event in (("event-aaaa", "event-bbbb"), ("event-bbbb", "event-cccc")):
+        block = Chunk(f"id: {event}\ndata: {answer}\n\n".encode(), 0.1)
+        folder.add(listening("s1", last), Response(200, EVENTS, (block,), streaming=True))
+    folder.replay()
+    folder.answered(asking("initialize"))
+    folder.answered(asking("tools/call", "live", "s1"))
+    for last in ("event-aaaa", "event-bbbb"):
+        assert b'"id": "live"' in folder.answered(listening("s1", last)).response.body
+
+
 @pytest.mark.parametrize("ids", [("",), ("event-aaaa",), ()])
 def test_a_servers_own_stream_stays_open(folder: Folder, ids: tuple[str, ...]) -> None:
     folder.add(listening("s1"), stream(*ids))

@@ -22,7 +22,7 @@ from wiretape.core.matching.canonical import Canonical, Change, changed
 from wiretape.core.matching.matcher import Matcher, without_selecting
 from wiretape.core.matching.miss import FolderState, Miss, RuleNames, miss_for
 from wiretape.core.matching.placeholders import ANY
-from wiretape.core.model import Chunk, Exchange, Headers, Message, Request, Response, WebSocket
+from wiretape.core.model import Chunk, Exchange, Headers, Request, Response, WebSocket, header
 from wiretape.core.playback.faults import Fault, Faults
 from wiretape.core.playback.known_request import digest_of, is_free_of, kept_headers
 from wiretape.core.playback.player import Pick
@@ -49,6 +49,7 @@ from .selecting import Choice, TakeSelector
 log = logging.getLogger(__name__)
 
 _COMPARED: Final = 1024
+_RENAMINGS: Final = 10_000
 _MOST_MISSING_LISTED: Final = 1000
 
 
@@ -255,7 +256,7 @@ class Replayer:
         secrets = self._redactor.secrets(request.live)
         return LockStep(
             names,
-            lambda name: self._response(library.read(name), request.live),
+            lambda name: self._response(library.read(name), request),
             self._messages.of(request.url, request.path, secrets),
         )
 
@@ -395,7 +396,7 @@ class Replayer:
         session.used.add(entry.name)
         session.counts["replayed"] += 1
         self.report.beyond += pick.beyond
-        response = self._response(choice.exchange, request.live)
+        response = self._response(choice.exchange, request)
         held = self._stays_open(request, response)
         return ReplayAnswer(
             entry=entry,
@@ -408,25 +409,35 @@ class Replayer:
             usage=self._usage(session, request, entry, choice.exchange),
         )
 
-    def _response(self, exchange: Exchange, live: Request) -> Response:
+    def _response(self, exchange: Exchange, request: ReplayRequest) -> Response:
         """A recorded answer, with this run's folders and the ids of JSON-RPC that its request
-        has.
+        has, or the request whose stream it goes on with.
         """
         response, recorded = self._redactor.paths.response(exchange), exchange.request
-        renaming = jsonrpc.Renaming.between(recorded.body, live.body) if recorded.body else None
+        renamings = request.session.renamings
+        if recorded.body:
+            renaming = jsonrpc.Renaming.between(recorded.body, request.live.body)
+        else:
+            renaming = renamings.get(header(request.live.headers, "last-event-id") or "")
         if renaming is None:
             return response
         if not response.streaming:
             body = renaming.whole(response.body)
             at = response.chunks[-1].at if response.chunks else None
             return replace(response, chunks=(Chunk(body, at),)) if body else response
-        rename = renaming.whole if isinstance(response, WebSocket) else renaming.event
-        chunks = (
-            chunk
-            if isinstance(chunk, Message) and chunk.sender == "client"
-            else replace(chunk, data=rename(chunk.data))
-            for chunk in response.chunks
-        )
+        if isinstance(response, WebSocket):
+            messages = (
+                message
+                if message.sender == "client"
+                else replace(message, data=renaming.whole(message.data))
+                for message in response.messages
+            )
+            return replace(response, chunks=tuple(messages))
+        events = (sse.parse(chunk.data) for chunk in response.chunks)
+        renamings |= {event.id: renaming for event in events if event is not None and event.id}
+        while len(renamings) > _RENAMINGS:
+            del renamings[next(iter(renamings))]
+        chunks = (replace(chunk, data=renaming.event(chunk.data)) for chunk in response.chunks)
         return replace(response, chunks=tuple(chunks))
 
     def _stays_open(self, request: ReplayRequest, response: Response) -> bool:

@@ -16,6 +16,7 @@ from urllib.parse import unquote
 from wiretape.core.errors import StoreError
 from wiretape.core.playback.player import Player, Repeat, TakeOrder
 from wiretape.core.recording.given_ids import KnownIds
+from wiretape.core.wire.jsonrpc import Renaming
 from wiretape.library.library import SESSION_NAME, Library
 from wiretape.report.report import RowOutcome
 
@@ -49,6 +50,8 @@ class Session:
     that its first request had with these told apart."""
     used: set[str] = field(default_factory=set)
     """The names of the recordings that answered its requests."""
+    renamings: dict[str, Renaming] = field(default_factory=dict)
+    """The ids of JSON-RPC in streams that were given, by the events they may be resumed from."""
     problems: list[str] = field(default_factory=list)
     """What went wrong, each once: misses, and what could not be recorded."""
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -69,6 +72,7 @@ class Session:
         self.counts.clear()
         self.used.clear()
         self.exact_keys.clear()
+        self.renamings.clear()
         self.problems.clear()
         self.unshared.clear()
 
