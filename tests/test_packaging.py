@@ -19,6 +19,8 @@ from pathspec import GitIgnoreSpec
 from tests.support import paths
 from tests.support.limits import PATIENCE
 
+from wiretape.cli.main import main
+
 ROOT = paths.ROOT
 
 
@@ -280,7 +282,7 @@ def test_sdist_holds_what_git_holds_and_its_metadata(sdist: dict[str, bytes]) ->
 def test_wheel_holds_no_tests_and_only_kinds_of_files_that_the_program_reads(
     wheel_files: dict[str, bytes],
 ) -> None:
-    names = [name for name in wheel_files if ".dist-info/" not in name]
+    names = [name for name in wheel_files if not re.search(r"\.dist-info/|/share/man/", name)]
     assert [
         n for n in names if re.search(r"(^|/)(tests?|conftest|test_[^/]*|benchmarks)[./]", n)
     ] == []
@@ -330,9 +332,73 @@ def test_wheel_holds_the_mitmdump_scripts_as_shared_data(wheel: Path) -> None:
         held = {
             name.partition(".data/data/share/wiretape/")[2]
             for name in archive.namelist()
-            if ".data/" in name
+            if ".data/data/share/wiretape/" in name
         }
     assert held == {str(path) for path in project_files() if path.parent == Path("addons")}
+
+
+def test_wheel_holds_a_man_page_of_each_command_that_roff_reads_without_a_warning(
+    wheel_files: dict[str, bytes],
+) -> None:
+    pages = {
+        name.rpartition("/")[2]: page.decode()
+        for name, page in wheel_files.items()
+        if ".data/data/share/man/man1/" in name
+    }
+    assert pages.keys() == {"wiretape.1", *(f"wiretape-{name}.1" for name in main.commands)}
+    replay = pages["wiretape-replay.1"]
+    assert "\n.nf\nwiretape replay \\-\\- python ask.py\n" in replay, "examples keep their lines"
+    assert "\\fB\\-\\-pace\\fP PACE" in replay
+    assert "wiretape\\-replay \\- Answer from the recordings only:" in replay
+    if shutil.which("groff") is None:
+        pytest.skip("groff is not on this machine")
+    command = ["groff", "-K", "utf8", "-T", "utf8", "-man", "-ww", "-z"]
+    text = "".join(pages.values())
+    ran = subprocess.run(
+        command, input=text, capture_output=True, text=True, check=False, timeout=PATIENCE
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
+
+
+# The version
+
+
+def version_in(folder: Path) -> str:
+    """The version that a build in a folder would have."""
+    ran = outside([sys.executable, "-m", "hatchling", "version"], folder)
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout.strip()
+
+
+def test_the_version_is_that_of_the_tag_in_git_and_in_an_archive_of_it(tmp_path: Path) -> None:
+    git = ["git", "-c", "user.name=n", "-c", "user.email=n@example.com"]
+    if shutil.which("git") is None:
+        pytest.skip("git is not on this machine")
+    tree, plugin = tmp_path / "tree", Path("integrations/pytest")
+    shutil.copytree(ROOT / plugin, tree / plugin, ignore=shutil.ignore_patterns("__pycache__"))
+    files = ("pyproject.toml", "README.md", "LICENSE", "hatch_build.py")
+    for name in (*files, ".git_archival.txt", ".gitattributes"):
+        shutil.copy(ROOT / name, tree)
+    assert version_in(tree) == version_in(tree / plugin) == "0.1.0.dev0", "a copy without git"
+    for line in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "x"], ["tag", "v9.8.7"]):
+        assert outside([*git, *line], tree).returncode == 0
+    assert version_in(tree) == version_in(tree / plugin) == "9.8.7"
+    assert outside([*git, "archive", "-o", "../it.tar", "HEAD"], tree).returncode == 0
+    with tarfile.open(tmp_path / "it.tar") as archive:
+        archive.extractall(tmp_path / "archive", filter="data")
+    assert version_in(tmp_path / "archive") == version_in(tmp_path / "archive" / plugin) == "9.8.7"
+
+
+def test_the_wheel_of_an_sdist_has_its_version_and_says_so(
+    built: Path, installed: Path, tmp_path: Path
+) -> None:
+    (sdist,), (wheel,) = built.glob("*.tar.gz"), built.glob("*.whl")
+    version = sdist.name.removeprefix("wiretape-").removesuffix(".tar.gz")
+    assert wheel.name.startswith(f"wiretape-{version}-")
+    done = outside([str(installed / "wiretape"), "--version"], tmp_path)
+    assert done.stdout == f"wiretape, version {version}\n"
+    code = "import wiretape; print(wiretape.__version__)"
+    assert outside([str(installed / "python"), "-c", code], tmp_path).stdout == f"{version}\n"
 
 
 def test_installed_wheel_is_imported_and_not_the_checkout(installed: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from packaging.version import Version
 
 import wiretape
 from wiretape.cli.main import main
@@ -48,7 +49,7 @@ def test_what_is_public_is_documented() -> None:
 
 def test_the_package_says_what_is_public() -> None:
     assert "`__all__`" in (wiretape.__doc__ or "")
-    assert re.fullmatch(r"[0-9]+\.[0-9]+\.[0-9]+\S*", wiretape.__version__)
+    assert str(Version(wiretape.__version__)) == wiretape.__version__
 
 
 def test_importing_the_package_alone_loads_nothing() -> None:

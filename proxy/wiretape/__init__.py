@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from .core.errors import ConfigError, FormatError, StoreError, WiretapeError
     from .core.model import Chunk, Request, Response
 
+    __version__: str
+
 __all__ = [
     "Chunk",
     "ConfigError",
@@ -39,8 +41,6 @@ __all__ = [
     "replay",
 ]
 
-__version__ = "0.1.0"
-
 _MODULES = {
     "api.proxy": ("Proxy", "ProxySession", "auto", "record", "refresh", "replay"),
     "api.recordings": ("Recording", "Recordings", "open"),
@@ -56,10 +56,21 @@ if not TYPE_CHECKING:
         """Import what is asked for when it is: who wants the version only pays for no more."""
         from importlib import import_module
 
+        if name == "__version__":
+            return globals().setdefault(name, _version())
         for module, names in _MODULES.items():
             if name in names:
                 return getattr(import_module(f".{module}", __name__), name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def _version():
+        """What is installed is; the tags of git say it when it is built."""
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            return version("wiretape")
+        except PackageNotFoundError:
+            return "0+unknown"  # run from its source
 
 
 def __dir__() -> list[str]:

@@ -4,5 +4,3 @@ It knows no rule of wiretape's: it starts the program, tells it which test begin
 fails a test with what the program says of it. It needs the standard library and pytest only. Begin
 with `plugin.py`.
 """
-
-__version__ = "0.1.0"

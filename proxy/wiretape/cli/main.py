@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import click
 
-from wiretape import __version__
 from wiretape.core.errors import ConfigError, WiretapeError
 
 from . import (
@@ -50,7 +49,7 @@ _CONTEXT: Final[dict[str, Any]] = {"help_option_names": ["-h", "--help"], "max_c
 
 
 @click.group(cls=Program, context_settings=_CONTEXT)
-@click.version_option(__version__, "-V", "--version", prog_name="wiretape")
+@click.version_option(None, "-V", "--version", package_name="wiretape", prog_name="wiretape")
 def main() -> None:
     """Record LLM-provider traffic once, replay it in every test.
 
