@@ -91,6 +91,9 @@ REACHED_BY: Final = {
     "pytest's plugin: tests/integrations/test_plugin runs it whole": (
         *("integrations/network", "integrations/proxy"),
     ),
+    "tests/maintenance/test_edit runs the command": ("cli/edit",),
+    "tests/cli/test_diff_sessions runs it": ("core/conversation/align",),
+    "tests/end_to_end/test_edit_and_branch gives a run to stock SDKs": ("run/edits",),
     "tests/core/drift/test_compare holds both to the whole table": (
         *("core/drift/answer_facts", "core/drift/rules"),
     ),

@@ -161,6 +161,7 @@ def test_ls_gives_json_with_a_version(run: Run, folder: Path) -> None:
                 "recorded_at": "2026-01-02T03:04:05+00:00",
                 "size": path.stat().st_size,
                 "foreign": False,
+                "edited": False,
             }
         ],
         "faults": [],
@@ -349,3 +350,22 @@ def test_ls_on_a_terminal_keeps_every_column_and_cuts_the_prompt(
     assert head.split() == list(COLUMNS)
     assert first.split()[:7] == ["openai", "gpt-x", "Say", "hello", "7/3", "-", "3"]
     assert second.endswith("200 bb0000000000")
+
+
+def test_ls_lists_what_is_older_than_an_age_the_oldest_first(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "recordings"
+    write(folder, f"{CHAT}/aa0000000000.json", recording("a"))
+    write(
+        folder,
+        f"{CHAT}/bb0000000000.json",
+        {**recording("b"), "recorded_at": "2025-01-01T00:00:00Z"},
+    )
+    write(
+        folder,
+        f"{CHAT}/cc0000000000.json",
+        {**recording("c"), "recorded_at": "2999-01-01T00:00:00Z"},
+    )
+    for options in (["--age"], ["--age", "90d"], ["--age", "1d", "--sort", "name"]):
+        rows = json.loads(run("ls", "--json", *options).stdout)["recordings"]
+        assert [row["name"][-17:-15] for row in rows] == ["bb", "aa"]
+    assert run("ls", "--age", "long").exit_code == 2

@@ -102,3 +102,17 @@ def test_a_report_that_cannot_be_read_is_a_warning(tmp_path: Path) -> None:
     done = shown(tmp_path / "none.json", tmp_path / "summary.md")
     assert done.returncode == 1
     assert done.stdout.startswith("::warning title=wiretape::")
+
+
+def test_the_workflow_of_drift_calls_it_as_it_can_be_called(tmp_path: Path) -> None:
+    workflow = yaml.safe_load((paths.ROOT / "integrations" / "github" / "drift.yml").read_text())
+    steps = workflow["jobs"]["drift"]["steps"]
+    [line] = re.findall(r"wiretape (drift [^|]*) \|\|", next(s["run"] for s in steps if "id" in s))
+    words = line.replace("$RUNNER_TEMP", str(tmp_path)).replace('"', "").split()
+    (tmp_path / "recordings").mkdir()
+    command = [sys.executable, "-m", "wiretape", *words]
+    ran = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=PATIENCE
+    )
+    assert (ran.returncode, "no recording that is chosen" in ran.stderr) == (2, True), ran.stderr
+    assert "pull-requests" in workflow["permissions"]

@@ -13,9 +13,9 @@ from .folder import Scope
 from .options import CONFIG, RECORDINGS, as_json, html_file, session, with_options
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
-    from wiretape.maintenance.listing import ListedRecording
+    from wiretape.maintenance.listing import ListedRecording, Listing
 
 _SCOPE: Final = (
     CONFIG,
@@ -25,7 +25,8 @@ _SCOPE: Final = (
 )
 
 
-def _complete(context: click.Context, _p: click.Parameter, start: str) -> list[str]:
+def complete_name(context: click.Context, _p: click.Parameter, start: str) -> list[str]:
+    """The names of recordings that begin so, for a shell's completion."""
     from wiretape.config.load import load
     from wiretape.core.errors import WiretapeError
     from wiretape.maintenance.names import completions
@@ -71,6 +72,13 @@ _FILTERS: Final = (
         "--since", metavar="AGE", callback=_since, help="Only recorded since: 7d, 12h, 2026-11-20"
     ),
     click.option(
+        "--age",
+        is_flag=False,
+        flag_value="",
+        metavar="[AGE]",
+        help="Only recorded longer ago, the oldest first; without AGE stale_after of config.yaml.",
+    ),
+    click.option(
         "--grep", metavar="TEXT", help="Only where request or answer has this text, in any case."
     ),
     click.option(
@@ -91,6 +99,7 @@ def list_(
     as_json: bool,
     sort: str,
     reverse: bool,
+    age: str | None,
     **filters: Any,
 ) -> int:
     """List recordings: provider, model, prompt, tokens, cost, chunks, age, size, status, name.
@@ -107,17 +116,17 @@ def list_(
     from wiretape.config.load import load
     from wiretape.maintenance import listing
 
-    from .terminal import echo_cells, for_terminal
+    from .terminal import echo_cells
 
     config = load(config_file, os.environ)
-    listed = listing.read(
-        recordings or config.recordings,
-        config.providers,
-        listing.Filter(session=session, **filters),
-        config.prices,
-    )
-    rows = listing.ordered(listed.rows, sort, reverse=reverse)
     now = datetime.now(UTC)
+    if age is not None:
+        filters["until"] = now - _age(age or config.stale_after)
+        sort, reverse = "age", not reverse
+    chosen = listing.Filter(session=session, **filters)
+    folder = recordings or config.recordings
+    listed = listing.read(folder, config.providers, chosen, config.prices)
+    rows = listing.ordered(listed.rows, sort, reverse=reverse)
     if as_json:
         print_json(
             "ls",
@@ -129,16 +138,22 @@ def list_(
         echo_cells(listing.COLUMNS, *(row.cells(now) for row in rows))
     elif rows:
         _table(rows, now)
-    for name, reason in listed.faults:
-        say(for_terminal(f"{name}: {reason}"))
+    _say_faults(listed)
     if not rows and not as_json:
         say(listed.nothing)
     return 0
 
 
+def _say_faults(listed: "Listing") -> None:
+    from .terminal import for_terminal
+
+    for name, reason in listed.faults:
+        say(for_terminal(f"{name}: {reason}"))
+
+
 @click.command()
 @with_options(*_SCOPE)
-@click.argument("names", nargs=-1, required=True, metavar="NAME…", shell_complete=_complete)
+@click.argument("names", nargs=-1, required=True, metavar="NAME…", shell_complete=complete_name)
 @click.option("--chunks", is_flag=True, help="Print the answer's chunks, each with its time.")
 @click.option("--raw", is_flag=True, help="Print the answer's body, byte for byte.")
 @click.option("--request", is_flag=True, help="Print the request's body, byte for byte.")
@@ -174,11 +189,17 @@ def show(names: tuple[str, ...], as_json: bool, html: Path | None, **options: An
 
 @click.command()
 @with_options(*_SCOPE)
-@click.argument("a", metavar="A", shell_complete=_complete)
-@click.argument("b", metavar="B", shell_complete=_complete)
+@click.argument("a", metavar="A", shell_complete=complete_name)
+@click.argument("b", metavar="B", shell_complete=complete_name)
 @html_file("Write the comparison as a page in one file.")
+@click.option(
+    "--sessions",
+    "of_sessions",
+    is_flag=True,
+    help="A and B are sessions: line up their steps; . is what is in none.",
+)
 @guarded
-def diff(a: str, b: str, as_json: bool, html: Path | None, **scope: Any) -> int:
+def diff(a: str, b: str, as_json: bool, html: Path | None, of_sessions: bool, **scope: Any) -> int:
     """Compare two recordings: the requests by path, the answers by text and by tool call.
 
     Exit status 0 if they ask and answer the same, 1 if not. What rules ignore is not compared;
@@ -186,10 +207,26 @@ def diff(a: str, b: str, as_json: bool, html: Path | None, **scope: Any) -> int:
 
     \b
     wiretape diff 3f2a00112233 3f2a00112233.2
+    wiretape diff --sessions nightly branch-20261129-201500
     """
+    if of_sessions:
+        from .diff_sessions import diff_sessions
+
+        if html is not None:
+            raise click.UsageError("--html is for two recordings, not for --sessions")
+        return diff_sessions(Scope(**scope), a, b, as_json=as_json)
     from . import show as printer
 
     return printer.diff(Scope(**scope), a, b, as_json=as_json, html=html)
+
+
+def _age(text: str) -> "timedelta":
+    from wiretape.core.text.age import parse_age
+
+    try:
+        return parse_age(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--age") from None
 
 
 def _is_terminal() -> bool:

@@ -15,6 +15,7 @@ from . import (
     calibrate,
     doctor,
     drift,
+    edit,
     exporting,
     importing,
     init,
@@ -161,8 +162,43 @@ def record(**options: Any) -> None:
     _run("record", **options)
 
 
+def _edits(_c: click.Context, _p: click.Parameter, values: tuple[str, ...]) -> Any:
+    from wiretape.run.edits import parse_edit
+
+    try:
+        return tuple(map(parse_edit, values))
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def _age(_c: click.Context, _p: click.Parameter, value: str | None) -> str | None:
+    from wiretape.core.text.age import parse_age
+
+    try:
+        return None if value is None or parse_age(value) is None else value
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
 @main.command(context_settings=_RUN)
-@with_options(*_OPTIONS, *_REPLAYED)
+@with_options(
+    *_OPTIONS,
+    *_REPLAYED,
+    click.option(
+        "--set",
+        "edits",
+        multiple=True,
+        callback=_edits,
+        metavar="KEY.PART=TEXT",
+        help="Let an answer say something else in this run: 3f2a.text=No; see `wiretape edit`.",
+    ),
+    click.option(
+        "--max-age",
+        callback=_age,
+        metavar="AGE",
+        help="Tell which recordings that answered are older than this: 90d, 12h, 6w.",
+    ),
+)
 def replay(**options: Any) -> None:
     """Answer from the recordings only: no provider is connected to, no name resolved.
 
@@ -180,6 +216,16 @@ def replay(**options: Any) -> None:
     _RECORD_MODE,
     click.option("--live", is_flag=True, help="Go to the provider even where CI is set."),
     click.option("--fill", is_flag=True, help="Record takes that are missing in the middle, too."),
+    click.option(
+        "--live-from",
+        type=click.IntRange(1),
+        metavar="N",
+        help="Replay up to request N, then go live, and record the run as a branch: a session.",
+    ),
+    click.option("--after", metavar="KEY", help="The same, once this recording has answered."),
+    click.option(
+        "--branch", metavar="NAME", help="The branch's session, new; default branch-DATE-TIME."
+    ),
 )
 def auto(live: bool, **options: Any) -> None:
     """Replay what is recorded, record the rest; where CI is set, replay only.
@@ -189,7 +235,13 @@ def auto(live: bool, **options: Any) -> None:
     """
     from wiretape.run.settings import in_ci
 
-    _run("replay" if in_ci(os.environ) and not live else "auto", **options)
+    is_branch = options["live_from"] is not None or options["after"] is not None
+    if options["branch"] and not is_branch:
+        raise click.UsageError("--branch goes with --live-from or --after")
+    is_replay = in_ci(os.environ) and not live
+    if is_replay and is_branch:
+        raise click.UsageError("CI is set, where auto only replays: --live lets it go live")
+    _run("replay" if is_replay else "auto", **options)
 
 
 @main.command(context_settings=_RUN)
@@ -432,7 +484,7 @@ for command in (
     *(calibrate.calibrate, doctor.doctor, init.init, rules.rules, schema.schema),
     *(library.list_, library.show, library.diff, ui.ui),
     *(maintenance.verify, maintenance.rekey, maintenance.completion),
-    *(drift.drift, drift.migrate),
+    *(drift.drift, drift.migrate, edit.edit),
     *(prune.unused, prune.prune, prune.stale),
     *(scan.scan, scan.redact),
     *(importing.import_, exporting.export),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from wiretape.config.load import Config, load
+from wiretape.core.conversation.compare import Comparison
 from wiretape.core.conversation.compare import lines as difference_lines
 from wiretape.core.conversation.conversation import (
     Conversation,
@@ -184,6 +185,14 @@ def diff(scope: Scope, a: str, b: str, *, as_json: bool, html: Path | None = Non
         return 0 if result.equal else FOUND
     echo(f"- {first.name}", "-")
     echo(f"+ {second.name}", "+")
+    print_comparison(result)
+    if result.equal:
+        echo("they ask the same and answer the same")
+    return 0 if result.equal else FOUND
+
+
+def print_comparison(result: Comparison) -> None:
+    """Print the differences of two recordings, and the facts that do not count."""
     for difference in (*result.request, *result.answer):
         for mark, text in difference_lines(difference):
             echo(text if mark == "=" else f"  {' ' if mark == '~' else mark} {text}", mark)
@@ -191,9 +200,6 @@ def diff(scope: Scope, a: str, b: str, *, as_json: bool, html: Path | None = Non
         if was is not None or now is not None:
             same = "" if was != now else "the same, "
             echo(f"{fact}: {same}{_both(was, now)}", "faint")
-    if result.equal:
-        echo("they ask the same and answer the same")
-    return 0 if result.equal else FOUND
 
 
 def _both(a: float | int | None, b: float | int | None) -> str:

@@ -84,6 +84,8 @@ class ReplayOptions:
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     shared: SharedSessions | None = None
     """Where other processes answer for the same run."""
+    max_age: timedelta | None = None
+    """The age beyond which a recording that answers is reported."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +131,7 @@ class Replayer:
         self._faults = options.faults
         self._clock = options.clock
         self._shared = options.shared
+        self._max_age = options.max_age
         self._messages = MessageMatcher(matcher, redactor)
         self._gaps: set[str] = set()
         self._has_own_rules = any(rule.own for rule in matcher.rules)
@@ -391,11 +394,15 @@ class Replayer:
         session.player.give(entry.name)
         if request.exact_key:
             session.exact_keys.setdefault(request.keys[-1], request.exact_key)
+        if session.branch is not None:
+            session.branch.replayed(session.library, entry.name)
         self._report_missing_takes(request, entry)
         session.known_ids.learn(session.library.ids(entry.name), entry.token)
         session.used.add(entry.name)
         session.counts["replayed"] += 1
         self.report.beyond += pick.beyond
+        if self._max_age is not None:
+            self._report_age(session, entry, self._max_age)
         response = self._response(choice.exchange, request)
         held = self._stays_open(request, response)
         return ReplayAnswer(
@@ -468,6 +475,12 @@ class Replayer:
             self._usages[name] = usage_of(request.live, exchange.response)
         return self._usages[name]
 
+    def _report_age(self, session: Session, entry: Entry, limit: timedelta) -> None:
+        """Report a recording that is older than the run allows."""
+        age = self._age(session, [entry])
+        if age is not None and age > limit:
+            self.report.old[entry.name] = age.days
+
     def _stale(self, session: Session, request: ReplayRequest, entry: Entry) -> tuple[Change, ...]:
         """What has changed since the recording, of what rules ignore in either of the two."""
         if not self._has_own_rules or (request.digest and request.digest == entry.digest):
@@ -518,7 +531,9 @@ class Replayer:
 
     def decide(self, request: ReplayRequest) -> Verdict:
         """Decide what to do with a request in a run that may contact the provider."""
-        policy, library = self.policy, request.session.library
+        policy, library, branch = self.policy, request.session.library, request.session.branch
+        if branch is not None and not request.canonical.never_recorded and branch.next_is_live():
+            return "record"
         takes, sequence_key = self._choose_takes(request)
         if library.known_at_start(takes):
             is_fresh = policy.fresh is not None and policy.fresh(

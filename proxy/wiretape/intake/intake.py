@@ -127,7 +127,9 @@ class Intake:
     def begin(self, recorder: Recorder, session: Session) -> None:
         """Begin an exchange: what its recorder gets is kept in the journal."""
         if self._journal is not None and recorder.unrecorded is None:
-            recorder.listener = self._journal.begin(recorder.request, session.name, self._now())
+            recorder.listener = self._journal.begin(
+                recorder.request, session.writable.session, self._now()
+            )
 
     def forget(self, recorder: Recorder) -> None:
         """Drop an exchange from the journal: it is written, or will not be put."""
@@ -369,7 +371,7 @@ class Intake:
         if recovered and _is_recorded_already(prepared):
             return replace(row, outcome="passed", note="it was recorded before the run was killed")
         try:
-            entry = session.library.write(document, text, files)
+            entry = session.writable.write(document, text, files)
         except WiretapeError as error:
             if recovered:
                 raise
@@ -379,7 +381,7 @@ class Intake:
             return replace(row, outcome="passed", note=ALREADY_RECORDED)
         session.known_ids.learn(answer_ids(document), entry.token)
         session.used.add(entry.name)
-        self._written[session.library.folder / entry.name] = known
+        self._written[session.writable.folder / entry.name] = known
         self._report.redactions.update(finding.rule for finding in prepared.findings)
         row = replace(row, outcome="recorded", recording=entry.name)
         return replace(row, note=f"written although {leak}") if leak else row

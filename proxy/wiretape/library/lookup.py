@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from threading import RLock
 from time import monotonic, time_ns
@@ -214,6 +215,11 @@ class Lookup:
         # Replaced by another file, and could not be removed.
         self._replaced: set[str] = set()
         self._lock = self._state.lock(self.folder)
+
+    @cached_property
+    def edits(self) -> dict[str, Exchange]:
+        """What is given in place of recordings, by their names, while this run lasts."""
+        return {}
 
     def __len__(self) -> int:
         return self._query(Index.count) - len(self._replaced)
@@ -562,7 +568,7 @@ class Lookup:
 
     def read(self, name: str) -> Exchange:
         """The exchange of a recording, by its name; FormatError or StoreError if it went bad."""
-        return self._recordings.get(name).exchange
+        return self.edits.get(name) or self._recordings.get(name).exchange
 
     def request(self, name: str) -> Document:
         """The `request` part of a recording, as it is stored; errors as `read` has them."""

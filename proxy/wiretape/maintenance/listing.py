@@ -56,6 +56,7 @@ class ListedRecording:
     recorded_at: datetime | None
     size: int
     foreign: bool
+    edited: bool = False
 
     def cells(self, now: datetime, *, brief: bool = False) -> tuple[str, ...]:
         """The texts of the columns, each on one line; with `brief` the names of model and recording
@@ -66,6 +67,7 @@ class ListedRecording:
         tokens = "/".join("?" if n is None else str(n) for n in both) if usage.is_known else "-"
         chunks = str(summary.chunks) if summary.streamed else "-"
         status = f"{summary.status}" + ("" if summary.end == "complete" else f" {summary.end}")
+        status += " edited" if self.edited else ""
         return (
             self.provider,
             _short(summary.model or "-", brief=brief),
@@ -102,6 +104,7 @@ class ListedRecording:
             "recorded_at": None if self.recorded_at is None else self.recorded_at.isoformat(),
             "size": self.size,
             "foreign": self.foreign,
+            "edited": self.edited,
         }
 
 
@@ -136,6 +139,7 @@ class Filter:
     path: str | None = None
     status: str | None = None
     since: datetime | None = None
+    until: datetime | None = None
     grep: str | None = None
     streamed: bool | None = None
 
@@ -148,6 +152,9 @@ class Filter:
             and (self.path is None or _is_path(request.path, self.path))
             and (self.status is None or _is_status(summary.status, self.status))
             and (self.since is None or (row.recorded_at or _LONG_AGO) >= self.since)
+            and (
+                self.until is None or (row.recorded_at is not None and row.recorded_at < self.until)
+            )
             and (self.streamed is None or summary.streamed == self.streamed)
         )
 
@@ -253,6 +260,7 @@ def read_row(
         recorded_at=recorded_at(document),
         size=size,
         foreign=foreign,
+        edited="edited" in document,
     )
     return row, document
 

@@ -136,6 +136,8 @@ class Report:
     """The hosts for which a client said that it does not trust wiretape's certificate."""
     trust_remedy: str = ""
     """What to do about such a client; HOST stands for the host."""
+    old: dict[str, int] = field(default_factory=dict)
+    """Recordings that answered and are older than the run allows, with their age in days."""
     expects_requests: bool = False
     """Whether the run fails if nothing reached the proxy."""
     isolated: bool = False
@@ -282,6 +284,7 @@ class Report:
             "sessions": {name: dict(sorted(c.items())) for name, c in self.sessions.items()},
             "beyond_last_take": self.beyond,
             **({"unserved": self.unserved} if self.unserved else {}),
+            **({"old": self.old} if self.old else {}),
             **({"isolated": True} if self.isolated else {}),
             **({"other_hosts": self._other_hosts_as_json()} if self.other_hosts else {}),
             "stale": [

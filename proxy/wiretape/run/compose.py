@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
@@ -10,14 +11,18 @@ from wiretape.config.packs import dummy_keys
 from wiretape.core.errors import ConfigError
 from wiretape.core.playback.faults import Faults
 from wiretape.core.redaction.redactor import Redactor
+from wiretape.core.text.age import parse_age
 from wiretape.engine.replayer import Replayer, ReplayOptions
 from wiretape.library.library import Library
+from wiretape.maintenance.names import find
 from wiretape.report.report import Report
+from wiretape.sessions.branch import Branch
 from wiretape.sessions.control import Control, LocalNames
-from wiretape.sessions.sessions import Sessions, UnknownSession
+from wiretape.sessions.sessions import Sessions, UnknownSession, check_name
 from wiretape.sessions.shared import SharedSessions
 from wiretape.state_dir import state_dir
 
+from .edits import edited_exchanges
 from .late_values import redact_late_values
 from .open_library import check_writable, config_fingerprint, open_library, recover_killed
 from .settings import Settings
@@ -45,6 +50,10 @@ class Parts:
         if self.intake is not None:
             await self.intake.finish()
             await asyncio.to_thread(redact_late_values, self.settings, self.intake, self.report)
+        branch = self.sessions.own.branch
+        if branch is not None:
+            branch.close()
+            self.report.notice(branch.unreached or f"the branch is the session {branch.name}")
         self.sessions.leave()
         if self.shared is not None:
             await self.shared.close()
@@ -65,6 +74,8 @@ def compose(settings: Settings, report: Report, token: str | None = None) -> Par
         recover_killed(config, settings.recordings, redactor, report, record_mode)
     sessions = _sessions(settings, redactor, report)
     shared = shared_sessions(settings, sessions, report)
+    if settings.live_from is not None or settings.after is not None:
+        sessions.own.branch = _branch(settings, sessions.own.library, redactor, report)
     replayer = None
     if settings.mode != "record":
         replayer = Replayer(
@@ -78,6 +89,7 @@ def compose(settings: Settings, report: Report, token: str | None = None) -> Par
                 faults=Faults(config.faults),
                 miss_status=config.miss_status,
                 shared=shared,
+                max_age=None if settings.max_age is None else parse_age(settings.max_age),
             ),
         )
     intake = _intake(settings, sessions, redactor, report) if records else None
@@ -92,6 +104,28 @@ def compose(settings: Settings, report: Report, token: str | None = None) -> Par
         replayer=replayer,
         shared=shared,
     )
+
+
+def _branch(settings: Settings, source: Library, redactor: Redactor, report: Report) -> Branch:
+    """The branch of a run, in a session that is not there yet."""
+    config, folder = settings.config, settings.recordings
+    if settings.mode != "auto":
+        raise ConfigError("--live-from and --after: nothing goes live where CI is set; see --live")
+    name = settings.branch or f"branch-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    try:
+        check_name(name)
+    except UnknownSession as error:
+        raise ConfigError(f"--branch {name}: {error}") from None
+    if (folder / name).exists():
+        raise ConfigError(f"--branch {name}: it is there already; name another, or delete it")
+    after = None
+    if settings.after is not None:
+        path = find(folder, settings.after, settings.session).path.resolve()
+        if not path.is_relative_to(source.folder.resolve()):
+            raise ConfigError(f"--after {settings.after}: not in the session that is replayed")
+        after = path.relative_to(source.folder.resolve()).as_posix()
+    library = open_library(config, folder, name, redactor, report, recording=True)
+    return Branch(library, settings.live_from, after)
 
 
 def _redactor(settings: Settings) -> Redactor:
@@ -127,9 +161,10 @@ def _sessions(settings: Settings, redactor: Redactor, report: Report) -> Session
     record_mode = settings.writes
 
     fingerprint = config_fingerprint(config, redactor.paths)
+    edits = edited_exchanges(folder, settings.session, settings.edits) if settings.edits else {}
 
     def opened(name: str | None) -> Library:
-        return open_library(
+        library = open_library(
             config,
             folder,
             name,
@@ -139,6 +174,11 @@ def _sessions(settings: Settings, redactor: Redactor, report: Report) -> Session
             record_mode=record_mode,
             fingerprint=fingerprint,
         )
+        top = library.folder.resolve()
+        for path, exchange in edits.items():
+            if path.is_relative_to(top):
+                library.edits[path.relative_to(top).as_posix()] = exchange
+        return library
 
     try:
         return Sessions(opened, config.repeat, settings.session)

@@ -51,6 +51,14 @@ def explain(settings: Settings, report: Report, command: Sequence[str] = ()) -> 
     _explain_tunnels(report)
     _explain_hosts(report)
     _explain_rules(settings.config, report)
+    if report.old:
+        name, days = max(report.old.items(), key=lambda item: item[1])
+        report.notice(
+            f"{count(len(report.old), 'recording')} that answered"
+            f" {'is' if len(report.old) == 1 else 'are'} older than {settings.max_age}, such as"
+            f" {name} ({days} days): `wiretape drift --only older-than:{settings.max_age}` tells"
+            " whether it is still true"
+        )
     if report.isolated and report.command_status and settings.isolate is None:
         report.notice(
             "CMD failed, and had a network with loopback only, since CI is set: what it needs"

@@ -13,6 +13,8 @@ from wiretape.core.playback.pace import Pace
 from wiretape.core.playback.policy import OnMiss, Policy, RecordMode, Selection
 from wiretape.core.redaction.run_paths import NO_PATHS, RunPaths
 
+from .edits import PartEdit
+
 type Mode = Literal["record", "replay", "auto", "refresh"]
 
 
@@ -47,6 +49,16 @@ class Settings:
     """The run that replicas with the same `sequences` are part of."""
     paths: RunPaths = NO_PATHS
     """The folders of CMD, which recordings hold as what they are."""
+    live_from: int | None = None
+    """The number of the request from which an `auto` run is live, recorded as a branch."""
+    after: str | None = None
+    """The recording after which it is, as users name it."""
+    branch: str | None = None
+    """The session of the branch."""
+    edits: tuple[PartEdit, ...] = ()
+    """What recorded answers are to say instead, in this run."""
+    max_age: str | None = None
+    """The age, such as 90d, beyond which a recording that answers is told."""
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
     @property

@@ -20,6 +20,8 @@ from wiretape.core.wire.jsonrpc import Renaming
 from wiretape.library.library import SESSION_NAME, Library
 from wiretape.report.report import RowOutcome
 
+from .branch import Branch
+
 HEADER: Final = "x-wiretape-session"
 """Names a request's session; it goes no further than wiretape."""
 
@@ -52,12 +54,19 @@ class Session:
     """The names of the recordings that answered its requests."""
     renamings: dict[str, Renaming] = field(default_factory=dict)
     """The ids of JSON-RPC in streams that were given, by the events they may be resumed from."""
+    branch: Branch | None = None
+    """Where its live exchanges are recorded, if not among what it replays."""
     problems: list[str] = field(default_factory=list)
     """What went wrong, each once: misses, and what could not be recorded."""
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while a take is handed out that other processes may want too."""
     unshared: list[tuple[str, ...]] = field(default_factory=list)
     """What other processes are still to be told."""
+
+    @property
+    def writable(self) -> Library:
+        """The library that its exchanges are recorded into."""
+        return self.library if self.branch is None else self.branch.library
 
     def add_problem(self, text: str) -> None:
         """Keep what went wrong, up to a limit."""

@@ -98,6 +98,16 @@ _COUNTS: Final = {
 }
 """What a member counts."""
 
+
+def members_of(*counts: str) -> frozenset[str]:
+    """The names of the members that hold a count: "in", "apart" (of the request), "out".
+
+    >>> "completion_tokens" in members_of("out")
+    True
+    """
+    return frozenset(name for name, count in _COUNTS.items() if count in counts)
+
+
 _AROUND: Final = (
     *("usage", "usageMetadata", "response", "message", "delta", "interaction", "metadata", "meta"),
     *("tokens", "billed_units", "x_groq", "amazon-bedrock-invocationMetrics", "cache_creation"),
