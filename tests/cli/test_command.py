@@ -10,7 +10,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 from tests.support import commands as processes
-from tests.support import paths, stored
+from tests.support import drifted_answers, paths, stored
 from tests.support.limits import PATIENCE
 
 from wiretape.cli.main import main
@@ -34,6 +34,7 @@ EXAMPLES: Final[Mapping[str, list[str]]] = {
     "refresh": ["--only", "/v1/*", *RUN],
     "env": ["--port", "8899"],
     "calibrate": ["--", "true"],
+    "edit": ["words.json", "--set", "text=Hello"],
     "doctor": [],
     "drift": NOBODY,
     "migrate": ["--to", "other", *NOBODY],
@@ -95,6 +96,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: Path) -> Path
     stored.put(tmp_path / "recordings", stored.document("hi"))
     report = {"wiretape_report": 1, "mode": "replay", "exchanges": []}
     (tmp_path / "report.json").write_text(json.dumps({**report, "sessions": {}, "counts": {}}))
+    stored.put(tmp_path, drifted_answers.chat(), "words.json")
     (tmp_path / "trace.har").write_text('{"log": {"entries": []}}')
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "000000000000.json").write_text('{"wiretape": 1}')

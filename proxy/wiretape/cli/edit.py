@@ -8,9 +8,9 @@ import click
 
 from wiretape.core.errors import FormatError, StoreError, WiretapeError, reason_of
 
-from .command import REFUSED, guarded, say
+from .command import REFUSED, guarded, print_json, say
 from .library import complete_name
-from .options import CONFIG, RECORDINGS, session, with_options
+from .options import CONFIG, RECORDINGS, as_json, session, with_options
 
 if TYPE_CHECKING:
     from wiretape.maintenance.edit import RecordingEdit
@@ -50,6 +50,7 @@ def _set(_c: click.Context, _p: click.Parameter, values: tuple[str, ...]) -> dic
         help="Take the edited text from this file, such as one that was refused.",
     ),
 )
+@as_json("Print the result as JSON.")
 @guarded
 def edit(
     config_file: Path | None,
@@ -58,6 +59,7 @@ def edit(
     name: str,
     changes: dict[str, str],
     source: Path | None,
+    as_json: bool,
 ) -> int:
     """Edit what a recorded answer says, in $EDITOR; it is written back into its chunks.
 
@@ -83,11 +85,9 @@ def edit(
         recording = RecordingEdit(named)
         if not changes:
             draft, changes = _edited(recording, named.name, source)
-            if not changes:
-                _remove(draft, source)
-                say(f"{shown}: {_NOT_KEPT}")
-                return 0
-        notes = recording.write(changes, Redactor(config.redaction))
+        notes: tuple[str, ...] = ()
+        if changes:
+            notes = recording.write(changes, Redactor(config.redaction))
     except (FormatError, StoreError, SecretRefused) as error:
         hint = "" if draft is None else f"; your text is in {draft} (--from {draft} tries again)"
         fault = f"{shown}: {error}; {_NOT_KEPT}{hint}"
@@ -96,7 +96,9 @@ def edit(
             return REFUSED
         raise StoreError(fault) from None
     _remove(draft, source)
-    say(f"{shown}: edited {', '.join(sorted(changes))}")
+    if as_json:
+        print_json("edit", recording=named.name, edited=sorted(changes), notes=list(notes))
+    say(f"{shown}: edited {', '.join(sorted(changes))}" if changes else f"{shown}: {_NOT_KEPT}")
     for note in notes:
         say(f"  {note}")
     return 0
