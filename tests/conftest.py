@@ -23,6 +23,7 @@ SLOW: Final = (
     *("addons/test_mitmdump.py", "demo/test_demo.py", "doctor/test_doctor.py"),
     *("engine/test_replayer.py", "engine/test_sequences.py"),
     *("run/test_ending.py", "run/test_run.py", "run/test_stubborn_clients.py"),
+    "run/test_workers.py::test_workers_give_each_take_once_and_a_killed_one_is_replaced",
     "api/test_proxy.py",
     "integrations/test_plugin.py",
     "integrations/test_program.py::test_its_wheel_holds_the_plugin_and_needs_pytest_alone",

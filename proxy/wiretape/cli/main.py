@@ -143,6 +143,19 @@ _REPLAYED: Final[tuple[Callable[..., Any], ...]] = (
         envvar="WIRETAPE_RUN",
         help="In replay, the run whose takes all replicas share that name it (`sequences`).",
     ),
+    click.option(
+        "--workers",
+        type=click.IntRange(1, 64),
+        default=1,
+        help="In replay, processes that answer on the port together; default 1.",
+    ),
+    click.option(
+        "--drain",
+        type=click.FloatRange(0, 3600),
+        default=0.0,
+        metavar="SECONDS",
+        help="Without CMD: how long to go on after SIGTERM, while /readyz says no.",
+    ),
 )
 
 
@@ -413,6 +426,8 @@ def _parse(arguments: Sequence[str]) -> "tuple[Settings, Report]":
     options.pop("as_json")
     verbose, strict_ignored = options.pop("verbose"), options.pop("strict_ignored")
     settings = _settings(cast("Mode", name), **options)
+    if settings.workers > 1:
+        raise ConfigError(f"{name}: --workers is for a proxy that other programs start")
     if settings.config.run_paths:
         settings = replace(settings, paths=folders_of(os.environ, Path.cwd()))
     isolate_if_wanted(settings, has_command=False)
@@ -432,25 +447,32 @@ def _run(mode: "Mode", is_server: bool = False, **options: Any) -> int:
     from wiretape.report.report import Report
     from wiretape.run.folders import folders_of
     from wiretape.run.isolation import isolate_if_wanted
+    from wiretape.run.proxies import ReplayProxy
     from wiretape.run.run import run
     from wiretape.run.stdio import run_stdio
+    from wiretape.run.workers import crew_of
 
     settings = _settings(mode, **options)
+    if settings.workers > 1 and (mode != "replay" or is_server):
+        raise ConfigError("--workers: only a replay over the network has them")
+    if is_server:  # its client is its only one
+        settings = replace(settings, config=replace(settings.config, sequences=None))
     if command and settings.config.run_paths:
         settings = replace(settings, paths=folders_of(os.environ, Path.cwd()))
     log_to_stderr(settings.config.redaction, verbose=verbose)
     keeps = settings.as_json or settings.report is not None or settings.html_report is not None
     report = Report(mode, strict_ignored=strict_ignored, keep_rows=keeps)
     report.isolated = isolate_if_wanted(settings, has_command=bool(command) and not is_server)
-    # CMD shares the terminal, and would write into the lines of a live view.
-    view = View(report, quiet=quiet, live=not command)
-    try:
-        status = asyncio.run((run_stdio if is_server else run)(settings, command, report))
-    except WiretapeError:
-        view.abandon()
-        raise
-    view.close()
-    return status
+    with crew_of(settings, ReplayProxy) as settings:
+        # CMD shares the terminal, and would write into the lines of a live view.
+        view = View(report, quiet=quiet, live=not command)
+        try:
+            status = asyncio.run((run_stdio if is_server else run)(settings, command, report))
+        except WiretapeError:
+            view.abandon()
+            raise
+        view.close()
+        return status
 
 
 def _settings(
@@ -469,6 +491,9 @@ def _settings(
     config = load(config_file, os.environ)
     for host in hosts:
         config.providers.add_host(host)
+    # Replicas have one token, or a control request would depend on which of them gets it.
+    if others.get("run_name") and (token := os.environ.get("WIRETAPE_TOKEN")):
+        others["token"] = token
     return Settings(
         mode=mode,
         config=config,

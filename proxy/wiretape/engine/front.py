@@ -56,11 +56,15 @@ class Front:
         self._listeners: list[asyncio.Server] = []
         self.tasks: Final[set[asyncio.Task[None]]] = set()
 
-    async def listen(self, port: int, host: str = "127.0.0.1") -> int:
-        """Open a port (0: any free one) and give its number; WiretapeError if it is taken."""
+    async def listen(self, port: int, host: str = "127.0.0.1", *, is_shared: bool = False) -> int:
+        """Open a port (0: any free one) and give its number; WiretapeError if it is taken. One that
+        `is_shared` may be open in other processes too.
+        """
         loop = asyncio.get_running_loop()
         try:
-            listener = await loop.create_server(lambda: _Connection(self), host, port, backlog=1024)
+            listener = await loop.create_server(
+                lambda: _Connection(self), host, port, backlog=1024, reuse_port=is_shared or None
+            )
         except OSError as error:
             raise WiretapeError(
                 f"port {port} on {host} cannot be used ({reason_of(error)}):"

@@ -212,8 +212,13 @@ class Handler:
     async def _hand_out(
         self, http: web.BaseRequest, tunnel: Origin | None, destination: Destination
     ) -> tuple[ReplayRequest, ReplayAnswer | None]:
+        body = b""
+        if http.can_read_body:
+            if not http.content.is_eof():
+                _acknowledge(http.transport)
+            body = await self._body(http)
         while True:
-            request = await self._request_for(http, tunnel, destination)
+            request = self._request_for(http, tunnel, destination, body)
             with suppress(SessionsChanged):
                 return await self._replayer.hand_out(request)
 
@@ -285,15 +290,10 @@ class Handler:
             name = of_credentials(http.headers.get("proxy-authorization"))
         return self._replayer.sessions.get(name)
 
-    async def _request_for(
-        self, http: web.BaseRequest, tunnel: Origin | None, destination: Destination
+    def _request_for(
+        self, http: web.BaseRequest, tunnel: Origin | None, destination: Destination, body: bytes
     ) -> ReplayRequest:
         session = self._session(http, tunnel)
-        body = b""
-        if http.can_read_body:
-            if not http.content.is_eof():
-                _acknowledge(http.transport)
-            body = await self._body(http)
         # A test suite sends the same requests again and again, byte for byte.
         memo_key = (tunnel, http.method, http.raw_path, http.raw_headers, body)
         memo = self._memo.get(memo_key)

@@ -50,6 +50,7 @@ log = logging.getLogger(__name__)
 
 _COMPARED: Final = 1024
 _RENAMINGS: Final = 10_000
+_FEW: Final = 100
 _MOST_MISSING_LISTED: Final = 1000
 
 
@@ -317,20 +318,19 @@ class Replayer:
             return request, self.answer(request)
         session = request.session
         async with session.turn:
+            choice: _Choice | None = None
             while True:
-                request = self.with_current_ids(request)
-                choice = self._next_take(request)
                 if choice is None:
-                    is_ours = await self._shared.append(session)
-                else:
-                    entry = ["take", choice.entry.name, choice.entry.token]
-                    if request.exact_key:
-                        entry += [request.keys[-1], request.exact_key]
-                    # A take that is repeated changes nothing, but where all are repeated in turn.
-                    is_needed = not choice.pick.beyond or session.player.repeat == "cycle"
-                    is_ours = await self._shared.append(session, *entry, is_needed=is_needed)
-                if is_ours:
+                    request = self.with_current_ids(request)
+                    choice = self._next_take(request)
+                entry = _entry_of(request, choice) if choice else ()
+                # A take that is repeated changes nothing, but where all are repeated in turn.
+                is_needed = not (choice and choice.pick.beyond) or session.player.repeat == "cycle"
+                others = await self._shared.append(session, *entry, is_needed=is_needed)
+                if others is None:
                     return request, self._give(request, choice) if choice else None
+                if choice and not _is_apart(request, choice, others):
+                    choice = None
 
     async def share(self, session: Session) -> None:
         """Tell other processes of a session's misses and the WebSockets that ended."""
@@ -658,6 +658,21 @@ class Replayer:
     def _tell_others(self, session: Session, *entry: str) -> None:
         if self._shared is not None:
             session.unshared.append(entry)
+
+
+def _entry_of(request: ReplayRequest, choice: _Choice) -> tuple[str, ...]:
+    """What other processes are told of a take that is given: see `sessions/shared.py`."""
+    entry = choice.entry
+    token = entry.token if request.session.library.ids(entry.name) else ""
+    exact = (request.keys[-1], request.exact_key) if request.exact_key else ()
+    return "take", entry.name, token, *exact
+
+
+def _is_apart(request: ReplayRequest, choice: _Choice, others: Sequence[str]) -> bool:
+    """Whether a choice is right though other processes gave these takes since it was made."""
+    if request.request_ids or request.exact_key or len(choice.takes) > _FEW:
+        return False
+    return {take.name for take in (*request.takes, *choice.takes)}.isdisjoint(others)
 
 
 MISS_HEADERS: Final = (

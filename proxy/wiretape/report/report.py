@@ -28,6 +28,11 @@ EXIT_MISS: Final = 3
 EXIT_REFUSED: Final = 4
 _HOSTS: Final = 20
 _LATEST: Final = 1_000
+_NEWS: Final = (
+    *("rows", "notices", "connections", "control_requests", "redactions", "beyond", "unserved"),
+    *("other_hosts", "tunnels", "untrusting", "applied"),
+    *("_counts", "_sessions", "_stale", "_stale_rules"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +182,36 @@ class Report:
         self._stale_rules.update({change.rule for change in row.stale})
         if self.listen is not None:
             self.listen(row)
+
+    def take_news(self) -> "Report":
+        """What came since the last call, as a report of its own that another process can absorb."""
+        news, fresh = Report(self.mode), Report(self.mode, keep_rows=self.rows.maxlen is None)
+        for name in _NEWS:
+            # What was is handed over, and a new one takes its place.
+            setattr(news, name, getattr(self, name))
+            setattr(self, name, getattr(fresh, name))
+        return news
+
+    def absorb(self, news: "Report") -> None:
+        """Add what another process's report has."""
+        for row in news.rows:
+            self.rows.append(row)
+            if self.listen is not None:
+                self.listen(row)
+        for name, counts in news._sessions.items():
+            self._sessions.setdefault(name, Counter()).update(counts)
+        for notice in news.notices:
+            self.notice(notice)
+        for name in ("connections", "control_requests", "beyond", "unserved"):
+            setattr(self, name, getattr(self, name) + getattr(news, name))
+        for name in ("redactions", "_counts", "_stale", "_stale_rules"):
+            getattr(self, name).update(getattr(news, name))
+        for host, fates in news.other_hosts.items():
+            self.other_hosts.setdefault(host, Counter()).update(fates)
+        for host, has_request in news.tunnels.items():
+            self.tunnels[host] = self.tunnels.get(host, False) or has_request
+        self.untrusting |= news.untrusting
+        self.applied |= news.applied
 
     def begin(self, token: object, row: Row, started: float, count: Callable[[], int]) -> None:
         """Show an exchange as under way until `end`; `started` is `time.perf_counter`'s."""

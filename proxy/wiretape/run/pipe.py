@@ -132,6 +132,7 @@ class _PipeServer:
                 self._answer(report=_result(report))
             elif "control" in message:
                 method, path = message["control"]
+                assert proxy.control is not None
                 headers = {"authorization": f"Bearer {proxy.control.token}"}
                 reply = await proxy.control.handle(method, path, headers)
                 self._answer(control={"status": reply.status, "document": reply.document})

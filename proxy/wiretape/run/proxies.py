@@ -22,8 +22,11 @@ if TYPE_CHECKING:
 class RunningProxy(Protocol):
     """A proxy that is up: replay's own front, or mitmproxy."""
 
-    control: Control
-
+    @property
+    def control(self) -> Control | None: ...
+    @property
+    def token(self) -> str: ...
+    def drain(self) -> None: ...
     async def start(self, port: int, base_url_port: int | None) -> tuple[int, int]: ...
     async def idle(self) -> None: ...
     async def stop(self) -> None: ...
@@ -36,14 +39,15 @@ class ReplayProxy:
         from wiretape.engine.front import Front
         from wiretape.engine.handler import Handler
 
-        token = settings.environ.get("WIRETAPE_TOKEN") if settings.run_name else None
-        config, parts = settings.config, compose(settings, report, token)
+        config, parts = settings.config, compose(settings, report, settings.token)
         self._parts = parts
+        self._shares_port = settings.crew is not None
         folder = parts.sessions.own.library.folder
         if not folder.exists():
             report.notice(f"{folder}: no such folder, so every request will be a miss")
         assert parts.replayer is not None
         self.control = parts.control
+        self.token = parts.control.token
         self._host = config.host
         self._front = Front(
             Handler(
@@ -63,10 +67,18 @@ class ReplayProxy:
     async def start(self, port: int, base_url_port: int | None) -> tuple[int, int]:
         if self._parts.shared is not None:
             await self._parts.shared.catch_up()
-        first = await self._front.listen(port, self._host)
+        listen, is_shared = self._front.listen, self._shares_port
+        first = await listen(port, self._host, is_shared=is_shared)
         if base_url_port is None:
             return first, first
-        return first, await self._front.listen(base_url_port, self._host)
+        return first, await listen(base_url_port, self._host, is_shared=is_shared)
+
+    def host_keys(self) -> set[str]:
+        """The hosts that the run has recordings of."""
+        return self._parts.sessions.own.library.host_keys()
+
+    def drain(self) -> None:
+        self.control.is_draining = True
 
     async def idle(self) -> None:
         await self._front.handler.idle()
@@ -87,6 +99,7 @@ class RecordProxy:
         self._authority = authority
         self._parts = compose(settings, report)
         self.control = self._parts.control
+        self.token = self.control.token
         self._hooks = hooks_of(self._parts)
         self._proxy = self._new_proxy()
         self._engine: Engine | None = None
@@ -117,6 +130,9 @@ class RecordProxy:
                 # Another process may have taken a port that was free a moment ago.
                 self._proxy = self._new_proxy()
         return await self._proxy.start(port, base_url_port or 0, host)
+
+    def drain(self) -> None:
+        self.control.is_draining = True
 
     async def idle(self) -> None:
         await self._hooks.idle()

@@ -25,6 +25,7 @@ from .environment import environment_for
 from .proxies import RecordProxy, ReplayProxy, RunningProxy, own_hosts
 from .serving import ServingProxy, announced, remove_leftovers
 from .settings import Settings
+from .workers import WorkersProxy
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
@@ -47,7 +48,7 @@ async def run(settings: Settings, command: Sequence[str], report: Report) -> int
     with Signals() as signals:
         async with started(settings, report, signals.hurry) as proxy:
             if program is None:
-                await _serve(settings, proxy.serving, signals, report)
+                await _serve(settings, proxy, signals, report)
             else:
                 with descriptors.limited_to(usual_limit):
                     stdout = STDERR if settings.as_json else None
@@ -68,7 +69,10 @@ class StartedProxy:
     settings: Settings
     serving: ServingProxy
     authority: Authority
-    control: Control
+    control: Control | None
+    """None where its workers have it."""
+    drain: Callable[[], None]
+    """Tells probes that the run is about to end."""
 
     @property
     def url(self) -> str:
@@ -107,9 +111,8 @@ async def started(
     authority = Authority.load_or_create(state_dir())
     for notice in (*settings.config.notices, *filter(None, [authority.notice])):
         report.notice(notice)
-    proxy: RunningProxy = (ReplayProxy if settings.mode == "replay" else RecordProxy)(
-        settings, report, authority
-    )
+    kind = ReplayProxy if settings.mode == "replay" else RecordProxy
+    proxy: RunningProxy = (WorkersProxy if settings.crew else kind)(settings, report, authority)
     asyncio.get_running_loop().set_exception_handler(_report_exhaustion(report))
     try:
         ports = await proxy.start(settings.port, settings.base_url_port)
@@ -118,10 +121,10 @@ async def started(
             port=ports[0],
             base_url_port=ports[1],
             upstream_ca=settings.upstream_ca,
-            token=proxy.control.token,
+            token=proxy.token,
             hosts=own_hosts(settings.config.providers),
         )
-        yield StartedProxy(settings, serving, authority, proxy.control)
+        yield StartedProxy(settings, serving, authority, proxy.control, proxy.drain)
     finally:
         await _first(proxy.idle(), hurry.wait(), seconds=DRAIN_SECONDS)
         await proxy.stop()
@@ -161,8 +164,10 @@ class Signals:
             _forward(self._child, number, len(self.received))
 
 
-async def _serve(settings: Settings, proxy: ServingProxy, signals: Signals, report: Report) -> None:
-    host = settings.client_host
+async def _serve(
+    settings: Settings, started_proxy: StartedProxy, signals: Signals, report: Report
+) -> None:
+    host, proxy = settings.client_host, started_proxy.serving
     stream = sys.stderr if settings.as_json else sys.stdout
     with announced(proxy):
         print(
@@ -175,6 +180,9 @@ async def _serve(settings: Settings, proxy: ServingProxy, signals: Signals, repo
         async with live_page(settings.config, settings.recordings, report) as url:
             print(f"wiretape {settings.mode}: look at the run: {url}", file=stream, flush=True)
             await signals.stop.wait()
+            # Whoever sends clients here is to see it before they are turned away.
+            started_proxy.drain()
+            await _first(signals.hurry.wait(), seconds=settings.drain)
 
 
 async def _first(*waits: Coroutine[Any, Any, object], seconds: float) -> None:

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Literal
+from secrets import token_urlsafe
+from typing import TYPE_CHECKING, Literal
 
 from wiretape.config.load import Config
 from wiretape.core.errors import ConfigError
@@ -15,7 +16,19 @@ from wiretape.core.redaction.run_paths import NO_PATHS, RunPaths
 
 from .edits import PartEdit
 
+if TYPE_CHECKING:
+    from socket import socket
+
 type Mode = Literal["record", "replay", "auto", "refresh"]
+
+
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """The workers of a run: how many, their private folder, and how they are called to work."""
+
+    size: int
+    folder: Path
+    channel: "socket"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +58,13 @@ class Settings:
     base_urls: bool = False
     """Whether CMD's base-URL variables lead to the base-URL port."""
     isolate: bool | None = None
+    workers: int = 1
+    """The processes that carry a replay."""
+    crew: Crew | None = None
+    token: str = field(default_factory=lambda: token_urlsafe(24), repr=False)
+    """Of the control endpoint."""
+    drain: float = 0.0
+    """Seconds that a server goes on after SIGTERM, not ready any more."""
     run_name: str | None = None
     """The run that replicas with the same `sequences` are part of."""
     paths: RunPaths = NO_PATHS

@@ -22,7 +22,7 @@ def shared_sessions(
 
     ConfigError for a run that cannot share them.
     """
-    log = _log(settings)
+    log = shared_log(settings)
     if log is None:
         return None
     shared = SharedSessions(sessions, log)
@@ -30,8 +30,13 @@ def shared_sessions(
     return shared
 
 
-def _log(settings: Settings) -> SharedLog | None:
+def shared_log(settings: Settings) -> SharedLog | None:
+    """The logs of a run's processes; None where there is one alone. ConfigError as above."""
     text = settings.config.sequences
+    if text is None and settings.crew is not None:
+        from wiretape.sequences.file_log import FileLog
+
+        return FileLog(settings.crew.folder)
     if text is None or settings.mode == "record":
         return None
     where = f"{settings.config.source}: sequences"

@@ -14,7 +14,9 @@ The others need the run's token. `engine/handler.py` and `wiretape_mitm/own_port
 """
 
 import hmac
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_address
@@ -136,7 +138,11 @@ class Control:
             )
         parts = [unquote(part) for part in target.removeprefix(ROOT).split("/") if part]
         if parts in ([], ["sessions"]):
-            return self._run() if method == "GET" else _error(405, "expected GET")
+            if method != "GET":
+                return _error(405, "expected GET")
+            with suppress(SequencesLost):
+                await self._catch_up(None)
+            return self._run()
         if parts[0] != "sessions" or len(parts) > 3:
             return _error(404, "expected /wiretape/sessions/NAME[/start|/reset|/finish]")
         try:
@@ -177,12 +183,15 @@ class Control:
         return Reply(200, {"status": "ok"})
 
     def _run(self) -> Reply:
+        counts = self._report.counts
+        if self._shared is not None:  # other processes answered too
+            counts = sum((session.counts for session in self._sessions.all()), Counter())
         return Reply(
             200,
             {
                 "wiretape_control": 1,
                 "mode": self._report.mode,
-                "counts": dict(sorted(self._report.counts.items())),
+                "counts": dict(sorted(counts.items())),
                 "sessions": [_document_of(session) for session in self._sessions.all()],
             },
         )

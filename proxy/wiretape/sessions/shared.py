@@ -7,7 +7,9 @@ again. So ids and WebSockets keep their session on any process, and a client nee
 the same.
 
     control    start NAME FOLDER CLIENT · reset NAME · finish NAME · problem TEXT
-    session    take NAME TOKEN [KEY EXACT] · socket NAME [TOKEN] · miss TEXT
+    session    take NAME TOKEN [KEY EXACT] · socket NAME TOKEN · miss TEXT
+
+TOKEN is empty where the answer gives no ids.
 """
 
 import json
@@ -20,7 +22,7 @@ from wiretape.sequences.shared_log import SharedLog, Tail
 
 from .sessions import Session, Sessions, UnknownSession
 
-_MOST_SHARED: Final = 100_000
+_MOST_SHARED: Final = 1_000
 """Entries of a session, after which takes that are repeated are no longer counted in it."""
 
 
@@ -41,9 +43,11 @@ class SharedSessions:
         self.notify: Callable[[str], None] = lambda text: None
         """Called with problems that concern all sessions."""
 
-    async def append(self, session: Session, *entry: str, is_needed: bool = True) -> bool:
-        """Append an entry to a session's log, with what it has not shared yet; False if others were
-        first: the session now has theirs.
+    async def append(
+        self, session: Session, *entry: str, is_needed: bool = True
+    ) -> list[str] | None:
+        """Append an entry to a session's log, with what it has not shared yet; None if that is
+        done. Else others were first, and the session now has theirs: the recordings they gave.
 
         An entry that changes nothing (`is_needed` False) is left out of a long log. `session.turn`
         has to be held. SessionsChanged as it says; SequencesLost as `SharedLog.append`.
@@ -60,12 +64,13 @@ class SharedSessions:
         if tail.is_appended:
             del session.unshared[: len(unshared)]
             self._entries[name] = self._entries.get(name, 0) + len(entries)
-        for text in tail.entries:
+        entries_of_others = [json.loads(text) for text in tail.entries]
+        for other in entries_of_others:
             self._entries[name] = self._entries.get(name, 0) + 1
-            _follow(session, *json.loads(text))
+            _follow(session, *other)
         if tail.control:
             raise SessionsChanged
-        return tail.is_appended
+        return None if tail.is_appended else [name for _, name, *_ in entries_of_others]
 
     async def catch_up(self, key: str | None = None) -> None:
         """Read all logs that concern a session."""
@@ -73,7 +78,7 @@ class SharedSessions:
             with suppress(SessionsChanged):
                 session = self._sessions.known(key) or self._sessions.own
                 async with session.turn:
-                    if await self.append(session):
+                    if await self.append(session) is None:
                         return
 
     async def announce(self, *entry: str) -> None:

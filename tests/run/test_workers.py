@@ -1,0 +1,144 @@
+"""Several processes carry a replay: on one port, with one sequence of takes and one report."""
+
+import http.client
+import json
+import os
+import signal
+import socket
+from collections import Counter
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support import commands, stored
+from tests.support.commands import Wiretape
+from tests.support.limits import PATIENCE, wait_until
+
+from wiretape.report.report import EXIT_REFUSED, Report, Row
+
+TAKES = 40
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for take in range(1, TAKES + 1):
+        document = stored.document("hi", f"2026-11-20T17:30:{take:02}Z")
+        suffix = f".{take}" if take > 1 else ""
+        stored.put(tmp_path / "r", document, f"{stored.CHAT}/{stored.key12(document)}{suffix}.json")
+    return tmp_path
+
+
+def ask(port: int, prompt: str = "hi") -> str | None:
+    """The recording that answers, by a connection of its own; None where it broke."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+    body = stored.exchange(prompt).request.body
+    headers = {"content-type": "application/json"}
+    try:
+        connection.request("POST", "/api.together.xyz/v1/chat/completions", body, headers)
+        return connection.getresponse().getheader("x-wiretape", "").removeprefix("replay ")
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
+
+
+def control(port: int, token: str, method: str, path: str) -> Any:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+    connection.request(method, f"/wiretape/{path}", headers={"authorization": f"Bearer {token}"})
+    document = json.loads(connection.getresponse().read())
+    connection.close()
+    return document
+
+
+def children(pid: int) -> list[int]:
+    tasks = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(child) for child in tasks.read_text().split()]
+
+
+@pytest.mark.skipif(not hasattr(socket, "SO_REUSEPORT"), reason="no port can be shared here")
+def test_workers_give_each_take_once_and_a_killed_one_is_replaced(
+    folder: Path, clean_env: Mapping[str, str]
+) -> None:
+    report = folder / "report.json"
+    args: list[str | Path] = ["replay", "-r", "r", "--workers", "3", "--report", report]
+    env = {**clean_env, "WIRETAPE_TESTS_FORK": "0"}
+    with commands.serving(args, env, folder) as (process, ready):
+        port = commands.port_of(ready)
+        (announced,) = (Path(env["WIRETAPE_HOME"]) / "running").glob("*.json")
+        token = json.loads(announced.read_text())["token"]
+        (nursery,) = children(process.pid)
+        with ThreadPoolExecutor(8) as clients:
+            names = list(clients.map(lambda _: ask(port), range(TAKES // 2)))
+        assert len(set(names)) == TAKES // 2
+        killed, *_ = workers = children(nursery)
+        assert len(workers) == 3
+        os.kill(killed, signal.SIGKILL)
+        wait_until(lambda: len(children(nursery)) == 3 and killed not in children(nursery))
+        wait_until(lambda: control(port, token, "GET", "")["sessions"][0]["problems"])
+        with ThreadPoolExecutor(8) as clients:
+            more = [name for name in clients.map(lambda _: ask(port), range(TAKES)) if name]
+        last = f"{stored.CHAT}/{stored.key12(stored.document('hi'))}.{TAKES}.json"
+        given = Counter([*names, *more])
+        assert len(given) == TAKES
+        assert all(count == 1 for name, count in given.items() if name != last)
+        process.terminate()
+        assert process.wait(PATIENCE) == EXIT_REFUSED
+    document = json.loads(report.read_text())
+    assert "ended unexpectedly" in document["notices"][0]
+    assert document["counts"]["replayed"] >= len(given)
+
+
+def test_workers_are_refused_where_they_could_not_share(wiretape: Wiretape, folder: Path) -> None:
+    assert wiretape("auto", "--workers", "2", "--", "true", cwd=folder).returncode == 2
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        ran = wiretape("replay", "--workers", "2", "--port", port, cwd=folder)
+    assert (ran.returncode, "cannot be used" in ran.stderr) == (2, True)
+
+
+def test_a_folder_that_cannot_be_read_ends_the_run(wiretape: Wiretape, tmp_path: Path) -> None:
+    (tmp_path / "r").write_text("no folder")
+    (tmp_path / "config.yaml").write_text("recordings: r")
+    ran = wiretape("replay", "--workers", "2", "--", "true", cwd=tmp_path)
+    assert (ran.returncode, "not a folder" in ran.stderr) == (2, True), ran.stderr
+
+
+def test_news_of_a_report_are_told_once_and_add_up() -> None:
+    worker, run = Report("replay"), Report("replay")
+    for number in range(2):
+        worker.add(Row("replayed", "openai", "POST", "/v1", session="s"))
+        worker.notice(f"notice {number}")
+        worker.connections += 1
+        worker.tunnels["api.openai.com"] = bool(number)
+        worker.bypassed("example.com", 443, "refused")
+        run.absorb(worker.take_news())
+    run.absorb(worker.take_news())
+    assert run.counts == {"replayed": 2}
+    assert run.sessions == {"s": {"replayed": 2}}
+    assert run.notices == ["notice 0", "notice 1"]
+    assert (run.connections, run.tunnels) == (2, {"api.openai.com": True})
+    assert run.other_hosts == {"example.com": {"refused": 2}}
+
+
+def test_a_server_that_is_to_end_says_so_first(folder: Path, clean_env: Mapping[str, str]) -> None:
+    args = ["replay", "-r", "r", "--drain", "600"]
+    with commands.serving(args, clean_env, folder) as (process, ready):
+        port = commands.port_of(ready)
+        assert status(port, "/readyz") == 200
+        process.terminate()
+        wait_until(lambda: status(port, "/readyz") == 503)
+        assert (status(port, "/healthz"), ask(port) is not None) == (200, True)
+        process.terminate()
+        assert process.wait(PATIENCE) == 0
+
+
+def status(port: int, path: str) -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+    connection.request("GET", path)
+    code = connection.getresponse().status
+    connection.close()
+    return code
