@@ -6,9 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Final
+from urllib.request import Request, urlopen
 
 import yaml
-from tests.support import paths
+from tests.support import paths, stored
 from tests.support.commands import serving
 from tests.support.limits import PATIENCE
 
@@ -59,3 +60,33 @@ def test_the_compose_file_waits_until_it_is_ready() -> None:
     assert services["tests"]["depends_on"]["wiretape"]["condition"] == "service_healthy"
     names = yaml.safe_load((FOLDER / "config.yaml").read_text())["listen"]["names"]
     assert "wiretape" in names
+
+
+def test_the_sidecar_is_ready_for_the_kubelet_and_answers_the_tests(
+    clean_env: dict[str, str], tmp_path: Path
+) -> None:
+    pod = yaml.safe_load((FOLDER / "kubernetes.yaml").read_text())["spec"]["template"]["spec"]
+    (sidecar,), (tests,) = pod["initContainers"], pod["containers"]
+    assert sidecar["restartPolicy"] == "Always"
+    _, command = commands()
+    assert sidecar["args"] == command, "the image's own"
+    here = {"/etc/wiretape/config.yaml": str(FOLDER / "config.yaml"), "8899": "0", "8898": "0"}
+    here["/recordings"] = str(tmp_path / "recordings")
+    stored.put(tmp_path / "recordings", stored.document("hi"))
+    with serving([here.get(word, word) for word in command], clean_env, tmp_path) as (_, ready):
+        port = ready.split("base URLs http://")[1].split("/")[0].rpartition(":")[2]
+        for probe in (sidecar["startupProbe"], sidecar["livenessProbe"]):
+            assert probe["httpGet"]["port"] == sidecar["ports"][0]["name"]
+            path = probe["httpGet"]["path"]
+            # The kubelet asks the pod's address.
+            asked = Request(f"http://127.0.0.1:{port}{path}", headers={"Host": f"10.1.2.3:{port}"})
+            assert urlopen(asked, timeout=PATIENCE).status == 200
+        environ = {each["name"]: each["value"] for each in tests["env"]}
+        base = environ["OPENAI_BASE_URL"].replace(":8898", f":{port}")
+        url = base.replace("api.openai.com", "api.together.xyz") + "/chat/completions"
+        body = json.dumps({"model": "m", "messages": [{"role": "user", "content": "hi"}]})
+        posted = Request(url, body.encode(), {"Content-Type": "application/json"})
+        assert urlopen(posted, timeout=PATIENCE).status == 200
+    volume = sidecar["volumeMounts"][0]["mountPath"]
+    assert Path(environ["SSL_CERT_FILE"]).parent == Path(volume)
+    assert (Path(clean_env["WIRETAPE_HOME"]) / Path(environ["SSL_CERT_FILE"]).name).is_file()

@@ -14,9 +14,12 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from tests.support import npm, paths
+from tests.support import npm, paths, stored
 from tests.support.limits import PATIENCE
 from tests.support.upstream import Answer, Upstream
+
+from wiretape.core.model import Chunk, Exchange, Request, Response
+from wiretape.core.recording.document import from_exchange
 
 pytestmark = pytest.mark.slow
 
@@ -160,3 +163,44 @@ def _gone(process: int) -> None:
     if handle is not None:
         assert select.select([handle], [], [], PATIENCE)[0]
         os.close(handle)
+
+
+def examples(page: Path) -> dict[str, str]:
+    """The programs of a page by the names of their files, with which each begins."""
+    blocks = re.findall(r"```js\n// (\S+).*?\n(.*?)```", page.read_text(), re.DOTALL)
+    return {name: re.sub(r" // .*", "", example) for name, example in blocks}
+
+
+def test_the_package_s_own_page_has_the_first_example() -> None:
+    (ours,) = examples(PACKAGE / "README.md").values()
+    assert ours == next(iter(examples(paths.ROOT / "docs" / "node.md").values()))
+
+
+def test_the_examples_of_its_page_run_as_they_stand_there(
+    project: Path, clean_env: dict[str, str]
+) -> None:
+    sent = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hello"}]}
+    body = json.dumps(sent, separators=(",", ":")).encode()
+    path = "/v1/chat/completions"
+    request = Request("POST", "https", "api.openai.com", 443, path, headers=stored.JSON, body=body)
+    answer = Response(200, stored.JSON, (Chunk(json.dumps(CHAT).encode(), 0.1),))
+    recorded = from_exchange(Exchange(request, answer))
+    folder = project / "recordings" / "chat-test" / "says-hello"
+    stored.put(folder, recorded, "api.openai.com/v1-chat-completions/a.json")
+    for name, example in examples(paths.ROOT / "docs" / "node.md").items():
+        (project / name).write_text(example)
+    vitest = [str(project / "node_modules/vitest/vitest.mjs"), "run", "--root", "."]
+    environment = {**clean_env, "WIRETAPE_BIN": str(Path(sys.executable).parent / "wiretape")}
+    for line in ([*vitest, "chat.test.mjs"], ["--test", "hello.mjs"], ["run.mjs"]):
+        done = subprocess.run(
+            [npm.NODE, *line],
+            cwd=project,
+            env={**environment, "OPENAI_API_KEY": "k"},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE,
+            stdin=subprocess.DEVNULL,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout == "200 { replayed: 1 } []\n"
