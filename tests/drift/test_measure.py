@@ -155,7 +155,7 @@ def test_update_records_what_drifted_and_leaves_the_rest(recorded: Path) -> None
         assert b'"build": "7"' in after[changed[0]]
         assert KEY.encode() not in b"".join(after.values())
         assert run(url=provider.url).exit_code == 0
-    assert "| 🆕 new | **shape** chat.completion.chunk.build: a member came |" in (
+    assert "| 🆕 new | **shape** `chat.completion.chunk.build: a member came` |" in (
         Path("drift.md").read_text()
     )
     assert 'failures="0"' in Path("drift.xml").read_text()

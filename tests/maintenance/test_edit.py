@@ -48,6 +48,8 @@ def test_an_editor_changes_a_part(
     assert "edited call" in result.stderr
     assert said(recording) == ['{"city": "Kyoto", "unit": "C"}']
     assert b'"edited": {"at": "20' in recording.read_bytes()
+    shown = CliRunner().invoke(main, ["show", "0123"])
+    assert shown.stdout.splitlines()[2].endswith("edited")
 
 
 @pytest.mark.parametrize("code", ["pass", 't = ""'])

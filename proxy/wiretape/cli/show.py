@@ -122,6 +122,7 @@ def _head(named: NamedRecording, recording: LoadedRecording) -> dict[str, Any]:
         "headers_at": response.headers_at,
         "end_at": response.end_at,
         "foreign": recording.foreign,
+        "edited": "edited" in recording.document,
     }
 
 
@@ -142,6 +143,7 @@ def _show_one(named: NamedRecording, recording: LoadedRecording, *, chunks: bool
     facts += [_tokens(seen)]
     facts += [] if response.end_at is None else [f"{response.end_at:.3f}s"]
     facts += [recording.exchange.recorded_at or ""]
+    facts += ["edited"] if "edited" in recording.document else []
     echo("  ".join(fact for fact in facts if fact), "faint")
     if not chunks:
         for style, text in lines(seen):

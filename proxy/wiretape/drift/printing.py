@@ -80,19 +80,19 @@ def markdown(report: DriftReport, title: str) -> str:
     if grave:
         head += ["| | what changed | in |", "|---|---|---|"]
         head += [
-            f"| {_MARKS[verdict]} {verdict} | **{tier}** {_cell(text)} | {_names(names)} |"
+            f"| {_MARKS[verdict]} {verdict} | **{tier}** {_code(text)} | {_names(names)} |"
             for verdict, tier, text, names in grave
         ]
         head.append("")
     others = [
-        f"- {_MARKS[verdict]} {tier}: {_cell(text)}: {_names(names)}"
+        f"- {_MARKS[verdict]} {tier}: {_code(text)}: {_names(names)}"
         for verdict, tier, text, names in groups
         if verdict == "benign"
     ]
     for outcome, words in (("failed", "not measured"), ("skipped", "skipped")):
         for reason, names in _reasons(report, outcome).items():
-            others.append(f"- {_MARKS[outcome]} {words}: {_cell(reason)}: {_names(names)}")
-    others += [f"- {_MARKS['failed']} unreadable: {_cell(fault)}" for fault in report.unreadable]
+            others.append(f"- {_MARKS[outcome]} {words}: {_code(reason)}: {_names(names)}")
+    others += [f"- {_MARKS['failed']} unreadable: {_code(fault)}" for fault in report.unreadable]
     if others:
         head += ["<details><summary>Benign, skipped and not measured</summary>", "", *others]
         head += ["", "</details>", ""]
@@ -124,16 +124,10 @@ def _names(names: list[str]) -> str:
     return shown + (f"<br>and {more} more" if more > 0 else "")
 
 
-def _cell(text: str) -> str:
-    """Text in a table's cell that no provider can make anything else of."""
-    text = escape(printable(text, one_line=True), quote=False)
-    for mark in "\\`*_[]|~#@!":
-        text = text.replace(mark, f"&#{ord(mark)};" if mark in "|@`\\" else f"\\{mark}")
-    return text
-
-
-def _code(name: str) -> str:
-    return f"`{printable(name, one_line=True).replace('`', '')}`".replace("|", "")
+def _code(text: str) -> str:
+    """Text as code, in which nothing is a link, a mention, HTML or the end of a cell."""
+    text = printable(text, one_line=True).replace("`", "'").replace("|", "\N{BROKEN BAR}")
+    return f"`{text}`"
 
 
 # ------------------------------------------------------------------ JUnit
