@@ -172,6 +172,44 @@ def test_all_takes_of_a_request_are_recorded_anew(here: Path) -> None:
     assert b"You said" in second.read_bytes()
 
 
+def test_one_request_of_several_sessions_is_sent_once_and_recorded_in_each(here: Path) -> None:
+    for session in ("one", "two"):
+        put(here / session, document("Hello"))
+    with LocalProvider.in_thread(token_delay=0) as provider:
+        assert "2 recorded anew" in run("--update", url=provider.url).stderr
+        assert provider.requests == 1
+    both = list(contents(here).values())
+    assert len(both) == 2
+    assert all(b"You said" in data for data in both)
+
+
+def test_names_choose_as_many_as_they_fit(here: Path) -> None:
+    first = put(here, document("again"))
+    put(here, document("again"), first.relative_to(here).as_posix().replace(".json", ".2.json"))
+    put(here, document("Hello"))
+    with LocalProvider.in_thread(token_delay=0) as provider:
+        for name in (first.stem[:8], str(first), first.stem + ".2"):
+            result = run("--json", name, url=provider.url)
+            [row] = json.loads(result.stdout)["measurements"]
+            assert len(row["recordings"]) == 2
+        result = run("--json", "api.together.xyz/", url=provider.url)
+        assert len(json.loads(result.stdout)["measurements"]) == 2
+
+
+def test_a_slower_answer_alone_is_not_recorded_anew(here: Path) -> None:
+    stored = document("Hello")
+    provider = FaithfulProvider([load(put(here, stored)).exchange])
+    put(here, {**stored, "response": {**stored["response"], "end_at": 90.0}})
+    Path("config.yaml").write_text(
+        "drift: {rules: [{tier: timing, change: faster, verdict: regression}]}"
+    )
+    before = contents(here)
+    with provider.running():
+        result = run("--update", "--json", url=provider.url)
+    assert (result.exit_code, changes(result)) == (5, {("faster", "regression")})
+    assert contents(here) == before
+
+
 # ------------------------------------------------------------------ not measured
 
 
@@ -245,12 +283,12 @@ def test_one_that_only_fails_is_not_measured(here: Path, waits: list[float]) -> 
 
 
 def test_a_budget_ends_half_way(here: Path) -> None:
-    put(here, document("Another"))
-    with faithful(here).running() as provider:
+    both = [load(put(here, document(prompt))).exchange for prompt in ("Hello", "Another")]
+    with FaithfulProvider(both).running() as provider:
         result = run("--json", "--budget", "1", "--concurrency", "1", url=provider.url)
     assert len(provider.requests) == 1
-    assert (result.exit_code, outcomes(result)["failed"]) == (5, 1) or result.exit_code == 6
-    assert "the budget of 1 requests is spent" in result.stdout
+    assert (result.exit_code, outcomes(result)) == (6, {"same": 1, "failed": 1})
+    assert "the budget of 1 request is spent" in result.stdout
 
 
 def test_what_makes_something_is_sent_only_where_it_may_be(here: Path) -> None:

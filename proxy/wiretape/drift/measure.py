@@ -56,8 +56,11 @@ class Measurement:
 
     @property
     def has_drifted(self) -> bool:
-        """Whether there is more than a benign change."""
-        return self.verdict not in (None, "benign")
+        """Whether there is more than a benign change, other than of the time it took."""
+        return worst(each for each in self.changes if each.change.tier != "timing") in (
+            "new",
+            "regression",
+        )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -122,45 +125,87 @@ class DriftPlan:
 
 
 async def measure(targets: Sequence[Target], plan: DriftPlan) -> list[Measurement]:
-    """Send all targets, as many at a time as the options say, and compare what comes."""
-    done = 0
-    async with LiveSender(plan.options) as sender, asyncio.TaskGroup() as group:
+    """Send all targets, as many at a time as the options say, and then compare what came: while it
+    comes, nothing else takes the time that is measured.
+    """
+    async with LiveSender(plan.options) as sender:
+        asker = _Asker(plan, sender)
+        results = await asyncio.gather(*map(asker.ask, targets))
+        compared = [
+            each if each.failed or each.skipped else _compared(each, plan) for each in results
+        ]
+        if not plan.repeats:
+            return compared
+        return list(await asyncio.gather(*map(asker.repeat, compared)))
 
-        async def measured(target: Target) -> Measurement:
-            nonlocal done
-            measurement = await _measured(target, plan, sender)
-            done += 1
-            plan.on_progress(done)
-            return measurement
 
-        tasks = [group.create_task(measured(target)) for target in targets]
-    return [task.result() for task in tasks]
+class _Asker:
+    """Asks for targets; equal requests of several sessions are sent once."""
 
+    def __init__(self, plan: DriftPlan, sender: LiveSender) -> None:
+        self._plan = plan
+        self._sender = sender
+        self._answers: dict[Request, asyncio.Task[LiveAnswer | str]] = {}
+        self._done = 0
 
-async def _measured(target: Target, plan: DriftPlan, sender: LiveSender) -> Measurement:
-    if target.skipped is not None:
-        return Measurement(target=target, skipped=target.skipped)
-    try:
+    async def ask(self, target: Target) -> Measurement:
+        """The answer to a target, not compared yet."""
+        if target.skipped is not None:
+            return Measurement(target=target, skipped=target.skipped)
+        try:
+            request = self._request(target)
+            if request not in self._answers:
+                self._answers[request] = asyncio.create_task(self._send(request))
+            answer = await self._answers[request]
+        except NoKey as error:
+            answer = str(error)
+        self._done += 1
+        self._plan.on_progress(self._done)
+        if isinstance(answer, str):
+            return Measurement(target=target, failed=self._plan.redactor.text(answer))
+        return Measurement(target=target, answers=(answer,))
+
+    async def repeat(self, measurement: Measurement) -> Measurement:
+        """Ask as often as there are takes for what is to be recorded anew."""
+        target, answers = measurement.target, list(measurement.answers)
+        if measurement.has_drifted:
+            for _ in target.takes[1:]:
+                answer = await self._send(self._request(target))
+                if isinstance(answer, str):
+                    failed = self._plan.redactor.text(answer)
+                    return Measurement(target=target, failed=f"not all of its takes: {failed}")
+                answers.append(answer)
+        return replace(measurement, answers=tuple(answers))
+
+    async def _send(self, request: Request) -> LiveAnswer | str:
+        """The answer, or why there is none."""
+        try:
+            return await self._sender.send(request)
+        except NotMeasured as error:
+            return str(error)
+
+    def _request(self, target: Target) -> Request:
+        plan = self._plan
         sent = _restored(plan.transform(target.request), target, plan)
         provider = plan.config.providers.find(sent.host, sent.port)
         own = replace(target, request=sent, provider=provider)
-        request = with_credentials(own, plan.config.redaction.secret_query, plan.environ)
-        answers = [await sender.send(request)]
-        live = answer_facts(_document(answers[0], plan))
-        takes = [answer_facts(take) for take in target.takes]
-        tools = declared_tools(target.takes[0]["request"].get("body"))
-        result = judged(
-            changes(takes, live, tools, plan.config.drift_limits),
-            plan.config.drift_rules,
-            target.provider_name,
-        )
-        measurement = Measurement(target=target, changes=result)
-        if plan.repeats and measurement.has_drifted:
-            for _ in target.takes[1:]:
-                answers.append(await sender.send(request))
-    except (NoKey, NotMeasured) as error:
-        return Measurement(target=target, failed=plan.redactor.text(str(error)))
-    return replace(measurement, answers=tuple(answers))
+        return with_credentials(own, plan.config.redaction.secret_query, plan.environ)
+
+
+def _compared(measurement: Measurement, plan: DriftPlan) -> Measurement:
+    target = measurement.target
+    try:
+        live = answer_facts(_document(measurement.answers[0], plan))
+    except NotMeasured as error:
+        return Measurement(target=target, failed=str(error))
+    takes = [answer_facts(take) for take in target.takes]
+    tools = declared_tools(target.takes[0]["request"].get("body"))
+    result = judged(
+        changes(takes, live, tools, plan.config.drift_limits),
+        plan.config.drift_rules,
+        target.provider_name,
+    )
+    return replace(measurement, changes=result)
 
 
 def _restored(request: Request, target: Target, plan: DriftPlan) -> Request:

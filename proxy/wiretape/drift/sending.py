@@ -17,6 +17,7 @@ from yarl import URL
 from wiretape import __version__
 from wiretape.core.capture.recorder import Recorder
 from wiretape.core.model import Outcome, Request, header
+from wiretape.core.text.printable import count
 
 RETRIES: Final = 4
 _LONGEST_WAIT: Final = 300.0
@@ -84,7 +85,8 @@ class LiveSender:
         async with self._slots:
             self._check(request.authority)
             if self._options.budget is not None and self.sent >= self._options.budget:
-                raise NotMeasured(f"the budget of {self._options.budget} requests is spent")
+                budget = count(self._options.budget, "request")
+                raise NotMeasured(f"the budget of {budget} is spent")
             self.sent += 1
             for attempt in range(RETRIES + 1):
                 await self._turn(request.authority)

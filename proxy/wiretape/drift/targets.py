@@ -19,7 +19,7 @@ from wiretape.core.redaction.redactor import Redactor
 from wiretape.library.recording_file import LoadedRecording
 from wiretape.library.recording_file import load as load_recording
 from wiretape.maintenance.inventory import recorded_at, sessions
-from wiretape.maintenance.names import NamedRecording, find, named_recordings
+from wiretape.maintenance.names import NamedRecording, find, matching, named_recordings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,16 +89,25 @@ def targets(
 def _recordings(
     folder: Path, chosen: ChosenRecordings
 ) -> Iterator[tuple[str | None, NamedRecording]]:
-    """The recordings that are chosen, and the other takes beside each that is named."""
-    paths = {find(folder, name, chosen.session).path.resolve() for name in chosen.names}
-    stems = {path.with_name(path.name.partition(".")[0]) for path in paths}
-    for files in sessions(folder, chosen.session):
-        if files.session is not None and files.session == chosen.without_session:
-            continue
-        for named in named_recordings(files):
-            path = named.path.resolve()
-            if not paths or path.with_name(path.name.partition(".")[0]) in stems:
-                yield files.session, named
+    """The recordings that are chosen, with all takes of each; ConfigError for an unknown name."""
+    recordings = [
+        (files.session, named)
+        for files in sessions(folder, chosen.session)
+        if files.session is None or files.session != chosen.without_session
+        for named in named_recordings(files)
+    ]
+    stems = set()
+    for name in chosen.names:
+        matches = matching([named for _, named in recordings], name)
+        matches = matches or [find(folder, name, chosen.session)]
+        stems |= {_stem(named) for named in matches}
+    yield from (pair for pair in recordings if not chosen.names or _stem(pair[1]) in stems)
+
+
+def _stem(named: NamedRecording) -> Path:
+    """What the takes of a request have in common."""
+    path = named.path.resolve()
+    return path.with_name(path.name.partition(".")[0])
 
 
 def _is_selected(selection: Selection, canonical: Canonical, document: Document) -> bool:

@@ -39,7 +39,7 @@ def find(folder: Path, wanted: str, session: str | None = None) -> NamedRecordin
         return NamedRecording(path, (absolute.relative_to(top) if is_below else path).as_posix())
     all_files = sessions(folder, session)
     for searched in (all_files[:1], all_files):
-        matches = _matching(
+        matches = matching(
             [recording for files in searched for recording in named_recordings(files)], wanted
         )
         if len(matches) == 1:
@@ -60,7 +60,7 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _matching(recordings: Sequence[NamedRecording], wanted: str) -> list[NamedRecording]:
+def matching(recordings: Sequence[NamedRecording], wanted: str) -> list[NamedRecording]:
     """The recordings with exactly this name or key and take; else those that begin with it."""
     wanted = wanted.removesuffix(".json").lstrip("/")
     if not wanted:
