@@ -170,6 +170,15 @@ def test_a_killed_run_loses_nothing(mcp: Any, tmp_path: Path) -> None:
     assert json.loads(recording.read_text())["response"]["close"]["from"] == "server"
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-"])
+def test_a_closed_descriptor_is_told_and_nothing_is_started(
+    closed: str, clean_env: dict[str, str], tmp_path: Path
+) -> None:
+    text = f"{shlex.join(command('mcp', '--replay', '--', 'x'))} {closed}"
+    ran = subprocess.run(["sh", "-c", text], env=clean_env, cwd=tmp_path, check=False)
+    assert ran.returncode == 2
+
+
 # ------------------------------------------------------------------ the page
 
 

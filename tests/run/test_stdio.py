@@ -269,23 +269,6 @@ async def test_two_that_ask_at_once_are_told_apart(runs: Runs) -> None:
     assert client.status == 0, client.told
 
 
-async def test_what_two_recordings_ask_under_one_id_is_asked_under_two(runs: Runs) -> None:
-    runs.configure("match: {without_headers: [mcp-session-id]}\n")
-    for text in ("a", "b"):
-        async with runs("record") as client:
-            request = await client.ask(call(1, "ask", text))
-            await client.ask({"jsonrpc": "2.0", "id": request["id"], "result": {"text": text * 2}})
-    async with runs("replay") as client:
-        client.say(call(1, "ask", "a"), call(2, "ask", "b"))
-        requests = [await client.hear(), await client.hear()]
-        assert len({request["id"] for request in requests}) == 2
-        for request, expected in zip(requests[::-1], [(2, "bb"), (1, "aa")], strict=True):
-            reply = {"text": expected[1]}
-            answer = await client.ask({"jsonrpc": "2.0", "id": request["id"], "result": reply})
-            assert texts(answer) == (expected[0], f"the client said {expected[1]}")
-    assert client.status == 0, client.told
-
-
 async def test_answers_in_another_order_are_their_requests(runs: Runs) -> None:
     for mode in ("record", "replay"):
         async with runs(mode) as client:
@@ -400,6 +383,16 @@ async def test_auto_greets_the_server_and_records_what_is_missing(runs: Runs) ->
     assert client.status == 0
 
 
+async def test_a_server_that_auto_asks_and_dies_ends_the_run(runs: Runs) -> None:
+    async with runs("record") as client:
+        await client.ask(asking(1, "ping"))
+    async with runs("auto") as client:
+        await client.ask(asking(1, "ping"))
+        client.say(call(2, "die"))
+        assert await client.rest() == b""  # though the client has not left
+    assert (client.status, client.outcomes) == (7, ["replayed", "recorded"])
+
+
 async def test_secrets_of_command_line_and_environment_are_not_written(runs: Runs) -> None:
     runs.environ["NOTES_API_KEY"] = key = "kq83Hd72Jw01Lm55"
     runs.args = ["--api-token", token := "tv92Gx41Rb67Nc30", "-e", f"GITHUB_TOKEN={token[::-1]}"]
@@ -424,21 +417,6 @@ async def test_long_lines_pass_and_those_too_long_are_not_recorded(runs: Runs) -
     async with runs("replay") as client:
         assert await client.ask(call(1, "big", str(1 << 19))) == answer
     assert client.status == 0
-
-
-async def test_at_a_pace_the_answer_comes_when_it_came(runs: Runs) -> None:
-    async with runs("record") as client:
-        await client.ask(call(1, "add", "x"))
-    path = next(runs.folder.rglob("*.json"))
-    document = json.loads(path.read_text())
-    document["response"]["body"][0]["at"] = 0.2
-    path.write_text(json.dumps(document))
-    async with runs("replay", pace=Pace(1.0)) as client:
-        client.say(call(1, "add", "x"))
-        client.leave()
-        assert b"1 notes" in await client.rest()
-    (row,) = client.report.rows
-    assert (row.first_chunk or 0) >= 0.2
 
 
 @pytest.mark.parametrize("cuts", [1, 3, 1000])

@@ -74,13 +74,6 @@ def _pace(_c: click.Context, _p: click.Parameter, value: str | None) -> Any:
 
 _PORT: Final = click.IntRange(0, 65535)
 _EVERY_RUN: Final[tuple[Callable[..., Any], ...]] = (
-    click.option(
-        "--pace",
-        callback=_pace,
-        metavar="PACE",
-        help="When replayed chunks leave: instant (default), recorded, a factor such as 2x, or a"
-        " speed such as ttft=0.4,tps=60.",
-    ),
     session("Use the folder NAME below the recordings."),
     click.option(
         "--report",
@@ -105,6 +98,13 @@ _OPTIONS: Final[tuple[Callable[..., Any], ...]] = (
     click.option("--port", type=_PORT, help="Port of the proxy; 0, the default, is any free one."),
     click.option("--base-url-port", type=_PORT, help="Port for http://127.0.0.1:PORT/HOST/…"),
     BASE_URLS,
+    click.option(
+        "--pace",
+        callback=_pace,
+        metavar="PACE",
+        help="When replayed chunks leave: instant (default), recorded, a factor such as 2x, or a"
+        " speed such as ttft=0.4,tps=60.",
+    ),
     UPSTREAM_CA,
     ROUTES,
     click.option(
@@ -314,7 +314,7 @@ def mcp(mode: "Mode", **options: Any) -> None:
     from wiretape.run.settings import in_ci
 
     mode = "replay" if mode == "auto" and in_ci(os.environ) else mode
-    _run(mode, is_server=True, hosts=(), port=None, base_url_port=None, **options)
+    _run(mode, is_server=True, hosts=(), port=None, base_url_port=None, pace=None, **options)
 
 
 @main.command()

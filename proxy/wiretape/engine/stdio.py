@@ -8,14 +8,12 @@ reply, which has to be the recorded one.
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 from wiretape.core.capture.stdio import FRESH, Messages, is_call, is_reply, request_of
 from wiretape.core.errors import FormatError, StoreError
 from wiretape.core.model import Message, WebSocket, header
-from wiretape.core.playback.pace import Pace
 from wiretape.core.playback.websocket import LockStep, Mismatch, ReplayedConnection, Step
-from wiretape.core.text import exact_json
 from wiretape.core.wire import jsonrpc
 from wiretape.core.wire.jsonrpc import SESSION_HEADER, spelled
 from wiretape.report.report import Row
@@ -36,7 +34,6 @@ class _OpenConversation:
     received: int = 0
     first: float | None = None
     mismatch: Mismatch | None = None
-    task: asyncio.Task[None] | None = None
 
     @property
     def gives_state(self) -> str:
@@ -47,9 +44,6 @@ class _OpenConversation:
 type SendLine = Callable[[bytes], Awaitable[None]]
 """Sends a line to the client."""
 
-type Handled = Literal["replayed", "record", "pass"]
-"""What is to be done with a line: nothing more, or to ask the server, to be recorded or not."""
-
 
 class StdioReplay:
     """Answers the lines of a client; `state` is what the last tool called made of the server.
@@ -58,39 +52,35 @@ class StdioReplay:
     `broke_off` is set where the server's output ended in the midst of a recorded conversation.
     """
 
-    def __init__(
-        self, replayer: Replayer, target: str, pace: Pace, send: SendLine, *, may_ask: bool
-    ) -> None:
+    def __init__(self, replayer: Replayer, target: str, send: SendLine, *, may_ask: bool) -> None:
         self.state = FRESH
         self.broke_off: Final = asyncio.Event()
         self._replayer = replayer
         self._target = target
-        self._pace = pace
         self._send = send
         self._may_ask = may_ask
         self._open: list[_OpenConversation] = []
         self._asking: dict[str, _OpenConversation] = {}
-        self._renamed = 0
 
-    async def client_line(self, line: bytes, messages: Messages) -> Handled:
-        """Answer a line of the client."""
+    async def client_line(self, line: bytes, messages: Messages) -> bool:
+        """Answer a line of the client; False where the server is to be asked."""
         if is_reply(messages):
             ids = map(spelled, jsonrpc.answer_ids(messages))
             talks = [talk for text in ids if (talk := self._asking.pop(text, None)) is not None]
             if talks:
                 await self._reply(talks[0], line.removesuffix(b"\n"))
-                return "replayed"
+                return True
         replayer = self._replayer
         live = request_of(self._target, line, messages, self.state)
         request = replayer.with_current_ids(replayer.prepare(live))
-        if self._may_ask and (verdict := replayer.decide(request)) in ("record", "pass"):
-            return "record" if verdict == "record" else "pass"
+        if self._may_ask and replayer.decide(request) == "record":
+            return False
         answer = replayer.answer(request)
         if answer is None or not isinstance(answer.response, WebSocket):
             await self._miss(request)
-            return "replayed"
-        await self._begin(request, answer, changes_state=is_call(messages))
-        return "replayed"
+        else:
+            await self._begin(request, answer, changes_state=is_call(messages))
+        return True
 
     async def _begin(
         self, request: ReplayRequest, answer: ReplayAnswer, *, changes_state: bool
@@ -105,7 +95,7 @@ class StdioReplay:
         self._open.append(talk)
         if changes_state:
             self.state = talk.gives_state
-        await self._play(talk, lock.begin())
+        await self._send_step(talk, lock.begin())
 
     async def _reply(self, talk: "_OpenConversation", line: bytes) -> None:
         talk.received += 1
@@ -119,7 +109,7 @@ class StdioReplay:
             assert row.miss is not None
             await self._refuse(talk.request, self._replayer.miss_body(talk.request, row.miss))
         else:
-            await self._play(talk, step)
+            await self._send_step(talk, step)
 
     async def _miss(self, request: ReplayRequest) -> None:
         _, _, body = self._replayer.miss(request)
@@ -130,59 +120,23 @@ class StdioReplay:
         if jsonrpc.request_ids(jsonrpc.messages(request.live.body)):
             await self._send(body + b"\n")
 
-    async def _play(self, talk: "_OpenConversation", step: Step) -> None:
-        """SendLine what is due, at once or, at a pace, beside what else the client says."""
-        if self._pace.factor is None:
-            await self._send_step(talk, step)
-        else:
-            before = talk.task
-            talk.task = asyncio.create_task(self._send_step(talk, step, before))
-
-    async def _send_step(
-        self, talk: "_OpenConversation", step: Step, before: asyncio.Task[None] | None = None
-    ) -> None:
-        if before is not None:
-            await before
-        loop = asyncio.get_running_loop()
-        began = loop.time()
+    async def _send_step(self, talk: "_OpenConversation", step: Step) -> None:
         for due in step.due:
-            if self._pace.factor is not None:
-                await asyncio.sleep(began + due.after / self._pace.factor - loop.time())
             if talk.first is None:
-                talk.first = loop.time() - talk.started
+                talk.first = asyncio.get_running_loop().time() - talk.started
             talk.sent += 1
-            await self._send(self._with_own_id(talk, due.message.data) + b"\n")
-        if step.ending is None:
-            return
-        if step.ending.close is None:
+            data = due.message.data
+            for message_id in jsonrpc.request_ids(jsonrpc.messages(data)):
+                self._asking[spelled(message_id)] = talk
+            await self._send(data + b"\n")
+        if step.ending is not None and step.ending.close is None:
             self.broke_off.set()
-        else:
+        elif step.ending is not None:
             self._report(talk)
-
-    def _with_own_id(self, talk: "_OpenConversation", data: bytes) -> bytes:
-        """A message of the server, whose reply is expected. One that another recording asks under
-        the same id at this moment gets another.
-        """
-        messages = jsonrpc.messages(data)
-        ids = list(map(spelled, jsonrpc.request_ids(messages)))
-        if any(text in self._asking for text in ids) and len(messages) == 1:
-            self._renamed += 1
-            style = exact_json.style_of(data.decode()) or "compact"
-            own = {**messages[0], "id": f"wiretape-{self._renamed}"}
-            data, ids = exact_json.dumps(own, style).encode(), [spelled(own["id"])]
-        self._asking |= dict.fromkeys(ids, talk)
-        return data
-
-    async def settle(self) -> None:
-        """Wait until all is sent that the client need not reply to first."""
-        for task in [talk.task for talk in self._open if talk.task is not None]:
-            await task
 
     def end(self) -> None:
         """Report what is still open when the client has left or the server's output has ended."""
         for talk in tuple(self._open):
-            if talk.task is not None:
-                talk.task.cancel()
             end = talk.lock.recorded.end
             note = "the client left" if end == "complete" else f"ended as recorded: {end}"
             self._report(talk, note)

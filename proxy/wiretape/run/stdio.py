@@ -8,6 +8,7 @@ run may ask it.
 import asyncio
 import os
 import signal
+import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -48,6 +49,7 @@ NOT_A_MESSAGE: Final = (
     "the server prints on its standard output what is not a message of JSON-RPC; it is passed on,"
     " recorded and replayed as it is. Clients may fail on it: it should go to standard error"
 )
+NOT_ASKED: Final = "the server answers what was not asked: it is passed on and not recorded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +74,11 @@ async def run_stdio(settings: Settings, command: Sequence[str], report: Report) 
     redaction = settings.config.redaction
     redaction = replace(redaction, values=(*redaction.values, *credentials))
     settings = replace(settings, config=replace(settings.config, redaction=redaction))
-    try:
-        # What else prints, as a library might, must not come between the lines.
-        output = os.dup(1)
-        os.dup2(2, 1)
-    except OSError as error:
-        raise ConfigError(f"standard output or error is closed: {reason_of(error)}") from None
+    if None in (sys.stdin, sys.stdout):
+        raise ConfigError("standard input or output is closed: they are the client's")
+    # What else prints, as a library might, must not come between the lines.
+    output = os.dup(1)
+    os.dup2(2, 1)
     return await bridge(settings, StdioServer(command, target, 0, output), report)
 
 
@@ -120,10 +121,13 @@ class _Bridge:
         self._output: asyncio.Queue[bytes | None] = asyncio.Queue(_LINES_AHEAD)
         self._replay: StdioReplay | None = None
         if parts.replayer is not None:
-            pace, may_ask = parts.settings.pace, parts.intake is not None
             self._replay = StdioReplay(
-                parts.replayer, server.target, pace, self._output.put, may_ask=may_ask
+                parts.replayer,
+                server.target,
+                self._output.put,
+                may_ask=parts.intake is not None,
             )
+        self._server_left = self._replay.broke_off if self._replay else asyncio.Event()
         self._live: _LiveServer | None = None
         self._handshake: list[bytes] = []
 
@@ -132,19 +136,15 @@ class _Bridge:
         not started.
         """
         if self._replay is None:
-            left: list[asyncio.Task[Any]] = [(await self._start()).output]
-        else:
-            left = [asyncio.create_task(self._replay.broke_off.wait())]
+            await self._start()
         client = asyncio.create_task(self._read_client())
         writer = asyncio.create_task(self._write())
-        left += (writer, asyncio.create_task(self._signals.stop.wait()))
+        waits = (self._server_left.wait(), self._signals.stop.wait())
+        left: list[asyncio.Task[Any]] = [client, writer, *map(asyncio.create_task, waits)]
         try:
-            await asyncio.wait([client, *left], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
             status = await self._live.end(client_left=client.done()) if self._live else None
             if self._replay is not None:
-                settled = asyncio.create_task(self._replay.settle())
-                await asyncio.wait([settled, *left], return_when=asyncio.FIRST_COMPLETED)
-                settled.cancel()
                 self._replay.end()
             # A client that reads no more does not hold the run up.
             last = asyncio.create_task(self._output.put(None))
@@ -155,7 +155,7 @@ class _Bridge:
                     task.result()
             return status
         finally:
-            for task in (client, *left):
+            for task in left:
                 task.cancel()
 
     async def _start(self) -> "_LiveServer":
@@ -167,6 +167,7 @@ class _Bridge:
         self._live = _LiveServer(
             self._parts, self._server.target, process, self._signals, self._output.put
         )
+        self._live.output.add_done_callback(lambda _: self._server_left.set())
         return self._live
 
     async def _read_client(self) -> None:
@@ -187,8 +188,7 @@ class _Bridge:
         if self._live is not None and self._live.conversations.asking(messages):
             await self._live.take(line, messages)
             return
-        handled = await replay.client_line(line, messages)
-        if handled == "replayed":
+        if await replay.client_line(line, messages):
             if self._program is not None and _greets(messages):
                 self._handshake.append(line)
             return
@@ -197,7 +197,7 @@ class _Bridge:
             await (await self._start()).greet([] if _greets(messages) else self._handshake)
         assert self._live is not None
         self._live.state = replay.state
-        await self._live.take(line, messages, recorded=handled == "record")
+        await self._live.take(line, messages)
         replay.state = self._live.state
 
     async def _write(self) -> None:
@@ -244,7 +244,7 @@ class _LiveServer:
                 await asyncio.wait([heard, self.output], return_when=asyncio.FIRST_COMPLETED)
                 heard.cancel()
 
-    async def take(self, line: bytes, messages: Messages, *, recorded: bool = True) -> None:
+    async def take(self, line: bytes, messages: Messages) -> None:
         """Pass a line of the client on, and begin a conversation with it if it is not a reply."""
         now = self._clock()
         if asking := self.conversations.asking(messages):
@@ -257,9 +257,8 @@ class _LiveServer:
             if is_call(messages):
                 self.state = token_hex(8)
             assert intake is not None
-            if recorded:
-                intake.begin(recorder, self._parts.sessions.own)
-            conversation = StdioConversation(recorder=recorder, began=now, recorded=recorded)
+            intake.begin(recorder, self._parts.sessions.own)
+            conversation = StdioConversation(recorder=recorder, began=now)
             self.conversations.open(conversation, messages, self.state)
             await intake.wait_for_room()
         await self.send(line)
@@ -286,7 +285,8 @@ class _LiveServer:
                 continue
             if not messages:
                 self._parts.report.notice(NOT_A_MESSAGE)
-            self.conversations.server_line(line, messages, self._clock())
+            if not self.conversations.server_line(line, messages, self._clock()):
+                self._parts.report.notice(NOT_ASKED)
 
     async def end(self, *, client_left: bool) -> int:
         """Let the server end, and record what is open; gives its exit status."""
@@ -297,6 +297,8 @@ class _LiveServer:
         # What it started may have its output open still.
         await asyncio.wait([self.output], timeout=DRAIN_SECONDS)
         self._put(self.conversations.take_all(), server_left=server_left)
+        if self.output.done():
+            self.output.result()
         return status
 
     def _put(self, ended: Sequence[StdioConversation], *, server_left: bool = False) -> None:
@@ -304,13 +306,8 @@ class _LiveServer:
         assert intake is not None
         for conversation in ended:
             recorder = conversation.recorder
-            outcome = conversation.outcome(server_left=server_left)
-            if conversation.recorded:
-                at = recorder.reads[-1][1] if recorder.reads else 0.0
-                intake.put(recorder, outcome, at, session)
-            else:
-                note = "passed on unrecorded, as on_miss says"
-                intake.report_unrecorded(recorder.request, "passed", note, session)
+            at = recorder.reads[-1][1] if recorder.reads else 0.0
+            intake.put(recorder, conversation.outcome(server_left=server_left), at, session)
 
 
 # ------------------------------------------------------------------ bytes

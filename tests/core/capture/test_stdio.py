@@ -46,10 +46,13 @@ class Talks:
         self.all.open(conversation, messages, "state-1")
         return conversation
 
-    def server(self, *messages: Any) -> None:
+    def server(self, *messages: Any) -> bool:
+        """Whether all of it belongs to a conversation."""
+        belong = True
         for message in messages:
             data = message if isinstance(message, bytes) else line(message)
-            self.all.server_line(data, jsonrpc.messages(data), self.now)
+            belong &= self.all.server_line(data, jsonrpc.messages(data), self.now)
+        return belong
 
     def reply(self, message: Any) -> StdioConversation | None:
         messages = jsonrpc.messages(line(message))
@@ -170,7 +173,7 @@ def test_a_cancelled_request_is_over_and_its_late_answer_nobodys() -> None:
     talks = Talks()
     first = talks.client(asking(1))
     second = talks.client(notice("notifications/cancelled", requestId=1))
-    talks.server(answer(1))
+    assert talks.server(answer(1))
     assert (spoken(first), spoken(second)) == ([], [])
     assert talks.all.take_over() == [first, second]
     assert first.outcome(server_left=True) == "client-closed"
@@ -193,3 +196,20 @@ def test_what_is_not_utf8_is_binary() -> None:
     response = first.recorder.finish(first.outcome(server_left=False), 1.0).response
     assert isinstance(response, WebSocket)
     assert [message.binary for message in response.messages] == [True, False]
+
+
+def test_an_answer_to_what_was_not_asked_is_nobodys() -> None:
+    talks = Talks()
+    first = talks.client(asking(1))
+    assert not talks.server(answer(2))
+    assert talks.server(answer(1))
+    assert not talks.server(answer(1))
+    assert spoken(first) == [answer(1)]
+
+
+def test_an_error_that_names_no_request_is_the_latest_messages() -> None:
+    talks = Talks()
+    first = talks.client("no message")
+    unread = {"jsonrpc": "2.0", "id": None, "error": {"code": -32700, "message": "Parse error"}}
+    assert talks.server(unread)
+    assert spoken(first) == [unread]

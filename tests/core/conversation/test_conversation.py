@@ -217,6 +217,22 @@ def test_a_websocket_is_told_in_the_order_of_its_messages() -> None:
     ]
 
 
+def test_messages_of_json_rpc_are_told_as_they_are() -> None:
+    asks = {"jsonrpc": "2.0", "id": 1, "method": "roots/list"}
+    replies = {"jsonrpc": "2.0", "id": 1, "result": {"roots": []}}
+    body = [
+        {"from": "server", "text": "Listening!"},
+        {"from": "server", "__data__": asks},
+        {"from": "client", "__data__": replies},
+    ]
+    turns = conversation(document(None, body)).answer
+    assert [(turn.role, turn.parts[0].text) for turn in turns] == [
+        ("assistant", "Listening!"),
+        ("answer", json.dumps(asks)),
+        ("request", json.dumps(replies)),
+    ]
+
+
 def test_the_text_names_who_speaks_and_shows_calls() -> None:
     call = {"id": "call_1", "function": {"name": "weather", "arguments": '{"city":"Rome"}'}}
     answer = {"choices": [{"message": {"tool_calls": [call]}, "finish_reason": "tool_calls"}]}

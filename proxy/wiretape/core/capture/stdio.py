@@ -60,12 +60,11 @@ def is_call(messages: Messages) -> bool:
 @dataclass(slots=True, kw_only=True)
 class StdioConversation:
     """A message of the client and what followed; `began` is when it was sent, in seconds of any
-    clock. With `recorded` False it is only passed on.
+    clock.
     """
 
     recorder: WebSocketRecorder
     began: float
-    recorded: bool = True
     waiting: set[str] = field(default_factory=set)
     """The ids of its requests that are not answered."""
     cancelled: set[str] = field(default_factory=set)
@@ -144,21 +143,22 @@ class StdioConversations:
         conversation.asking.difference_update(map(spelled, jsonrpc.answer_ids(messages)))
         self._add(conversation, "client", line, now)
 
-    def server_line(self, line: bytes, messages: Messages, now: float) -> None:
-        """Add a line of the server."""
-        ids = set(map(spelled, jsonrpc.answer_ids(messages)))
-        if ids and ids <= self._cancelled and not any(ids & c.waiting for c in self._open):
-            return  # the client has forgotten the request
+    def server_line(self, line: bytes, messages: Messages, now: float) -> bool:
+        """Add a line of the server; False if it answers what was not asked, which is nobody's."""
+        ids = set(map(spelled, jsonrpc.answer_ids(messages))) - {spelled(None)}
+        if ids and not any(ids & each.waiting for each in self._open):
+            return ids <= self._cancelled  # the client has forgotten the request
         conversation = self._of(ids, messages)
         if conversation is None:
             self._early.append((line, now))
-            return
+            return True
         conversation.waiting -= ids
         conversation.asking |= set(map(spelled, jsonrpc.request_ids(messages)))
         for message in messages:
             if message.get("method") == "notifications/cancelled":
                 conversation.asking.discard(spelled(_params(message).get("requestId")))
         self._add(conversation, "server", line, now)
+        return True
 
     def _of(self, ids: set[str], messages: Messages) -> StdioConversation | None:
         """Whose conversation a line of the server belongs to: by what it answers or the token of

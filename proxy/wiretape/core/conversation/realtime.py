@@ -1,4 +1,6 @@
-"""Show a WebSocket connection as turns: OpenAI's realtime and responses, Gemini's live API."""
+"""Show a WebSocket connection as turns: OpenAI's realtime and responses, Gemini's live API, and
+conversations of JSON-RPC as they are.
+"""
 
 from collections.abc import Iterable
 from itertools import groupby
@@ -6,6 +8,7 @@ from typing import Final
 
 from wiretape.core.text import exact_json
 from wiretape.core.text.printable import size
+from wiretape.core.wire.jsonrpc import is_message
 
 from .answers import known_turns
 from .turns import (
@@ -45,6 +48,8 @@ def _client(values: list[exact_json.Json]) -> list[Turn]:
             continue
         if isinstance(value, str):
             result.append(Turn("user", (Part("text", value),)))
+        if is_message(value):
+            result.append(Turn("request", (Part("data", text_of(value)),)))
         if not isinstance(value, dict):
             continue
         settings = first(value, "session", "setup", "response")
@@ -91,6 +96,8 @@ def _server(values: list[exact_json.Json]) -> list[Turn]:
     for value in values:
         if isinstance(value, int):
             audio += value
+        elif is_message(value):
+            result.append(Turn("answer", (Part("data", text_of(value)),)))
         elif isinstance(value, str):
             result.append(Turn("assistant", (Part("text", value),)))
         elif text_of(first(value, "type")) == "response.created":
