@@ -89,6 +89,17 @@ def test_the_sdks_client_starts_wiretape_for_its_server_within_another_run(
     assert (done.returncode, json.loads(done.stdout)) == (0, expected), done.stderr
 
 
+def test_a_miss_that_the_agent_swallows_fails_the_run_around_it(
+    wiretape: Wiretape, tmp_path: Path
+) -> None:
+    (tmp_path / "r").mkdir()
+    server = shlex.join(command("mcp", "--replay", "-r", "r", "--", "server"))
+    agent = f"""echo '{{"jsonrpc": "2.0", "id": 1, "method": "ping"}}' | {server}; true"""
+    done = wiretape("replay", "--allow-none", "-r", "r", "--", "sh", "-c", agent)
+    assert done.returncode == 3
+    assert "in wiretape mcp: no recording answers POST http://stdio.invalid/server" in done.stderr
+
+
 # ------------------------------------------------------------------ the program
 
 

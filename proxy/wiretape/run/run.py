@@ -22,6 +22,7 @@ from wiretape.ui.live import live_page
 from . import ending
 from .client_hints import trust_remedy
 from .environment import environment_for
+from .inner_runs import heard
 from .proxies import RecordProxy, ReplayProxy, RunningProxy, own_hosts
 from .serving import ServingProxy, announced, remove_leftovers
 from .settings import Settings
@@ -50,12 +51,13 @@ async def run(settings: Settings, command: Sequence[str], report: Report) -> int
             if program is None:
                 await _serve(settings, proxy, signals, report)
             else:
-                with descriptors.limited_to(usual_limit):
-                    stdout = STDERR if settings.as_json else None
-                    process = await start_program(
-                        program, command, proxy.environment(), stdout=stdout
-                    )
-                report.command_status = await signals.forwarded_to(process)
+                stdout = STDERR if settings.as_json else None
+                with heard(settings.recordings, report):
+                    with descriptors.limited_to(usual_limit):
+                        process = await start_program(
+                            program, command, proxy.environment(), stdout=stdout
+                        )
+                    report.command_status = await signals.forwarded_to(process)
     ending.conclude(settings, report, command)
     if signal.SIGINT in signals.received and program is None:
         return INTERRUPTED

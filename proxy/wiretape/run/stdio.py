@@ -32,10 +32,11 @@ from wiretape.core.redaction.command_line import command_target
 from wiretape.core.wire import jsonrpc
 from wiretape.core.wire.jsonrpc import spelled
 from wiretape.engine.stdio import SendLine, StdioReplay
-from wiretape.report.report import Report
+from wiretape.report.report import Report, Row
 
 from . import ending
 from .compose import Parts, compose
+from .inner_runs import tell_outer
 from .run import DRAIN_SECONDS, INTERRUPTED, Signals, find_program, start_program
 from .settings import Settings
 
@@ -90,6 +91,14 @@ async def bridge(settings: Settings, server: StdioServer, report: Report) -> int
     ending.check_report(settings)
     for notice in settings.config.notices:
         report.notice(notice)
+    show = report.listen
+
+    def tell(row: Row) -> None:
+        if show is not None:
+            show(row)
+        tell_outer(settings.recordings, row)
+
+    report.listen = tell
     parts = compose(settings, report)
     folder = parts.sessions.own.library.folder
     if parts.intake is None and not folder.exists():
