@@ -46,7 +46,10 @@ ALLOWED = {
         *(*CORE, "core.conversation", "library", "report", "sequences", "sessions", "tls"),
     },
     "exchange_formats": {*CORE, "core.conversation", "intake", "library", "report", "sessions"},
-    "wiretape_mitm": {*CORE, "engine", "exchange_formats", "intake", "report", "sessions", "tls"},
+    "wiretape_mitm": {
+        *(*CORE, "core.conversation", "engine", "exchange_formats", "intake", "report"),
+        *("sessions", "tls"),
+    },
     "scanning": {*CORE, "library"},
     "maintenance": {
         *(*CORE, "config", "core.conversation", "engine", "library", "report", "scanning"),

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from wiretape.core.cost.budget import Budget
 from wiretape.core.model import MAX_BODY
+from wiretape.core.playback.policy import MISS_STATUS
 from wiretape.core.providers.registry import Providers
 from wiretape.engine.replayer import Replayer, Tickets
 from wiretape.intake.intake import Intake
@@ -20,6 +22,7 @@ from .own_port import OwnPort
 from .record_flow import RecordFlow, RecordRules
 from .replay_flow import ReplayFlow
 from .routes import Routes
+from .spending import SpendingGate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +33,8 @@ class HookRules:
     tunnel_others: bool = True
     max_body: int = MAX_BODY
     drain: bool = False
+    budget: Budget | None = None
+    miss_status: int = MISS_STATUS
 
 
 class Hooks:
@@ -67,6 +72,7 @@ class Hooks:
                 on_miss=replayer.policy.on_miss if replayer is not None else None,
                 max_body=rules.max_body,
                 drain=rules.drain,
+                spending=_spending(rules, providers),
             )
             self._record_flow = RecordFlow(intake, flow_sessions, report, record_rules)
             chain.append(self._record_flow)
@@ -82,6 +88,12 @@ class Hooks:
         """The proxy stops: what is still under way is kept as far as it came, marked as cut."""
         if self._record_flow is not None:
             self._record_flow.abandon()
+
+
+def _spending(rules: HookRules, providers: Providers) -> SpendingGate | None:
+    if rules.budget is None:
+        return None
+    return SpendingGate(rules.budget, providers, rules.miss_status)
 
 
 def _providers(intake: Intake | None, replayer: Replayer | None) -> Providers:

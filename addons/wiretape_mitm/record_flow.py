@@ -5,6 +5,7 @@ answer before it sends the rest.
 """
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Final
@@ -33,6 +34,7 @@ from .patches import transport
 from .patches.error_answers import answer_error
 from .replay_flow import ANSWERED, PASS
 from .routes import Routes
+from .spending import SpendingGate
 from .upload import IN_MEMORY, Upload
 
 _EXCHANGE: Final = "wiretape.exchange"
@@ -51,15 +53,17 @@ class RecordRules:
     on_miss: OnMiss | None = None
     max_body: int = MAX_BODY
     drain: bool = False
+    spending: SpendingGate | None = None
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, kw_only=True)
 class _Exchange:
     """One that is under way; `ended_at` is there where the answer is whole and the request not."""
 
     recorder: Recorder
     session: Session
     client: str
+    flow: str
     started: float
     ended_at: float | None = None
 
@@ -85,6 +89,9 @@ class RecordFlow:
         on_miss = self._rules.on_miss
         if flow.response is not None or not self._is_provider_s(flow):
             return
+        if self._rules.spending is not None:
+            # What a request may cost is known once it is whole.
+            return
         if on_miss is None:
             if self._open(flow) is None and flow.response is not None:
                 return
@@ -106,7 +113,21 @@ class RecordFlow:
             flow.request.stream = False
             if self._open(flow) is not None or flow.response is None:
                 await self._intake.wait_for_room()
-                self._begin(flow)
+                if await self._may_spend(flow):
+                    self._begin(flow)
+
+    async def _may_spend(self, flow: http.HTTPFlow) -> bool:
+        """Whether a request may go out under the run's budget; if not, its client has an answer."""
+        spending = self._rules.spending
+        if spending is None:
+            return True
+        request = credentials_as_headers(request_of(flow))
+        reason = await spending.admit(flow, request)
+        if reason is None:
+            return True
+        with suppress(UnknownSession, StoreError):
+            self._intake.report_unrecorded(request, "missed", reason, self._sessions.of(flow))
+        return False
 
     def _is_provider_s(self, flow: http.HTTPFlow) -> bool:
         data = flow.request.data
@@ -138,6 +159,7 @@ class RecordFlow:
             self._intake.report_unrecorded(
                 request, "refused", f"not recorded: {session_error_text(error)}"
             )
+            self._settle(flow.id)
             return
         on_miss = self._rules.on_miss
         upload: Upload | None = flow.metadata.get(transport.UPLOAD)
@@ -147,6 +169,7 @@ class RecordFlow:
             self._intake.report_unrecorded(
                 request, "passed", "on_miss: passthrough; not recorded", session
             )
+            self._settle(flow.id)
         else:
             self._record(flow, request, session)
 
@@ -159,7 +182,13 @@ class RecordFlow:
             flow.metadata[transport.DRAIN] = lambda: recorder.unrecorded is None
         self._rules.routes.apply(flow, request)
         started = perf_counter()
-        exchange = _Exchange(recorder, session, flow.client_conn.id, started)
+        exchange = _Exchange(
+            recorder=recorder,
+            session=session,
+            client=flow.client_conn.id,
+            flow=flow.id,
+            started=started,
+        )
         flow.metadata[_EXCHANGE] = exchange
         self._under_way.add(exchange)
         self._idle.clear()
@@ -296,6 +325,7 @@ class RecordFlow:
         if client_closed_at is not None:
             recorder.client_closed_at = client_closed_at - exchange.started
         at = (now or perf_counter()) - exchange.started
+        self._settle(exchange.flow, recorder, outcome)
         self._intake.put(recorder, outcome, at, exchange.session)
         self._leave(flow, exchange)
 
@@ -312,6 +342,7 @@ class RecordFlow:
     def _leave(self, flow: http.HTTPFlow | None, exchange: _Exchange) -> None:
         self._under_way.discard(exchange)
         self._report.end(exchange.recorder)
+        self._settle(exchange.flow)
         if not self._under_way:
             self._idle.set()
         if flow is None:
@@ -324,6 +355,12 @@ class RecordFlow:
         upload: Upload | None = flow.metadata.pop(transport.UPLOAD, None)
         if upload is not None:
             upload.close()
+
+    def _settle(
+        self, flow: str, recorder: Recorder | None = None, outcome: Outcome = "ended"
+    ) -> None:
+        if self._rules.spending is not None:
+            self._rules.spending.settle(flow, recorder, outcome)
 
     async def idle(self) -> None:
         """Wait until no exchange is under way."""

@@ -124,6 +124,25 @@ _OPTIONS: Final[tuple[Callable[..., Any], ...]] = (
 _RECORD_MODE: Final = record_mode()
 
 
+def _budget(_c: click.Context, _p: click.Parameter, value: str | None) -> Any:
+    from wiretape.core.cost.prices import Money
+
+    if value is None:
+        return None
+    try:
+        return Money.parse(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+_BUDGET: Final = click.option(
+    "--budget",
+    callback=_budget,
+    metavar="AMOUNT",
+    help="Go to the provider only until this is spent: 2USD. Then requests miss.",
+)
+
+
 _REPLAYED: Final[tuple[Callable[..., Any], ...]] = (
     click.option(
         "--keep-keys",
@@ -163,7 +182,7 @@ _RUN: Final[dict[str, Any]] = {"ignore_unknown_options": False, "allow_intersper
 
 
 @main.command(context_settings=_RUN)
-@with_options(*_OPTIONS, _RECORD_MODE)
+@with_options(*_OPTIONS, _RECORD_MODE, _BUDGET)
 def record(**options: Any) -> None:
     """Go to the provider and record every exchange.
 
@@ -227,6 +246,7 @@ def replay(**options: Any) -> None:
     *_OPTIONS,
     *_REPLAYED,
     _RECORD_MODE,
+    _BUDGET,
     click.option("--live", is_flag=True, help="Go to the provider even where CI is set."),
     click.option("--fill", is_flag=True, help="Record takes that are missing in the middle, too."),
     click.option(
@@ -260,6 +280,7 @@ def auto(live: bool, **options: Any) -> None:
 @main.command(context_settings=_RUN)
 @with_options(
     *_OPTIONS,
+    _BUDGET,
     click.option(
         "--only",
         multiple=True,

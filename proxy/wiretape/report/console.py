@@ -5,7 +5,7 @@ import sys
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
-from wiretape.core.cost.prices import rounded
+from wiretape.core.cost.prices import Money, rounded
 from wiretape.core.matching.diff_text import sides, word_diff
 from wiretape.core.matching.miss import SHOWN, Miss
 from wiretape.core.redaction.redactor import Redactor
@@ -66,6 +66,9 @@ def summary(report: Report) -> str:
     counts = report.counts
     outcomes = [f"{counts[outcome]} {outcome}" for outcome in OUTCOMES if counts[outcome]]
     text = f"wiretape {report.mode}: {', '.join(outcomes) or 'no exchanges'}"
+    if report.budget is not None:
+        spent = Money(report.budget.spent, report.budget.limit.currency)
+        text += f"; {spent} spent of a budget of {report.budget.limit}"
     if report.beyond:
         text += f"; {report.beyond} answered again beyond the last take"
     if report.stale:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import KW_ONLY, InitVar, dataclass, field
 from typing import Any, Final, Literal
 
+from wiretape.core.cost.budget import Budget
 from wiretape.core.cost.prices import Metered, PriceTable, Spending
 from wiretape.core.cost.usage import Usage
 from wiretape.core.matching.canonical import Change
@@ -158,6 +159,8 @@ class Report:
     """The names of the matching rules that found something in a request."""
     prices: Callable[[], PriceTable] | None = None
     """What tokens cost; None: it is not told."""
+    budget: Budget | None = None
+    """What live requests may cost."""
     keep_rows: InitVar[bool] = True
     _counts: Counter[RowOutcome] = field(default_factory=Counter)
     _sessions: dict[str, Counter[RowOutcome]] = field(default_factory=dict)
@@ -328,6 +331,7 @@ class Report:
             ],
             "redactions": dict(sorted(self.redactions.items())),
             "notices": self.notices,
+            **({"budget": self.budget.as_json()} if self.budget else {}),
             **({"usage": self._spending_as_json()} if self._metered else {}),
             "exchanges": [{**row.as_json(), **self._cost_of(row)} for row in self.rows],
         }

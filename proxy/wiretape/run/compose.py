@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from wiretape.config.load import Config
 from wiretape.config.packs import dummy_keys
+from wiretape.core.cost.budget import Budget
 from wiretape.core.errors import ConfigError
 from wiretape.core.playback.faults import Faults
 from wiretape.core.redaction.redactor import Redactor
@@ -69,6 +70,7 @@ def compose(settings: Settings, report: Report, token: str | None = None) -> Par
     redactor = _redactor(settings)
     policy = settings.policy
     report.prices = lambda: config.prices
+    report.budget = _budget(settings)
     if records:
         record_mode = settings.writes
         recover_killed(config, settings.recordings, redactor, report, record_mode)
@@ -126,6 +128,19 @@ def _branch(settings: Settings, source: Library, redactor: Redactor, report: Rep
         after = path.relative_to(source.folder.resolve()).as_posix()
     library = open_library(config, folder, name, redactor, report, recording=True)
     return Branch(library, settings.live_from, after)
+
+
+def _budget(settings: Settings) -> Budget | None:
+    limit = settings.budget
+    if limit is None or settings.mode == "replay":
+        return None
+    known = settings.config.prices.currencies
+    if limit.currency not in known:
+        raise ConfigError(
+            f"--budget {limit}: no price is in {limit.currency}; give it in {' or '.join(known)},"
+            " or add prices in config.yaml"
+        )
+    return Budget(limit, settings.config.prices)
 
 
 def _redactor(settings: Settings) -> Redactor:

@@ -163,6 +163,8 @@ def hooks_of(parts: Parts) -> "Hooks":
         tunnel_others=tunnels,
         max_body=config.record_max_body,
         drain=config.record_drain,
+        budget=parts.report.budget,
+        miss_status=config.miss_status,
     )
     return Hooks(parts.sessions, parts.report, parts.control, parts.intake, parts.replayer, rules)
 

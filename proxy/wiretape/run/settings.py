@@ -9,6 +9,7 @@ from secrets import token_urlsafe
 from typing import TYPE_CHECKING, Literal
 
 from wiretape.config.load import Config
+from wiretape.core.cost.prices import Money
 from wiretape.core.errors import ConfigError
 from wiretape.core.playback.pace import Pace
 from wiretape.core.playback.policy import OnMiss, Policy, RecordMode, Selection
@@ -46,6 +47,8 @@ class Settings:
     only: tuple[str, ...] = ()
     fill: bool = False
     """Whether takes that are missing in the middle are recorded."""
+    budget: Money | None = None
+    """The most that live requests may cost."""
     report: Path | None = None
     as_json: bool = False
     """Whether standard output is the report's alone."""

@@ -5,12 +5,17 @@ A token is taken for every four characters, which is what OpenAI says of English
 """
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from wiretape.core.cost.budget import Expected
 from wiretape.core.cost.usage import Usage, json_values, reported
 from wiretape.core.model import Request, Response, WebSocket, models_in_path
 from wiretape.core.text import exact_json
+from wiretape.core.wire.content_coding import plain_request
+from wiretape.core.wire.jsonrpc import is_mcp
+from wiretape.core.wire.websocket import is_opening
 
 from .answers import known_turns
 from .turns import Turn, first, request_turns
@@ -56,7 +61,51 @@ def usage_of(request: Request, response: Response) -> Usage | None:
     body = _body(request)
     if not models_in_path(request.path) and not isinstance(first(body, "model"), str):
         return None
-    return estimated(body, list(json_values(response, every=True)))
+    return estimate_of(request, response)
+
+
+def estimate_of(request: Request, response: Response) -> Usage:
+    """An estimate of an exchange's tokens, as far as its answer has come."""
+    return estimated(_body(request), list(json_values(response, every=True)))
+
+
+def expected(request: Request, provider: str) -> Expected | None:
+    """What a request may use of a budget; None for one that costs nothing.
+
+    >>> body = b'{"model": "m", "max_tokens": 99, "messages": [{"content": "Hello!"}]}'
+    >>> expected(Request("POST", "https", "h", 443, "/v1/messages", body=body), "anthropic")
+    Expected(provider='anthropic', model='m', tokens_in=2, most_out=99)
+    """
+    opens = is_opening(request)
+    if not opens and (request.method != "POST" or is_unbilled_path(request.path)):
+        return None
+    if is_mcp(request.headers):
+        return None
+    request = plain_request(request)
+    body = _body(request)
+    named = first(body, "model", "modelId")
+    model = named if isinstance(named, str) else next(iter(models_in_path(request.path)), None)
+    # What a WebSocket will ask nobody knows when it is opened.
+    model = None if opens else model
+    most_out = 0 if _EMBEDS.search(request.path) else _most_out(body)
+    return Expected(provider, model, request_tokens(body), most_out)
+
+
+_EMBEDS: Final = re.compile(r"embed", re.IGNORECASE)
+_LIMITS: Final = (
+    *("max_tokens", "max_completion_tokens", "max_output_tokens", "maxOutputTokens", "maxTokens"),
+    *("max_tokens_to_sample", "num_predict", "max_new_tokens", "max_gen_len"),
+)
+_WITHIN: Final = ("generationConfig", "inferenceConfig", "options", "parameters")
+
+
+def _most_out(body: exact_json.Json) -> int | None:
+    """The most tokens that the answer may have, as the request says."""
+    holders = (body, *(first(body, name) for name in _WITHIN))
+    limits = [limit for holder in holders if type(limit := first(holder, *_LIMITS)) is int]
+    choices = first(body, "n")
+    times = choices if type(choices) is int and choices > 1 else 1
+    return max(limits) * times if limits and max(limits) >= 0 else None
 
 
 def _is_success(response: Response) -> bool:
