@@ -8,6 +8,7 @@ ALNUM = LETTERS + string.digits
 URLSAFE = ALNUM + "-_"
 HEX = "0123456789abcdef"
 UPPER = string.ascii_uppercase + string.digits
+GUID = "3f2b8c1e-9d47-4a6b-8e05-c7d1f0a29b36"
 
 
 def made_up(length: int, alphabet: str = ALNUM) -> str:
@@ -24,6 +25,21 @@ def pem(kind: str) -> str:
 
 # Put together here, so that no scanner takes this file for a leak.
 KEYS = [
+    (
+        "slack-webhook",
+        f"hooks.slack.com/services/T{made_up(9, UPPER)}/B{made_up(9, UPPER)}/{made_up(24)}",
+    ),
+    (
+        "slack-webhook",
+        f"hooks.slack.com/workflows/T{made_up(9, UPPER)}/A{made_up(9, UPPER)}/{made_up(24)}",
+    ),
+    ("discord-webhook", f"discord.com/api/webhooks/123456789012345678/{made_up(68, URLSAFE)}"),
+    ("discord-webhook", f"discordapp.com/api/webhooks/123456789012345678/{made_up(68, URLSAFE)}"),
+    (
+        "teams-webhook",
+        f"webhook.office.com/webhookb2/{GUID}@{GUID}/IncomingWebhook/{made_up(32, HEX)}/{GUID}",
+    ),
+    ("telegram-token", "1234567890:AA" + made_up(33, URLSAFE)),
     ("openai-key", "sk-" + made_up(20) + "T3Blbk" + "FJ" + made_up(20)),
     ("openai-key", "sk-proj-" + made_up(58, URLSAFE) + "T3Blbk" + "FJ" + made_up(58, URLSAFE)),
     ("openai-key", "sk-svcacct-" + made_up(74, URLSAFE)),

@@ -161,6 +161,25 @@ def test_wide_characters_are_found_in_a_text(coding: str) -> None:
     assert text[start + width * plain.index("G")] == "G"
 
 
+@pytest.mark.parametrize(
+    ("source", "plain"),
+    [
+        ("\x1b[1;32mkey\x1b[0m", "\x1bkey\x1b"),
+        (r"\033[32mkey \e[0m", "\x1bkey \x1b"),
+        (r"b'\x0akey\x00'", "b'\nkey\0'"),
+        ("a=3Dke=\r\ny=20=C3", "a=key \xc3"),
+        ("quoted-printable k=\ney", "quoted-printable key"),
+        ("k=\ney=20", "k=\ney=20"),  # nothing says that it is
+    ],
+)
+def test_escapes_of_terminals_programs_and_mail_are_undone(source: str, plain: str) -> None:
+    unescaped = Unescaped(source)
+    assert unescaped.text == plain
+    at = plain.index("k")
+    start, end = unescaped.source(at, plain.index("y") + 1)
+    assert (source[start], source[end - 1]) == ("k", "y")
+
+
 @pytest.mark.parametrize("around", [b"", b"\r\n--", b"\r\n--b--\r\n"])
 def test_brotli_is_found_in_a_part_that_says_so(around: bytes) -> None:
     plain = random.Random(7).randbytes(300) + around + b"my text" * 9

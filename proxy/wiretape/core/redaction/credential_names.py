@@ -30,12 +30,16 @@ CREDENTIAL_FIELD: Final = "credential-field"
 # ------------------------------------------------------------------ names
 
 _WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
-_LAST: Final = frozenset(
-    ("apikey", "authorization", "cookie", "credential", "credentials", "passphrase", "passwd")
-) | {"password", "passwords", "secret", "secrets", "token"}
-_BEFORE_KEY: Final = frozenset(
-    ("access", "account", "api", "auth", "encryption", "function", "functions", "master", "private")
-) | {"secret", "service", "session", "shared", "signing", "storage", "subscription"}
+_LAST_TEXT: Final = """
+    apikey auth authorization bearer cookie cookies credential credentials jwt pass passphrase
+    passwd password passwords pwd secret secrets token
+"""
+_LAST: Final = frozenset(_LAST_TEXT.split())
+_BEFORE_KEY_TEXT: Final = """
+    access account api auth encryption function functions licence license master private secret
+    service session shared signing storage subscription
+"""
+_BEFORE_KEY: Final = frozenset(_BEFORE_KEY_TEXT.split())
 # Words before "token" that make it something else: a model's, a position, the name of an attempt.
 _TOKEN_TEXT: Final = """
     after backward before begin bos change client concurrency consistency continuation continue
@@ -158,7 +162,7 @@ def members(value: Any, name: str) -> Iterator[tuple[str | int, Any, str]]:
         if key == "logprobs" or (key == "token" and "logprob" in value):
             yield key, item, ""  # a token of a model
         elif key in _VALUES:
-            yield key, item, name if beside is None else beside
+            yield key, item, name if beside is None or is_credential(name) else beside
         else:
             yield key, item, key
 
@@ -190,26 +194,44 @@ class NamedValue(NamedTuple):
 
 
 _NAMING: Final = (
-    *("authorization", "cookie", "credential", "key", "passphrase", "passw", "secret", "signature"),
-    "token",
+    *("apikey", "auth", "bearer", "cookie", "credential", "jwt", "key", "pass", "pwd", "secret"),
+    *("signature", "token"),
 )
+"""Each name of credentials has one of these words in it."""
 _LONGEST_NAME: Final = 60
 _LONGEST_QUOTED: Final = 200
 _NAME_BEFORE: Final = re.compile(r"[\w.$%-]*\Z")
+_WORD_BEFORE: Final = re.compile(r"[A-Za-z]+(?=[ ]\Z)")
+_SAID: Final = frozenset(("passphrase", "passwd", "password"))
+"""Names that a value may follow with nothing between, as in .netrc."""
 # What follows a naming word: the rest of the name, the separator, and the value.
 _ASSIGNED: Final = re.compile(
     r"""([\w.$%-]{0,60})"""
-    r"""(["']?\]?[ \t]*(?:=>|[:=>])(?:[ \t]*\n[ \t]*-)?[ \t]*(?:-[ \t]+)?(?:b?["'])?|[ \t]+["']?)"""
+    r"""(["'],[ \t]*b?["']"""  # ("api_key", "…")
+    r"""|[*_]{0,2}[ \t]*\|[ \t]*`?|:?[*_]{1,2}:?[ \t]*`?"""  # | api_key | … |, **API key:** `…`
+    r"""|:?[ \t]+(?:is|was):?[ \t]+["'`]?"""
+    r"""|["']?\]?[ \t]*(?:=>|[:=>])(?:[ \t]*\n[ \t]*-)?[ \t]*(?:-[ \t]+)?(?:b?["']|`)?"""
+    r"""|[ \t]+["']?)"""
     r"""(?:(?:bearer|basic|token)[ \t]+)?([^\s"'<>,;&#\\)}\]{|`(]{12,2048}+)""",
     re.IGNORECASE,
 )
 _VALUE_GOES_ON: Final = re.compile(r"""[^\s"'<>,;&#\\)}\]{|`(]*+""")
 _SCHEME: Final = re.compile(r"\b(?:bearer|basic)[ \t]+([A-Za-z0-9._~+/=-]{16,}+)", re.IGNORECASE)
-_FURTHER_PARAMETERS: Final = frozenset(
-    ("auth", "awsaccesskeyid", "ossaccesskeyid", "pwd", "sign", "st", "x-amz-credential")
+_ATTRIBUTES: Final = re.compile(
+    r"""=["'](?:(?<=[Kk]ey=["'])|(?<=[Nn]ame=["']))([\w.:-]{1,60}+)["']"""
+    r"""[^<>]{0,200}?\b[Vv]alue=["']([^"'<>]{12,2048})["']"""
 )
+"""<add key="ApiKey" value="…"/>, <input name="csrf_token" value="…">"""
+_CURL_USER: Final = re.compile(
+    r"""curl(?<!\wcurl)\b[^\n|;]{0,400}?\s(?:-u|--user)[ =]*["']?[^\s:"'/]{1,100}:([^\s"'\\]{6,})"""
+)
+_FURTHER_PARAMETERS: Final = frozenset(
+    ("auth", "awsaccesskeyid", "bearer", "jsessionid", "ossaccesskeyid", "pass", "phpsessid", "pwd")
+) | {"sign", "st", "x-amz-credential"}
 _USER: Final = re.compile(r"://([^\s/?#@\"'<>\\]{1,2048}+)@")
-_NAME_ENDS: Final = re.compile(r"(?:s|ords?|d)?[^A-Za-z0-9\"']*+[\"']", re.IGNORECASE)
+_NAME_ENDS: Final = re.compile(
+    r"(?:s|words?|wd|phrase|orization)?[^A-Za-z0-9\"']*+[\"']", re.IGNORECASE
+)
 _QUOTES: Final = (re.compile('"'), re.compile("[\"']"))
 _DEEPEST: Final = 3
 """How often JSON may be nested in a string of JSON."""
@@ -273,10 +295,20 @@ class CredentialNames:
         return False
 
     def _by_position(self, text: str) -> Iterator[NamedValue]:
-        """What follows a scheme ("Bearer …"); users and passwords in URLs."""
+        """What follows a scheme ("Bearer …"), values of XML's attributes, users and passwords of
+        curl and in URLs.
+        """
         if "earer" in text or "asic" in text or "BEARER" in text or "BASIC" in text:
             for match in _SCHEME.finditer(text):
                 if is_secret(match[1]) and not _EXPRESSION.fullmatch(match[1]):
+                    yield NamedValue(*match.span(1), CREDENTIAL_FIELD, match[1])
+        if "alue=" in text:
+            for match in _ATTRIBUTES.finditer(text):
+                if is_credential(match[1]) and is_secret(match[2]):
+                    yield NamedValue(*match.span(2), CREDENTIAL_FIELD, match[2])
+        if "curl" in text:
+            for match in _CURL_USER.finditer(text):
+                if _is_password(match[1]):
                     yield NamedValue(*match.span(1), CREDENTIAL_FIELD, match[1])
         if "://" not in text or "@" not in text:
             return
@@ -286,8 +318,6 @@ class CredentialNames:
                 yield NamedValue(*match.span(1), USERINFO, match[1])
 
     def _assigned(self, text: str) -> Iterator[NamedValue]:
-        if not any(mark in text for mark in "=:>-"):
-            return
         for at, end in self._naming(text):
             if (value := self._named(text, at, end)) is not None:
                 yield value
@@ -341,13 +371,17 @@ class CredentialNames:
         before = _NAME_BEFORE.search(text, max(0, at - _LONGEST_NAME), at)
         first = before.start() if before else at
         name, between, value = text[first:end] + match[1], match[2], text[start:stop]
+        if name.lower() == "key" and (
+            word := _WORD_BEFORE.search(text, max(0, first - _LONGEST_NAME), first)
+        ):
+            name = f"{word[0]}_{name}"  # "API key: …"
         if rule := self._parameter(name) if between == "=" else "":
             value = unquote_plus(value)
         elif is_credential(name):
             rule = CREDENTIAL_FIELD
         if not rule or not is_secret(value):
             return None
-        if not between.strip(" \t\"'") and not name.startswith("--"):
+        if not between.strip(" \t\"'") and not name.startswith("--") and name.lower() not in _SAID:
             return None  # an option of a command line, or prose
         is_url = between == "=" and (
             text[stop : stop + 1] == "&" or (first > 0 and text[first - 1] in _IN_URL)
@@ -363,6 +397,6 @@ class CredentialNames:
     def _parameter(self, name: str) -> str:
         """The rule of a parameter of a URL or form; "" if its name is not a credential's."""
         plain = unquote_plus(name).lower()
-        if plain in self._parameters or plain.endswith(("-signature", "-credential")):
+        if plain in self._parameters or plain.endswith(("signature", "-credential")):
             return f"query-{plain}"
         return ""

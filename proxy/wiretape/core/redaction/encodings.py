@@ -23,34 +23,53 @@ MAX_DECODED: Final = 64 * 1024 * 1024
 
 # ------------------------------------------------------------------ escapes
 
-_ESCAPE: Final = re.compile(
+# Colours of a terminal (ECMA-48) end in a letter, which is none of a key that follows.
+_COLOUR: Final = r"(?:\x1b|\\(?:e|0?33|x1[bB]|u001[bB]))\[[0-9;]{0,20}m"
+_COMMON: Final = (
     r"((?:%[0-9A-Fa-f]{2})+)"
+    rf"|({_COLOUR})"
     r"|\\u([dD][89abAB][0-9A-Fa-f]{2})\\u([dD][c-fC-F][0-9A-Fa-f]{2})"
-    r"|\\(?:u([0-9A-Fa-f]{4})|([\"/\\bfnrt]))"
+    r"|\\(?:u([0-9A-Fa-f]{4})|x([0-9A-Fa-f]{2})|([\"/\\bfnrt]))"
 )
+_ESCAPE: Final = re.compile(_COMMON)
+# Quoted-printable (RFC 2045, section 6.7): a line break in a word, any octet.
+_PRINTABLE: Final = re.compile(rf"{_COMMON}|=(\r?\n)|=([0-9A-F]{{2}})")
 _SHORT: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 
 
+def is_escaped(text: str) -> bool:
+    """Whether a text has a mark of escapes; backslashes and percent signs are not looked for."""
+    # Finding constants is quick.
+    return "\x1b[" in text or is_printable(text)
+
+
+def is_printable(text: str) -> bool:
+    """Whether a text could be quoted-printable: it says so, or has an "=" as that writes it."""
+    return "=3D" in text or "uoted-" in text
+
+
 class Unescaped:
-    """A text without one layer of the escapes of JSON and URLs, and where its parts were in the
-    source.
+    """A text without one layer of the escapes of JSON, of URLs, of literals in programs, of mail
+    (quoted-printable) and of terminals, and where its parts were in the source.
 
     >>> unescaped = Unescaped("a%20b")
     >>> unescaped.text, unescaped.source(1, 2)
     ('a b', (1, 4))
     """
 
-    __slots__ = ("_at", "_ends", "_starts", "text")
+    __slots__ = ("_at", "_ends", "_sizes", "_starts", "text")
 
     def __init__(self, source: str) -> None:
         self._at: list[int] = []
         self._starts: list[int] = []
         self._ends: list[int] = []
+        self._sizes: list[int] = []
         parts: list[str] = []
         done = length = 0
         # Finding a constant is quick, and most texts have no escape.
-        escaped = "\\" in source or "%" in source
-        for escape in _ESCAPE.finditer(source) if escaped else ():
+        escaped = "\\" in source or "%" in source or is_escaped(source)
+        escapes = _PRINTABLE if is_printable(source) else _ESCAPE
+        for escape in escapes.finditer(source) if escaped else ():
             start = escape.start()
             parts.append(source[done:start])
             length += start - done
@@ -60,6 +79,7 @@ class Unescaped:
                 self._starts.append(start)
                 start += width
                 self._ends.append(start)
+                self._sizes.append(len(character))
                 parts.append(character)
                 length += len(character)
         parts.append(source[done:])
@@ -73,18 +93,16 @@ class Unescaped:
         """Where a part of the text, which must not be empty, is in the source."""
         first, last = bisect_right(self._at, start) - 1, bisect_right(self._at, end - 1) - 1
         if first >= 0:
-            inside = self._at[first] == start
-            start = (
-                self._starts[first] if inside else self._ends[first] + start - self._at[first] - 1
-            )
+            beyond = start - self._at[first] - self._sizes[first]
+            start = self._starts[first] if beyond < 0 else self._ends[first] + beyond
         if last >= 0:
-            end = self._ends[last] + end - 1 - self._at[last]
+            end = self._ends[last] + max(0, end - self._at[last] - self._sizes[last])
         return start, end
 
 
 def _characters(escape: re.Match[str]) -> Iterator[tuple[str, int]]:
     """The characters of an escape, each with its length in the source."""
-    octets, high, low, unit, short = escape.groups()
+    octets, colour, high, low, unit, octet, short, *printable = escape.groups()
     if octets:
         data = bytes.fromhex(octets.replace("%", ""))
         for character in data.decode("utf-8", "surrogateescape"):
@@ -94,6 +112,14 @@ def _characters(escape: re.Match[str]) -> Iterator[tuple[str, int]]:
         yield pair, 12
     elif unit:
         yield chr(int(unit, 16)), 6
+    elif colour:
+        yield "\x1b", len(colour)
+    elif octet:
+        yield chr(int(octet, 16)), 4
+    elif printable and printable[0]:
+        yield "", len(escape[0])
+    elif printable and printable[1]:
+        yield chr(int(printable[1], 16)), 3
     else:
         yield _SHORT.get(short, short), 2
 

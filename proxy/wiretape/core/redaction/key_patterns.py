@@ -61,6 +61,16 @@ _SHAPES: Final = (
     ("github-token", "gh", r"[pousr]_[A-Za-z0-9]{36,}"),
     ("github-token", "github_pat_", r"[A-Za-z0-9]{22}_[A-Za-z0-9]{50,}"),
     ("slack-token", "xox", r"[a-z]-[0-9]{8,}-[A-Za-z0-9-]{20,}"),
+    # URLs whose path is the secret
+    ("slack-webhook", "hooks.slack.com/", r"services/T[A-Z0-9]{6,}/B[A-Z0-9]{6,}/[A-Za-z0-9]{20,}"),
+    ("slack-webhook", "hooks.slack.com/", r"workflows/T[A-Z0-9]{6,}/[A-Za-z0-9/]{20,}"),
+    ("discord-webhook", "discord.com/api/webhooks/", r"[0-9]{17,20}/[A-Za-z0-9_-]{60,}"),
+    ("discord-webhook", "discordapp.com/api/webhooks/", r"[0-9]{17,20}/[A-Za-z0-9_-]{60,}"),
+    (
+        "teams-webhook",
+        "webhook.office.com/webhookb2/",
+        r"[0-9a-f-]{36}@[0-9a-f-]{36}/IncomingWebhook/[0-9a-f]{32}/[A-Za-z0-9_/-]{36,}",
+    ),
     ("jwt", "eyJ", r"[A-Za-z0-9_-]{10,1000}+\.eyJ[A-Za-z0-9_-]{10,}+\.[A-Za-z0-9_-]{16,}"),
     # PEM (RFC 7468) and PGP; the look-ahead requires a line of base64, which prose does not have.
     (
@@ -84,8 +94,16 @@ _AZURE: Final = Pattern(
     re.compile(rf"(?<![A-Za-z0-9])[A-Za-z0-9]{{50,54}}JQQJ99[A-Za-z0-9]{{24,28}}{_END}"),
 )
 
+_TELEGRAM: Final = Pattern(
+    "telegram-token",
+    re.compile(
+        rf"(?:(?<=bot)|(?<![A-Za-z0-9]))[0-9]{{8,12}}(?<=[0-9]):AA[A-Za-z0-9_-]{{32,34}}{_END}"
+    ),
+)
+
 LITERALS: Final[dict[Pattern, str]] = {
     _AZURE: "JQQJ99",
+    _TELEGRAM: ":AA",
     **{Pattern(name, _compiled(start, rest)): start for name, start, rest in _SHAPES},
 }
 """A text that every match of a shipped pattern contains, by pattern."""
@@ -100,6 +118,7 @@ SIGNS: Final = re.compile(
     r"|_(?:(?<=ek_)|(?<=proj_)|(?<=tgp_v1_)|(?<=gsk_)|(?<=hf_)|(?<=r8_)|(?<=fw_)|(?<=lsv2_)|(?<=gh[pousr]_)"
     r"|(?<=github_pat_))"
     r"|I(?:(?<=AI)za|(?<=ASI)A)|K(?:(?<=ABSK)|(?<=AK)IA)|J(?:(?<=eyJ)|(?<=IQoJ)b3JpZ2lu)"
-    r"|9(?<=ya29)\.|Q(?<=JQ)QJ99|X(?<=FwoGZXIvYX)dz"
+    r"|9(?<=ya29)\.|Q(?<=JQ)QJ99|X(?<=FwoGZXIvYX)dz|:(?=AA[A-Za-z0-9_-]{32})"
+    r"|/(?:(?<=hooks\.slack\.com/)|(?<=/api/webhooks/)|(?<=office\.com/webhookb2/))"
 )
 """Matches in every text in which any of `PATTERNS` matches, and in few others."""

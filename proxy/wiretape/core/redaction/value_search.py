@@ -152,6 +152,7 @@ class Search:
             text is None
             or bool(self._shapes.own)
             or ("%" in text and _PERCENT.search(text) is not None)
+            or encodings.is_escaped(text)
             or SIGNS.search(text) is not None
             or self._secrets.may_occur_in(text)
             or self._encoded_may_hold(text, 0)
@@ -195,7 +196,10 @@ class Search:
 
     def _decoded_may_hold(self, text: str, depth: int) -> bool:
         if _is_text(text) and (
-            self._shapes.own or "\\" in text or _PERCENT.search(text) is not None
+            self._shapes.own
+            or "\\" in text
+            or _PERCENT.search(text) is not None
+            or encodings.is_escaped(text)
         ):
             return True
         # An image may hold backslashes, too: look at the text without them as well.
@@ -367,7 +371,7 @@ class Search:
         if PLACEHOLDER.fullmatch(instead) and "\\" not in value:
             plains = dict.fromkeys((value, unquote(value), unquote_plus(value)))
             same = [plain for plain in plains if self._shapes.placeholder(plain) == instead]
-            for plain in same or plains:
+            for plain in same:
                 is_userinfo = rule == USERINFO
                 self.replaced += credentials_in_userinfo(plain) if is_userinfo else [(rule, plain)]
 
