@@ -315,13 +315,14 @@ class _Views:
         )
         await response.prepare(request)
         report, before = self._page.report, None
-        while report is not None and not self._page.is_over:
-            now = (report.exchanges, len(report.notices))
-            if now != before:
-                await response.write(b"data: changed\n\n")
-            before = now
-            await asyncio.sleep(_TICK_SECONDS)
-        await response.write(b"event: over\ndata: over\n\n")
+        with suppress(ConnectionResetError):  # who looked has left
+            while report is not None and not self._page.is_over:
+                now = (report.exchanges, len(report.notices))
+                if now != before:
+                    await response.write(b"data: changed\n\n")
+                before = now
+                await asyncio.sleep(_TICK_SECONDS)
+            await response.write(b"event: over\ndata: over\n\n")
         return response
 
     async def maintenance(self, request: web.Request) -> web.Response:
