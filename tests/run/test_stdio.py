@@ -350,6 +350,16 @@ async def test_a_server_that_dies_is_replayed_as_it_died(
     assert [row.note for row in client.report.rows] == [None, "ended as recorded: cut"]
 
 
+async def test_a_client_that_reads_no_more_does_not_keep_its_server(runs: Runs) -> None:
+    async with runs("record") as client:
+        await client.ask(asking(1, "ping"))
+        client.reading.close()
+        # More than pipes and the lines that wait hold.
+        client.say(*(call(number, "big", str(1 << 12)) for number in range(200)))
+    assert client.status == 0
+    assert set(client.outcomes) == {"recorded"}
+
+
 async def test_a_server_that_is_not_there_is_told_before_anything_is(tmp_path: Path) -> None:
     settings = Settings(
         mode="record", config=load(None, {}), recordings=tmp_path / "r", pace=Pace(), environ={}

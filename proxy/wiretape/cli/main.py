@@ -299,24 +299,21 @@ def refresh(**options: Any) -> None:
     _run("refresh", **options)
 
 
+_MCP_MODES: Final = {
+    "record": "Start SERVER and record it.",
+    "replay": "Answer from the recordings only: SERVER is not started. The default.",
+    "auto": "Replay what is recorded, record the rest; where CI is set, replay only.",
+}
+
+
 @main.command(context_settings=_RUN)
 @with_options(
     click.argument(
         "command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- SERVER …"
     ),
-    click.option("--record", "mode", flag_value="record", help="Start SERVER and record it."),
-    click.option(
-        "--replay",
-        "mode",
-        flag_value="replay",
-        default="replay",
-        help="Answer from the recordings only: SERVER is not started. The default.",
-    ),
-    click.option(
-        "--auto",
-        "mode",
-        flag_value="auto",
-        help="Replay what is recorded, record the rest; where CI is set, replay only.",
+    *(
+        click.option(f"--{name}", "mode", flag_value=name, default="replay", help=text)
+        for name, text in _MCP_MODES.items()
     ),
     CONFIG,
     RECORDINGS,

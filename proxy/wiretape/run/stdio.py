@@ -136,7 +136,8 @@ class _Bridge:
                 self._output.put,
                 may_ask=parts.intake is not None,
             )
-        self._server_left = self._replay.broke_off if self._replay else asyncio.Event()
+        self._over = self._replay.broke_off if self._replay else asyncio.Event()
+        self._client_left = False
         self._live: _LiveServer | None = None
         self._handshake: list[bytes] = []
 
@@ -148,10 +149,10 @@ class _Bridge:
             await self._start()
         client = asyncio.create_task(self._read_client())
         writer = asyncio.create_task(self._write())
-        waits = (self._server_left.wait(), self._signals.stop.wait())
-        left: list[asyncio.Task[Any]] = [client, writer, *map(asyncio.create_task, waits)]
+        waits = (self._over.wait(), self._signals.stop.wait())
+        tasks: list[asyncio.Task[Any]] = [client, *map(asyncio.create_task, waits)]
         try:
-            await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             status = await self._live.end(client_left=client.done()) if self._live else None
             if self._replay is not None:
                 self._replay.end()
@@ -159,12 +160,11 @@ class _Bridge:
             last = asyncio.create_task(self._output.put(None))
             await asyncio.wait([writer], timeout=DRAIN_SECONDS)
             last.cancel()
-            for task in (client, writer):
-                if task.done():
-                    task.result()
+            if client.done():
+                client.result()
             return status
         finally:
-            for task in left:
+            for task in (*tasks, writer):
                 task.cancel()
 
     async def _start(self) -> "_LiveServer":
@@ -176,7 +176,7 @@ class _Bridge:
         self._live = _LiveServer(
             self._parts, self._server.target, process, self._signals, self._output.put
         )
-        self._live.output.add_done_callback(lambda _: self._server_left.set())
+        self._live.output.add_done_callback(lambda _: self._over.set())
         return self._live
 
     async def _read_client(self) -> None:
@@ -210,13 +210,17 @@ class _Bridge:
         replay.state = self._live.state
 
     async def _write(self) -> None:
-        try:
-            while (data := await self._output.get()) is not None:
+        while (data := await self._output.get()) is not None:
+            if self._client_left:
+                continue  # a server that cannot write does not end
+            try:
                 await _in_thread(_write_all, self._server.output, data)
-        except BrokenPipeError:
-            pass  # the client has left
-        except OSError as error:
-            self._parts.report.not_served(f"the client cannot be answered: {reason_of(error)}")
+            except OSError as error:
+                self._client_left = True
+                self._over.set()
+                if not isinstance(error, BrokenPipeError):
+                    reason = reason_of(error)
+                    self._parts.report.not_served(f"the client cannot be answered: {reason}")
 
 
 def _greets(messages: Messages) -> bool:

@@ -4,7 +4,7 @@ import pytest
 
 from wiretape.core.redaction.command_line import command_target
 
-KEY = "kq83Hd72Jw01Lm55"
+KEY = "kV8w2Qz-T5rXn1Lp"
 
 
 @pytest.mark.parametrize(
@@ -32,12 +32,22 @@ def test_a_program_is_named_by_its_name_and_arguments(command: list[str], target
         (["run", "-e", f"GITHUB_TOKEN={KEY}"], "arg=run&e=GITHUB_TOKEN&GITHUB_TOKEN=secret"),
         ([f"--header=Authorization: Bearer {KEY}"], "header=Authorization&Authorization=secret"),
         ([f"DB_PASSWORD={KEY}"], "DB_PASSWORD=secret"),
+        (
+            [f"https://mcp.example/?token={KEY}&a=1"],
+            "arg=https://mcp.example/%3Ftoken%3Dsecret%26a%3D1",
+        ),
     ],
 )
 def test_a_credential_is_left_out_and_known(arguments: list[str], query: str) -> None:
     target, known = command_target(["x", *arguments])
     assert target == f"/x?{query}"
     assert [value for _, value in known] == [KEY]
+
+
+def test_user_and_password_of_a_url_are_left_out_and_known() -> None:
+    target, known = command_target(["x", f"postgres://bob:{KEY}@db/x"])
+    assert target == "/x?arg=postgres://secret@db/x"
+    assert KEY in {value for _, value in known}
 
 
 def test_one_that_is_not_there_has_the_same_place() -> None:

@@ -2,7 +2,8 @@
 
 Two servers of one folder of recordings are told apart by the URLs of their requests. A machine has
 programs where it likes, so only a program's name counts; its arguments do, as they say what it
-serves. The value of an option that is named as a credential is left out, and searched for.
+serves. The value of an option that is named as a credential is left out, and searched for; so is
+what a URL holds of credentials.
 """
 
 import re
@@ -10,13 +11,14 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 from urllib.parse import quote
 
-from .credential_names import is_credential
-from .known_values import KnownValue, credentials_in_header
+from .credential_names import CredentialNames, is_credential
+from .known_values import KnownValue, credentials_in_header, credentials_in_userinfo
 from .rules import SECRET_QUERY
 
 _SEPARATOR: Final = re.compile(r"[\\/]")
 _ASSIGNED: Final = re.compile(r"([\w.-]+)(?:=|:\s*)(.*)", re.DOTALL)
 """What docker has after `-e` and mcp-remote after `--header`: NAME=VALUE, NAME: VALUE."""
+_NAMES: Final = CredentialNames()
 _SAFE: Final = "/:@~,"  # what a path or a URL has: the stand-ins of folders are put in later
 _LEFT_OUT: Final = "secret"
 
@@ -34,6 +36,9 @@ def command_target(command: Sequence[str]) -> tuple[str, tuple[KnownValue, ...]]
         if _is_secret(option):
             known += credentials_in_header(option, value) if value else ()
             value = _LEFT_OUT
+        for named in reversed(list(_NAMES.occurrences(value))):
+            known += credentials_in_userinfo(named.value)
+            value = value[: named.start] + _LEFT_OUT + value[named.end :]
         pairs.append(f"{quote(option, _SAFE)}={quote(value, _SAFE)}")
     target = f"/{quote(name)}"
     return f"{target}?{'&'.join(pairs)}" if pairs else target, tuple(known)
