@@ -305,6 +305,59 @@ def test_what_makes_something_is_sent_only_where_it_may_be(here: Path) -> None:
     assert len(provider.requests) == 1
 
 
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"edited": {"parts": ["text"]}}, "edited by hand"),
+        ({"response": {"status": 429}}, "which depends on the moment"),
+        ({"response": {"end": "cut"}}, "not recorded whole"),
+        ({"request": {"ids": {"file-1": "0123456789ab#0"}}}, "an id that an earlier answer gave"),
+        ({"request": {"body": {"model": "m", "k": "REDACTED-secret"}}}, "redacted values"),
+    ],
+)
+def test_what_says_nothing_of_the_provider_is_skipped(
+    here: Path, changes: dict[str, Any], reason: str
+) -> None:
+    stored = document("Hello")
+    for name, members in changes.items():
+        stored[name] = {**stored.get(name, {}), **members}
+    put(here, stored)
+    with FaithfulProvider([]).running() as provider:
+        result = run("--unsafe", url=provider.url)
+    assert (result.exit_code, provider.requests) == (6, [])
+    assert reason in result.stdout
+
+
+def test_folders_are_sent_as_they_are_here_and_stored_as_stand_ins(here: Path) -> None:
+    put(here, {**document("read {cwd}/main.py"), "paths": ["cwd"]})
+    with LocalProvider.in_thread(token_delay=0) as provider:
+        assert "1 recorded anew" in run("--update", url=provider.url).stderr
+    [(name, data)] = contents(here).items()
+    stored = json.loads(data)
+    assert stored["request"]["body"]["messages"][0]["content"] == "read {cwd}/main.py"
+    assert stored["paths"] == ["cwd"]
+    text = stored["response"]["body"]["__data__"]["choices"][0]["message"]["content"]
+    assert "{cwd}/main.py" in text
+    assert str(Path.cwd()) not in data.decode()
+    assert name == next(iter(contents(here)))
+
+
+def test_a_provider_of_config_yaml_has_its_own_key(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OUR_LLM_TOKEN", "our-" + KEY)
+    Path("config.yaml").write_text(
+        "providers: {ours: {hosts: [llm.example.com], key_env: [OUR_LLM_TOKEN], errors: anthropic}}"
+    )
+    stored = document("Hello")
+    stored["request"]["url"] = "https://llm.example.com/v1/messages"
+    stored["request"]["endpoint"] = "/v1/messages"
+    exchange = load(put(here, stored, "0123456789ab.json")).exchange
+    with FaithfulProvider([exchange]).running() as provider:
+        assert run("--map", f"llm.example.com={provider.url}").exit_code == 0
+    assert provider.requests[0][1]["x-api-key"] == "our-" + KEY
+
+
 def test_a_key_goes_where_the_pack_says(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
     monkeypatch.setenv("GEMINI_API_KEY", KEY)

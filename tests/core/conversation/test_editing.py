@@ -7,11 +7,15 @@ from typing import Any
 import pytest
 from tests.support import drifted_answers as answers
 from tests.support import paths
+from tests.support.realwire import exchanges
 
+from wiretape.core.capture.recorder import Recorder
 from wiretape.core.conversation.conversation import conversation
 from wiretape.core.conversation.editing import editable_parts, edited, from_text, to_text
+from wiretape.core.drift.answer_facts import answer_facts
+from wiretape.core.drift.compare import changes
 from wiretape.core.errors import FormatError
-from wiretape.core.recording.document import to_exchange
+from wiretape.core.recording.document import from_exchange, to_exchange
 from wiretape.library.recording_file import load
 
 NEW = "It rains in Tokyo.\n\nTake an umbrella."
@@ -47,12 +51,23 @@ def ollama() -> Any:
     return answers.document("/api/chat", {"model": "m"}, answer)
 
 
+def in_reads() -> Any:
+    """A chat completion in one piece that came in two reads, written with indents."""
+    document = answers.structured()
+    text = json.dumps(document["response"]["body"]["__data__"], indent=2)
+    text = text.replace(json.dumps('{"city": "Tokyo", "degrees": 21}'), json.dumps(answers.WORDS))
+    items = [{"text": text[:50], "at": 0.1}, {"text": text[50:], "at": 0.2}]
+    document["response"] |= {"body": items, "is_streaming": True, "framing": "reads"}
+    return document
+
+
 DIALECTS = {
     "chat": answers.chat,
     "messages": answers.message,
     "responses": responses,
     "gemini": answers.gemini,
     "ollama": ollama,
+    "reads": in_reads,
 }
 
 
@@ -72,6 +87,10 @@ def test_a_text_is_written_back_wherever_it_stands(name: str) -> None:
     assert "sunny" not in text
     assert result["edited"] == {"at": "2026-11-29T20:00:00Z", "parts": ["text"]}
     was, now = to_exchange(document).response, to_exchange(result).response
+    if name == "reads":
+        assert json.loads(now.body)["choices"][0]["message"]["content"] == NEW
+        assert now.body.startswith(b'{\n  "id"')
+        return
     assert len(now.chunks) == len(was.chunks)
     assert [chunk.at for chunk in now.chunks] == [chunk.at for chunk in was.chunks]
 
@@ -166,3 +185,37 @@ def test_what_real_providers_said_is_edited(path: Any) -> None:
     result = edited(document, {parts[0].name: words})
     assert editable_parts(result.document)[0].raw == words
     assert to_exchange(result.document).response.chunks
+
+
+def test_a_plan_and_the_data_of_plain_events_are_words() -> None:
+    plan = [
+        {"type": "tool-plan-delta", "delta": {"message": {"tool_plan": p}}} for p in ("I ", "go")
+    ]
+    document = answers.document("/v2/chat", {"model": "m"}, [{"__data__": each} for each in plan])
+    [part] = editable_parts(edited(document, {"reasoning": "I stay"}).document)
+    assert part.text == "I stay"
+    plain = [{"event": "output", "data": "Sure"}, {"event": "output", "data": ", here"}]
+    document = answers.document("/v1/streams/x", {"model": "m"}, plain)
+    assert said(edited(document, {"text": "No way here"}).document) == "No way here"
+
+
+@pytest.mark.slow
+def test_what_real_providers_said_is_edited_and_has_not_drifted_from_itself() -> None:
+    parts_seen = 0
+    for real in exchanges():
+        recorder = Recorder(real.request)
+        recorder.start(real.status, real.headers, 0.1)
+        recorder.read(real.body, 0.2)
+        document = from_exchange(recorder.finish("ended", 0.3))
+        facts = answer_facts(document)
+        assert list(changes([facts], facts)) == [], real.name
+        parts = editable_parts(document)
+        for part in parts:
+            same = [other.name for other in parts if other.raw == part.raw]
+            if part.raw:
+                words = '{"a": "b"}' if part.raw[:1] in "{[" else NEW
+                edited(document, dict.fromkeys(same, words))
+                parts_seen += 1
+    if not parts_seen:
+        pytest.skip("the real exchanges are not beside the project (../shared/data/wire)")
+    assert parts_seen > 100

@@ -1,11 +1,17 @@
 """Made-up changes of answers, each with the verdict that is right: recall and precision are 1."""
 
+import json
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.support import drifted_answers as answers
+from tests.support.conversations import ODD, document
 from tests.support.drifted_answers import NEW, ORDINARY, REGRESSIONS, Row
 
-from wiretape.core.drift.answer_facts import answer_facts, declared_tools
+from wiretape.core.drift.answer_facts import AnswerFacts, answer_facts, declared_tools
 from wiretape.core.drift.compare import changes
 from wiretape.core.drift.rules import CHANGES, judged, worst
 
@@ -48,3 +54,43 @@ def test_every_change_is_worded_and_found_by_the_table() -> None:
     worded = {(tier, change) for tier, some in CHANGES.items() for change in some}
     assert found <= worded
     assert worded - found == set()
+
+
+def test_an_error_in_place_of_an_answer_is_one_change() -> None:
+    [row] = [row for row in REGRESSIONS if row.name == "a 200 became a 400"]
+    recorded, _ = Row("", answers.call, row.change, None).documents()
+    _, live = Row("", answers.call, row.change, None).documents()
+    found = list(changes([answer_facts(recorded[0])], answer_facts(live)))
+    assert [(each.change, each.was, each.now) for each in found] == [("status", "200", "400")]
+
+
+@given(st.lists(ODD, max_size=3), st.lists(ODD, max_size=3), st.booleans(), st.booleans())
+@settings(max_examples=60)
+def test_any_answer_is_compared_and_has_not_drifted_from_itself(
+    first: list[Any], second: list[Any], streamed: bool, calls: bool
+) -> None:
+    def facts(values: list[Any]) -> AnswerFacts:
+        if calls:
+            made = [{"function": {"name": "f", "arguments": value}} for value in values]
+            values = [{"choices": [{"index": 0, "message": {"tool_calls": made}}]}]
+        items = [{"__data__": value} for value in values]
+        answer = items if streamed else items[0] if items else None
+        return answer_facts(document({"tools": first}, answer))
+
+    one, other = facts(first), facts(second)
+    list(changes([one], other, declared_tools({"tools": first})))
+    assert list(changes([one], one)) == []
+    assert list(changes([one, other], other)) == []
+
+
+def test_an_answer_in_one_piece_is_one_however_it_was_sent() -> None:
+    whole = answers.call()
+    reads = answers.call()
+    text = json.dumps(reads["response"]["body"]["__data__"])
+    items = [{"text": text[:40], "at": 0.1}, {"text": text[40:], "at": 0.2}]
+    reads["response"] |= {"body": items, "is_streaming": True, "framing": "reads"}
+    found = [*changes([answer_facts(whole)], answer_facts(reads))]
+    assert [each for each in found if each.tier != "timing"] == []
+    reads["response"]["body"][1]["text"] = text[40:].replace("get_weather", "other")
+    found = [*changes([answer_facts(whole)], answer_facts(reads))]
+    assert ("call-went", "get_weather") in {(each.change, each.path) for each in found}

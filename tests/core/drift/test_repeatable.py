@@ -31,7 +31,8 @@ def test_asking_a_model_is_safe(path: str) -> None:
         *("/v1/files", "/v1/batches", "/v1/fine_tuning/jobs", "/v1/threads", "/v1/uploads"),
         *("/v1/vector_stores", "/v1/responses/resp_1/cancel", "/v1/messages/batches"),
         *("/v1beta/cachedContents", "/v1beta/models/g:batchGenerateContent", "/api/pull", "/"),
-        "/v1/files/chat/completions/x",
+        *("/v1/files/chat/completions/x", "/v1/threads/thread_1/messages", "/v1/threads/t/runs"),
+        *("/v1/models/m/predictions", "/v1beta/interactions", "/mcp"),
     ],
 )
 def test_what_may_make_something_is_not(path: str) -> None:

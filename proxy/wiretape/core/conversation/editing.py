@@ -20,13 +20,14 @@ from wiretape.core.redaction.stream_texts import is_text, leaves
 from wiretape.core.text import exact_json
 
 from .conversation import conversation
-from .turns import spaced, text_of
+from .turns import HIDDEN, arguments, spaced, text_of
 
 _EDITABLE: Final = ("text", "reasoning", "refusal", "call")
 _TOKEN: Final = re.compile(r"\s*\S+|\s+")
 _ARGUMENTS: Final = frozenset(("args", "arguments", "input", "parameters"))
 _IN: Final = members_of("in", "apart")
 _OUT: Final = members_of("out")
+_TEXTS_TOO: Final = frozenset(("input", "tool_plan"))
 _TOTALS: Final = frozenset(("total_tokens", "totalTokenCount", "totalTokens"))
 _NOT_WRITTEN: Final = frozenset(
     ("logprobs", "logprobsResult", "token_id", "citations", "annotations")
@@ -61,7 +62,7 @@ def editable_parts(document: Document) -> list[EditablePart]:
         for turn in conversation(document).answer
         if turn.role != "error"
         for part in turn.parts
-        if part.kind in _EDITABLE
+        if part.kind in _EDITABLE and part.text != HIDDEN
     ]
     several = {kind: sum(part.kind == kind for part in seen) > 1 for kind in _EDITABLE}
     numbers = {kind: count() for kind in _EDITABLE}
@@ -147,6 +148,7 @@ def edited(
     mark: dict[str, Any] = {"at": at} if at else {}
     mark["parts"] = sorted(chosen)
     result = copy.deepcopy(_with_mark(document, mark))
+    style = _joined(result)
     values = [item["__data__"] for item in _items(result) if "__data__" in item]
     for part, words in {part.raw: (part, words) for part, words in chosen.values()}.values():
         for other in parts:
@@ -156,6 +158,9 @@ def edited(
             raise FormatError(f"{part.name}: its words cannot be found in the answer's chunks")
     notes = list(_usage(document, values, parts, chosen))
     notes += _left_over(values)
+    if style is not None:
+        [item] = _items(result)
+        item["text"] = exact_json.dumps(item.pop("__data__"), style)
     _verify(result, parts, chosen)
     return EditedRecording(result, tuple(notes))
 
@@ -172,10 +177,10 @@ def _checked(part: EditablePart, words: str) -> str:
     """New words in the style of the old ones, if these are JSON."""
     if not part.raw:
         raise FormatError(f"{part.name}: it is empty, and has no place in the answer's chunks")
+    if not isinstance(arguments(part.raw), (dict, list)):
+        return words
     style = exact_json.read(part.raw)
     is_call = part.name.startswith("call")
-    if not is_call and (style is None or not isinstance(style[0], (dict, list))):
-        return words
     try:
         value = exact_json.parse(words)
     except ValueError as error:
@@ -190,24 +195,44 @@ def _items(document: Document) -> list[dict[str, Any]]:
     return [item for item in (body if isinstance(body, list) else [body]) if isinstance(item, dict)]
 
 
+def _joined(document: Document) -> str | None:
+    """Make one item with a JSON value of several that are pieces of its text, as an answer in one
+    piece is stored that came in several reads; gives the style of its text.
+    """
+    items = _items(document)
+    if not items or not all(isinstance(item.get("text"), str) for item in items):
+        return None
+    text = "".join(item["text"] for item in items)
+    parsed = exact_json.read(text)
+    if parsed is None or not isinstance(parsed[0], (dict, list)):
+        return None
+    whole = {**items[-1], "__data__": parsed[0]}
+    is_list = isinstance(document["response"]["body"], list)
+    document["response"]["body"] = [whole] if is_list else whole
+    return parsed[1]
+
+
 def _write(document: Document, values: list[Any], part: EditablePart, words: str) -> int:
     """Put new words wherever the old ones stand; gives in how many places."""
     written = 0
     groups: dict[object, list[tuple[int, tuple[Any, ...], str]]] = {}
     for number, value in enumerate(values):
         for leaf in leaves(value)[0]:
-            if leaf.json_path and is_text(leaf.path):
+            if leaf.json_path and (is_text(leaf.path) or leaf.path[-1] in _TEXTS_TOO):
                 groups.setdefault(leaf.path, []).append((number, leaf.json_path, leaf.text))
     for group in groups.values():
         if "".join(text for _, _, text in group) != part.raw:
             continue
-        slots = [(number, path) for number, path, text in group if text]
-        for (number, path), piece in zip(slots, _pieces(words, len(slots)), strict=True):
+        places = [(number, path) for number, path, text in group if text]
+        for (number, path), piece in zip(places, _pieces(words, len(places)), strict=True):
             _put(values, number, path, piece)
         written += 1
-    for item in _items(document):
-        if "__data__" not in item and item.get("text") == part.raw:
-            item["text"] = words
+    for name in ("text", "data"):
+        plain = [item for item in _items(document) if "__data__" not in item and item.get(name)]
+        slots = [item for item in plain if item[name] != "[DONE]"]
+        if "".join(item[name] for item in slots) == part.raw:
+            for item, piece in zip(slots, _pieces(words, len(slots)), strict=True):
+                item[name] = piece
             written += 1
     if part.name.startswith("call"):
         for holder, name in _holders(values):

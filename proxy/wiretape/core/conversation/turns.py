@@ -38,6 +38,10 @@ class Turn:
     finish: str | None = None
 
 
+HIDDEN: Final = "[not shown by the provider]"
+"""The text of reasoning that an answer has only encrypted."""
+
+
 def text_of(value: exact_json.Json) -> str:
     """A value as text: a string as it is, null as "", anything else as JSON."""
     if isinstance(value, str):
@@ -124,7 +128,7 @@ def _reasoning(item: dict[str, exact_json.Json]) -> list[Part]:
     thoughts = first(item, "thinking", "text", "summary", "content", "reasoningText")
     if thoughts is None:
         hidden = first(item, "data", "encrypted_content", "signature", "redactedContent")
-        return [] if hidden is None else [Part("reasoning", "[not shown by the provider]")]
+        return [] if hidden is None else [Part("reasoning", HIDDEN)]
     return [Part("reasoning", joined(thoughts))]
 
 

@@ -134,7 +134,7 @@ def answer_facts(document: Document) -> AnswerFacts:
     return AnswerFacts(
         status=response["status"],
         end=response.get("end", "complete"),
-        streamed=response.get("is_streaming") is True,
+        streamed=response.get("is_streaming") is True and whole_json(response) is None,
         headers=None if headers is None else _steering(headers),
         kinds=tuple(b for a, b in pairwise(["", *steps]) if a != b),
         structure=structure,
@@ -164,8 +164,10 @@ _NAMING: Final = ("type", "event_type", "object")
 def _events(response: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """The kind and the JSON of each of an answer's chunks; chunks of neither are left out."""
     items = response.get("body")
-    untyped = "chunk" if response.get("is_streaming") else "answer"
-    for item in items if isinstance(items, list) else [items]:
+    whole = whole_json(response)
+    chunks = items if isinstance(items, list) else [items] if isinstance(items, dict) else []
+    untyped = "chunk" if response.get("is_streaming") and whole is None else "answer"
+    for item in chunks if whole is None else whole:
         if not isinstance(item, dict):
             continue
         value, name = _value(item), item.get("event")
@@ -180,6 +182,26 @@ def _events(response: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             name = next((value[n] for n in _NAMING if isinstance(value.get(n), str)), name)
             name = name or ("error" if value.get("error") is not None else None)
         yield (name if isinstance(name, str) else untyped), value
+
+
+def whole_json(response: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+    """The items of an answer that is one JSON text, though it came in several reads; None if it is
+    not. A list counts as so many values.
+    """
+    items = response.get("body")
+    if not isinstance(items, list) or not items or not all(map(_is_text, items)):
+        return None
+    try:
+        value = exact_json.parse("".join(item["text"] for item in items))
+    except ValueError:
+        return None
+    if not isinstance(value, (dict, list)):
+        return None
+    return [{"__data__": each} for each in (value if isinstance(value, list) else [value])]
+
+
+def _is_text(item: Any) -> bool:
+    return isinstance(item, dict) and isinstance(item.get("text"), str) and "charset" not in item
 
 
 def _value(item: Mapping[str, Any]) -> Any:

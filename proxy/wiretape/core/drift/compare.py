@@ -185,11 +185,11 @@ def _tools(
             yield difference("call-came", name, f"{max(known)}x", f"{now[name]}x")
         recorded = [call.arguments for take in takes for call in take.calls if call.name == name]
         called = [call.arguments for call in live.calls if call.name == name]
-        is_object = not recorded or any(isinstance(value, dict) for value in recorded)
+        is_object = all(isinstance(value, dict) for value in recorded)
         if is_object and not all(isinstance(value, dict) for value in called):
             yield difference("arguments-broken", name)
             continue
-        if recorded and called:
+        if recorded and called and all(isinstance(value, dict) for value in called):
             for change in _arguments(recorded, called, tools.get(name)):
                 yield difference(change[0], f"{name}.{change[1]}", *change[2:])
 
@@ -304,7 +304,7 @@ def _text(takes: Sequence[AnswerFacts], live: AnswerFacts, limits: Limits) -> It
             )
     for slot in dict.fromkeys(slot for facts in (*takes, live) for slot in facts.texts):
         path = _choice(slot[0]) + slot[1]
-        texts = [take.texts[slot] for take in takes if slot in take.texts]
+        texts = [text for take in takes if (text := take.texts.get(slot))]
         now = live.texts.get(slot, "")
         if not now:
             if len(texts) == len(takes):

@@ -11,8 +11,8 @@ _READING: Final = frozenset(("GET", "HEAD", "OPTIONS"))  # RFC 9110, section 9.2
 
 # Endpoints whose POST asks a model and makes nothing that stays.
 _ASKING: Final = re.compile(
-    r"/(?:chat/completions|completions|responses|embeddings|messages|messages/count_tokens"
-    r"|moderations|rerank|classify|classifications|tokenize|detokenize|infill|images/generations"
+    r"(?:\A|/v\d+)/messages(?:/count_tokens)?\Z"  # not /threads/thread_1/messages
+    r"|/(?:chat/completions|completions|responses|embeddings|moderations|rerank|classify|classifications|tokenize|detokenize|infill|images/generations"
     r"|audio/(?:speech|transcriptions|translations)|ocr"
     r"|v[12]/(?:chat|generate|embed)|api/(?:chat|generate|embed|embeddings|show)"
     r"|invoke(?:-with-response-stream)?|converse(?:-stream)?|responses/input_tokens"
