@@ -61,8 +61,10 @@ _MOST_MEMO_BODY: Final = 64 * 1024
 _MOST_MEMO_BYTES: Final = 4 * 1024 * 1024
 _LOCAL_NAMES: Final = LocalNames()
 
+type RawHeaders = tuple[tuple[bytes, bytes], ...]
 
-class _Request(web.BaseRequest):
+
+class ReceivedRequest(web.BaseRequest):
     """A request whose answer has no content type if its recording has none."""
 
     async def _prepare_hook(self, resp: web.StreamResponse) -> None:
@@ -108,6 +110,7 @@ class Handler:
         self._tickets = tickets
         self._memo: dict[object, tuple[ReplayRequest, int]] = {}
         self._memo_bytes = 0
+        self._destinations: dict[tuple[str, RawHeaders], Destination] = {}
         self._under_way = 0
         self._idle: asyncio.Event | None = None
         self.tunnels: Final[WeakKeyDictionary[asyncio.BaseTransport, Origin]] = WeakKeyDictionary()
@@ -124,7 +127,7 @@ class Handler:
             if message is NOT_A_REQUEST:
                 self._report_unreadable()
             raw = RawHeaderWriter(protocol, loop)
-            return _Request(
+            return ReceivedRequest(
                 message, payload, protocol, raw, task, loop, client_max_size=self._max_body
             )
 
@@ -263,12 +266,23 @@ class Handler:
         raw = http.raw_path
         if tunnel is not None and raw.startswith("/"):
             return Destination(tunnel.scheme, tunnel.host, tunnel.port, raw)
-        local_names = self._control.local_names if self._control else _LOCAL_NAMES
-        providers, has_control = self._replayer.providers, self._control is not None
-        purpose = purpose_of(raw, _by_name(http), local_names, providers, has_control=has_control)
+        purpose = self._destinations.get((raw, http.raw_headers)) or self._purpose_of(http)
         if isinstance(purpose, Destination) and raw.startswith("/"):
             # Links in the answer must lead back to the port that the client used.
             http[BASE_URL] = f"http://{http.host}"
+        return purpose
+
+    def _purpose_of(self, http: web.BaseRequest) -> ForControl | Destination | Refusal:
+        local_names = self._control.local_names if self._control else _LOCAL_NAMES
+        providers, has_control = self._replayer.providers, self._control is not None
+        purpose = purpose_of(
+            http.raw_path, _by_name(http), local_names, providers, has_control=has_control
+        )
+        # Hosts are added and never taken away: a destination stays one.
+        if isinstance(purpose, Destination):
+            if len(self._destinations) >= _MOST_MEMOS:
+                self._destinations.clear()
+            self._destinations[http.raw_path, http.raw_headers] = purpose
         return purpose
 
     def _local_server(self, http: web.BaseRequest) -> tuple[str, int, str] | None:

@@ -58,17 +58,21 @@ class Providers:
                 else:
                     self._exact[_normalised(host)] = provider
         self._nameless: dict[str, Provider] = {}
+        self.changes = 0
+        """How often hosts were added."""
         ids = tuple(dict.fromkeys(name for provider in self.all for name in provider.ids))
         self._nameless_ids: Final = ids
 
     def add_host(self, host: str) -> None:
         """Add a host, written as in `Provider`."""
         host = _normalised(host)
+        self.changes += 1
         self._nameless.setdefault(host, self._provider_of(host))
 
     def add_host_keys(self, host_keys: Iterable[str]) -> None:
         """Add the hosts of recordings, by their `host_key`."""
         names = {provider.name for provider in self.all}
+        self.changes += 1
         for key in {key for key in host_keys if "*" not in key} - names:
             # A key without a port stands for the default ports.
             usual = (_with_port(key, port) for port in DEFAULT_PORTS.values())
