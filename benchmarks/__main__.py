@@ -18,7 +18,7 @@ from rich.console import Console
 
 from wiretape.core.errors import WiretapeError
 
-from . import pieces, process, recording, replaying, startup
+from . import base_url, pieces, process, recording, replaying, startup
 from .client import Unexpected
 from .outcome import Section, as_json, as_markdown, show
 from .process import CannotStart
@@ -26,7 +26,7 @@ from .process import CannotStart
 MEASURED: Final = "<!-- measured -->"
 """What stands below this line in docs/benchmarks.md is written by `--markdown`."""
 
-SECTIONS: Final = ("recording", "replay", "start-up", "pieces")
+SECTIONS: Final = ("recording", "base-url", "replay", "start-up", "pieces")
 
 
 def _sections(wanted: list[str], *, quick: bool, folder: Path) -> Iterator[Callable[[], Section]]:
@@ -35,6 +35,7 @@ def _sections(wanted: list[str], *, quick: bool, folder: Path) -> Iterator[Calla
     replayed = replaying.QUICK if quick else replaying.FULL
     every: dict[str, Callable[[], Section]] = {
         "recording": lambda: recording.section(recorded, folder, cores),
+        "base-url": lambda: base_url.section(replayed, folder, cores),
         "replay": lambda: replaying.section(replayed, folder, cores),
         "start-up": lambda: startup.section(2 if quick else 7, folder),
         "pieces": lambda: pieces.section(0.1 if quick else 0.7),

@@ -34,6 +34,8 @@ class Place:
     port: int
     tunnel: str | None = None
     """ "HOST:PORT" """
+    plain: bool = False
+    """Whether it speaks HTTP without TLS."""
 
     @property
     def authority(self) -> str:
@@ -80,7 +82,7 @@ class Connection:
             if not answer.startswith(b"HTTP/1.1 200"):
                 raise Unexpected(f"CONNECT {place.tunnel}: {answer[:300]!r}")
         name = place.authority.partition(":")[0]
-        self._socket = _CONTEXT.wrap_socket(plain, server_hostname=name)
+        self._socket = plain if place.plain else _CONTEXT.wrap_socket(plain, server_hostname=name)
 
     def __enter__(self) -> Self:
         return self
@@ -171,6 +173,42 @@ def kept_alive(
     for connection in opened:
         connection.__exit__(None, None, None)
     return Load(count, elapsed)
+
+
+def compared(
+    place: Place, questions: Iterator[tuple[bytes, bytes]], connections: int, seconds: float
+) -> Load:
+    """Keep some connections busy for a time with requests and the bodies, as framed, that have to
+    answer them; Unexpected where one is another.
+    """
+    opened = [Connection(place) for _ in range(connections)]
+    expected: list[bytes] = []
+    started = time.perf_counter()
+    deadline = started + seconds
+    for connection in opened:
+        request, body = next(questions)
+        connection.send(request)
+        expected.append(body)
+    count = 0
+    while time.perf_counter() < deadline:
+        for number, connection in enumerate(opened):
+            _check(connection.answer(), expected[number])
+            request, expected[number] = next(questions)
+            connection.send(request)
+            count += 1
+    for number, connection in enumerate(opened):
+        _check(connection.answer(), expected[number])
+        count += 1
+    elapsed = time.perf_counter() - started
+    for connection in opened:
+        connection.__exit__(None, None, None)
+    return Load(count, elapsed)
+
+
+def _check(answer: bytes, expected: bytes) -> None:
+    body = answer.partition(b"\r\n\r\n")[2]
+    if body != expected:
+        raise Unexpected(f"not the recorded body: {body[:300]!r}")
 
 
 def one_at_a_time(place: Place, requests: Iterator[bytes], count: int) -> list[float]:

@@ -4,6 +4,8 @@ While recording it is the upstream (with a delay, each chunk stamped with the ti
 in the replay section it is the limit, reached directly.
 
     python -m benchmarks.origin STATE_DIR HOST [--delay MS]
+
+With an empty HOST it speaks plain HTTP.
 """
 
 import argparse
@@ -38,6 +40,7 @@ async def _stream(http: web.BaseRequest, delay: float) -> web.StreamResponse:
 
 _CHUNKS: Final = [workload.chunk(number) for number in range(workload.CHUNKS)]
 _ANSWER: Final = workload.answer(1)
+_LARGE: Final = workload.large_answer()
 
 
 async def _serve(state: Path, host: str, delay: float) -> None:
@@ -45,9 +48,10 @@ async def _serve(state: Path, host: str, delay: float) -> None:
         body = await http.read()
         if workload.is_stream(body):
             return await _stream(http, delay)
-        return web.Response(body=_ANSWER, content_type="application/json")
+        answer = _LARGE if workload.is_large(body) else _ANSWER
+        return web.Response(body=answer, content_type="application/json")
 
-    context = Authority.load_or_create(state).context(host)
+    context = Authority.load_or_create(state).context(host) if host else None
     loop = asyncio.get_running_loop()
     server = web.Server(handle, access_log=None)
     listener = await loop.create_server(server, "127.0.0.1", 0, ssl=context, backlog=1024)

@@ -1,5 +1,6 @@
 """What was measured: values, ratios, goals; as tables and as JSON."""
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -81,6 +82,14 @@ class Rounds:
         if not ours or not theirs:
             return None
         return median(one / two for one, two in zip(ours, theirs, strict=True))
+
+    def spread(self, measure: str, contestant: str, other: str) -> tuple[float, float]:
+        """The lowest and the highest of the rounds' ratios; NaN where nothing was measured."""
+        ours, theirs = self.values.get((measure, contestant)), self.values.get((measure, other))
+        if not ours or not theirs:
+            return math.nan, math.nan
+        ratios = [one / two for one, two in zip(ours, theirs, strict=True)]
+        return min(ratios), max(ratios)
 
     def measure(
         self,

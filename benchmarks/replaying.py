@@ -53,7 +53,7 @@ class _Contestant:
 
 
 def write_recordings(folder: Path, count: int) -> None:
-    """Write `count` recordings of small JSON answers, and one of a stream."""
+    """Write `count` recordings of small JSON answers, one of a large one and one of a stream."""
     folder = folder / workload.HOST / "v1-chat-completions"
     folder.mkdir(parents=True)
     for number in range(count):
@@ -63,6 +63,9 @@ def write_recordings(folder: Path, count: int) -> None:
             (Chunk(workload.answer(number), 0.2),),
         )
         _write(folder / f"json-{number:04}.json", number, response, stream=False)
+    json_headers = (("content-type", "application/json"),)
+    large = Response(200, json_headers, (Chunk(workload.large_answer(), 0.2),))
+    _write(folder / "large.json", workload.LARGE, large, stream=False)
     chunks = tuple(
         Chunk(workload.chunk(number), 0.2 + number / 50) for number in range(workload.CHUNKS)
     )

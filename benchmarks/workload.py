@@ -39,11 +39,25 @@ def question(number: int, *, stream: bool) -> bytes:
     return json.dumps(body, separators=(",", ":")).encode()
 
 
-def request(number: int, *, stream: bool, authority: str = HOST) -> bytes:
-    """The bytes of request `number` as a client sends them inside its TLS."""
+LARGE: Final = -1
+"""The number of the question with the large answer."""
+
+
+def request(number: int, *, stream: bool, authority: str = HOST, path: str = PATH) -> bytes:
+    """The bytes of request `number` as a client sends them, inside its TLS if it has one."""
     body = question(number, stream=stream)
-    head = _HEAD.format(path=PATH, authority=authority, key=KEY, length=len(body))
+    head = _HEAD.format(path=path, authority=authority, key=KEY, length=len(body))
     return head.encode() + body
+
+
+def is_large(body: bytes) -> bool:
+    """Whether a request's body asks for the large answer."""
+    return b"square of -00000001?" in body
+
+
+def large_answer() -> bytes:
+    """A JSON answer of some 100 kB."""
+    return answer(1).replace(b"It is", b"The quick brown fox jumps. " * 3_700 + b"It is")
 
 
 def is_stream(body: bytes) -> bool:
