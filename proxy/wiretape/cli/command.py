@@ -14,6 +14,8 @@ import click
 
 from wiretape.core.errors import ConfigError, FormatError, StoreError, WiretapeError
 
+from .progress import progress_shown
+
 FOUND: Final = 1
 """Exit status where there is something to do."""
 
@@ -55,7 +57,8 @@ def guarded[**P](work: Callable[P, int]) -> Callable[P, None]:
     @functools.wraps(work)
     def command(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
-            status = work(*args, **kwargs)
+            with progress_shown():
+                status = work(*args, **kwargs)
         except WiretapeError as error:
             for line in str(error).splitlines():
                 say(line)

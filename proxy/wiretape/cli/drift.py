@@ -4,15 +4,13 @@ import asyncio
 import json
 import os
 import re
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from wiretape.core.errors import ConfigError, WiretapeError, reason_of
+from wiretape.progress import steps
 
 from .command import guarded, print_json, say
 from .options import (
@@ -211,7 +209,7 @@ class _DriftRun:
             without_session=into,
         )
         to_ask, unreadable = targets(self.folder, chosen, config, redactor)
-        with _progress(len(to_ask)) as on_progress:
+        with steps("asking again", len(to_ask)) as advance:
             self.plan: Final = DriftPlan(
                 config=config,
                 redactor=redactor,
@@ -219,7 +217,7 @@ class _DriftRun:
                 environ=os.environ,
                 transform=changing(config.providers, model, to_url),
                 repeats=repeats,
-                on_progress=on_progress,
+                on_progress=lambda _done: advance(1),
             )
             measurements = asyncio.run(measure(to_ask, self.plan))
         self.report: Final = DriftReport(measurements=measurements, unreadable=unreadable)
@@ -267,18 +265,3 @@ def _send_options(options: dict[str, Any], config: "Config") -> "SendOptions":
         trust=ssl.create_default_context(cafile=str(bundle)),
         upstream_proxy=config.upstream_proxy,
     )
-
-
-@contextmanager
-def _progress(total: int) -> "Iterator[Callable[[int], None]]":
-    """A bar over the requests, where a person looks on."""
-    if not sys.stderr.isatty():
-        yield lambda done: None
-        return
-    # rich takes 70 ms to import: only a terminal has use for it.
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("asking again", total=total)
-        yield lambda done: bar.update(task, completed=done)

@@ -9,6 +9,7 @@ import click
 from wiretape.core.errors import StoreError, WiretapeError
 from wiretape.core.text.printable import count
 from wiretape.files import write_whole
+from wiretape.progress import track
 
 from .command import FOUND, guarded, print_json, say
 from .folder import Folder, Scope
@@ -133,13 +134,13 @@ def _stored(folder: Folder, leave_out: "Callable[[str, str], None]") -> "Iterato
 
     dated: list[tuple[float, Path, str]] = []
     for recorded in folder.sessions:
-        for name in recorded.recordings:
+        for name in track(recorded.recordings, "reading dates"):
             document = document_of(recorded, name)
             at = None if document is None else recorded_at(document)
             when = at.timestamp() if at else 0.0
             dated.append((when, recorded.folder / name, folder.shown(recorded, name)))
     # Only their times are kept: all recordings of a folder may not fit in memory.
-    for _, path, name in sorted(dated):
+    for _, path, name in track(sorted(dated), "exporting"):
         try:
             recording = load(path)
         except WiretapeError as error:

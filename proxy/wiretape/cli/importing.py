@@ -1,17 +1,17 @@
 """The command that takes in what other tools recorded: `wiretape import`."""
 
 import os
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from wiretape.core.errors import ConfigError
 from wiretape.core.text.printable import count, escaped
 from wiretape.files import Unreadable, files, name_of
+from wiretape.progress import track
 
 from .command import FOUND, REFUSED, guarded, print_json, say
 from .options import CONFIG, RECORDINGS, as_json, record_mode, session, with_options
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from wiretape.config.load import Config
     from wiretape.core.model import Request
     from wiretape.core.redaction.redactor import Redactor
-    from wiretape.exchange_formats.importing import ImportedFile, Importer, Watched
+    from wiretape.exchange_formats.importing import ImportedFile, Importer
     from wiretape.library.library import Library
 
 _FORMATS: Final = ("vcr", "har", "flows", "llama-stack", "curl", "sse")
@@ -145,10 +145,9 @@ def _imported(
     names: Iterator[str | None] = iter([session] * len(chosen))
     if session_per_file:
         names = session_names((path, _base(path, paths)) for path in chosen)
-    with _progress(chosen) as watched:
-        source = Source(format=source_format, hint=_hint(**request), watched=watched)
-        for path, name in zip(chosen, names, strict=True):
-            yield importer.add(path, name, source)
+    source = Source(format=source_format, hint=_hint(**request))
+    for path, name in zip(track(chosen, "importing"), names, strict=True):
+        yield importer.add(path, name, source)
 
 
 def _base(path: Path, paths: tuple[Path, ...]) -> Path:
@@ -170,27 +169,6 @@ def _hint(url: str | None, method: str, request_body: Path | None) -> "Request |
         raise ConfigError(f"{request_body}: cannot be read: {error.strerror}") from None
     except NotCarriedOver as error:
         raise ConfigError(f"--url or --method: {error}") from None
-
-
-@contextmanager
-def _progress(chosen: list[Path]) -> "Iterator[Watched]":
-    """A bar over each file's bytes, where a person looks on."""
-    if not sys.stderr.isatty():
-        yield lambda file, _size: file
-        return
-    # rich takes 70 ms to import: only a terminal has use for it.
-    from rich.console import Console
-    from rich.progress import Progress
-
-    names = (escaped(path.name) for path in chosen)
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("")
-
-        def watched(file: BinaryIO, size: int) -> BinaryIO:
-            bar.reset(task, total=size, description=next(names))
-            return bar.wrap_file(file, size, task_id=task)
-
-        yield watched
 
 
 def _show(results: "list[ImportedFile]", redactor: "Redactor", *, as_json: bool) -> None:

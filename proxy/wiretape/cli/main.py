@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import click
 
 from wiretape.core.errors import ConfigError, WiretapeError
+from wiretape.progress import shown_by
 
 from . import (
     calibrate,
@@ -481,7 +483,9 @@ def _run(mode: "Mode", is_server: bool = False, **options: Any) -> int:
     keeps = settings.as_json or settings.report is not None or settings.html_report is not None
     report = Report(mode, strict_ignored=strict_ignored, keep_rows=keeps)
     report.isolated = isolate_if_wanted(settings, has_command=bool(command) and not is_server)
-    with crew_of(settings, ReplayProxy) as settings:
+    # A live view and a bar would write into each other's lines.
+    bars = nullcontext() if command else shown_by(None)
+    with crew_of(settings, ReplayProxy) as settings, bars:
         # CMD shares the terminal, and would write into the lines of a live view.
         view = View(report, quiet=quiet, live=not command)
         try:

@@ -9,6 +9,7 @@ import click
 from wiretape.core.errors import ConfigError, FormatError, StoreError
 from wiretape.core.text.printable import count
 from wiretape.files import replace
+from wiretape.progress import track
 
 from .command import FOUND, guarded, print_json, say
 from .folder import FOLDER, Folder, Scope
@@ -204,7 +205,7 @@ def _planned(folder: Folder, files: "SessionFiles") -> "tuple[tuple[Move, ...], 
     from wiretape.maintenance.verify import moves
 
     keys, standing, faults = folder.keys, [], 0
-    for name in files.recordings:
+    for name in track(files.recordings, "reading"):
         try:
             recording = load(files.folder / name)
             if not recording.foreign:

@@ -10,6 +10,7 @@ import click
 
 from wiretape.core.errors import ConfigError, FormatError, StoreError
 from wiretape.core.text.printable import count, size
+from wiretape.progress import track
 
 from .command import FOUND, guarded, print_json, say
 from .folder import FOLDER, Folder, Scope
@@ -88,7 +89,7 @@ def _find_unused(sessions: "Iterable[SessionFiles]", used: "Used") -> list[_Unus
     unused_recordings = []
     for files in sessions:
         names = used.names.get(files.session, frozenset())
-        for name in files.recordings:
+        for name in track(files.recordings, "looking for what is unused"):
             # What is not a recording is not for us to count, nor to delete.
             if name not in names and (document := document_of(files, name)) is not None:
                 foreign = is_llamastack(document)
@@ -272,7 +273,7 @@ def stale(older_than: str | None, as_json: bool, fail: bool, **scope: Any) -> in
     old: list[tuple[datetime, SessionFiles, str]] = []
     unknown: list[tuple[SessionFiles, str]] = []
     for files in folder.sessions:
-        for name in files.recordings:
+        for name in track(files.recordings, "reading dates"):
             if (document := document_of(files, name)) is None:
                 continue
             if (at := recorded_at(document)) is None:

@@ -12,6 +12,7 @@ from wiretape import __version__
 from wiretape.core.errors import ConfigError, StoreError
 from wiretape.core.text.printable import count, escaped
 from wiretape.files import Unreadable, files, name_of
+from wiretape.progress import track
 
 from .command import FOUND, guarded, print_json, say
 from .options import CONFIG, as_json
@@ -148,7 +149,8 @@ def _hits(
     own = None if baseline is None else Path(os.path.abspath(baseline))
 
     unreadable = Unreadable()
-    for path in files(paths, unreadable, lambda path: redactor.text(name_of(path))):
+    chosen = files(paths, unreadable, lambda path: redactor.text(name_of(path)))
+    for path in track(list(chosen), "scanning"):
         if own is not None and Path(os.path.abspath(path)) == own:
             continue
         name = name_of(path)

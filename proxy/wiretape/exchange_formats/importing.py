@@ -16,6 +16,7 @@ from wiretape.core.model import Request
 from wiretape.core.playback.player import Player
 from wiretape.intake.intake import ALREADY_RECORDED, EndedExchange, Intake
 from wiretape.library.library import Library
+from wiretape.progress import read_through
 from wiretape.report.report import Row
 from wiretape.sessions.sessions import Session
 
@@ -24,9 +25,6 @@ from .formats import READERS, format_of, unpacked
 
 _LONGEST_NAME: Final = 80
 _ENDING: Final = re.compile(r"(?:\.(?:ya?ml|json|har|gz|flows?|txt|sse))+$", re.IGNORECASE)
-
-type Watched = Callable[[BinaryIO, int], BinaryIO]
-"""Given a file and its size, what reads through it and sees how far it is."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -51,13 +49,12 @@ class ImportedFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """What is known of the files: their format (None: told by their content), the request of
-    answers that stand alone, and what reads through a file (a progress bar).
+    """What is known of the files: their format (None: told by their content), and the request of
+    answers that stand alone.
     """
 
     format: str | None = None
     hint: Request | None = None
-    watched: Watched = lambda file, _size: file
 
 
 class Importer:
@@ -90,12 +87,10 @@ class Importer:
         return result
 
     def _items(self, file: BinaryIO, result: ImportedFile, source: Source) -> ForeignItems:
-        size = file.seek(0, 2)
-        file.seek(0)
         with unpacked(file) as plain:
             result.format = source.format or format_of(plain)
         file.seek(0)
-        with unpacked(source.watched(file, size)) as plain:
+        with read_through(file, result.path.name) as shown, unpacked(shown) as plain:
             yield from READERS[result.format](plain, source.hint)
 
     def _session(self, name: str | None) -> Session:

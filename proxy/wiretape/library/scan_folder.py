@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from wiretape.core.errors import StoreError
+from wiretape.progress import track
 
 from .index import Index
 from .recording_file import Examine, Facts, Same, Stat, facts, is_settled
@@ -135,7 +136,9 @@ class Sweep:
         del known
         prefix = f"{path}/" if path else ""
         changed = self.read(
-            index, (prefix + name for name in sorted(doubtful)), {prefix + name for name in broken}
+            index,
+            (prefix + name for name in track(sorted(doubtful), "indexing")),
+            {prefix + name for name in broken},
         )
         return changed or bool(removed)
 

@@ -17,6 +17,7 @@ from wiretape.library.library import SESSION_NAME
 from wiretape.library.recording_file import read_bytes
 from wiretape.library.scan_folder import LINKED
 from wiretape.library.sequence import by_take
+from wiretape.progress import track
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +141,7 @@ def orphans(files: SessionFiles, without: Iterable[str] = ()) -> list[str]:
     for name in files.side_files:
         folder, _, file = name.rpartition("/")
         by_folder.setdefault(folder, {})[file.encode()] = name
-    for name in files.recordings:
+    for name in track(files.recordings, "looking for side files"):
         beside = by_folder.get(name.rpartition("/")[0])
         if not beside or name in gone:
             continue

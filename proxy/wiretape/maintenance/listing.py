@@ -21,6 +21,7 @@ from wiretape.core.recording.document import Document, to_request, to_response
 from wiretape.core.text.printable import printable, size
 from wiretape.library.recording_file import read_bytes
 from wiretape.library.sequence import by_take
+from wiretape.progress import track
 
 from .inventory import SessionFiles, recorded_at, sessions
 from .names import named_recordings
@@ -226,7 +227,7 @@ def _rows(
     faults: list[tuple[str, str]],
 ) -> Iterator[ListedRecording]:
     wanted = None if chosen.grep is None else chosen.grep.lower()
-    for recording in named_recordings(files):
+    for recording in track(list(named_recordings(files)), "reading"):
         try:
             data, stat = read_bytes(recording.path)
             row, document = read_row(recording.name, data, files.session, known, stat[2])

@@ -26,6 +26,7 @@ from wiretape.core.text import exact_json
 from wiretape.library import replace_set
 from wiretape.library.library import LocalState, endpoint_slug, host_folder
 from wiretape.library.recording_file import read_bytes
+from wiretape.progress import track
 from wiretape.scanning.redact_file import Refused, Rewritten, rewrite, with_side_files
 from wiretape.state_dir import state_dir
 
@@ -211,7 +212,7 @@ class _Planner:
         """Load the recordings to be rewritten; gives the files that are none."""
         others: list[tuple[str, str]] = []
         faults: list[tuple[str, str]] = []
-        for path in sorted(files):
+        for path in track(sorted(files), "reading"):
             if not path.is_relative_to(self._root):
                 faults.append((str(path), f"lies outside of {self._root}: name it by itself"))
                 continue
@@ -235,7 +236,7 @@ class _Planner:
         for _ in range(_ROUNDS):
             known = self._redactor.remembered_ever
             self._rewritten, faults = {}, []
-            for name, loaded in self._stored.items():
+            for name, loaded in track(list(self._stored.items()), "redacting"):
                 try:
                     result = self._rewritten_file(name, loaded)
                 except Refused as error:

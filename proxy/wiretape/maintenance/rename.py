@@ -16,6 +16,7 @@ from wiretape.core.errors import FormatError, StoreError
 from wiretape.core.recording import text as recording_format
 from wiretape.core.text import exact_json
 from wiretape.files import replace
+from wiretape.progress import track
 
 from .rekey import Move
 
@@ -71,7 +72,7 @@ def _carry_out(folder: Path, moves: Sequence[Move], step: str) -> None:
     olds = {move.old for move in moves}
     try:
         if step == _FIRST:
-            for number, move in enumerate(moves):
+            for number, move in enumerate(track(moves, "renaming")):
                 _leave(folder, move, _aside(folder, move, number), in_the_way=move.new in olds)
             _write_journal(folder, moves, _SECOND)
         for number, move in enumerate(moves):

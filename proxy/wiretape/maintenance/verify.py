@@ -20,6 +20,7 @@ from wiretape.core.redaction.redactor import Redactor
 from wiretape.core.text import exact_json
 from wiretape.library.recording_file import LoadedRecording, load, recorded_us, token_of
 from wiretape.library.sequence import by_take, missing_before, take_of
+from wiretape.progress import track
 from wiretape.scanning.scan import Hit, search
 
 from .inventory import SessionFiles, orphans
@@ -113,7 +114,7 @@ def verify(
         findings.append(
             FileProblem(folder.name, "unreadable", f"cannot be read: {reason}", "make it readable")
         )
-    for name in files.recordings:
+    for name in track(files.recordings, "checking"):
         try:
             data = files.read(name)
         except StoreError as error:
