@@ -23,6 +23,11 @@ from wiretape.core.wire.selecting_headers import (
         "if-modified-since", "if-unmodified-since", "content-range", "prefer", "upload-offset",
         "upload-complete", "upload-length", "upload-metadata", "x-goog-upload-offset",
         "x-goog-upload-command", "x-upload-content-length", "x-ms-range", "x-http-method-override",
+        "soapaction", "api-version", "x-api-version", "azureml-model-deployment", "x-model",
+        "x-amzn-sagemaker-target-model", "x-amzn-sagemaker-target-variant",
+        "x-amzn-sagemaker-inference-component", "x-portkey-provider", "x-portkey-config",
+        "x-portkey-custom-host", "helicone-target-url", "x-fal-target-url", "extra-parameters",
+        "nvcf-input-asset-references",
     ],
 )  # fmt: skip
 def test_what_decides_an_answer_counts(name: str) -> None:
@@ -30,7 +35,11 @@ def test_what_decides_an_answer_counts(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["user-agent", "accept-encoding", "authorization", "host", "x-stainless-os", "date"]
+    "name",
+    [
+        *("user-agent", "accept-encoding", "authorization", "host", "x-stainless-os", "date"),
+        *("x-portkey-trace-id", "x-portkey-api-key", "helicone-session-id"),
+    ],
 )
 def test_what_says_who_asks_does_not(name: str) -> None:
     assert not selects(name)

@@ -14,15 +14,21 @@ from .header_names import HeaderNames
 SELECTING: Final = frozenset(
     (
         "accept-language",  # 12.5.4
+        "api-version",
+        "azureml-model-deployment",  # which deployment of an endpoint answers
         "content-range",  # 14.4
+        "extra-parameters",  # Azure AI: what becomes of parameters that a model does not know
+        "helicone-target-url",  # where a gateway leads
         "if-match",  # 13.1
         "if-modified-since",
         "if-none-match",
         "if-range",
         "if-unmodified-since",
+        "nvcf-input-asset-references",  # NVIDIA: what was uploaded before
         "last-event-id",  # WHATWG HTML, 9.2: where a stream goes on
         "prefer",  # RFC 7240
         "range",  # 14.2
+        "soapaction",
         "upload-complete",  # resumable uploads: the IETF's draft, and tus
         "upload-concat",
         "upload-defer-length",
@@ -32,9 +38,17 @@ SELECTING: Final = frozenset(
         "upload-offset",
         "x-amz-target",  # the operation itself, in AWS's JSON protocols
         "x-amzn-bedrock-*",
+        "x-amzn-sagemaker-inference-component",
+        "x-amzn-sagemaker-target-*",  # which model of an endpoint answers
+        "x-api-version",
+        "x-fal-target-url",
         "x-goog-fieldmask",
         "x-goog-upload-*",
         "x-http-method-override",
+        "x-model",
+        "x-portkey-config",
+        "x-portkey-custom-host",
+        "x-portkey-provider",
         "x-upload-content-*",
         "x-ms-range",  # Azure's
     )
