@@ -291,6 +291,26 @@ def test_a_budget_ends_half_way(here: Path) -> None:
     assert "the budget of 1 request is spent" in result.stdout
 
 
+def test_a_budget_of_money_lasts_as_long_as_the_prices_say(here: Path) -> None:
+    prices = "prices: [{provider: together, model: m, input: 1000, output: 1000}]"
+    Path("config.yaml").write_text(prices)
+    put(here, document("Hello"))
+    put(here, document("Another"))
+    with LocalProvider.in_thread(token_delay=0) as provider:
+        result = run("--json", "--budget", "0.03USD", "--concurrency", "1", url=provider.url)
+        assert provider.requests == 1
+    shown = json.loads(result.stdout)
+    assert (shown["outcomes"]["failed"], shown["budget"]["refused"]) == (1, 1)
+    assert float(shown["budget"]["spent"]["amount"]) > 0.03
+    assert "of 0.030 USD spent" in result.stderr
+    Path("config.yaml").unlink()
+    with LocalProvider.in_thread(token_delay=0) as provider:
+        unknown = run("--budget", "1USD", url=provider.url)
+        assert (unknown.exit_code, provider.requests) == (6, 0)
+    assert "has none; add it to `prices`" in unknown.stdout
+    assert run("--budget", "much").exit_code == 2
+
+
 def test_what_makes_something_is_sent_only_where_it_may_be(here: Path) -> None:
     body = b'{"input_file_id":"f","endpoint":"/v1/chat/completions"}'
     headers = (("content-type", "application/json"),)

@@ -39,7 +39,7 @@ def sent(provider: FaithfulProvider, number: int, **options: Any) -> list[str]:
 
     async def one(sender: LiveSender) -> str:
         try:
-            answer = await sender.send(request)
+            answer = await sender.send(request, "together")
         except NotMeasured as error:
             return str(error)
         return str(answer.recorder.status)

@@ -26,6 +26,7 @@ from .options import (
 
 if TYPE_CHECKING:
     from wiretape.config.load import Config
+    from wiretape.core.cost.prices import Money
     from wiretape.drift.sending import SendOptions
 
 _REPORTS: Final = (".json", ".xml", ".md")
@@ -37,6 +38,17 @@ def _rate(_c: click.Context, _p: click.Parameter, value: str | None) -> float | 
         raise click.BadParameter(f"{value!r}: expected requests a second, or 30/min or 100/h")
     seconds = {"s": 1, "min": 60, "h": 3600}[match[2] or "s"]
     return None if value is None else float(match[1]) / seconds
+
+
+def _budget(_c: click.Context, _p: click.Parameter, value: str | None) -> "int | Money | None":
+    from wiretape.core.cost.prices import Money
+
+    if value is None:
+        return None
+    try:
+        return max(1, int(value)) if value.isdecimal() else Money.parse(value)
+    except ValueError as error:
+        raise click.BadParameter(f"{error}, or a number of requests") from None
 
 
 def _reports(_c: click.Context, _p: click.Parameter, paths: tuple[Path, ...]) -> tuple[Path, ...]:
@@ -74,7 +86,10 @@ _OPTIONS: Final = (
         "--sample", type=click.IntRange(1), metavar="N", help="Only so many, chosen at random."
     ),
     click.option(
-        "--budget", type=click.IntRange(1), metavar="N", help="Send at most so many requests."
+        "--budget",
+        callback=_budget,
+        metavar="N|AMOUNT",
+        help="Send at most so many requests, or spend at most so much: 0.50USD.",
     ),
     click.option(
         "--rate", callback=_rate, metavar="N[/min]", help="Requests a second, or 30/min, 100/h."
@@ -220,7 +235,9 @@ class _DriftRun:
                 on_progress=lambda _done: advance(1),
             )
             measurements = asyncio.run(measure(to_ask, self.plan))
-        self.report: Final = DriftReport(measurements=measurements, unreadable=unreadable)
+        self.report: Final = DriftReport(
+            measurements=measurements, unreadable=unreadable, budget=self.plan.options.budget
+        )
 
     def conclude(self) -> int:
         """Print and write what was measured; gives the exit status."""
@@ -254,14 +271,18 @@ class _DriftRun:
 def _send_options(options: dict[str, Any], config: "Config") -> "SendOptions":
     import ssl
 
+    from wiretape.core.cost.budget import Budget
     from wiretape.drift.sending import SendOptions
     from wiretape.state_dir import state_dir
     from wiretape.tls.authority import Authority
 
+    limit = options["budget"]
     authority = Authority.load_or_create(state_dir())
     bundle = authority.upstream_bundle(options["upstream_ca"], os.environ)
     return SendOptions(
-        **{name: options[name] for name in ("concurrency", "rate", "budget", "routes")},
+        **{name: options[name] for name in ("concurrency", "rate", "routes")},
+        most=limit if isinstance(limit, int) else None,
+        budget=None if limit is None or isinstance(limit, int) else Budget(limit, config.prices),
         trust=ssl.create_default_context(cafile=str(bundle)),
         upstream_proxy=config.upstream_proxy,
     )

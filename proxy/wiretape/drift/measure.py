@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from wiretape.config.load import Config
+from wiretape.core.cost.budget import Budget
+from wiretape.core.cost.prices import Money
 from wiretape.core.drift.answer_facts import answer_facts, declared_tools
 from wiretape.core.drift.compare import changes
 from wiretape.core.drift.rules import VERDICTS, DriftVerdict, JudgedChange, judged, worst
@@ -71,6 +73,7 @@ class DriftReport:
     unreadable: Sequence[str] = ()
     written: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    budget: Budget | None = None
 
     def count(self, outcome: str) -> int:
         """How many measurements had this outcome."""
@@ -106,6 +109,9 @@ class DriftReport:
         for outcome, words in (("skipped", "skipped"), ("failed", "not measured")):
             text += f"; {n} {words}" if (n := self.count(outcome)) else ""
         text += f"; {len(self.unreadable)} unreadable" if self.unreadable else ""
+        if self.budget is not None:
+            spent = Money(self.budget.spent, self.budget.limit.currency)
+            text += f"; {spent} of {self.budget.limit} spent"
         return text + (f"; {len(self.written)} recorded anew" if self.written else "")
 
 
@@ -180,7 +186,8 @@ class _Asker:
     async def _send(self, request: Request) -> LiveAnswer | str:
         """The answer, or why there is none."""
         try:
-            return await self._sender.send(request)
+            provider = self._plan.config.providers.find(request.host, request.port)
+            return await self._sender.send(request, provider.name if provider else request.host)
         except NotMeasured as error:
             return str(error)
 

@@ -66,6 +66,7 @@ def as_json(report: DriftReport) -> dict[str, Any]:
         "unreadable": list(report.unreadable),
         "written": report.written,
         "refused": report.refused,
+        **({"budget": report.budget.as_json()} if report.budget else {}),
     }
 
 

@@ -16,6 +16,8 @@ from yarl import URL
 
 from wiretape import __version__
 from wiretape.core.capture.recorder import Recorder
+from wiretape.core.conversation.estimate import expected, usage_of
+from wiretape.core.cost.budget import Budget, Expected, OverBudget
 from wiretape.core.model import Outcome, Request, header
 from wiretape.core.text.printable import count
 
@@ -42,13 +44,14 @@ class LiveAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendOptions:
-    """How requests are sent: `rate` in requests a second, `budget` in requests (None: no limit);
-    what is meant for a host of `routes` goes to that URL.
+    """How requests are sent: `rate` in requests a second, at most `most` of them, and as long as
+    the `budget` lasts (None: no limit); what is meant for a host of `routes` goes to that URL.
     """
 
     concurrency: int = 4
     rate: float | None = None
-    budget: int | None = None
+    most: int | None = None
+    budget: Budget | None = None
     routes: Mapping[str, str] = field(default_factory=dict)
     trust: ssl.SSLContext | None = None
     upstream_proxy: str | None = field(default=None, repr=False)
@@ -68,6 +71,7 @@ class LiveSender:
         self._resume_at: dict[str, float] = {}
         self._given_up: dict[str, str] = {}
         self._next_at = 0.0
+        self._settled = asyncio.Condition()
         self.sent = 0
         """How many requests were answered or tried, without their repetitions."""
 
@@ -80,35 +84,60 @@ class LiveSender:
     async def __aexit__(self, *_: object) -> None:
         await self._client.close()
 
-    async def send(self, request: Request) -> LiveAnswer:
+    async def send(self, request: Request, provider: str) -> LiveAnswer:
         """Send a request until it is answered; NotMeasured says why it was not."""
         async with self._slots:
             self._check(request.authority)
-            if self._options.budget is not None and self.sent >= self._options.budget:
-                budget = count(self._options.budget, "request")
-                raise NotMeasured(f"the budget of {budget} is spent")
-            self.sent += 1
-            for attempt in range(RETRIES + 1):
-                await self._turn(request.authority)
-                self._check(request.authority)
-                answer, fault = await self._try(request)
-                if answer is not None and answer.recorder.status in _REFUSED:
-                    self._give_up(
-                        request.authority,
-                        f"{request.authority} refused the key ({answer.recorder.status}):"
-                        " it may have expired",
-                    )
-                if answer is not None and answer.recorder.status not in _AGAIN:
-                    if answer.outcome == "ended" or attempt:
-                        return answer
-                    continue  # the network may have cut it: once more
-                reason = fault or f"it answered {answer.recorder.status if answer else 0}"
-                if attempt == RETRIES:
-                    break
-                self._wait(request.authority, answer, attempt)
-            if answer is None:
-                self._give_up(request.authority, f"{request.authority} is down: {reason}")
-            raise NotMeasured(f"{reason} {RETRIES + 1} times")
+            budget, ask = self._options.budget, expected(request, provider)
+            if budget is None or ask is None:
+                return await self._send(request)
+            token, usage = object(), None
+            await self._reserve(budget, token, ask)
+            try:
+                answer = await self._send(request)
+                response = answer.recorder.finish(answer.outcome, answer.at).response
+                usage = usage_of(request, response)
+            finally:
+                budget.settle(token, usage)
+                async with self._settled:
+                    self._settled.notify_all()
+            return answer
+
+    async def _reserve(self, budget: Budget, token: object, ask: Expected) -> None:
+        """Wait until the budget covers a request; NotMeasured where it never will."""
+        try:
+            while not budget.reserve(token, ask):
+                async with self._settled:
+                    await self._settled.wait()
+        except OverBudget as error:
+            raise NotMeasured(str(error)) from None
+
+    async def _send(self, request: Request) -> LiveAnswer:
+        if self._options.most is not None and self.sent >= self._options.most:
+            budget = count(self._options.most, "request")
+            raise NotMeasured(f"the budget of {budget} is spent")
+        self.sent += 1
+        for attempt in range(RETRIES + 1):
+            await self._turn(request.authority)
+            self._check(request.authority)
+            answer, fault = await self._try(request)
+            if answer is not None and answer.recorder.status in _REFUSED:
+                self._give_up(
+                    request.authority,
+                    f"{request.authority} refused the key ({answer.recorder.status}):"
+                    " it may have expired",
+                )
+            if answer is not None and answer.recorder.status not in _AGAIN:
+                if answer.outcome == "ended" or attempt:
+                    return answer
+                continue  # the network may have cut it: once more
+            reason = fault or f"it answered {answer.recorder.status if answer else 0}"
+            if attempt == RETRIES:
+                break
+            self._wait(request.authority, answer, attempt)
+        if answer is None:
+            self._give_up(request.authority, f"{request.authority} is down: {reason}")
+        raise NotMeasured(f"{reason} {RETRIES + 1} times")
 
     def _check(self, authority: str) -> None:
         if reason := self._given_up.get(authority):
