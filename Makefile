@@ -7,7 +7,7 @@ TEST_ARGS = $(if $(ARGS),$(ARGS),-n auto)
 # Without it each worker would rewrite the assertions of all tests anew at each start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test test-fast test-clients lint bench lock clean
+.PHONY: help setup demo test test-fast test-clients lint bench screenshots lock clean
 
 help:
 	@echo 'make setup       make .venv or bring it up to date'
@@ -17,6 +17,7 @@ help:
 	@echo 'make test-clients  install agents and client libraries from npm and PyPI and drive them; ARGS="codex" these alone'
 	@echo 'make lint        ruff check, ruff format --check, mypy'
 	@echo 'make bench       measure recording and replaying against mitmdump and aiohttp'
+	@echo 'make screenshots  take those of docs/ui anew (needs a chromium on PATH)'
 	@echo 'make lock        write requirements.lock anew from pyproject.toml (needs uv; ARGS=--upgrade for newer ones)'
 	@echo 'make clean       remove .venv, caches and builds; recordings stay'
 
@@ -43,6 +44,9 @@ lint: setup
 
 bench: setup
 	$(PYTHON) -m benchmarks $(ARGS)
+
+screenshots: setup
+	$(PYTHON) -m tests.support.screenshots
 
 lock:
 	@uv --version >/dev/null 2>&1 || { echo 'make lock needs a uv that runs on PATH' >&2; exit 1; }

@@ -6,7 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
+from tests.support import paths
 from tests.support.page_recordings import KEY, loaded, recording
+from tests.support.screenshots import VIEWS
 
 from wiretape.core.errors import WiretapeError
 from wiretape.ui import page
@@ -91,6 +93,15 @@ def test_a_served_page_holds_no_script_and_no_style(tmp_path: Path) -> None:
 def test_a_page_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     with pytest.raises(WiretapeError, match="cannot be written"):
         write_page(tmp_path / "no" / "a.html", "x")
+
+
+def test_the_docs_show_each_view() -> None:
+    text = (paths.ROOT / "docs" / "ui.md").read_text(encoding="utf-8")
+    for view in VIEWS:
+        assert (paths.ROOT / "docs" / "ui" / f"{view}.png").stat().st_size > 10_000
+        assert f"(ui/{view}.png)" in text
+    readme = (paths.ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(re.findall(r"\(docs/ui/\w+\.png\)", readme)) == 2
 
 
 def test_times_are_readable() -> None:

@@ -115,14 +115,15 @@ def _files(session: str | None, folder: Path) -> SessionFiles:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         links = [name for name in folders if os.path.islink(os.path.join(where, name))]
         unreadable += [(Path(where) / name, LINKED) for name in links]
-        below = Path(where).relative_to(folder)
+        below = Path(where).relative_to(folder).as_posix()
+        lead = "" if below == "." else f"{below}/"
         for name in sorted(files):
             if name.startswith("."):
                 continue
             if name.endswith(".json"):
-                recordings.append((below / name).as_posix())
+                recordings.append(lead + name)
             elif recording_format.SIDE_FILE_NAME.fullmatch(name):
-                side_files.append((below / name).as_posix())
+                side_files.append(lead + name)
     return SessionFiles(
         session,
         folder,
