@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from wiretape.core.redaction import encodings
+from wiretape.core.redaction.credential_names import CredentialNames
 from wiretape.core.redaction.redactor import Redactor
 from wiretape.core.redaction.rules import RedactionRules
 
@@ -55,3 +56,12 @@ def test_a_beginning_of_compressed_data_is_seen(data: bytes) -> None:
 @pytest.mark.parametrize("data", [b"", b"x", b"xa", b"\nx\x9c", b"a\n\nxa", b"ax\x9c"])
 def test_what_begins_otherwise_is_not_taken_for_compressed(data: bytes) -> None:
     assert not encodings.may_be_packed(data)
+
+
+def test_a_name_is_found_behind_letters_that_are_longer_in_lower_case() -> None:
+    """They are one letter only, which is why one replacement keeps all places as they are."""
+    letters = [chr(code) for code in range(0x110000) if len(chr(code).lower()) != 1]
+    assert letters == ["\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}"]
+    text = f"{letters[0] * 50}?sig=kV8w2Qz-T5rXn1Lp&a=1"
+    (named,) = CredentialNames().occurrences(text)
+    assert text[named.start : named.end] == named.value == "kV8w2Qz-T5rXn1Lp"

@@ -198,6 +198,8 @@ _NAMING: Final = (
     *("signature", "token"),
 )
 """Each name of credentials has one of these words in it."""
+_TWO_IN_LOWER_CASE: Final = "\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}"
+"""The only letter that is longer in lower case: places would not be the text's own."""
 _LONGEST_NAME: Final = 60
 _LONGEST_QUOTED: Final = 200
 _NAME_BEFORE: Final = re.compile(r"[\w.$%-]*\Z")
@@ -351,9 +353,7 @@ class CredentialNames:
 
     def _naming(self, text: str) -> Iterator[tuple[int, int]]:
         """Where the text has words that names of credentials contain."""
-        lower = text.lower()
-        if len(lower) != len(text):  # a few letters become two in lower case
-            lower = "".join(low if len(low := char.lower()) == 1 else char for char in text)
+        lower = text.replace(_TWO_IN_LOWER_CASE, "\0").lower()
         for word in self._words:
             at = lower.find(word)
             while at >= 0:
