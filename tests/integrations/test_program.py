@@ -2,6 +2,7 @@
 
 import ast
 import importlib.metadata
+import os
 import re
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 from tests.support import paths
 
 sys.path.insert(0, str(paths.ROOT / "integrations" / "pytest"))
+from pytest_wiretape import program as starting
 from pytest_wiretape.program import WiretapeProblem, find_program
 
 SOURCES = sorted((paths.ROOT / "integrations" / "pytest" / "pytest_wiretape").glob("*.py"))
@@ -53,6 +55,29 @@ def test_without_it_path_tools_and_uvx_are_asked(
     assert find_program(None, {**environ, "UV_TOOL_BIN_DIR": str(tmp_path / "tools")}) == [other]
     on_path = program(tmp_path / "bin", "wiretape")
     assert find_program(None, environ) == [on_path]
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ("echo hello; exec sleep 1000", "status -9.*\n.*too old"),
+        ('echo \'{"wiretape_pipe": 2, "version": "9"}\'; exec sleep 1000', "9.* is newer"),
+        ("exec sleep 1000", "status -9.*\n.*too old"),
+        ("echo no such command >&2; exit 2", "status 2.: no such command\n.*too old"),
+    ],
+)
+def test_another_program_of_that_name_is_told_and_ended(
+    script: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if script.startswith("exec"):
+        monkeypatch.setattr(starting, "_START_SECONDS", 0.1)
+    path = Path(program(tmp_path, "wiretape"))
+    path.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\n{script}\n")
+    with pytest.raises(WiretapeProblem, match=reason):
+        starting.Program([str(path)])
+    if (tmp_path / "pid").exists():
+        with pytest.raises(ProcessLookupError):
+            os.kill(int((tmp_path / "pid").read_text()), 0)
 
 
 def test_its_wheel_holds_the_plugin_and_needs_pytest_alone(tmp_path: Path) -> None:

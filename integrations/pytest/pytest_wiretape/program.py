@@ -9,11 +9,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 PROTOCOL = 1
+_START_SECONDS = 300.0  # uvx may have to fetch it first
 _END_SECONDS = 30.0
 _STDERR_CHARACTERS = 2_000
 
@@ -70,6 +72,8 @@ class Program:
             )
         except OSError as error:
             raise WiretapeProblem(f"{command[0]}: cannot be started: {error.strerror}") from None
+        patience = threading.Timer(_START_SECONDS, self._process.kill)
+        patience.start()
         try:
             greeting = self._read()
         except WiretapeProblem as problem:
@@ -77,7 +81,10 @@ class Program:
                 f"{problem}\n{' '.join(command)} may be too old for this pytest-wiretape: it has"
                 " to know `wiretape pipe`"
             ) from None
+        finally:
+            patience.cancel()
         if greeting.get("wiretape_pipe") != PROTOCOL:
+            self._process.kill()
             self.end()
             raise WiretapeProblem(
                 f"{' '.join(command)} ({greeting.get('version', 'unknown')}) is newer than this"
@@ -104,6 +111,8 @@ class Program:
         try:
             return dict(json.loads(line))
         except (ValueError, TypeError):
+            if line:  # it speaks something else, and may go on with that
+                self._process.kill()
             raise self._ended() from None
 
     def _ended(self) -> WiretapeProblem:
