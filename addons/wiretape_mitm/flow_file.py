@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 from mitmproxy import exceptions, http, io
 
@@ -19,6 +19,12 @@ from wiretape.exchange_formats.foreign import (
 
 from .messages import headers_of, request_of
 
+_BROKEN: Final = (
+    *(ArithmeticError, AssertionError, AttributeError, LookupError),
+    *(TypeError, ValueError),
+)
+"""What mitmproxy's reader and its flows raise of values that are not of their kind."""
+
 
 def read(file: BinaryIO, _hint: Request | None = None) -> Iterator[ForeignItem]:
     """The exchanges of a flow file; FormatError, after those before it, where it breaks."""
@@ -32,7 +38,7 @@ def read(file: BinaryIO, _hint: Request | None = None) -> Iterator[ForeignItem]:
                 yield _exchange(where, flow)
             except NotCarriedOver as error:
                 yield LeftOut(where, str(error))
-    except (exceptions.FlowReadException, ValueError, TypeError, KeyError):
+    except (exceptions.FlowReadException, *_BROKEN):
         raise FormatError(
             f"not mitmproxy's, or broken after flow {number}; those before it were read"
         ) from None

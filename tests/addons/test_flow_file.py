@@ -65,3 +65,19 @@ def test_a_file_that_breaks_is_a_fault_after_what_was_whole(broken: bytes) -> No
     assert isinstance(next(items), ForeignExchange)
     with pytest.raises(FormatError, match="after flow 1"):
         next(items)
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes"),
+    [
+        (b"9:websocket;", b"9:websockex;"),
+        (b"15:timestamp_start;", b"15:timestamp_stars;"),
+        (b"946681200", b"9e+300000"),
+        (b"11:status_code;", b"11:status_cOde;"),
+    ],
+)
+def test_a_flow_with_a_broken_value_is_a_fault_and_no_traceback(was: bytes, becomes: bytes) -> None:
+    data = written(tflow.tflow(resp=True)).getvalue()
+    assert was in data
+    with pytest.raises(FormatError, match="not mitmproxy's, or broken after flow 0"):
+        list(flow_file.read(io.BytesIO(data.replace(was, becomes))))

@@ -195,3 +195,31 @@ def test_what_is_no_cassette_is_a_fault(text: str, said: str) -> None:
 def test_a_tag_makes_nothing_run(tag: str) -> None:
     text = VCRPY.replace("x-flag: true", f"x-flag: {tag} ['touch nothing']")
     assert ("x-flag", "touch nothing") in exchange(text % "x").request.headers
+
+
+BOMB = "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12))
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("[" * 60_000, "nested too deeply"),  # libyaml would end the process
+        ("- " * 60_000, "nested too deeply"),
+        ("interactions:\n- request: {body: " + "{a: " * 60_000, "nested too deeply"),
+        (f"a0: &a0 {'x' * 1000}\n{BOMB}interactions: *a11\n", "aliases stand for too much"),
+        ("interactions:\n- request: {parsed_body: &a [*a]}\n", "what it is in"),
+    ],
+    ids=["flow", "block", "within", "aliases", "itself"],
+)
+def test_a_cassette_that_would_end_the_program_is_refused(text: str, reason: str) -> None:
+    with pytest.raises(FormatError, match=reason):
+        list(cassettes.read(io.BytesIO(text.encode())))
+
+
+def test_aliases_of_a_cassette_are_what_they_stand_for() -> None:
+    answer = "&one {status: {code: 200}, headers: &h {a: [b]}, body: {string: hi}}"
+    request = "{method: GET, uri: 'https://h/x', headers: *h}"
+    text = f"interactions:\n- response: {answer}\n  request: {request}\n"
+    text += f"- request: {request}\n  response: *one\n"
+    items = list(cassettes.read(io.BytesIO(text.encode())))
+    assert [getattr(item, "body", item) for item in items] == [b"hi", b"hi"]

@@ -167,3 +167,12 @@ def test_a_large_file_takes_the_memory_of_an_entry() -> None:
         tracemalloc.stop()
     assert count == 401
     assert peak < 2_000_000
+
+
+def test_a_file_that_is_nested_without_end_is_broken_and_takes_no_memory() -> None:
+    tracemalloc.start()
+    with pytest.raises(FormatError, match="broken after entry 0"):
+        list(har.read(io.BytesIO(b'{"log": {"entries": ' + b"[" * 100_000)))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 200_000_000

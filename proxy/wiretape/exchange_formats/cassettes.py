@@ -32,6 +32,8 @@ from .foreign import (
 )
 
 _JSON_NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+_MOST_EXPANDED: Final = 20
+"""As many times its length a file may be with its aliases expanded."""
 _INTEGER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)")
 
 
@@ -77,17 +79,47 @@ def read(file: BinaryIO, hint: Request | None = None) -> ForeignItems:
     """
     data = file.read()
     try:
-        documents = _json(data) or list(yaml.load_all(data, _CassetteLoader))
+        documents = _json(data) or _yaml(data)
     except yaml.MarkedYAMLError as error:
         line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
         raise FormatError(f"{line}not YAML: {error.problem or 'broken'}") from None
-    except (yaml.YAMLError, ValueError, RecursionError):
-        raise FormatError("not YAML, and not JSON") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        reason = "not YAML, and not JSON" if isinstance(error, yaml.YAMLError) else str(error)
+        raise FormatError(reason) from None
     number = 0
     for document in documents:
         for entry, layout in _entries(document):
             number += 1
             yield _item(f"#{number}", entry, partial(layout, hint))
+
+
+def _yaml(data: bytes) -> list[Any]:
+    """The documents of a cassette in YAML; ValueError for one that libyaml would end this process
+    for (nested too deeply), or whose aliases stand for more than there is memory.
+    """
+    open_nodes: list[list[Any]] = []
+    sizes: dict[str | None, int] = {}
+    for event in yaml.parse(data, yaml.CSafeLoader):
+        size = 0
+        if isinstance(event, yaml.CollectionStartEvent):
+            open_nodes.append([event.anchor, 0])
+            if len(open_nodes) > exact_json.MAX_DEPTH:
+                raise ValueError("nested too deeply")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, size = open_nodes.pop()
+            sizes[anchor] = size
+        elif isinstance(event, yaml.AliasEvent):
+            if any(anchor == event.anchor for anchor, _ in open_nodes):
+                raise ValueError("an alias in it stands for what it is in")
+            size = sizes.get(event.anchor, 0)
+        elif isinstance(event, yaml.ScalarEvent):
+            size = 1 + len(event.value)
+            sizes[event.anchor] = size
+        if open_nodes:
+            open_nodes[-1][1] += size
+            if open_nodes[-1][1] > _MOST_EXPANDED * (len(data) + 1000):
+                raise ValueError("its aliases stand for too much")
+    return list(yaml.load_all(data, _CassetteLoader))
 
 
 def _json(data: bytes) -> list[Any]:

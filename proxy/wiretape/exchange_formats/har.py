@@ -6,6 +6,7 @@ Source: http://www.softwareishard.com/blog/har-12-spec/
 
 import base64
 import json
+from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, BinaryIO, Final
@@ -29,6 +30,9 @@ from .foreign import (
     request_of,
 )
 
+_PIECE: Final = 4096
+"""Bytes that are parsed before their events come: with paths of any length at worst."""
+_LONGEST_PATH: Final = 10_000
 _FORM: Final = "application/x-www-form-urlencoded"
 
 
@@ -36,17 +40,28 @@ def read(file: BinaryIO, _hint: Request | None = None) -> ForeignItems:
     """The exchanges of a HAR file; FormatError, after those before it, where the JSON breaks."""
     number = 0
     try:
-        for number, entry in enumerate(ijson.items(file, "log.entries.item"), 1):
+        events = _bounded(ijson.parse(file, buf_size=_PIECE))
+        for number, entry in enumerate(ijson.items(events, "log.entries.item"), 1):
             try:
                 yield _exchange(f"#{number}", entry)
             except NotCarriedOver as error:
                 yield LeftOut(f"#{number}", str(error))
-    except (ijson.JSONError, UnicodeDecodeError):
+    except (ijson.JSONError, UnicodeDecodeError, RecursionError):
         raise FormatError(
             f"the JSON is broken after entry {number}; those before it were read"
         ) from None
     if not number:
         raise FormatError("no log.entries in it, which HAR has, or none of them")
+
+
+def _bounded(events: Iterator[tuple[str, str, Any]]) -> Iterator[tuple[str, str, Any]]:
+    """The events of a JSON text; RecursionError where it is nested so deeply that the paths, which
+    each event has whole, would fill the memory.
+    """
+    for event in events:
+        if len(event[0]) > _LONGEST_PATH:
+            raise RecursionError
+        yield event
 
 
 def _exchange(where: str, entry: Any) -> ForeignExchange:
