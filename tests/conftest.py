@@ -23,6 +23,8 @@ SLOW: Final = (
     *("addons/test_mitmdump.py", "demo/test_demo.py", "doctor/test_doctor.py"),
     *("engine/test_replayer.py", "engine/test_sequences.py"),
     *("run/test_ending.py", "run/test_run.py", "run/test_stubborn_clients.py"),
+    "stores/test_store.py",
+    "stores/test_mirror.py::test_writers_of_one_request_give_each_take_a_number_of_its_own",
     "run/test_workers.py::test_workers_give_each_take_once_and_a_killed_one_is_replaced",
     "api/test_proxy.py",
     "integrations/test_plugin.py",

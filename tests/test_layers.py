@@ -40,6 +40,7 @@ ALLOWED = {
     "report": CORE - {"core.capture", "core.playback"},
     "tls": {*LEAVES},
     "sequences": {*LEAVES},
+    "stores": {*LEAVES, "core.recording", "library"},
     "sessions": {*CORE, "library", "report", "sequences"},
     "intake": {*CORE, "core.conversation", "library", "report", "sessions"},
     "engine": {

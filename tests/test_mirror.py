@@ -43,6 +43,9 @@ REACHED_BY: Final = {
         *("addons/patches/error_answers", "addons/patches/websocket_close", "engine/handler"),
         *(
             "sequences/shared_log",
+            "stores/manifest",
+            "store_url",
+            "run/recordings_store",
             "engine/abrupt_end",
             "engine/local_servers",
             "engine/selecting",

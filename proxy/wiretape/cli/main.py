@@ -27,6 +27,7 @@ from . import (
     rules,
     scan,
     schema,
+    stores,
     ui,
 )
 from .command import Program, guarded, print_json
@@ -534,6 +535,7 @@ for command in (
     *(drift.drift, drift.migrate, edit.edit),
     *(prune.unused, prune.prune, prune.stale),
     *(scan.scan, scan.redact),
+    *(stores.push, stores.pull, stores.sync),
     *(importing.import_, exporting.export),
 ):
     main.add_command(command)

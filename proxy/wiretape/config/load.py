@@ -29,6 +29,7 @@ from wiretape.core.redaction.rules import (
     RedactionRules,
 )
 from wiretape.core.text.located import MAX_BYTES, NotYaml, Problem, Tree
+from wiretape.store_url import is_store, mirror_of
 
 from .faults import faults as faults_of
 from .packs import drift_rules, id_names
@@ -88,6 +89,8 @@ class Config:
     """The age limit of `wiretape stale`: 90d, 12h."""
     upstream_proxy: str | None = field(default=None, repr=False)
     """http://[user:password@]host:port."""
+    store: str | None = None
+    """The object store that the recordings are in; `recordings` is then what was pulled of it."""
     sequences: str | None = field(default=None, repr=False)
     """Where a replay's replicas share which take is next: a URL of Redis, or its variable."""
     faults: tuple[FaultRule, ...] = ()
@@ -166,7 +169,8 @@ def _config(source: str, data: bytes, tree: Tree, environ: Mapping[str, str]) ->
     return Config(
         **{name: getattr(file, name) for name in _AS_WRITTEN},
         source=source,
-        recordings=Path(file.recordings),
+        recordings=_folder(file.recordings),
+        store=file.recordings if is_store(file.recordings) else None,
         port=file.listen.port,
         base_url_port=file.listen.base_url_port,
         record_errors=file.record.errors,
@@ -206,6 +210,10 @@ def _refuse(source: str, problems: list[Problem]) -> None:
 
 def _drift_rules(file: File) -> Iterator[DriftRule]:
     return (DriftRule(**entry.model_dump()) for entry in file.drift.rules)
+
+
+def _folder(recordings: str) -> Path:
+    return mirror_of(recordings) if is_store(recordings) else Path(recordings)
 
 
 def _is_ours(value: object) -> bool:

@@ -72,6 +72,7 @@ from .value_types import (
     as_on_miss,
     as_pace,
     as_places,
+    as_recordings,
     as_sequences,
     as_upstream_proxy,
     got,
@@ -293,7 +294,9 @@ class File(Section):
 
     version: int = VERSION
     recordings: Annotated[
-        str, text_like(r"[^~\0][^\0]*", "a folder, absolute or below the working directory (no ~)")
+        str,
+        text_like(r"[^~\0][^\0]*", "a folder, absolute or below the working directory (no ~)"),
+        AfterValidator(as_recordings),
     ] = "recordings"
     pace: Annotated[Pace, PlainValidator(as_pace)] = Pace()
     other_hosts: OtherHosts | None = None

@@ -19,6 +19,7 @@ from wiretape.core.playback.pace import Pace
 from wiretape.core.playback.policy import OnMiss
 from wiretape.core.redaction.rules import LARGE, Gate
 from wiretape.core.text.age import parse_age
+from wiretape.store_url import is_store, why_unfit
 
 from .rule_entry import finder, linear_regex
 
@@ -168,6 +169,15 @@ def is_proxy_url(text: str) -> bool:
         return match is not None and bool(as_host(match["host"]))
     except ValueError:
         return False
+
+
+def as_recordings(text: str) -> str:
+    """What `recordings` may be: a folder, or the URL of an object store."""
+    if is_store(text) and (why := why_unfit(text)) is not None:
+        raise ValueError(why)
+    if "://" in text and not is_store(text):
+        raise ValueError("expected a folder, or s3://BUCKET/PREFIX, gs://, az:// or file:///FOLDER")
+    return text
 
 
 SEQUENCES_URL: Final = re.compile(r"(?:rediss?://(?:[^/]*@)?[^/@?]+(?:[/?]|$)|unix://(?:[^/]*@)?/)")

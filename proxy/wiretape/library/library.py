@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from secrets import token_hex
-from typing import Final
+from typing import Final, Protocol
 
 from filelock import Timeout
 
@@ -47,6 +47,21 @@ __all__ = [
     "endpoint_slug",
     "host_folder",
 ]
+
+
+class NamesElsewhere(Protocol):
+    """The names of takes in a store that other machines write to as well."""
+
+    def reserve(self, path: Path, *, is_replaced: bool) -> int | None:
+        """Take the name of a recording's file for this run; None if that is done, else the number
+        of the take to try. `is_replaced` where a file of this name is written over.
+        """
+        ...
+
+    def drop(self, paths: list[Path]) -> None:
+        """Note that recordings were replaced by others."""
+        ...
+
 
 ATTRIBUTES: Final = """\
 # Written by wiretape: recordings are read byte for byte, and are long in a pull request.
@@ -80,6 +95,7 @@ class Library(Lookup):
         self._has_attributes = False
         # Files younger than this are the work of another run that is still recording.
         self._others_since_ns: float = math.inf
+        self.names_elsewhere: NamesElsewhere | None = None
 
     def join(self, since_ns: float = math.inf) -> None:
         """Announce a recording run; call it before `load`.
@@ -163,7 +179,7 @@ class Library(Lookup):
         self, folder: Path, key: str, new: "_NewTake", data: bytes, files: dict[str, bytes]
     ) -> Entry:
         folder_name = folder.relative_to(self.folder).as_posix()
-        path, take, void = self._next_path(folder, key, new)
+        path, take, void = self._reserved_path(folder, key, new)
         name = path.relative_to(self.folder).as_posix()
         folder_before = self._query(lambda index: index.folders().get(folder_name))
         stat_before = folder.stat()
@@ -204,6 +220,20 @@ class Library(Lookup):
             entry.name not in self._written_here and self._is_replaced_by(entry.name, new)
             for entry in self.takes(key)
         )
+
+    def _reserved_path(
+        self, folder: Path, key: str, new: "_NewTake"
+    ) -> tuple[Path, int, list[str]]:
+        """As `_next_path`, for no two machines that share a store the same."""
+        while True:
+            path, take, void = self._next_path(folder, key, new)
+            if self.names_elsewhere is None:
+                return path, take, void
+            later = self.names_elsewhere.reserve(path, is_replaced=os.path.lexists(path))
+            if later is None:
+                self.names_elsewhere.drop([self.folder / name for name in void])
+                return path, take, void
+            self._next_takes[key] = max(take + 1, later)
 
     def _next_path(self, folder: Path, key: str, new: "_NewTake") -> tuple[Path, int, list[str]]:
         """The path of a key's next take, its number, and the names of the files it replaces.

@@ -45,12 +45,14 @@ class Parts:
     replayer: Replayer | None
     shared: SharedSessions | None = None
     """What other processes of the run are told."""
+    recovered: tuple[str, ...] = ()
+    """The recordings of runs that were killed."""
 
     async def finish(self) -> None:
         """Write what is still to be written, and leave the folder to others."""
         if self.intake is not None:
             await self.intake.finish()
-            await asyncio.to_thread(redact_late_values, self.settings, self.intake, self.report)
+            await asyncio.to_thread(self._redact_and_upload, self.intake)
         branch = self.sessions.own.branch
         if branch is not None:
             branch.close()
@@ -58,6 +60,17 @@ class Parts:
         self.sessions.leave()
         if self.shared is not None:
             await self.shared.close()
+
+    def _redact_and_upload(self, intake: "Intake") -> None:
+        moved = redact_late_values(self.settings, intake, self.report)
+        mirror = self.settings.mirror
+        if mirror is None:
+            return
+        # What could not be redacted stays on this machine.
+        paths = set(intake.written) - set(intake.holding_late_values())
+        names = [path.relative_to(mirror.folder).as_posix() for path in paths]
+        if not mirror.upload([*self.recovered, *(moved.get(name, name) for name in names)]):
+            self.report.unserved += 1
 
 
 def compose(settings: Settings, report: Report, token: str | None = None) -> Parts:
@@ -74,6 +87,7 @@ def compose(settings: Settings, report: Report, token: str | None = None) -> Par
     if records:
         record_mode = settings.writes
         recover_killed(config, settings.recordings, redactor, report, record_mode)
+    recovered = _recorded(report)
     sessions = _sessions(settings, redactor, report)
     shared = shared_sessions(settings, sessions, report)
     if settings.live_from is not None or settings.after is not None:
@@ -105,6 +119,16 @@ def compose(settings: Settings, report: Report, token: str | None = None) -> Par
         intake=intake,
         replayer=replayer,
         shared=shared,
+        recovered=recovered,
+    )
+
+
+def _recorded(report: Report) -> tuple[str, ...]:
+    """The recordings of a report, by their names below the folder."""
+    return tuple(
+        f"{row.session}/{row.recording}" if row.session else row.recording
+        for row in report.rows
+        if row.recording is not None and row.outcome == "recorded"
     )
 
 
@@ -127,6 +151,7 @@ def _branch(settings: Settings, source: Library, redactor: Redactor, report: Rep
             raise ConfigError(f"--after {settings.after}: not in the session that is replayed")
         after = path.relative_to(source.folder.resolve()).as_posix()
     library = open_library(config, folder, name, redactor, report, recording=True)
+    library.names_elsewhere = settings.mirror
     return Branch(library, settings.live_from, after)
 
 
@@ -189,6 +214,7 @@ def _sessions(settings: Settings, redactor: Redactor, report: Report) -> Session
             record_mode=record_mode,
             fingerprint=fingerprint,
         )
+        library.names_elsewhere = settings.mirror
         top = library.folder.resolve()
         for path, exchange in edits.items():
             if path.is_relative_to(top):

@@ -5,6 +5,7 @@ knows it as long as the run lasts, and the files are nobody else's yet.
 """
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,15 +23,16 @@ if TYPE_CHECKING:
     from wiretape.maintenance.redact import Plan
 
 
-def redact_late_values(settings: Settings, intake: "Intake", report: Report) -> None:
+def redact_late_values(settings: Settings, intake: "Intake", report: Report) -> Mapping[str, str]:
     """Redact the recordings of a run in which something stands that became known later.
 
     They are rewritten as `wiretape redact` does it, all or none, after the run's recordings were
-    replayed. Where that cannot be, the run fails and says which hold it.
+    replayed. Where that cannot be, the run fails and says which hold it. Gives the new names of
+    those that have one now, below the folder.
     """
     late = intake.holding_late_values()
     if not late:
-        return
+        return {}
     from wiretape.maintenance.redact import NotRedacted, carry_out, plan
 
     redactor = intake.redactor
@@ -54,6 +56,8 @@ def redact_late_values(settings: Settings, intake: "Intake", report: Report) -> 
             f" secret only later; it was taken out: {', '.join(names[:3])}"
             + (f" and {len(names) - 3} more" if len(names) > 3 else "")
         )
+        return planned.moved
+    return {}
 
 
 def _later(row: Row, planned: "Plan", redactor: Redactor) -> Row:

@@ -20,6 +20,8 @@ from .edits import PartEdit
 if TYPE_CHECKING:
     from socket import socket
 
+    from wiretape.stores.mirror import Mirror
+
 type Mode = Literal["record", "replay", "auto", "refresh"]
 
 
@@ -61,6 +63,8 @@ class Settings:
     base_urls: bool = False
     """Whether CMD's base-URL variables lead to the base-URL port."""
     isolate: bool | None = None
+    mirror: "Mirror | None" = None
+    """Where the recordings of an object store are used."""
     workers: int = 1
     """The processes that carry a replay."""
     crew: Crew | None = None

@@ -1,0 +1,209 @@
+"""A run on recordings in a store: a mirror that is filled before it, names reserved while it
+records, and what it recorded uploaded after it.
+
+Nothing is uploaded before the run's end, since until then a value may become known as a secret and
+be taken out. A name is reserved by a small object that only it can create; readers go by manifests
+and do not see it.
+"""
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from wiretape.core.errors import FormatError, StoreError
+from wiretape.core.recording import text as recording_format
+from wiretape.core.text.printable import count
+from wiretape.files import write_whole
+from wiretape.library.recording_file import side_files
+from wiretape.library.sequence import take_of
+
+from . import manifest, transfer
+from .manifest import MARKER, Files, digest
+from .store import ObjectStore, OutOfReach, in_parallel
+
+_KEPT_SECONDS: Final = 30 * 24 * 3600.0
+"""How long a mirror is kept that nobody uses."""
+_RESERVED_SECONDS: Final = 24 * 3600.0
+"""How long a name is reserved by a run that did not end."""
+_PENDING: Final = ".wiretape-pending"
+_SEEN: Final = ".wiretape-seen"
+
+
+class Mirror:
+    """The folder in which a run uses the recordings of a store. `notice` tells the user something.
+
+    mirror = Mirror(ObjectStore("s3://bucket/prefix"), folder, print)
+    mirror.fill()
+    library.names_elsewhere = mirror
+    …
+    mirror.upload(written)
+    """
+
+    def __init__(self, store: ObjectStore, folder: Path, notice: Callable[[str], None]) -> None:
+        self.folder: Final = folder
+        self._store = store
+        self._notice = notice
+        self._remote: Files = {}
+        # The tag of what reserves each name: what it is replaced by is this run's recording.
+        self._reserved: dict[str, str] = {}
+        self._dropped: set[str] = set()
+        self._is_lost = False
+
+    def fill(self, *, records: bool = False) -> None:
+        """Make the folder hold what the store has; StoreError where it cannot be had, or where
+        `records` and it would not be safe to record.
+
+        What an earlier run could not upload stays, and is uploaded first.
+        """
+        if records:
+            self._store.probe()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        _tidy(self.folder)
+        pending = self._names_in(_PENDING)
+        if pending and records:
+            self.upload(pending)
+            pending = self._names_in(_PENDING)
+        self._remote = manifest.list_files(self._store)
+        plan = transfer.plan_pull(transfer.local_files(self.folder), self._remote, delete=True)
+        # What was never seen in the store is another run's, or still to be uploaded.
+        seen = self._names_in(_SEEN)
+        waiting = frozenset(pending)
+        pull = tuple(name for name in plan.pull if name not in waiting)
+        remove = tuple(name for name in plan.remove if name in seen and name not in waiting)
+        transfer.pull(self._store, self.folder, replace(plan, pull=pull, remove=remove))
+        self._keep_names(_SEEN, sorted(self._remote))
+
+    # -------------------------------------------------------------- while it records
+
+    def reserve(self, path: Path, *, is_replaced: bool) -> int | None:
+        """As `NamesElsewhere` has it; where the store is lost, names are this run's own."""
+        name = path.relative_to(self.folder).as_posix()
+        if self._is_lost or name in self._reserved:
+            return None
+        try:
+            tag = self._reserved_tag(name, is_replaced=is_replaced)
+            if tag is not None:
+                self._reserved[name] = tag
+                return None
+            stem = name.removesuffix(".json")
+            stem = stem.rpartition(".")[0] if take_of(name) > 1 else stem
+            lead = manifest.folder_of(name)
+            others = [other for other in self._store.names(lead) if other.startswith(stem + ".")]
+            return max(map(take_of, others), default=take_of(name)) + 1
+        except OutOfReach as error:
+            self._is_lost = True
+            self._notice(f"{error}; recordings are kept in {self.folder} until it does")
+            return None
+
+    def _reserved_tag(self, name: str, *, is_replaced: bool) -> str | None:
+        marker = json.dumps({"wiretape_reserved": time.time(), "name": name}).encode()
+        if (tag := self._store.created(name, marker)) is not None:
+            return tag
+        there = self._store.read(name)
+        if there is None:
+            return None
+        if there.data.startswith(MARKER):
+            # A run that ended without uploading it left the name.
+            if time.time() - float(json.loads(there.data)["wiretape_reserved"]) < _RESERVED_SECONDS:
+                return None
+        elif not is_replaced or digest(there.data) != self._remote.get(name):
+            return None
+        else:
+            return there.tag  # this run replaces what it has seen
+        return there.tag
+
+    def drop(self, paths: Iterable[Path]) -> None:
+        """As `NamesElsewhere` has it."""
+        self._dropped |= {path.relative_to(self.folder).as_posix() for path in paths}
+
+    # -------------------------------------------------------------- when it is over
+
+    def upload(self, names: Iterable[str]) -> bool:
+        """Upload recordings of the folder with their side files; False, with a notice, if some
+        could not be: they are kept, and uploaded by the next run that records.
+        """
+        names = sorted({*names, *self._names_in(_PENDING)})
+        files = [name for name in names if (self.folder / name).is_file()]
+        files += sorted({side for name in files for side in self._sides(name)})
+        uploaded: Files = {}
+        failed: dict[str, str] = {}
+
+        def upload(name: str) -> None:
+            try:
+                data = (self.folder / name).read_bytes()
+                if self._write(name, data):
+                    uploaded[name] = digest(data)
+                else:
+                    failed[name] = "another run recorded under its name"
+            except StoreError as error:
+                failed[name] = str(error)
+
+        in_parallel(upload, [name for name in files if name.endswith(".bin")])
+        in_parallel(upload, [name for name in files if name.endswith(".json")])
+        gone = {
+            name: self._remote[name]
+            for name in self._dropped - set(uploaded)
+            if name in self._remote
+        }
+        try:
+            transfer.list_in(self._store, uploaded, gone)
+            unused = set(self._reserved) - set(files)
+            in_parallel(self._store.remove, sorted(unused))
+        except StoreError as error:
+            failed |= dict.fromkeys(uploaded, str(error))
+        self._keep_names(_PENDING, sorted(failed))
+        if failed:
+            self._notice(
+                f"{count(len(failed), 'recording')} could not be uploaded"
+                f" ({next(iter(failed.values()))}); kept in {self.folder}, and uploaded by the next"
+                f" run that records there, or by `wiretape push -r {self.folder} {self._store.url}`"
+            )
+        return not failed
+
+    def _sides(self, name: str) -> list[str]:
+        """The names of a recording's side files; empty if it is none."""
+        with suppress(OSError, FormatError):
+            document = recording_format.loads((self.folder / name).read_bytes())
+            folder = manifest.folder_of(name)
+            return [f"{folder}/{side}".lstrip("/") for side in side_files(document)]
+        return []
+
+    def _write(self, name: str, data: bytes) -> bool:
+        if name.endswith(".bin"):  # named by its content
+            self._store.put(name, data)
+            return True
+        tag = self._reserved.get(name)
+        if tag is None:
+            return self._store.create(name, data)
+        if not self._store.replaces:
+            self._store.put(name, data)
+            return True
+        return self._store.replace(name, data, tag)
+
+    def _names_in(self, file: str) -> list[str]:
+        with suppress(OSError, ValueError):
+            names = json.loads((self.folder / file).read_text())
+            return [name for name in names if manifest.is_recording(name)]
+        return []
+
+    def _keep_names(self, file: str, names: list[str]) -> None:
+        path = self.folder / file
+        if names:
+            write_whole(path, json.dumps(names).encode())
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _tidy(folder: Path) -> None:
+    """Remove the mirrors that nobody used for long and that hold nothing of their own."""
+    (folder / ".used").touch()
+    for other in folder.parent.iterdir():
+        with suppress(OSError):
+            age = time.time() - (other / ".used").stat().st_mtime
+            if age > _KEPT_SECONDS and not (other / _PENDING).exists():
+                shutil.rmtree(other)

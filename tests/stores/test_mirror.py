@@ -1,0 +1,175 @@
+"""Runs record into one store from several machines: no take is lost, none is overwritten."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.support import stored
+
+from wiretape.config.packs import built_in
+from wiretape.core.errors import StoreError
+from wiretape.core.matching.matcher import Matcher
+from wiretape.core.playback.policy import RecordMode
+from wiretape.core.recording import text as recording_format
+from wiretape.library.library import Library, LocalState
+from wiretape.stores import manifest
+from wiretape.stores.mirror import Mirror
+from wiretape.stores.store import ObjectStore, OutOfReach
+
+pytest.importorskip("obstore", reason="obstore is in wiretape[fleet]")
+
+
+@pytest.fixture
+def store() -> ObjectStore:
+    return ObjectStore("memory:///")
+
+
+class Machine:
+    """A run that records, with a folder of its own."""
+
+    def __init__(
+        self, store: ObjectStore, folder: Path, record_mode: RecordMode = "append"
+    ) -> None:
+        folder.mkdir(exist_ok=True)
+        self.notices: list[str] = []
+        self.mirror = Mirror(store, folder / "stores" / "m", self.notices.append)
+        self.mirror.fill(records=True)
+        state = LocalState(folder)
+        self.library = Library(
+            self.mirror.folder, Matcher(built_in()), state=state, record_mode=record_mode
+        )
+        self.library.join()
+        self.library.load()
+        self.library.names_elsewhere = self.mirror
+        self.names: list[str] = []
+
+    def record(self, prompt: str, at: str = "2026-11-20T17:30:00Z") -> str:
+        document = stored.document(prompt, at)
+        entry = self.library.write(document, recording_format.dumps(document), {})
+        assert entry is not None
+        self.names.append(entry.name)
+        return entry.name
+
+    def end(self) -> bool:
+        self.library.leave()
+        self.library.close()
+        return self.mirror.upload(self.names)
+
+
+def in_threads(number: int, work: Callable[[int], None]) -> None:
+    errors: list[BaseException] = []
+
+    def guarded(index: int) -> None:
+        try:
+            work(index)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=guarded, args=(index,)) for index in range(number)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+
+
+def test_writers_of_one_request_give_each_take_a_number_of_its_own(
+    store: ObjectStore, tmp_path: Path
+) -> None:
+    writers, takes = 20, 50
+
+    def write(index: int) -> None:
+        machine = Machine(store, tmp_path / str(index))
+        for take in range(takes):
+            machine.record("hi", f"2026-11-20T17:{index:02}:{take:02}Z")
+        assert machine.end(), machine.notices
+
+    in_threads(writers, write)
+    files = manifest.list_files(store)
+    assert len(files) == len(set(files.values())) == writers * takes
+    numbers = sorted(int(name.split(".")[-2]) for name in files if name.count(".") > 3)
+    assert numbers == list(range(2, writers * takes + 1)), "none is skipped"
+
+
+def test_what_was_seen_is_replaced_and_what_others_recorded_since_is_not(
+    store: ObjectStore, tmp_path: Path
+) -> None:
+    first = Machine(store, tmp_path / "first")
+    name = first.record("hi", "2026-11-20T17:30:01Z")
+    first.record("hi", "2026-11-20T17:30:02Z")
+    assert first.end()
+    one = Machine(store, tmp_path / "one", "replace")
+    two = Machine(store, tmp_path / "two", "replace")
+    assert one.record("hi", "2026-11-20T17:31:00Z") == name
+    assert one.end()
+    assert list(manifest.list_files(store)) == [name], "both takes were replaced"
+    assert two.record("hi", "2026-11-20T17:32:00Z") != name
+    assert two.end()
+    assert len(manifest.list_files(store)) == 2
+
+
+def test_nothing_is_uploaded_before_the_end(store: ObjectStore, tmp_path: Path) -> None:
+    machine = Machine(store, tmp_path / "m")
+    name = machine.record("a private matter")
+    for there in store.names():
+        read = store.read(there)
+        assert read is not None
+        assert b"private" not in read.data
+    assert manifest.list_files(store) == {}
+    assert machine.end()
+    assert list(manifest.list_files(store)) == [name]
+
+
+def test_a_store_that_is_lost_loses_nothing(
+    store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: object, **__: object) -> None:
+        raise OutOfReach("s3://b at http://127.0.0.1:1 (AWS_ENDPOINT_URL) does not answer")
+
+    machine = Machine(store, tmp_path / "m")
+    for method in ("created", "create", "put", "replace", "read", "names"):
+        monkeypatch.setattr(store, method, gone)
+    name = machine.record("hi")
+    assert not machine.end()
+    assert "does not answer" in machine.notices[0]
+    assert "wiretape push" in machine.notices[-1]
+    monkeypatch.undo()
+    later = Machine(store, tmp_path / "m")
+    assert (later.mirror.folder / name).is_file()
+    assert list(manifest.list_files(store)) == [name]
+    assert later.end()
+
+
+def test_a_run_does_not_take_what_another_records_into_the_same_mirror(
+    store: ObjectStore, tmp_path: Path
+) -> None:
+    one = Machine(store, tmp_path / "m")
+    name = one.record("hi")
+    two = Machine(store, tmp_path / "m")
+    assert (two.mirror.folder / name).is_file()
+    assert two.end()
+    assert manifest.list_files(store) == {}
+    assert one.end()
+    assert list(manifest.list_files(store)) == [name]
+
+
+def test_what_was_removed_from_the_store_is_removed_here(
+    store: ObjectStore, tmp_path: Path
+) -> None:
+    one = Machine(store, tmp_path / "m")
+    name = one.record("hi")
+    assert one.end()
+    again = Machine(store, tmp_path / "m")
+    assert (again.mirror.folder / name).is_file()
+    manifest.update(store, manifest.folder_of(name), dict.clear)
+    again = Machine(store, tmp_path / "m")
+    assert not (again.mirror.folder / name).exists()
+
+
+def test_a_store_that_is_unfit_is_not_recorded_into(
+    store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "create", lambda name, data: True)
+    with pytest.raises(StoreError, match="overwrites"):
+        Machine(store, tmp_path / "m")

@@ -1,0 +1,142 @@
+"""A store is what it should be, or said not to be: real SeaweedFS, memory, files."""
+
+import http.server
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+from tests.support.ports import unused_port
+from tests.support.seaweedfs import environment, seaweedfs
+
+from wiretape.core.errors import ConfigError, StoreError
+from wiretape.stores.store import ObjectStore, OutOfReach
+
+pytest.importorskip("obstore", reason="obstore is in wiretape[fleet]")
+
+
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, str]]:
+    with seaweedfs(tmp_path_factory.mktemp("seaweedfs")) as environ:
+        yield environ
+
+
+@pytest.fixture(params=["s3", "memory", "file"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
+    if request.param == "s3":
+        return ObjectStore(f"s3://recordings/{tmp_path.name}", request.getfixturevalue("s3"))
+    return ObjectStore("memory:///" if request.param == "memory" else f"file://{tmp_path}/store")
+
+
+def test_what_was_created_is_not_overwritten(store: ObjectStore) -> None:
+    assert store.create("h/e/a.json", b"1")
+    assert not store.create("h/e/a.json", b"2")
+    assert store.create("h/e/a.json", b"1"), "the answer to an earlier try may have been lost"
+    there = store.read("h/e/a.json")
+    assert there is not None
+    assert there.data == b"1"
+    assert store.read("h/e/b.json") is None
+    assert list(store.names("h/e")) == ["h/e/a.json"]
+    if store.replaces:
+        assert store.replace("h/e/a.json", b"3", there.tag)
+        assert not store.replace("h/e/a.json", b"4", there.tag)
+        assert not store.replace("h/e/none.json", b"4", there.tag)
+    store.remove("h/e/a.json")
+    store.remove("h/e/a.json")
+    assert list(store.names("h/e")) == []
+
+
+def test_a_store_that_enforces_conditions_passes_the_probe(store: ObjectStore) -> None:
+    store.probe()
+    assert list(store.names()) == []
+
+
+class Careless(http.server.BaseHTTPRequestHandler):
+    """An S3 that ignores the conditions of writes, as some servers do."""
+
+    objects: ClassVar[dict[str, bytes]] = {}
+
+    def do_PUT(self) -> None:
+        self.objects[self.path] = self.rfile.read(int(self.headers["content-length"]))
+        self._answer(200)
+
+    def do_DELETE(self) -> None:
+        self._answer(204)
+
+    def _answer(self, status: int) -> None:
+        self.send_response(status)
+        self.send_header("etag", '"1"')
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_store_that_ignores_conditions_is_refused() -> None:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Careless) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        careless = ObjectStore("s3://b/p", environment(server.server_address[1]))
+        with pytest.raises(StoreError, match=r"overwrites what was to be created.*wiretape push"):
+            careless.probe()
+        server.shutdown()
+
+
+def test_a_dead_endpoint_is_named_with_its_variable() -> None:
+    port = unused_port()
+    before = time.monotonic()
+    with pytest.raises(OutOfReach, match=rf"http://127.0.0.1:{port} \(AWS_ENDPOINT_URL\)"):
+        ObjectStore("s3://b/p", environment(port)).read("a")
+    # Two retries of 50 to 200 ms; without the retry policy it is three minutes.
+    assert time.monotonic() - before < 60
+
+
+@pytest.mark.parametrize(
+    ("user", "secret", "reason"),
+    [
+        ("reader", None, "AccessDenied"),
+        ("writer", "another", "SignatureDoesNotMatch"),
+        ("nobody", "madeup", "InvalidAccessKeyId"),
+    ],
+)
+def test_what_is_refused_is_told_with_where_credentials_are_from(
+    s3: Mapping[str, str], user: str, secret: str | None, reason: str
+) -> None:
+    port = int(s3["AWS_ENDPOINT_URL"].rpartition(":")[2])
+    store = ObjectStore("s3://recordings/x", environment(port, user, secret))
+    with pytest.raises(StoreError, match=rf"{reason}.*AWS_SECRET_ACCESS_KEY") as caught:
+        store.probe()
+    assert str(secret) not in str(caught.value)
+
+
+def test_a_bucket_that_is_not_there_is_no_empty_store(s3: Mapping[str, str]) -> None:
+    store = ObjectStore("s3://nowhere/x", s3)
+    with pytest.raises(StoreError, match="NoSuchBucket"):
+        store.read("a")
+    with pytest.raises(StoreError, match="NoSuchBucket"):
+        list(store.names())
+
+
+@pytest.mark.parametrize(
+    "url", ["s3://key:hunter2@bucket/x", "s3://bucket/x?secret=hunter2", "s3:///x"]
+)
+def test_credentials_in_a_url_are_refused_and_not_shown(url: str) -> None:
+    with pytest.raises(ConfigError, match=r"s3://.*(SCHEME://BUCKET|expected s3:)") as caught:
+        ObjectStore(url, {})
+    assert "hunter2" not in str(caught.value)
+
+
+def test_the_usual_files_are_read(s3: Mapping[str, str], tmp_path: Path) -> None:
+    (tmp_path / ".aws").mkdir()
+    (tmp_path / ".aws/credentials").write_text(
+        f"[ci]\naws_access_key_id = writer\naws_secret_access_key = {s3['AWS_SECRET_ACCESS_KEY']}\n"
+    )
+    (tmp_path / ".aws/config").write_text("[profile ci]\nregion = us-east-1\n")
+    environ = {
+        "HOME": str(tmp_path),
+        "AWS_PROFILE": "ci",
+        "AWS_ENDPOINT_URL": s3["AWS_ENDPOINT_URL"],
+    }
+    ObjectStore(f"s3://recordings/{tmp_path.name}", environ).probe()
