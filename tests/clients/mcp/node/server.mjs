@@ -7,8 +7,26 @@ import { randomUUID } from 'node:crypto';
 import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { StdioServerTransport } from '@modelcontextprotocol/sdk/server/stdio.js';
 import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js';
-import { InMemoryEventStore } from '@modelcontextprotocol/sdk/examples/shared/inMemoryEventStore.js';
 import { z } from 'zod';
+
+// The SDK's example of a store puts the events of one millisecond in any order.
+class EventStore {
+  events = new Map();
+  async storeEvent(stream, message) {
+    const id = randomUUID();
+    this.events.set(id, { stream, message });
+    return id;
+  }
+  async replayEventsAfter(last, { send }) {
+    const { stream } = this.events.get(last);
+    let seen = false;
+    for (const [id, event] of this.events) {
+      if (seen && event.stream === stream) await send(id, event.message);
+      seen ||= id === last;
+    }
+    return stream;
+  }
+}
 
 const text = (text) => ({ content: [{ type: 'text', text }] });
 
@@ -45,7 +63,7 @@ if (process.argv[2] === 'stdio') {
     if (!transport) {
       transport = new StreamableHTTPServerTransport({
         sessionIdGenerator: randomUUID,
-        eventStore: new InMemoryEventStore(),
+        eventStore: new EventStore(),
         retryInterval: 10,
         onsessioninitialized: (id) => transports.set(id, transport),
       });
