@@ -8,10 +8,17 @@ import pytest
 from aiohttp import web
 from tests.support.faithful_provider import FaithfulProvider
 from tests.support.stored import exchange
+from tests.support.upstream import Upstream
 
 from wiretape.core.errors import WiretapeError
 from wiretape.core.model import header
-from wiretape.drift.sending import LiveSender, NotMeasured, SendOptions, retry_after
+from wiretape.drift.sending import (
+    LiveSender,
+    NotMeasured,
+    SendOptions,
+    environment_proxy,
+    retry_after,
+)
 
 NOW = datetime(2026, 11, 29, 20, 0, tzinfo=UTC)
 
@@ -96,3 +103,39 @@ def test_what_is_sent_is_what_was_recorded_and_says_who_asks() -> None:
     assert headers["user-agent"].startswith("wiretape/")
     assert headers["content-type"] == header(exchange("Hi").request.headers, "content-type")
     assert not issubclass(NotMeasured, WiretapeError)
+
+
+@pytest.mark.parametrize(
+    ("environ", "proxy"),
+    [
+        ({}, None),
+        ({"HTTPS_PROXY": "http://proxy.corp:3128"}, "http://proxy.corp:3128"),
+        ({"https_proxy": "proxy.corp:3128"}, "http://proxy.corp:3128"),
+        ({"ALL_PROXY": "http://proxy.corp:1"}, "http://proxy.corp:1"),
+        ({"HTTPS_PROXY": "http://proxy.corp:1", "NO_PROXY": "openai.com"}, None),
+        ({"HTTP_PROXY": "http://proxy.corp:1"}, None),
+        ({"HTTPS_PROXY": "http://127.0.0.1:8899"}, None),
+        ({"HTTPS_PROXY": "http://name:x@localhost:8899"}, None),
+    ],
+)
+def test_a_proxy_of_the_environment_is_gone_through_unless_it_may_be_wiretape(
+    environ: dict[str, str], proxy: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    assert environment_proxy("https", "api.openai.com") == proxy
+
+
+def test_a_certificate_that_is_not_trusted_is_not_tried_again(upstream: Upstream) -> None:
+    async def one() -> str:
+        routes = {"api.together.xyz": upstream.url}
+        async with LiveSender(SendOptions(routes=routes)) as sender:
+            with pytest.raises(NotMeasured, match="certificate is not trusted") as error:
+                await sender.send(exchange("Hi").request, "together")
+            return str(error.value)
+
+    assert asyncio.run(one()).startswith("api.together.xyz cannot be asked")
+    assert upstream.requests == []

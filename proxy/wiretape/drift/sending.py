@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final, Self
+from urllib.parse import urlsplit
+from urllib.request import getproxies_environment, proxy_bypass
 
 import aiohttp
 from yarl import URL
@@ -25,6 +27,7 @@ RETRIES: Final = 4
 _LONGEST_WAIT: Final = 300.0
 _AGAIN: Final = frozenset((408, 425, 429, 500, 502, 503, 504, 529))
 _REFUSED: Final = frozenset((401, 403))
+_HERE: Final = frozenset(("localhost", "::1", "0.0.0.0"))
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=300)
 
 
@@ -132,11 +135,11 @@ class LiveSender:
                     return answer
                 continue  # the network may have cut it: once more
             reason = fault or f"it answered {answer.recorder.status if answer else 0}"
-            if attempt == RETRIES:
+            if attempt == RETRIES or fault == _NOT_TRUSTED:
                 break
             self._wait(request.authority, answer, attempt)
         if answer is None:
-            self._give_up(request.authority, f"{request.authority} is down: {reason}")
+            self._give_up(request.authority, f"{request.authority} cannot be asked: {reason}")
         raise NotMeasured(f"{reason} {RETRIES + 1} times")
 
     def _check(self, authority: str) -> None:
@@ -187,7 +190,7 @@ class LiveSender:
                 headers=headers,
                 allow_redirects=False,
                 ssl=self._options.trust or True,
-                proxy=self._options.upstream_proxy,
+                proxy=self._options.upstream_proxy or self._environment_proxy(request),
             ) as response:
                 raw = tuple(
                     (name.decode("latin-1"), value.decode("utf-8", "surrogateescape"))
@@ -203,13 +206,32 @@ class LiveSender:
             return None, _fault(error)
         return LiveAnswer(recorder, outcome, loop.time() - began, recorded_at), None
 
+    def _environment_proxy(self, request: Request) -> str | None:
+        return None if self._route(request) else environment_proxy(request.scheme, request.host)
+
+    def _route(self, request: Request) -> str | None:
+        routes = self._options.routes
+        return routes.get(request.authority) or routes.get(request.host)
+
     def _url(self, request: Request) -> str:
-        route = self._options.routes.get(request.authority) or self._options.routes.get(
-            request.host
-        )
-        if route is None:
-            return request.url
-        return route.rstrip("/") + request.target
+        route = self._route(request)
+        return request.url if route is None else route.rstrip("/") + request.target
+
+
+_NOT_TRUSTED: Final = "its certificate is not trusted (--upstream-ca names its CA)"
+
+
+def environment_proxy(scheme: str, host: str) -> str | None:
+    """The proxy that the environment names for a host. One on this machine is left out: it may be
+    a wiretape, which would answer from the recordings.
+    """
+    proxies = getproxies_environment()
+    proxy = proxies.get(scheme) or proxies.get("all")
+    if proxy is None or proxy_bypass(host):
+        return None
+    proxy = proxy if "//" in proxy else f"http://{proxy}"
+    name = urlsplit(proxy).hostname or ""
+    return None if name in _HERE or name.startswith("127.") else proxy
 
 
 def _fault(error: Exception) -> str:
@@ -217,7 +239,7 @@ def _fault(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return "nothing came for too long"
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return "its certificate is not trusted (--upstream-ca names its CA)"
+        return _NOT_TRUSTED
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return "its name is not known here"
     if isinstance(error, aiohttp.ClientConnectorError):
