@@ -7,14 +7,14 @@ and a number is normal between the least and the greatest. Measures are stated i
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from wiretape.core.conversation.turns import arguments
 from wiretape.core.text import word_diff
 
 from .answer_facts import AnswerFacts, Structure, type_name
-from .rules import FoundChange, Limits
+from .rules import FoundChange, Limits, Tier
 
 
 def changes(
@@ -37,21 +37,35 @@ def changes(
     yield from _timing(takes, live, limits)
 
 
+type _Differ = Callable[..., FoundChange]
+
+
+def _of(tier: Tier) -> _Differ:
+    """What makes a change of a tier of its name, path, and both values: text, or names of types."""
+
+    def difference(change: str, path: str = "", was: object = "", now: object = "") -> FoundChange:
+        was, now = (
+            " or ".join(sorted(value)) if isinstance(value, set) else str(value)
+            for value in (was, now)
+        )
+        return FoundChange(tier=tier, change=change, path=path, was=was, now=now)
+
+    return difference
+
+
 # ------------------------------------------------------------------ transport
 
 
 def _transport(takes: Sequence[AnswerFacts], live: AnswerFacts) -> Iterator[FoundChange]:
-    def difference(change: str, was: object, now: object, path: str = "") -> FoundChange:
-        return FoundChange(tier="transport", change=change, path=path, was=str(was), now=str(now))
-
+    difference = _of("transport")
     first = takes[0]
     if live.status not in {take.status for take in takes}:
-        yield difference("status", first.status, live.status)
+        yield difference("status", "", first.status, live.status)
     if live.streamed not in {take.streamed for take in takes}:
         kinds = {True: "streamed", False: "whole"}
-        yield difference("streaming", kinds[first.streamed], kinds[live.streamed])
+        yield difference("streaming", "", kinds[first.streamed], kinds[live.streamed])
     if live.end not in {take.end for take in takes}:
-        yield difference("end", first.end, live.end)
+        yield difference("end", "", first.end, live.end)
     known = [take.headers for take in takes if take.headers is not None]
     headers_now = live.headers or {}
     for name in sorted({name for headers in (*known, headers_now) for name in headers}):
@@ -59,16 +73,14 @@ def _transport(takes: Sequence[AnswerFacts], live: AnswerFacts) -> Iterator[Foun
         now = headers_now.get(name, "")
         if known and now not in values:
             kind = "header-came" if values == {""} else "header" if now else "header-went"
-            yield difference(kind, min(values), now, name)
+            yield difference(kind, name, min(values), now)
 
 
 # ------------------------------------------------------------------ shape
 
 
 def _shape(takes: Sequence[AnswerFacts], live: AnswerFacts) -> Iterator[FoundChange]:
-    def difference(change: str, path: str = "", was: str = "", now: str = "") -> FoundChange:
-        return FoundChange(tier="shape", change=change, path=path, was=was, now=now)
-
+    difference = _of("shape")
     if not live.is_json and all(take.is_json for take in takes):
         yield difference("not-json")
         return
@@ -105,12 +117,7 @@ def _agree(first: Sequence[str], second: Sequence[str]) -> bool:
 def _structures(
     takes: Sequence[Structure], live: Structure, streamed: bool
 ) -> Iterator[FoundChange]:
-    def difference(
-        change: str, path: str, was: Iterable[str] = (), now: Iterable[str] = ()
-    ) -> FoundChange:
-        was, now = (" or ".join(sorted(types)) for types in (was, now))
-        return FoundChange(tier="shape", change=change, path=path, was=was, now=now)
-
+    difference = _of("shape")
     variants = {path for take in takes for path in take.variants} & live.variants.keys()
     for path in sorted(variants):
         known = [take.variants.get(path, set()) for take in takes]
@@ -154,7 +161,7 @@ def _only_null(types: Iterable[set[str]]) -> bool:
 
 
 def _types(
-    path: str, known: list[set[str]], now: set[str], difference: Any
+    path: str, known: list[set[str]], now: set[str], difference: _Differ
 ) -> Iterator[FoundChange]:
     was = {name for names in known for name in names}
     came = now - was
@@ -172,9 +179,7 @@ def _types(
 def _tools(
     takes: Sequence[AnswerFacts], live: AnswerFacts, tools: Mapping[str, Mapping[str, Any]]
 ) -> Iterator[FoundChange]:
-    def difference(change: str, path: str, was: str = "", now: str = "") -> FoundChange:
-        return FoundChange(tier="tools", change=change, path=path, was=was, now=now)
-
+    difference = _of("tools")
     counts = [Counter(call.name for call in take.calls) for take in takes]
     now = Counter(call.name for call in live.calls)
     for name in sorted({name for count in (*counts, now) for name in count}):
@@ -210,15 +215,11 @@ def _arguments(
                 needed = declared is None or (isinstance(required, list) and name in required)
                 yield "argument-went" if needed else "argument-went-optional", name
         elif not known:
-            fate = "" if declared is None else "declared" if name in declared else "un"
-            yield (
-                {
-                    "": "argument-came",
-                    "declared": "argument-came-declared",
-                    "un": "argument-undeclared",
-                }[fate],
-                name,
-            )
+            if declared is None:
+                yield "argument-came", name
+            else:
+                is_declared = name in declared
+                yield "argument-came-declared" if is_declared else "argument-undeclared", name
         if known and now - known:
             yield "argument-type", name, " or ".join(sorted(known)), " or ".join(sorted(now))
 
@@ -229,17 +230,17 @@ def _arguments(
 def _usage(
     takes: Sequence[AnswerFacts], live: AnswerFacts, limits: Limits
 ) -> Iterator[FoundChange]:
+    difference = _of("usage")
     for name in ("in", "out"):
         known = [take.tokens[name] for take in takes if name in take.tokens]
         now = live.tokens.get(name)
         if now is None:
             if len(known) == len(takes):
-                yield FoundChange(tier="usage", change="usage-went", path=f"tokens-{name}")
+                yield difference("usage-went", f"tokens-{name}")
         elif not known:
-            yield FoundChange(tier="usage", change="usage-came", path=f"tokens-{name}")
+            yield difference("usage-came", f"tokens-{name}")
         elif not _is_within(now, known, limits.usage, limits.tokens):
-            was = _range(known, "d")
-            yield FoundChange(tier="usage", change=f"tokens-{name}", was=was, now=str(now))
+            yield difference(f"tokens-{name}", "", _range(known, "d"), now)
 
 
 def _is_within(now: float, known: Sequence[float], factor: float, slack: float) -> bool:
@@ -255,20 +256,19 @@ def _range(known: Sequence[float], form: str) -> str:
 def _timing(
     takes: Sequence[AnswerFacts], live: AnswerFacts, limits: Limits
 ) -> Iterator[FoundChange]:
-    def difference(change: str, known: Sequence[float], now: float, unit: str) -> FoundChange:
-        was, is_now = f"{_range(known, '.3g')} {unit}", f"{now:.3g} {unit}"
-        return FoundChange(tier="timing", change=change, was=was, now=is_now)
-
-    for name, lead in (("first_chunk", "first-chunk-"), ("whole", "")):
+    difference = _of("timing")
+    for name, lead, unit, slack in (
+        ("first_chunk", "first-chunk-", "s", limits.seconds),
+        ("whole", "", "s", limits.seconds),
+        ("rate", "", "characters/s", 0.0),
+    ):
         now = getattr(live, name)
         known = [value for take in takes if (value := getattr(take, name)) is not None]
-        if now is None or not known or _is_within(now, known, limits.timing, limits.seconds):
+        if now is None or not known or _is_within(now, known, limits.timing, slack):
             continue
-        yield difference(f"{lead}{'slower' if now > max(known) else 'faster'}", known, now, "s")
-    rates = [take.rate for take in takes if take.rate is not None]
-    if live.rate is not None and rates and not _is_within(live.rate, rates, limits.timing, 0):
-        kind = "slower" if live.rate < min(rates) else "faster"
-        yield difference(kind, rates, live.rate, "characters/s")
+        is_slower = now > max(known) if unit == "s" else now < min(known)
+        kind = f"{lead}{'slower' if is_slower else 'faster'}"
+        yield difference(kind, "", f"{_range(known, '.3g')} {unit}", f"{now:.3g} {unit}")
 
 
 # ------------------------------------------------------------------ text
@@ -287,9 +287,7 @@ FINISHES: Final = frozenset(
 
 
 def _text(takes: Sequence[AnswerFacts], live: AnswerFacts, limits: Limits) -> Iterator[FoundChange]:
-    def difference(change: str, path: str = "", was: str = "", now: str = "") -> FoundChange:
-        return FoundChange(tier="text", change=change, path=path, was=was, now=now)
-
+    difference = _of("text")
     sizes = {len(take.finishes) for take in takes}
     if len(live.finishes) not in sizes:
         kind = "choice-went" if len(live.finishes) < min(sizes) else "choice-came"
@@ -320,7 +318,12 @@ def _choice(number: str) -> str:
 
 
 def _words(
-    slot: tuple[str, str], path: str, texts: list[str], now: str, limits: Limits, difference: Any
+    slot: tuple[str, str],
+    path: str,
+    texts: list[str],
+    now: str,
+    limits: Limits,
+    difference: _Differ,
 ) -> Iterator[FoundChange]:
     if slot[1] == "media":
         yield difference("size", path, texts[0][:80], now[:80])
@@ -342,7 +345,9 @@ def _words(
     yield difference(kind, path, "", f"{share:.2f} of the words")
 
 
-def _json_text(path: str, values: list[Any], now: Any, difference: Any) -> Iterator[FoundChange]:
+def _json_text(
+    path: str, values: list[Any], now: Any, difference: _Differ
+) -> Iterator[FoundChange]:
     structures = []
     for value in (*values, now):
         structures.append(Structure())
