@@ -19,6 +19,7 @@ from wiretape.config.load import load
 from wiretape.core.errors import ConfigError
 from wiretape.core.playback.pace import Pace
 from wiretape.core.redaction.command_line import command_target
+from wiretape.engine.stdio import NOT_KNOWN
 from wiretape.report.report import Report
 from wiretape.run.settings import Mode, Settings
 from wiretape.run.stdio import NOT_A_MESSAGE, StdioServer, bridge, lines
@@ -390,6 +391,22 @@ async def test_auto_greets_the_server_and_records_what_is_missing(runs: Runs) ->
     async with runs("replay") as client:
         for message in (*hello, asking(1, "notes/list")):
             await client.ask(message)
+    assert client.status == 0
+
+
+async def test_auto_does_not_ask_a_server_that_lacks_the_calls_before(runs: Runs) -> None:
+    async with runs("record") as client:
+        await client.ask(call(1, "add", "x"))
+    async with runs("auto") as client:
+        await client.ask(call(1, "add", "x"))
+        # The server that was started now would have no notes.
+        assert "error" in await client.ask(asking(2, "notes/list"))
+    assert (client.status, client.outcomes) == (3, ["replayed", "missed"])
+    assert NOT_KNOWN in client.report.notices
+    runs.configure("match: {without_headers: [mcp-session-id]}\n")
+    async with runs("auto") as client:
+        await client.ask(call(1, "add", "x"))
+        assert "result" in await client.ask(asking(2, "notes/list"))
     assert client.status == 0
 
 

@@ -41,6 +41,12 @@ class _OpenConversation:
         return header(self.lock.recorded.headers, SESSION_HEADER) or FRESH
 
 
+NOT_KNOWN: Final = (
+    "the server is not asked for what is missing: it does not know of the calls that were answered"
+    " from recordings, and its answer may be another one. Record the session as a whole, with"
+    f" --record; where calls do not depend on each other: match.without_headers: [{SESSION_HEADER}]"
+)
+
 type SendLine = Callable[[bytes], Awaitable[None]]
 """Sends a line to the client."""
 
@@ -59,6 +65,7 @@ class StdioReplay:
         self._target = target
         self._send = send
         self._may_ask = may_ask
+        self._has_replayed_calls = False
         self._open: list[_OpenConversation] = []
         self._asking: dict[str, _OpenConversation] = {}
 
@@ -74,7 +81,10 @@ class StdioReplay:
         live = request_of(self._target, line, messages, self.state)
         request = replayer.with_current_ids(replayer.prepare(live))
         if self._may_ask and replayer.decide(request) == "record":
-            return False
+            depends = SESSION_HEADER in request.canonical.value["headers"]
+            if not (depends and self._has_replayed_calls):
+                return False
+            replayer.report.notice(NOT_KNOWN)
         answer = replayer.answer(request)
         if answer is None or not isinstance(answer.response, WebSocket):
             await self._miss(request)
@@ -95,6 +105,7 @@ class StdioReplay:
         self._open.append(talk)
         if changes_state:
             self.state = talk.gives_state
+            self._has_replayed_calls = True
         await self._send_step(talk, lock.begin())
 
     async def _reply(self, talk: "_OpenConversation", line: bytes) -> None:
