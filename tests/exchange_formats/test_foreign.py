@@ -13,10 +13,12 @@ from wiretape.core.model import Request
 from wiretape.exchange_formats import cassettes, har
 from wiretape.exchange_formats.foreign import (
     ForeignExchange,
+    LeftOut,
     NotCarriedOver,
     checked_headers,
     final_status,
     instant,
+    listed_headers,
     request_of,
 )
 
@@ -74,6 +76,18 @@ def test_headers_as_http_1_has_them() -> None:
     for line in (("", "a"), ("a b", "c"), ("a", "b\0c")):
         with pytest.raises(NotCarriedOver):
             checked_headers(iter([line]))
+
+
+@pytest.mark.parametrize("value", [{"a": 1}, [["a"]], {}])
+def test_a_header_that_is_no_text_is_left_out_and_never_made_up(value: object) -> None:
+    with pytest.raises(NotCarriedOver, match="not text"):
+        listed_headers([{"name": "a", "value": value}])
+    response = {"status": 200, "headers": {"a": [value]}}
+    entry = {"request": {"method": "GET", "uri": "https://h/"}, "response": response}
+    text = json.dumps({"interactions": [entry]})
+    assert list(cassettes.read(io.BytesIO(text.encode()))) == [
+        LeftOut("#1", "a header or a body of it is not text")
+    ]
 
 
 def test_the_length_that_an_answer_to_head_tells_stays() -> None:

@@ -155,13 +155,16 @@ def listed_headers(lines: object) -> Headers:
 
 
 def to_text(value: object) -> str:
-    """A value as the text it was before YAML or JSON took it for something else.
+    """A value as the text it was before YAML or JSON took it for something else; NotCarriedOver for
+    what never was one.
 
     >>> to_text(True), to_text(None), to_text(b"a")
     ('true', '', 'a')
     """
     if value is None:
         return ""
+    if isinstance(value, dict | list):
+        raise NotCarriedOver("a header or a body of it is not text")
     if isinstance(value, bytes):
         return value.decode("utf-8", "surrogateescape")
     if isinstance(value, bool):
