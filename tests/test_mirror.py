@@ -58,7 +58,7 @@ REACHED_BY: Final = {
             "run/folders",
             "run/preload/python/sitecustomize",
         ),
-        *("calibration/one_run", "calibration/rounds"),
+        *("calibration/one_run", "calibration/printing", "calibration/rounds"),
         *("demo/client", "doctor/drive", "doctor/probes", "intake/journal_reader"),
     ),
     "commands: tests/cli, tests/scanning and tests/end_to_end/test_import run them": (
