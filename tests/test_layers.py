@@ -66,10 +66,11 @@ ALLOWED |= {
         *(*CORE, "config", "core.conversation", "library", "maintenance", "report", "scanning"),
         "sessions",
     },
-    "run": {*SHELLS, "maintenance", "ui"},
+    "telemetry": {*CORE, "core.conversation", "library", "report"},
+    "run": {*SHELLS, "maintenance", "telemetry", "ui"},
     "calibration": {*SHELLS, "run"},
     "drift": {*SHELLS, "maintenance", "run"},
-    "cli": {*ALLOWED, "run", "calibration", "doctor", "drift", "starter", "ui"},
+    "cli": {*ALLOWED, "run", "calibration", "doctor", "drift", "starter", "telemetry", "ui"},
     "__main__": {"cli"},
     "api": {*LEAVES, "core.redaction", "library", "maintenance"},
 }

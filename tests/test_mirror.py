@@ -108,6 +108,7 @@ REACHED_BY: Final = {
         *("run/pipe", "run/preload/python/wiretape_clients"),
     ),
     "one rule for both doors: tests/end_to_end/test_control": ("sessions/own_port",),
+    "put together: tests/end_to_end/test_telemetry": ("run/telemetry",),
 }
 """Modules without a test file of their own, by the reason."""
 

@@ -79,6 +79,11 @@ class Hooks:
         chain.append(own_port.links)
         self.chain: Final = tuple(Guarded(addon, report) for addon in chain)
 
+    @property
+    def under_way(self) -> int:
+        """How many exchanges are recorded just now."""
+        return self._record_flow.under_way if self._record_flow is not None else 0
+
     async def idle(self) -> None:
         """Wait until no exchange is recorded any more."""
         if self._record_flow is not None:

@@ -7,10 +7,9 @@ from mitmproxy import http
 from wiretape.core.model import Request
 from wiretape.core.providers.base_url import Destination, links_to_door
 from wiretape.core.providers.registry import Providers
-from wiretape.core.text.exact_json import dumps
 from wiretape.report.report import Report
 from wiretape.sessions.control import Control
-from wiretape.sessions.own_port import JSON, Refusal, purpose_of
+from wiretape.sessions.own_port import Refusal, purpose_of
 
 from .connections import BASE_URL_HOST
 from .messages import answer_of, fields_of, headers_of, response_of
@@ -46,7 +45,7 @@ class OwnPort:
             _send_to(flow, purpose)
         else:
             reply = await self._control.handle(request.method, target, headers)
-            flow.response = response_of(reply.status, JSON, dumps(reply.document).encode())
+            flow.response = response_of(reply.status, reply.headers, reply.body)
 
     def _is_asked(self, flow: http.HTTPFlow) -> bool:
         """Whether a request is meant for this port, and not to be sent on by it."""

@@ -362,6 +362,11 @@ class RecordFlow:
         if self._rules.spending is not None:
             self._rules.spending.settle(flow, recorder, outcome)
 
+    @property
+    def under_way(self) -> int:
+        """How many exchanges are under way."""
+        return len(self._under_way)
+
     async def idle(self) -> None:
         """Wait until no exchange is under way."""
         await self._idle.wait()

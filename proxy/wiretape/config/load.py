@@ -99,6 +99,10 @@ class Config:
     """What `wiretape drift` makes of changes, before its own rules."""
     drift_limits: Limits = field(default_factory=Limits)
     own_prices: tuple[Price, ...] = ()
+    metrics: bool = False
+    traces: bool = False
+    trace_content: bool = False
+    """Whether spans have what was asked and answered."""
 
     @property
     def prices(self) -> PriceTable:
@@ -194,6 +198,9 @@ def _config(source: str, data: bytes, tree: Tree, environ: Mapping[str, str]) ->
         drift_rules=(*_drift_rules(file), *drift_rules()),
         drift_limits=Limits(**file.drift.model_dump(exclude={"rules"})),
         own_prices=prices,
+        metrics=file.telemetry.metrics,
+        traces=file.telemetry.traces,
+        trace_content=file.telemetry.content,
     )
 
 

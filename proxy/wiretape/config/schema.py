@@ -289,6 +289,12 @@ class PriceEntry(Section):
     date: str | None = None
 
 
+class TelemetryEntry(Section):
+    metrics: Flag = False
+    traces: Flag = False
+    content: Flag = False
+
+
 class File(Section):
     """The whole file."""
 
@@ -314,6 +320,7 @@ class File(Section):
     faults: list[FaultEntry] = []
     drift: Drift = Drift.model_construct()
     prices: list[PriceEntry] = []
+    telemetry: TelemetryEntry = TelemetryEntry.model_construct()
 
 
 # ------------------------------------------------------------------ what is wrong

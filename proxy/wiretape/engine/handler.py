@@ -27,7 +27,6 @@ from wiretape.core.playback.pace import Pace
 from wiretape.core.providers.base_url import Destination
 from wiretape.core.providers.registry import error_body
 from wiretape.core.redaction.subprotocols import credentials_as_headers
-from wiretape.core.text.exact_json import dumps
 from wiretape.core.wire.content_coding import TooLarge
 from wiretape.report.report import Row
 from wiretape.sequences.shared_log import SequencesLost
@@ -153,6 +152,11 @@ class Handler:
         """Open a session, so that its faults are reported before anything is answered in it."""
         self._replayer.sessions.get(session)
 
+    @property
+    def under_way(self) -> int:
+        """How many answers are under way."""
+        return self._under_way
+
     async def idle(self) -> None:
         """Wait until no answer is under way."""
         if self._under_way:
@@ -251,9 +255,7 @@ class Handler:
     async def _control_reply(self, http: web.BaseRequest) -> web.StreamResponse:
         assert self._control is not None
         reply = await self._control.handle(http.method, http.raw_path, _by_name(http))
-        return whole_response(
-            reply.status, connection_headers(JSON), dumps(reply.document).encode()
-        )
+        return whole_response(reply.status, connection_headers(reply.headers), reply.body)
 
     def _refused(self, refusal: Refusal) -> web.StreamResponse:
         if refusal.other_host is not None:

@@ -251,8 +251,11 @@ class _Sending:
                 await writer.write(piece)
                 self._note_first()
             return
+        is_measured = self._sender.report.lateness is not None
         for number, chunk in enumerate(response.chunks):
             await _until(self._started + self._due.chunks[number])
+            if is_measured:
+                self._tell_lateness(number)
             if chunk.data:
                 for piece in _framed(chunk.data):
                     await writer.write(piece)
@@ -265,11 +268,19 @@ class _Sending:
         for number, chunk in enumerate(self._response.chunks):
             if self._due is not None:
                 await _until(self._started + self._due.chunks[number])
+                self._tell_lateness(number)
             for piece in _pieces(chunk.data):
                 await response.write(piece)
             self._note_first()
         if self._due is not None:
             await _until(self._started + self._due.end)
+
+    def _tell_lateness(self, number: int) -> None:
+        """Tell how much later than its time a chunk leaves."""
+        assert self._due is not None
+        deadline = self._started + self._due.chunks[number]
+        if (tell := self._sender.report.lateness) is not None:
+            tell(max(0.0, self._loop.time() - deadline))
 
     def _note_first(self) -> None:
         self._sent += 1

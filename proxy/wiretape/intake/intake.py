@@ -200,6 +200,11 @@ class Intake:
         return Row.of(request, self.providers, document, outcome=outcome)
 
     @property
+    def backlog(self) -> int:
+        """How many exchanges that were put are not written yet."""
+        return len(self._waiting) + len(self._pending)
+
+    @property
     def is_busy(self) -> bool:
         """Whether something that was put is not written yet."""
         return self._timer is not None or bool(self._pending)

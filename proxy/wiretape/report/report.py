@@ -32,7 +32,7 @@ _LATEST: Final = 1_000
 _NEWS: Final = (
     *("rows", "notices", "connections", "control_requests", "redactions", "beyond", "unserved"),
     *("other_hosts", "tunnels", "untrusting", "applied"),
-    *("_counts", "_sessions", "_stale", "_stale_rules"),
+    *("_counts", "_sessions", "_stale", "_stale_rules", "_metered"),
 )
 
 
@@ -149,6 +149,12 @@ class Report:
     isolated: bool = False
     """Whether CMD had a network with loopback only."""
     listen: Callable[[Row], None] | None = None
+    observers: list[Callable[[Row], None]] = field(default_factory=list)
+    """Called with each row as well: metrics and traces."""
+    lateness: Callable[[float], None] | None = None
+    """Called with the seconds that a paced chunk left after its time."""
+    open_streams: Callable[[], int] = lambda: 0
+    """How many answers are under way."""
     notify: Callable[[str], None] | None = None
     watched: bool = False
     underway: dict[object, Underway] = field(default_factory=dict)
@@ -185,6 +191,8 @@ class Report:
         self._stale_rules.update({change.rule for change in row.stale})
         if self.listen is not None:
             self.listen(row)
+        for observe in self.observers:
+            observe(row)
 
     def take_news(self) -> "Report":
         """What came since the last call, as a report of its own that another process can absorb."""
@@ -201,6 +209,10 @@ class Report:
             self.rows.append(row)
             if self.listen is not None:
                 self.listen(row)
+            for observe in self.observers:
+                observe(row)
+        for outcome, exchanges in news._metered.items():
+            self._metered.setdefault(outcome, Counter()).update(exchanges)
         for name, counts in news._sessions.items():
             self._sessions.setdefault(name, Counter()).update(counts)
         for notice in news.notices:

@@ -28,6 +28,7 @@ from .late_values import redact_late_values
 from .open_library import check_writable, config_fingerprint, open_library, recover_killed
 from .settings import Settings
 from .sharing import shared_sessions
+from .telemetry import metrics_of
 
 if TYPE_CHECKING:
     from wiretape.intake.intake import Intake
@@ -110,7 +111,9 @@ def compose(settings: Settings, report: Report, token: str | None = None) -> Par
         )
     intake = _intake(settings, sessions, redactor, report) if records else None
     drain = intake.drain if intake is not None else None
+    metrics = metrics_of(settings, report, intake)
     control = Control(sessions, report, drain, token, local_names_of(config), shared)
+    control.metrics = metrics
     return Parts(
         settings=settings,
         report=report,

@@ -61,6 +61,7 @@ class ReplayProxy:
             report,
             config.other_hosts or "refuse",
         )
+        report.open_streams = lambda: self._front.handler.under_way
         # Where NO_PROXY lets a local server through, its neighbours come along.
         self._front.handler.passes_local = bool(local_names_among(own_hosts(config.providers)))
 
@@ -101,6 +102,7 @@ class RecordProxy:
         self.control = self._parts.control
         self.token = self.control.token
         self._hooks = hooks_of(self._parts)
+        report.open_streams = lambda: self._hooks.under_way
         self._proxy = self._new_proxy()
         self._engine: Engine | None = None
 

@@ -27,6 +27,7 @@ from .proxies import RecordProxy, ReplayProxy, RunningProxy, own_hosts
 from .recordings_store import with_mirror
 from .serving import ServingProxy, announced, remove_leftovers
 from .settings import Settings
+from .telemetry import traces_of
 from .workers import WorkersProxy
 
 if TYPE_CHECKING:
@@ -115,6 +116,8 @@ async def started(
     authority = Authority.load_or_create(state_dir())
     for notice in (*settings.config.notices, *filter(None, [authority.notice])):
         report.notice(notice)
+    report.prices = lambda: settings.config.prices
+    traces = traces_of(settings, report)
     kind = ReplayProxy if settings.mode == "replay" else RecordProxy
     proxy: RunningProxy = (WorkersProxy if settings.crew else kind)(settings, report, authority)
     asyncio.get_running_loop().set_exception_handler(_report_exhaustion(report))
@@ -132,6 +135,8 @@ async def started(
     finally:
         await _first(proxy.idle(), hurry.wait(), seconds=DRAIN_SECONDS)
         await proxy.stop()
+        if traces is not None:
+            await asyncio.to_thread(traces.close)
 
 
 class Signals:

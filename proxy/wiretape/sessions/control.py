@@ -7,6 +7,7 @@
     POST /wiretape/sessions/NAME/reset      the same for one that is open
     POST /wiretape/sessions/NAME/finish     wait until all is written; what it came to; forget it
     GET  /healthz                           whether the process answers; needs no token
+    GET  /metrics                           numbers for Prometheus, if they are wanted; no token
     GET  /readyz                            503 while a replay's recordings or shared sequences are
                                             not there, or it is about to end; no token
 
@@ -25,6 +26,8 @@ from typing import Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from wiretape.core.errors import StoreError
+from wiretape.core.model import Headers
+from wiretape.core.text.exact_json import dumps
 from wiretape.report.report import Report
 from wiretape.sequences.shared_log import SequencesLost
 
@@ -33,16 +36,31 @@ from .shared import SharedSessions
 
 ROOT: Final = "/wiretape"
 _ACTIONS: Final = frozenset(("start", "reset", "finish"))
-_PROBES: Final = frozenset(("/healthz", "/readyz"))
-"""Probes of orchestrators: they need no token and answer only yes or no."""
+_PROBES: Final = frozenset(("/healthz", "/readyz", "/metrics"))
+"""Probes of orchestrators, which answer only yes or no, and where Prometheus scrapes if a run has
+metrics: they need no token.
+"""
+_METRICS: Final = "text/plain; version=0.0.4; charset=utf-8"
+"""Prometheus's text format."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer of the endpoint: a status and a JSON document."""
+    """An answer of the endpoint: a status and a JSON document, or a text of metrics."""
 
     status: int
     document: dict[str, Any]
+    text: bytes | None = None
+
+    @property
+    def headers(self) -> Headers:
+        """The headers of the answer."""
+        return (("content-type", "application/json" if self.text is None else _METRICS),)
+
+    @property
+    def body(self) -> bytes:
+        """The body of the answer."""
+        return dumps(self.document).encode() if self.text is None else self.text
 
 
 def is_control(path: str) -> bool:
@@ -119,6 +137,8 @@ class Control:
         self._sessions = sessions
         self._report = report
         self._drain = drain
+        self.metrics: Callable[[], bytes] | None = None
+        """Gives the text of `GET /metrics`."""
 
     async def handle(self, method: str, path: str, headers: Mapping[str, str]) -> Reply:
         """Answer a request; `headers` are by lower-case name."""
@@ -170,6 +190,10 @@ class Control:
     async def _probe(self, target: str) -> Reply:
         if target == "/healthz":
             return Reply(200, {"status": "ok"})
+        if target == "/metrics":
+            if self.metrics is not None:
+                return Reply(200, {}, self.metrics())
+            return _error(404, "no metrics: `telemetry: {metrics: true}` in config.yaml has them")
         if self.is_draining:
             return _error(503, "about to end")
         # A volume that is mounted late looks like a folder without recordings, and all would miss.

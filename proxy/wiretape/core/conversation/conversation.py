@@ -276,6 +276,11 @@ def _model(
     in_path = models_in_path(text_of(request.get("url")))
     if in_path and request.get("method") != "GET":
         return in_path[0]
+    return answering_model(values)
+
+
+def answering_model(values: list[exact_json.Json]) -> str | None:
+    """The model that an answer names."""
     for value in values:
         for holder in (value, first(value, "response", "message", "interaction")):
             name = first(holder, "model", "modelVersion")
