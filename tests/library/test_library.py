@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import filelock  # noqa: F401  # its import removes a file, which is not to be counted here
 import pytest
 from tests.support import paths
 from tests.support.limits import PATIENCE

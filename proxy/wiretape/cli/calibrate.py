@@ -1,6 +1,5 @@
 """The command that finds the rules under which a program replays: `wiretape calibrate`."""
 
-import asyncio
 import os
 import signal
 from pathlib import Path
@@ -83,6 +82,8 @@ def calibrate(as_json: bool, **options: Any) -> int:
     write, keep = options.pop("write"), options.pop("keep")
     plan = _plan(**options)
     _check_targets(Path(plan.source) if write else None, keep)
+    import asyncio
+
     outcome = asyncio.run(_until_told_to_end(plan, keep))
     fault = _write(outcome, Path(plan.source)) if write else None
     written = write and fault is None and outcome.is_settled and bool(outcome.rules)
@@ -164,6 +165,8 @@ def _check_targets(config_file: Path | None, keep: Path | None) -> None:
 
 async def _until_told_to_end(plan: "CalibrationPlan", keep: Path | None) -> "CalibrationOutcome":
     """Calibrate; CMD and the temporary folders do not outlive us when we are told to end."""
+    import asyncio
+
     from wiretape.calibration.rounds import calibrate_command
 
     task = asyncio.ensure_future(calibrate_command(plan, say, keep))

@@ -1,6 +1,5 @@
 """Measure how providers have changed since recording, or how another model answers."""
 
-import asyncio
 import json
 import os
 import re
@@ -204,6 +203,8 @@ class _DriftRun:
         into: str | None = None,
         repeats: bool = False,
     ) -> None:
+        import asyncio
+
         from wiretape.config.load import load
         from wiretape.core.redaction.redactor import Redactor
         from wiretape.core.redaction.run_paths import NO_PATHS

@@ -1,6 +1,5 @@
 """The command line. Commands parse, call and print; what they need is imported when they run."""
 
-import asyncio
 import os
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -128,10 +127,10 @@ _RECORD_MODE: Final = record_mode()
 
 
 def _budget(_c: click.Context, _p: click.Parameter, value: str | None) -> Any:
-    from wiretape.core.cost.prices import Money
-
     if value is None:
         return None
+    from wiretape.core.cost.prices import Money
+
     try:
         return Money.parse(value)
     except ValueError as error:
@@ -198,6 +197,8 @@ def record(**options: Any) -> None:
 
 
 def _edits(_c: click.Context, _p: click.Parameter, values: tuple[str, ...]) -> Any:
+    if not values:
+        return ()
     from wiretape.run.edits import parse_edit
 
     try:
@@ -410,6 +411,7 @@ def pipe() -> int:
     The Python API, pytest-wiretape and other languages' helpers use it; docs/python.md has the
     protocol.
     """
+    import asyncio
     import signal
 
     from wiretape.run.pipe import serve_pipe
@@ -464,13 +466,14 @@ def _run(mode: "Mode", is_server: bool = False, **options: Any) -> int:
     verbose: bool = options.pop("verbose")
     strict_ignored: bool = options.pop("strict_ignored")
 
+    import asyncio
+
     from wiretape.report.console import View, log_to_stderr
     from wiretape.report.report import Report
     from wiretape.run.folders import folders_of
     from wiretape.run.isolation import isolate_if_wanted
     from wiretape.run.proxies import ReplayProxy
     from wiretape.run.run import run
-    from wiretape.run.stdio import run_stdio
     from wiretape.run.workers import crew_of
 
     settings = _settings(mode, **options)
@@ -490,7 +493,9 @@ def _run(mode: "Mode", is_server: bool = False, **options: Any) -> int:
         # CMD shares the terminal, and would write into the lines of a live view.
         view = View(report, quiet=quiet, live=not command)
         try:
-            status = asyncio.run((run_stdio if is_server else run)(settings, command, report))
+            if is_server:
+                from wiretape.run.stdio import run_stdio as run
+            status = asyncio.run(run(settings, command, report))
         except WiretapeError:
             view.abandon()
             raise

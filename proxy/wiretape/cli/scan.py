@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from wiretape import __version__
 from wiretape.core.errors import ConfigError, StoreError
 from wiretape.core.text.printable import count, escaped
 from wiretape.files import Unreadable, files, name_of
@@ -107,6 +106,7 @@ def _write_baseline(path: Path, hits: "list[Hit]", entries: "tuple[Allowed, ...]
 
 
 def _write_sarif(path: Path, result: "SortedHits") -> None:
+    from wiretape import __version__
     from wiretape.scanning.sarif import log
 
     text = json.dumps(log(result.left, result.passed, __version__), indent=2) + "\n"

@@ -1,6 +1,5 @@
 """The command that opens the page: `wiretape ui`."""
 
-import asyncio
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -37,6 +36,8 @@ def ui(
     wiretape ui
     wiretape ui recordings --report report.json
     """
+    import asyncio
+
     from wiretape.config.load import load
     from wiretape.core.errors import ConfigError
     from wiretape.maintenance.inventory import sessions
@@ -61,6 +62,7 @@ def ui(
 
 
 async def _serve(page: "Page", port: int, *, opens: bool) -> None:
+    import asyncio
     import webbrowser
 
     from wiretape.core.errors import ConfigError

@@ -3,3 +3,7 @@
 The CONNECT and TLS front, the aiohttp handler, the sender. It imports neither `intake` nor
 mitmproxy. Begin with `replayer.py`.
 """
+
+from .late_roots import import_aiohttp
+
+import_aiohttp()

@@ -17,8 +17,6 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Final, Protocol
 
-from filelock import Timeout
-
 from wiretape.core.errors import FormatError, StoreError
 from wiretape.core.matching.matcher import Matcher
 from wiretape.core.model import SWITCHING, Exchange, WebSocket, split_url
@@ -140,6 +138,8 @@ class Library(Lookup):
         which the client sent the same messages. StoreError names the file and the system's reason;
         nothing is left half written.
         """
+        from filelock import Timeout
+
         key = self._stored_keys(document["request"])[0].key
         below = f"{host_folder(document)}/{endpoint_slug(document)}"
         folder = self.folder / below

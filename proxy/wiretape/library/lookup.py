@@ -16,9 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from threading import RLock
 from time import monotonic, time_ns
-from typing import Final
-
-from filelock import FileLock, Timeout
+from typing import TYPE_CHECKING, Final
 
 from wiretape.core.errors import FormatError, StoreError
 from wiretape.core.matching.canonical import Canonical
@@ -44,6 +42,9 @@ from .recording_file import (
 )
 from .scan_folder import LINKED, Sweep, has_at_least
 from .sequence import Roots, sequence
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 _FOLDER_NAME: Final = "[A-Za-z0-9][A-Za-z0-9_-]{0,99}"
 SESSION_NAME: Final = re.compile(f"{_FOLDER_NAME}(?:/{_FOLDER_NAME}){{0,9}}")
@@ -146,8 +147,11 @@ class LocalState:
         """The folder of the indexes."""
         return self.folder / "index"
 
-    def lock(self, recordings: Path) -> FileLock:
+    def lock(self, recordings: Path) -> "FileLock":
         """The lock of a folder of recordings, which who writes there holds; not yet acquired."""
+        # Imported late: replay seldom locks.
+        from filelock import FileLock
+
         # Beside the recordings it would have to be kept out of git; one lock per folder and user.
         name = re.sub(r"[^A-Za-z0-9]+", "-", str(recordings.resolve()))[-150:]
         return FileLock(self.folder / f"wiretape{name}.lock", timeout=_LOCK_SECONDS)
@@ -214,12 +218,15 @@ class Lookup:
         self._written_here: set[str] = set()
         # Replaced by another file, and could not be removed.
         self._replaced: set[str] = set()
-        self._lock = self._state.lock(self.folder)
 
     @cached_property
     def edits(self) -> dict[str, Exchange]:
         """What is given in place of recordings, by their names, while this run lasts."""
         return {}
+
+    @cached_property
+    def _lock(self) -> "FileLock":
+        return self._state.lock(self.folder)
 
     def __len__(self) -> int:
         return self._query(Index.count) - len(self._replaced)
@@ -267,7 +274,7 @@ class Lookup:
         try:
             with self._state.lock(folder):
                 replace_set.finish(folder)
-        except (OSError, Timeout) as error:
+        except OSError as error:  # one that locks for too long, too
             if not replace_set.is_begun(folder):
                 return  # nothing of it counts
             raise StoreError(
@@ -332,7 +339,7 @@ class Lookup:
                 for listed in list(self._sweep.void_lists):
                     self._forget(*replace_files.settle(self.folder, listed))
                     self._sweep.void_lists.discard(listed)
-        except Timeout:
+        except TimeoutError:
             # The writer is alive and about to finish.
             return
         except OSError:

@@ -23,7 +23,6 @@ from wiretape.sessions.sessions import Sessions, UnknownSession, check_name
 from wiretape.sessions.shared import SharedSessions
 from wiretape.state_dir import state_dir
 
-from .edits import edited_exchanges
 from .late_values import redact_late_values
 from .open_library import check_writable, config_fingerprint, open_library, recover_killed
 from .settings import Settings
@@ -31,6 +30,10 @@ from .sharing import shared_sessions
 from .telemetry import metrics_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from wiretape.core.model import Exchange
     from wiretape.intake.intake import Intake
 
 
@@ -204,7 +207,11 @@ def _sessions(settings: Settings, redactor: Redactor, report: Report) -> Session
     record_mode = settings.writes
 
     fingerprint = config_fingerprint(config, redactor.paths)
-    edits = edited_exchanges(folder, settings.session, settings.edits) if settings.edits else {}
+    edits: Mapping[Path, Exchange] = {}
+    if settings.edits:
+        from .edits import edited_exchanges
+
+        edits = edited_exchanges(folder, settings.session, settings.edits)
 
     def opened(name: str | None) -> Library:
         library = open_library(

@@ -72,8 +72,6 @@ def serving_proxies() -> list[ServingProxy]:
 
 def remove_leftovers() -> None:
     """Remove what runs left behind that were killed, and locks that nobody holds."""
-    from filelock import FileLock, Timeout
-
     serving_proxies()
     for path in _folder().glob(".*.tmp"):
         with suppress(OSError, ValueError):
@@ -85,6 +83,8 @@ def remove_leftovers() -> None:
             if not is_alive(int(marker.name.split(".")[-3])):
                 marker.unlink()
     for lock in state.glob("*.lock"):
+        from filelock import FileLock, Timeout  # late: usually there is none
+
         # Who opened it meanwhile finds it gone once it has the lock, and makes it anew.
         with suppress(OSError, Timeout), FileLock(lock, timeout=0):
             lock.unlink()

@@ -15,12 +15,12 @@ from wiretape.core.playback.pace import Pace
 from wiretape.core.playback.policy import OnMiss, Policy, RecordMode, Selection
 from wiretape.core.redaction.run_paths import NO_PATHS, RunPaths
 
-from .edits import PartEdit
-
 if TYPE_CHECKING:
     from socket import socket
 
     from wiretape.stores.mirror import Mirror
+
+    from .edits import PartEdit
 
 type Mode = Literal["record", "replay", "auto", "refresh"]
 
@@ -82,7 +82,7 @@ class Settings:
     """The recording after which it is, as users name it."""
     branch: str | None = None
     """The session of the branch."""
-    edits: tuple[PartEdit, ...] = ()
+    edits: "tuple[PartEdit, ...]" = ()
     """What recorded answers are to say instead, in this run."""
     max_age: str | None = None
     """The age, such as 90d, beyond which a recording that answers is told."""

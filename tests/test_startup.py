@@ -1,0 +1,74 @@
+"""What a command imports before it does anything: `sys.modules` is the same on a busy machine."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from tests.support.limits import PATIENCE
+from tests.support.paths import RECORDINGS
+
+SCRIPT: Final = """
+import json, sys
+from wiretape.cli.main import main
+try:
+    main(sys.argv[2:])
+except SystemExit as end:
+    assert end.code in (0, 3), end.code  # nothing was asked
+aiohttp = vars(sys.modules.get("aiohttp.connector") or object)
+contexts = [value for name, value in aiohttp.items() if name.startswith("_SSL_CONTEXT")]
+roots = sum(context.cert_store_stats()["x509"] for context in contexts)
+found = {"modules": list(sys.modules), "contexts": len(contexts), "roots": roots}
+json.dump(found, open(sys.argv[1], "w"))
+"""
+
+NEVER: Final = ("mitmproxy", "cryptography", "wiretape_mitm")
+COMMANDS: Final[dict[str, tuple[list[str], tuple[str, ...]]]] = {
+    "help": (
+        ["--help"],
+        (
+            *("aiohttp", "asyncio", "pydantic", "ssl", "yaml", "rich", "sqlite3", "email"),
+            *("wiretape.config", "wiretape.library", "wiretape.engine", "wiretape.run"),
+        ),
+    ),
+    "ls": (
+        ["ls", "-r", str(RECORDINGS)],
+        ("aiohttp", "asyncio", "filelock", "ssl", "wiretape.engine", "wiretape.run"),
+    ),
+    "replay": (
+        ["replay", "-q", "-r", str(RECORDINGS), "--", sys.executable, "-S", "-c", ""],
+        ("wiretape.intake", "wiretape.run.edits", "wiretape.run.stdio", "wiretape.drift"),
+    ),
+}
+"""Commands, and what they do not import besides `NEVER`, with all below it."""
+
+
+def started(folder: Path, env: dict[str, str], args: list[str]) -> dict[str, Any]:
+    out = folder / "modules.json"
+    subprocess.run(
+        [sys.executable, "-c", SCRIPT, str(out), *args],
+        env=env,
+        cwd=folder,
+        capture_output=True,
+        check=True,
+        timeout=PATIENCE,
+    )
+    result: dict[str, Any] = json.loads(out.read_text())
+    return result
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_imports_what_it_needs(
+    name: str, tmp_path: Path, clean_env: dict[str, str]
+) -> None:
+    args, without = COMMANDS[name]
+    if name == "replay":
+        started(tmp_path, clean_env, args)  # makes the authority, which takes more
+    result = started(tmp_path, clean_env, args)
+    modules = set(result["modules"])
+    assert "wiretape.cli.main" in modules
+    assert [part for part in (*NEVER, *without) if part in modules] == []
+    if name == "replay":
+        assert (result["contexts"], result["roots"]) == (2, 0)
