@@ -52,3 +52,8 @@ def test_what_a_killed_run_left_is_removed(home: Path, tmp_path: Path) -> None:
     (home / "no-number.outer").write_text("")
     tell_outer(tmp_path, MISSED)
     assert not left.exists()
+
+
+def test_a_file_that_is_gone_does_not_end_the_run(home: Path, tmp_path: Path) -> None:
+    with heard(tmp_path, Report("replay")):
+        next(home.glob("*.outer")).unlink()

@@ -1,8 +1,8 @@
-"""Let what `wiretape mcp` misses fail the run whose CMD started it.
+"""Let what `wiretape mcp` misses fail the run around it, whose client started it.
 
 MCP clients start their servers with an environment of their own, and look at no exit status. So a
-run with CMD keeps a file among wiretape's own, and an inner run, which uses the same folder of
-recordings, writes there what fails it.
+run keeps a file among wiretape's own, and an inner run, which uses the same folder of recordings,
+writes there what fails it.
 """
 
 import json
@@ -29,9 +29,10 @@ def heard(recordings: Path, report: Report) -> Iterator[None]:
     try:
         yield
     finally:
-        for line in path.read_text(encoding="utf-8").splitlines()[1:]:
-            report.add(Row(**json.loads(line)))
-        path.unlink()
+        with suppress(OSError, ValueError):  # someone else's hands were in the folder
+            for line in path.read_text(encoding="utf-8").splitlines()[1:]:
+                report.add(Row(**json.loads(line)))
+        path.unlink(missing_ok=True)
 
 
 def tell_outer(recordings: Path, row: Row) -> None:

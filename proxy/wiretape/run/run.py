@@ -54,12 +54,11 @@ async def run(settings: Settings, command: Sequence[str], report: Report) -> int
                 await _serve(settings, proxy, signals, report)
             else:
                 stdout = STDERR if settings.as_json else None
-                with heard(settings.recordings, report):
-                    with descriptors.limited_to(usual_limit):
-                        process = await start_program(
-                            program, command, proxy.environment(), stdout=stdout
-                        )
-                    report.command_status = await signals.forwarded_to(process)
+                with descriptors.limited_to(usual_limit):
+                    process = await start_program(
+                        program, command, proxy.environment(), stdout=stdout
+                    )
+                report.command_status = await signals.forwarded_to(process)
     ending.conclude(settings, report, command)
     if signal.SIGINT in signals.received and program is None:
         return INTERRUPTED
@@ -131,7 +130,8 @@ async def started(
             token=proxy.token,
             hosts=own_hosts(settings.config.providers),
         )
-        yield StartedProxy(settings, serving, authority, proxy.control, proxy.drain)
+        with heard(settings.recordings, report):
+            yield StartedProxy(settings, serving, authority, proxy.control, proxy.drain)
     finally:
         await _first(proxy.idle(), hurry.wait(), seconds=DRAIN_SECONDS)
         await proxy.stop()
