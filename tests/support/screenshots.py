@@ -41,8 +41,10 @@ _MODELS: Final = ("gpt-4.1-mini", "o4-mini", "gpt-4.1")
 
 
 def _fill(folder: Path) -> None:
-    write(folder, STREAM, example())
-    again = example()
+    first, again = example(), example()
+    for take in (first, again):
+        take["request"]["body"]["model"] = "gpt-4.1"
+    write(folder, STREAM, first)
     again["recorded_at"] = (datetime.now(UTC) - timedelta(days=9)).isoformat(timespec="seconds")
     again["request"]["body"]["temperature"] = 0.2
     items = [item for item in again["response"]["body"] if "cut" not in str(item)]
@@ -91,7 +93,7 @@ def _report() -> Report:
     return run
 
 
-def take(target: Path, page: Page) -> None:
+def photograph(target: Path, page: Page) -> None:
     """Write a picture of each view to a folder."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
@@ -118,4 +120,4 @@ if __name__ == "__main__":
         page.document = _report().as_json()
         docs = paths.ROOT / "docs" / "ui"
         docs.mkdir(exist_ok=True)
-        take(docs, page)
+        photograph(docs, page)

@@ -58,6 +58,7 @@ def test_a_row_says_what_a_list_shows(catalog: Catalog) -> None:
         "recorded": datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC).timestamp(),
         "end": "complete",
         "redacted": "",
+        "usage": '{"tokens_in": 7, "tokens_out": 2}',
     }
 
 

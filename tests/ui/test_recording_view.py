@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from tests.support.page_recordings import KEY, PNG, loaded, recording
 
+from wiretape.config.load import load
 from wiretape.ui.recording_view import EVENTS, RecordingView, at_event, recording_view
 
 
@@ -27,6 +28,14 @@ def test_a_conversation_has_both_sides(tmp_path: Path) -> None:
     assert (seen.method, seen.status, seen.chunks, seen.first, seen.total) == (
         *("POST", 200, 3, 0.2, 0.4),
     )
+
+
+def test_a_cost_is_told_where_a_price_is_known_and_never_guessed(tmp_path: Path) -> None:
+    config = load(None, {})
+    document = recording(["Hi"])
+    assert view(tmp_path, document, config=config).cost is None
+    document["request"]["body"]["model"] = "gpt-4.1"
+    assert str(view(tmp_path, document, config=config).cost).endswith(" USD")
 
 
 def test_words_and_moments_go_together(tmp_path: Path) -> None:

@@ -246,7 +246,15 @@ async def test_a_run_that_is_under_way_is_told_as_it_goes(client: Client, page: 
 
 
 async def test_what_a_run_used_and_did_not_use_is_told(client: Client, page: Page) -> None:
-    page.document = json.loads(json.dumps(report().as_json()))
+    document = json.loads(json.dumps(report().as_json()))
+    cost = {"amount": "3.4", "currency": "USD"}
+    unpriced = [{"provider": "x", "model": "secret-model", "answers": 1}]
+    usage = {"answers": 2, "tokens_in": 1_000, "tokens_out": 234, "estimated_answers": 0}
+    document["usage"] = {"replayed": {**usage, "cost": [cost], "unpriced": unpriced}}
+    page.document = document
+    run = await text(client, "/run")
+    assert "replayed 2 answers: 1,234 tokens, 3.4 USD not spent" in run
+    assert "no price is known for secret-model" in run
     assert "used by the run" in await text(client, f"/recording?name={A}")
     seen = await text(client, "/?state=unused")
     assert (A in seen, B in seen) == (False, True)
@@ -264,7 +272,7 @@ async def test_maintenance_tells_the_commands_and_verifies_when_asked(client: Cl
 async def test_a_fault_of_ours_is_said_without_a_traceback(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("wiretape.ui.server.recording_view", lambda *_: 1 // 0)
+    monkeypatch.setattr("wiretape.ui.server.recording_view", lambda *_, **_options: 1 // 0)
     seen = await text(client, f"/recording?name={A}", 500)
     assert "wiretape itself failed: ZeroDivisionError" in seen
     assert "Traceback" not in seen

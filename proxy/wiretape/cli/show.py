@@ -59,7 +59,7 @@ def show_html(scope: Scope, name: str, file: Path) -> int:
 
     config = load(scope.config_file, os.environ)
     named, recording = _find(scope, config, name)
-    view = recording_view(named.name, named.name, recording, events=SHARED_CHUNKS)
+    view = recording_view(named.name, named.name, recording, events=SHARED_CHUNKS, config=config)
     check_shareable(named, recording, view.texts, Redactor(config.redaction))
     page = one_file(
         "recording.html", folder="", view="recording", recording=view, takes=(), used_by=()

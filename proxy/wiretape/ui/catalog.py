@@ -43,9 +43,10 @@ _COLUMNS: Final = {
     **dict.fromkeys(("first", "total", "recorded"), "REAL"),
     "end": "TEXT",
     "redacted": "TEXT",
+    "usage": "TEXT",
 }
 _TABLE: Final = ", ".join(f"{name} {kind}" for name, kind in _COLUMNS.items())
-_VERSION: Final = 1
+_VERSION: Final = 2
 FACETS: Final = ("provider", "model", "endpoint", "status", "session")
 SORTS: Final = {
     **{name: name for name in ("name", "provider", "model", "prompt", "first", "total", "chunks")},
@@ -159,6 +160,7 @@ class Catalog:
             "chunks": summary.chunks,
             "tokens_in": summary.usage.tokens_in,
             "tokens_out": summary.usage.tokens_out,
+            "usage": json.dumps(summary.usage.as_json()),
             "size": listed.size,
             "first": times[0] if times else None,
             "total": document["response"].get("end_at"),

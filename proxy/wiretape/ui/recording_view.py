@@ -11,12 +11,14 @@ from itertools import islice
 from shlex import quote
 from typing import Any, Final
 
-from wiretape.core.conversation.conversation import conversation, printable_body
+from wiretape.config.load import Config
+from wiretape.core.conversation.conversation import Conversation, conversation, printable_body
 from wiretape.core.conversation.redactions import redactions, rule_of
 from wiretape.core.conversation.timeline import Timeline, at_once, points, thinned, timeline
 from wiretape.core.conversation.turns import Part, Turn, arguments
+from wiretape.core.cost.prices import Money
 from wiretape.core.cost.usage import Usage
-from wiretape.core.model import Chunk, Response, header
+from wiretape.core.model import Chunk, Request, Response, header
 from wiretape.core.text.printable import size
 from wiretape.core.wire import sse
 from wiretape.library.recording_file import LoadedRecording
@@ -108,6 +110,7 @@ class RecordingView:
     end: str
     model: str | None
     usage: Usage
+    cost: Money | None
     tools: tuple[str, ...]
     recorded: datetime | None
     foreign: bool
@@ -132,9 +135,15 @@ class RecordingView:
 
 
 def recording_view(
-    name: str, path: str, recording: LoadedRecording, events: int = EVENTS
+    name: str,
+    path: str,
+    recording: LoadedRecording,
+    events: int = EVENTS,
+    config: Config | None = None,
 ) -> RecordingView:
-    """What is shown of a recording, with its first `events` chunks."""
+    """What is shown of a recording, with its first `events` chunks; its cost by the prices of a
+    configuration.
+    """
     request, response = recording.exchange.request, recording.exchange.response
     seen = conversation(recording.document)
     turns, more_parts = _turns((*seen.request, *seen.answer))
@@ -148,6 +157,7 @@ def recording_view(
         end=response.end,
         model=seen.model,
         usage=seen.usage,
+        cost=None if config is None else _cost(config, request, seen),
         tools=seen.tools,
         recorded=recorded_at(recording.document),
         foreign=recording.foreign,
@@ -168,6 +178,11 @@ def recording_view(
         ],
         curl=_curl(path, request.method, request.url, header(request.headers, "content-type")),
     )
+
+
+def _cost(config: Config, request: Request, seen: Conversation) -> Money | None:
+    provider = config.providers.find(request.host, request.port)
+    return config.prices.cost(provider.name if provider else request.host, seen.model, seen.usage)
 
 
 def at_event(view: RecordingView, recording: LoadedRecording, start: int) -> RecordingView:

@@ -41,6 +41,7 @@ class RunView:
     lost: list[dict[str, Any]]
     slowest: list[dict[str, Any]]
     notices: list[str]
+    usage: dict[str, dict[str, Any]]
     other_hosts: list[dict[str, Any]]
     stale: list[dict[str, Any]]
 
@@ -73,6 +74,7 @@ def _view(report: Mapping[str, Any], is_live: bool) -> RunView:
         lost=[row for row in rows if row["outcome"] in _BAD and not row.get("miss")][:_MISSES],
         slowest=sorted(timed, key=lambda row: -row["first_chunk"])[:_SLOWEST],
         notices=list(map(str, report.get("notices", ()))),
+        usage=dict(report.get("usage", {})),
         other_hosts=list(report.get("other_hosts", ())),
         stale=list(report.get("stale", ())),
     )

@@ -6,6 +6,7 @@ are refused as at the control endpoint. Nothing can be changed through it: it on
 
 import asyncio
 import hmac
+import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -19,6 +20,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from wiretape.config.load import Config
+from wiretape.core.cost.usage import Usage
 from wiretape.core.errors import FormatError, StoreError, WiretapeError
 from wiretape.core.redaction.redactor import Redactor
 from wiretape.core.text.age import parse_age
@@ -220,6 +222,14 @@ class _Views:
         await self._refresh()
         query = _query(request.query)
         results = await asyncio.to_thread(self._catalog.find, query)
+        prices = self._page.config.prices
+        costs = {
+            row["name"]: prices.cost(
+                row["provider"], row["model"], Usage(**json.loads(row["usage"]))
+            )
+            for row in results.rows
+            if row["usage"]
+        }
         headers = request.headers
         is_part = "HX-Request" in headers and "HX-History-Restore-Request" not in headers
         return await self._html(
@@ -227,6 +237,7 @@ class _Views:
             "library",
             query=query,
             results=results,
+            costs=costs,
             pages=-(-results.total // PAGE),
             unread=self._catalog.unread,
             ages=_AGES,
@@ -271,7 +282,11 @@ class _Views:
                 if self._latest is not None and self._latest[0] == key:
                     return self._latest
                 recording = load(path)
-                return key, recording, recording_view(name, str(path), recording)
+                return (
+                    key,
+                    recording,
+                    recording_view(name, str(path), recording, config=self._page.config),
+                )
             except OSError as error:
                 raise StoreError(f"{name}: cannot be read: {error.strerror}") from None
             except (FormatError, StoreError) as error:
