@@ -103,6 +103,19 @@ def test_the_report_file_says_what_was_used_and_what_it_cost() -> None:
     assert "cost" not in second
 
 
+def test_what_several_processes_used_is_added_up() -> None:
+    table = PriceTable([Price(model="m", input=Decimal(2), output=Decimal(4))])
+    whole, worker = Report("replay", prices=lambda: table), Report("replay")
+    rows: list[Row] = []
+    whole.observers.append(rows.append)
+    for _ in range(2):
+        worker.add(Row("replayed", "openai", "POST", "/v1", "m", usage=Usage(1000, 0)))
+        whole.absorb(worker.take_news())
+    assert whole.spending["replayed"].costs == {"USD": Decimal("0.004")}
+    assert worker.spending == {}
+    assert len(rows) == 2
+
+
 def test_listeners_hear_of_each_row_and_of_a_notice_once() -> None:
     heard: list[object] = []
     report = Report("record", listen=heard.append, notify=heard.append)

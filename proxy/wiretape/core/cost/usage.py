@@ -38,6 +38,10 @@ class Usage:
     cache_write_1h: int = 0
     estimated: bool = False
 
+    def __hash__(self) -> int:
+        # Each exchange of a replay is counted by its usage.
+        return hash((self.tokens_in, self.tokens_out))
+
     @property
     def tokens(self) -> int:
         """The tokens of both sides."""
