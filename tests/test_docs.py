@@ -35,6 +35,8 @@ def test_commands_have_these_names_and_options(page: Path) -> None:
 
 def options(command: click.Command) -> set[str]:
     known = {"-h", "--help"}
+    for below in command.commands.values() if isinstance(command, click.Group) else ():
+        known |= options(below)
     for parameter in command.params:
         known |= {*parameter.opts, *parameter.secondary_opts}
     return known

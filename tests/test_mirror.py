@@ -66,6 +66,7 @@ REACHED_BY: Final = {
             "cli/calibrate",
             "cli/doctor",
             "cli/folder",
+            "cli/reports",
             "cli/init",
             "cli/main",
             "cli/options",

@@ -8,6 +8,7 @@ import socket
 from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from tests.support import commands, stored
 from tests.support.commands import Wiretape
 from tests.support.limits import PATIENCE, wait_until
 
-from wiretape.report.report import EXIT_REFUSED, Report, Row
+from wiretape.report.report import _NEWS, EXIT_REFUSED, Report, Row
 
 TAKES = 40
 
@@ -122,6 +123,13 @@ def test_news_of_a_report_are_told_once_and_add_up() -> None:
     assert run.notices == ["notice 0", "notice 1"]
     assert (run.connections, run.tunnels) == (2, {"api.openai.com": True})
     assert run.other_hosts == {"example.com": {"refused": 2}}
+
+
+def test_every_member_of_a_report_is_told_or_is_the_runs_own() -> None:
+    own = {"mode", "trust_remedy", "expects_requests", "isolated", "listen", "notify", "watched"}
+    own |= {"underway", "strict_ignored", "command_status", "prices", "budget"}
+    own |= {"observers", "lateness", "open_streams"}
+    assert {field.name for field in fields(Report)} == own | set(_NEWS)
 
 
 def test_a_server_that_is_to_end_says_so_first(folder: Path, clean_env: Mapping[str, str]) -> None:

@@ -23,6 +23,7 @@ from . import (
     library,
     maintenance,
     prune,
+    reports,
     rules,
     scan,
     schema,
@@ -541,6 +542,7 @@ for command in (
     *(prune.unused, prune.prune, prune.stale),
     *(scan.scan, scan.redact),
     *(stores.push, stores.pull, stores.sync),
+    reports.report,
     *(importing.import_, exporting.export),
 ):
     main.add_command(command)

@@ -1,7 +1,7 @@
 """Collect what happened in a run: a row per exchange, the counts, and the exit status."""
 
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, InitVar, dataclass, field
 from typing import Any, Final, Literal
 
@@ -31,7 +31,7 @@ _HOSTS: Final = 20
 _LATEST: Final = 1_000
 _NEWS: Final = (
     *("rows", "notices", "connections", "control_requests", "redactions", "beyond", "unserved"),
-    *("other_hosts", "tunnels", "untrusting", "applied"),
+    *("other_hosts", "tunnels", "untrusting", "applied", "old"),
     *("_counts", "_sessions", "_stale", "_stale_rules", "_metered"),
 )
 
@@ -194,39 +194,39 @@ class Report:
         for observe in self.observers:
             observe(row)
 
-    def take_news(self) -> "Report":
-        """What came since the last call, as a report of its own that another process can absorb."""
-        news, fresh = Report(self.mode), Report(self.mode, keep_rows=self.rows.maxlen is None)
+    def take_news(self) -> dict[str, Any]:
+        """What came since the last call, for another process's report to absorb."""
+        fresh = Report(self.mode, keep_rows=self.rows.maxlen is None)
+        news = {name: getattr(self, name) for name in _NEWS}
         for name in _NEWS:
-            # What was is handed over, and a new one takes its place.
-            setattr(news, name, getattr(self, name))
             setattr(self, name, getattr(fresh, name))
         return news
 
-    def absorb(self, news: "Report") -> None:
+    def absorb(self, news: Mapping[str, Any]) -> None:
         """Add what another process's report has."""
-        for row in news.rows:
+        for row in news["rows"]:
             self.rows.append(row)
             if self.listen is not None:
                 self.listen(row)
             for observe in self.observers:
                 observe(row)
-        for outcome, exchanges in news._metered.items():
+        for outcome, exchanges in news["_metered"].items():
             self._metered.setdefault(outcome, Counter()).update(exchanges)
-        for name, counts in news._sessions.items():
+        for name, counts in news["_sessions"].items():
             self._sessions.setdefault(name, Counter()).update(counts)
-        for notice in news.notices:
+        self.old |= news["old"]
+        for notice in news["notices"]:
             self.notice(notice)
         for name in ("connections", "control_requests", "beyond", "unserved"):
-            setattr(self, name, getattr(self, name) + getattr(news, name))
+            setattr(self, name, getattr(self, name) + news[name])
         for name in ("redactions", "_counts", "_stale", "_stale_rules"):
-            getattr(self, name).update(getattr(news, name))
-        for host, fates in news.other_hosts.items():
+            getattr(self, name).update(news[name])
+        for host, fates in news["other_hosts"].items():
             self.other_hosts.setdefault(host, Counter()).update(fates)
-        for host, has_request in news.tunnels.items():
+        for host, has_request in news["tunnels"].items():
             self.tunnels[host] = self.tunnels.get(host, False) or has_request
-        self.untrusting |= news.untrusting
-        self.applied |= news.applied
+        self.untrusting |= news["untrusting"]
+        self.applied |= news["applied"]
 
     def begin(self, token: object, row: Row, started: float, count: Callable[[], int]) -> None:
         """Show an exchange as under way until `end`; `started` is `time.perf_counter`'s."""

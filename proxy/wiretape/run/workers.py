@@ -289,6 +289,7 @@ class WorkersProxy:
 
     async def _lost(self, hand: _Hand) -> None:
         if self._is_ending:
+            self._report.not_served(f"worker {hand.number} ended before it had reported all")
             return
         text = (
             f"worker {hand.number} ended unexpectedly and was replaced: answers under way were cut,"

@@ -1,0 +1,54 @@
+"""`wiretape report`: what runs wrote with `--report`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from wiretape.core.errors import ConfigError, reason_of
+
+from .command import guarded
+
+
+@click.group()
+def report() -> None:
+    """Work with the reports that runs wrote."""
+
+
+@report.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Default: print it."
+)
+@guarded
+def merge(files: tuple[Path, ...], output: Path | None) -> int:
+    """Make one report of those that the replicas of a run wrote; exits as such a run would.
+
+    \b
+    wiretape report merge replica-*.json -o report.json
+    """
+    from wiretape.report.merge import exit_status, merged
+
+    documents = [_read(path) for path in files]
+    try:
+        document = merged(documents)
+    except (ArithmeticError, AttributeError, TypeError, ValueError) as error:
+        names = ", ".join(map(str, files))
+        raise ConfigError(f"{names}: one of them is no report of a run: {error}") from None
+    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        try:
+            output.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(f"{output}: cannot be written: {reason_of(error)}") from None
+    return exit_status(document)
+
+
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: cannot be read as a report: {reason_of(error)}") from None

@@ -1,0 +1,117 @@
+"""Two replicas behind nginx, on one bucket and one Redis, one of them killed and started again: a
+real SDK gets each take once.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import openai
+import pytest
+from tests.support import commands, paths, stored
+from tests.support.commands import Wiretape
+from tests.support.limits import PATIENCE, wait_until
+from tests.support.ports import unused_port
+from tests.support.redis_server import redis_server
+from tests.support.seaweedfs import seaweedfs
+
+NGINX: Final = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+TAKES: Final = 40
+CLIENTS: Final = 4
+
+
+@contextmanager
+def nginx(folder: Path, ports: list[int]) -> Iterator[int]:
+    """nginx in front of the replicas, by the configuration that docs/fleet.md shows."""
+    if NGINX is None:
+        pytest.skip("no nginx: Debian's package nginx-light has it")
+    text = (paths.ROOT / "integrations/fleet/nginx.conf").read_text()
+    port = unused_port()
+    text = text.replace("listen 8080", f"listen 127.0.0.1:{port}")
+    for number, replica in enumerate(ports, 1):
+        text = text.replace(f"replica-{number}:8899", f"127.0.0.1:{replica}")
+    (folder / "nginx.conf").write_text(f"pid {folder}/nginx.pid;\n{text}")
+    command = [NGINX, "-e", str(folder / "nginx.log"), "-p", str(folder)]
+    command += ["-c", str(folder / "nginx.conf"), "-g", "daemon off;"]
+    process = subprocess.Popen(command)
+    try:
+        wait_until(lambda: (folder / "nginx.pid").exists() or process.poll() is not None)
+        yield port
+    finally:
+        process.terminate()
+        process.wait(PATIENCE)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for take in range(1, TAKES + 1):
+        document = stored.document("hi", f"2026-11-20T17:30:{take:02}Z")
+        suffix = f".{take}" if take > 1 else ""
+        name = f"{stored.CHAT}/{stored.key12(document)}{suffix}.json"
+        stored.put(tmp_path / "recordings", document, name)
+    return tmp_path
+
+
+def test_each_take_is_given_once_though_a_replica_is_killed(
+    folder: Path, clean_env: dict[str, str], wiretape: Wiretape
+) -> None:
+    ports = [unused_port(), unused_port()]
+    with seaweedfs(folder) as store, redis_server(folder) as redis, nginx(folder, ports) as port:
+        environ = {**clean_env, **store, "REDIS_URL": redis.url, "WIRETAPE_TOKEN": "t"}
+        assert wiretape("push", "s3://recordings/fleet", env=store).returncode == 0
+        text = "recordings: s3://recordings/fleet\nsequences: $REDIS_URL\n"
+        (folder / "config.yaml").write_text(text)
+
+        def replica(number: int) -> Any:
+            home = {"WIRETAPE_HOME": str(folder / f"home-{number}")}
+            arguments = ["replay", "--run", "one", "--port", str(ports[number])]
+            arguments += ["--report", f"{number}.json"]
+            process = commands.start(arguments, {**environ, **home}, folder)
+            assert process.stdout is not None
+            assert "is ready" in process.stdout.readline()
+            return process
+
+        replicas = [replica(0), replica(1)]
+        names: list[str] = []
+        load = threading.Thread(target=ask_all, args=(port, 2 * TAKES, names))
+        load.start()
+        wait_until(lambda: len(names) > TAKES // 4)
+        os.kill(replicas[0].pid, signal.SIGKILL)
+        replicas[0].communicate()
+        replicas[0] = replica(0)
+        load.join()
+        assert len(names) == 2 * TAKES
+        for process in replicas:
+            process.terminate()
+            process.communicate(timeout=PATIENCE)
+    given = Counter(names)
+    last = max(given, key=lambda name: (len(name), name))
+    assert all(count == 1 for name, count in given.items() if name != last), given
+    # A take that the killed one handed out and did not send counts as given.
+    assert TAKES - CLIENTS <= len(given) <= TAKES
+    merged = wiretape("report", "merge", "0.json", "1.json")
+    assert merged.returncode == 0, merged.stderr
+
+
+def ask_all(port: int, number: int, names: list[str]) -> None:
+    """Add what clients of an SDK get, several at a time; they try again where it breaks."""
+    client = openai.OpenAI(
+        base_url=f"http://127.0.0.1:{port}/api.together.xyz/v1", api_key="x", max_retries=10
+    )
+
+    def ask(_: int) -> None:
+        answer = client.chat.completions.with_raw_response.create(
+            model="m", messages=[{"role": "user", "content": "hi"}]
+        )
+        names.append(answer.headers["x-wiretape"].removeprefix("replay "))
+
+    with client, ThreadPoolExecutor(CLIENTS) as clients:
+        list(clients.map(ask, range(number)))
