@@ -38,6 +38,9 @@ EXAMPLES: Final[Mapping[str, list[str]]] = {
     "doctor": [],
     "drift": NOBODY,
     "migrate": ["--to", "other", *NOBODY],
+    "push": ["STORE"],
+    "pull": ["STORE"],
+    "sync": ["STORE"],
     "init": ["--dry-run"],
     "rules": [],
     "schema": ["config"],
@@ -105,8 +108,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: Path) -> Path
 
 
 def run(name: str, arguments: list[str]) -> Result:
-    key = stored.key12(stored.document("hi"))
-    given = [key if argument == "NAME" else argument for argument in arguments]
+    here = {
+        "NAME": stored.key12(stored.document("hi")),
+        "STORE": Path("store").absolute().as_uri(),
+    }
+    given = [here.get(argument, argument) for argument in arguments]
     return CliRunner().invoke(main, [*name.split(), "--json", *given])
 
 
@@ -199,6 +205,19 @@ def test_without_json_errors_are_for_people(folder: Path) -> None:
     result = CliRunner().invoke(main, ["show", "--", "--json"])
     assert (result.stdout, result.exit_code) == ("", 2)
     assert "--json" in result.stderr
+
+
+def test_what_stands_against_an_upload_is_in_its_document(folder: Path) -> None:
+    secret = stored.document("tgp_v1_3kD9fWq7RzX2mB5nTc8vLj4hGs6pYa1eUoZbNi0KwMx")
+    stored.put(folder / "recordings", secret)
+    result = run("push", ["STORE"])
+    assert (result.exit_code, len(document(result)["refused"])) == (4, 1)
+    assert document(result)["pushed"] == []
+
+
+def test_a_page_is_written_and_the_document_printed(folder: Path) -> None:
+    assert document(run("diff", ["NAME", "NAME", "--html", "diff.html"]))["equal"] is True
+    assert (folder / "diff.html").exists()
 
 
 def test_the_output_of_cmd_is_kept_out_of_it(folder: Path, clean_env: dict[str, str]) -> None:

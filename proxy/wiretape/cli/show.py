@@ -181,15 +181,14 @@ def diff(scope: Scope, a: str, b: str, *, as_json: bool, html: Path | None = Non
             check_shareable(named, recording, [conversation(recording.document).text], redactor)
         view = diff_view((first.name, left), (second.name, right), result)
         write_page(html, one_file("diff.html", folder="", view="diff", diff=view))
-        return 0 if result.equal else FOUND
     if as_json:
         print_json("diff", a=first.name, b=second.name, **result.as_json())
-        return 0 if result.equal else FOUND
-    echo(f"- {first.name}", "-")
-    echo(f"+ {second.name}", "+")
-    print_comparison(result)
-    if result.equal:
-        echo("they ask the same and answer the same")
+    elif html is None:
+        echo(f"- {first.name}", "-")
+        echo(f"+ {second.name}", "+")
+        print_comparison(result)
+        if result.equal:
+            echo("they ask the same and answer the same")
     return 0 if result.equal else FOUND
 
 

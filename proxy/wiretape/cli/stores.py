@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -52,7 +52,7 @@ def push(url: str | None, delete: bool, freeze: str | None, **options: Any) -> i
     config, store, folder = _ends(url, **options)
     local = transfer.local_files(folder)
     plan = transfer.plan_push(local, _remote(store, options), delete=delete)
-    if leaks := _leaks(config, folder, plan):
+    if leaks := _leaks(config, folder, plan, options):
         return leaks
     if not options["dry_run"]:
         with _progress("pushing", len(plan.push), options) as done:
@@ -102,7 +102,7 @@ def sync(url: str | None, **options: Any) -> int:
 
     config, store, folder = _ends(url, **options)
     plan = transfer.plan_sync(transfer.local_files(folder), _remote(store, options))
-    if leaks := _leaks(config, folder, plan):
+    if leaks := _leaks(config, folder, plan, options):
         return leaks
     if not options["dry_run"]:
         with _progress("syncing", len(plan.push) + len(plan.pull), options) as done:
@@ -137,7 +137,7 @@ def _remote(store: "ObjectStore", options: dict[str, Any]) -> dict[str, str]:
     return list_files(store, rebuild=options["rebuild"])
 
 
-def _leaks(config: "Config", folder: Path, plan: "TransferPlan") -> int:
+def _leaks(config: "Config", folder: Path, plan: "TransferPlan", options: dict[str, Any]) -> int:
     """The exit status if what is to be uploaded holds a secret: then nothing is."""
     from wiretape.core.redaction.redactor import Redactor
     from wiretape.scanning.scan import search
@@ -146,9 +146,11 @@ def _leaks(config: "Config", folder: Path, plan: "TransferPlan") -> int:
     hits = [
         hit for name in plan.push for hit in search(name, (folder / name).read_bytes(), redactor)
     ]
-    for hit in hits:
+    for hit in () if options["as_json"] else hits:
         click.echo(escaped(str(hit)))
     if hits:
+        if options["as_json"]:
+            _print_transfer({}, options, refused=[escaped(str(hit)) for hit in hits])
         say("nothing was uploaded: `wiretape redact` takes out what was found")
     return REFUSED if hits else 0
 
@@ -166,10 +168,7 @@ def _progress(label: str, total: int, options: dict[str, Any]) -> "Iterator[Prog
 def _tell(plan: "TransferPlan", options: dict[str, Any]) -> int:
     names = {"pushed": plan.push, "pulled": plan.pull, "removed": plan.remove}
     if options["as_json"]:
-        members = {name: list(value) for name, value in names.items()}
-        print_json(
-            "transfer", **members, conflicts=list(plan.conflicts), dry_run=options["dry_run"]
-        )
+        _print_transfer({**names, "conflicts": plan.conflicts}, options)
         return 0
     if options["dry_run"]:
         for what, changed in names.items():
@@ -180,3 +179,11 @@ def _tell(plan: "TransferPlan", options: dict[str, Any]) -> int:
     same = sum(plan.remote.get(name) == value for name, value in plan.local.items())
     say(f"{would}{', '.join(done) or 'nothing to do'}; {same} alike before")
     return 0
+
+
+def _print_transfer(
+    names: Mapping[str, Iterable[str]], options: dict[str, Any], refused: Iterable[str] = ()
+) -> None:
+    members = ("pushed", "pulled", "removed", "conflicts")
+    lists = {name: list(names.get(name, ())) for name in members}
+    print_json("transfer", **lists, refused=list(refused), dry_run=options["dry_run"])
