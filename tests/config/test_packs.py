@@ -7,8 +7,9 @@ from typing import Any, get_args
 import pytest
 
 import wiretape
-from wiretape.config.packs import AGENTS, NAMES, built_in, packs, providers, rules
+from wiretape.config.packs import AGENTS, NAMES, built_in, drift_rules, packs, providers, rules
 from wiretape.config.schema import DriftRuleEntry, RuleEntry
+from wiretape.core.drift.rules import FoundChange, judged
 from wiretape.core.matching.matcher import Matcher
 from wiretape.core.providers.registry import ErrorShape
 from wiretape.core.recording.document import Document
@@ -197,3 +198,13 @@ def test_the_rest_of_a_request_is_left_as_it_is(provider: str) -> None:
     made = MATCHER.canonical(request(provider, BODY))
     assert made.value["body"] == {"json": json.loads(json.dumps(BODY))}
     assert (made.ignored, made.rules) == ({}, ())
+
+
+@pytest.mark.parametrize(("provider", "verdict"), [("openai", "benign"), ("together", "new")])
+def test_a_pack_says_what_a_change_of_its_providers_answers_is(provider: str, verdict: str) -> None:
+    change = FoundChange(tier="shape", change="member-came", path="response.created.obfuscation")
+    [change_judged] = judged([change], drift_rules(), provider)
+    assert change_judged.verdict == verdict
+    for name in ("system_fingerprint", "service_tier"):
+        went = FoundChange(tier="shape", change="member-went", path=f"chat.completion.{name}")
+        assert judged([went], drift_rules(), provider)[0].verdict == "benign"

@@ -23,7 +23,6 @@ def measurement(name: str, *changes: tuple[str, str], **more: Any) -> Measuremen
         provider_name="openai",
         request=request,
         model="m",
-        takes=(),
     )
     judged: Any = tuple(
         JudgedChange(FoundChange(tier="shape", change="member-went", path=path), verdict)  # type: ignore[arg-type]

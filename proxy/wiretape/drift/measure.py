@@ -10,7 +10,7 @@ from typing import Any, Final
 from wiretape.config.load import Config
 from wiretape.core.cost.budget import Budget
 from wiretape.core.cost.prices import Money
-from wiretape.core.drift.answer_facts import answer_facts, declared_tools
+from wiretape.core.drift.answer_facts import answer_facts
 from wiretape.core.drift.compare import changes
 from wiretape.core.drift.rules import VERDICTS, DriftVerdict, JudgedChange, judged, worst
 from wiretape.core.model import Request
@@ -205,10 +205,8 @@ def _compared(measurement: Measurement, plan: DriftPlan) -> Measurement:
         live = answer_facts(_document(measurement.answers[0], plan))
     except NotMeasured as error:
         return Measurement(target=target, failed=str(error))
-    takes = [answer_facts(take) for take in target.takes]
-    tools = declared_tools(target.takes[0]["request"].get("body"))
     result = judged(
-        changes(takes, live, tools, plan.config.drift_limits),
+        changes(target.takes, live, target.tools, plan.config.drift_limits),
         plan.config.drift_rules,
         target.provider_name,
     )

@@ -1,12 +1,14 @@
 """Choose the recorded requests to be sent again, each with all takes that answered it."""
 
 import random
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from wiretape.config.load import Config
+from wiretape.core.drift.answer_facts import AnswerFacts, answer_facts, declared_tools
 from wiretape.core.drift.repeatable import unrepeatable_reason, unsafe_reason
 from wiretape.core.errors import ConfigError, FormatError, StoreError
 from wiretape.core.matching.canonical import Canonical
@@ -34,7 +36,9 @@ class Target:
     provider_name: str
     request: Request
     model: str | None
-    takes: tuple[Document, ...]
+    takes: tuple[AnswerFacts, ...] = ()
+    tools: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """The schemas of the tools that it offers."""
     paths: tuple[str, ...] = ()
     skipped: str | None = None
 
@@ -64,7 +68,7 @@ def targets(
         selection = Selection.parse(chosen.only, [rule.name for rule in config.matcher.rules])
     except ValueError as error:
         raise ConfigError(f"--only {error}") from None
-    groups: dict[tuple[str | None, str], list[tuple[str, LoadedRecording]]] = {}
+    groups: dict[tuple[str | None, str], list[Target]] = {}
     faults: list[str] = []
     for session, named in _recordings(folder, chosen):
         try:
@@ -74,13 +78,11 @@ def targets(
             continue
         canonical = config.matcher.canonical(redactor.request(recording.document["request"]))
         if _is_selected(selection, canonical, recording.document):
-            groups.setdefault((session, canonical.key), []).append((named.name, recording))
+            target = _target(session, named.name, recording, config, unsafe=chosen.unsafe)
+            groups.setdefault((session, canonical.key), []).append(target)
     if not groups and not faults:
         raise ConfigError(f"{folder}: no recording that is chosen; `wiretape ls` lists them")
-    result = [
-        _target(session, takes, config, unsafe=chosen.unsafe)
-        for (session, _), takes in groups.items()
-    ]
+    result = [_merged(takes) for takes in groups.values()]
     if chosen.sample is not None and chosen.sample < len(result):
         result = [result[n] for n in sorted(random.sample(range(len(result)), chosen.sample))]
     return result, faults
@@ -116,31 +118,34 @@ def _is_selected(selection: Selection, canonical: Canonical, document: Document)
 
 
 def _target(
-    session: str | None,
-    recordings: Sequence[tuple[str, LoadedRecording]],
-    config: Config,
-    *,
-    unsafe: bool,
+    session: str | None, name: str, recording: LoadedRecording, config: Config, *, unsafe: bool
 ) -> Target:
-    usable = [recording for _, recording in recordings if _no_answer(recording) is None]
-    first = usable[0] if usable else recordings[0][1]
-    request = first.exchange.request
+    """The target of one recording; of its answer only what is compared is kept in memory."""
+    request, part = recording.exchange.request, recording.document["request"]
     provider = config.providers.find(request.host, request.port)
-    document = first.document["request"]
-    skipped = None if usable else _no_answer(first)
-    skipped = skipped or unrepeatable_reason(document)
-    if not unsafe:
-        skipped = skipped or unsafe_reason(document)
+    no_answer = _no_answer(recording)
+    skipped = no_answer or unrepeatable_reason(part) or (None if unsafe else unsafe_reason(part))
     return Target(
-        names=tuple(name for name, _ in recordings),
+        names=(name,),
         session=session,
         provider=provider,
         provider_name=provider.name if provider else request.authority,
         request=request,
-        model=document.get("model"),
-        takes=tuple(recording.document for recording in usable),
-        paths=first.exchange.paths,
+        model=part.get("model"),
+        takes=() if no_answer else (answer_facts(recording.document),),
+        tools=declared_tools(part.get("body")),
+        paths=recording.exchange.paths,
         skipped=skipped,
+    )
+
+
+def _merged(targets: Sequence[Target]) -> Target:
+    """All takes of a request as one target; those whose answer says nothing are only named."""
+    first = next((target for target in targets if target.takes), targets[0])
+    return replace(
+        first,
+        names=tuple(name for target in targets for name in target.names),
+        takes=tuple(take for target in targets for take in target.takes),
     )
 
 

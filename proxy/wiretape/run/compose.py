@@ -15,7 +15,6 @@ from wiretape.core.redaction.redactor import Redactor
 from wiretape.core.text.age import parse_age
 from wiretape.engine.replayer import Replayer, ReplayOptions
 from wiretape.library.library import Library
-from wiretape.maintenance.names import find
 from wiretape.report.report import Report
 from wiretape.sessions.branch import Branch
 from wiretape.sessions.control import Control, LocalNames
@@ -140,6 +139,8 @@ def _recorded(report: Report) -> tuple[str, ...]:
 
 def _branch(settings: Settings, source: Library, redactor: Redactor, report: Report) -> Branch:
     """The branch of a run, in a session that is not there yet."""
+    from wiretape.maintenance.names import find
+
     config, folder = settings.config, settings.recordings
     if settings.mode != "auto":
         raise ConfigError("--live-from and --after: nothing goes live where CI is set; see --live")
