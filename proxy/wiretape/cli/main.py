@@ -419,7 +419,9 @@ def pipe() -> int:
 
     # A terminal sends it to the whole group: who started us closes what it has opened.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    asyncio.run(serve_pipe(_parse))
+    # The terminal is that of the program.
+    with shown_by(None):
+        asyncio.run(serve_pipe(_parse))
     return 0
 
 

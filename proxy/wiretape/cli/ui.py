@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from wiretape.progress import shown_by
+
 from .command import guarded
 from .options import CONFIG
 
@@ -56,7 +58,8 @@ def ui(
     page = Page(
         config=config, folder=folder, document=document, database=database_of(config, folder)
     )
-    with suppress(asyncio.CancelledError):
+    # What the page reads is not for bars in this terminal.
+    with suppress(asyncio.CancelledError), shown_by(None):
         asyncio.run(_serve(page, port, opens=opens))
     return 0
 

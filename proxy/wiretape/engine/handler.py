@@ -421,6 +421,11 @@ class Engine:
         self._listener = await loop.create_server(self._server, "127.0.0.1", 0)
         return int(self._listener.sockets[0].getsockname()[1])
 
+    @property
+    def under_way(self) -> int:
+        """How many answers are under way."""
+        return self._handler.under_way
+
     async def stop(self) -> None:
         """Stop listening and end the connections."""
         if self._listener is not None and self._server is not None:

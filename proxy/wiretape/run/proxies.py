@@ -102,7 +102,7 @@ class RecordProxy:
         self.control = self._parts.control
         self.token = self.control.token
         self._hooks = hooks_of(self._parts)
-        report.open_streams = lambda: self._hooks.under_way
+        report.open_streams = self._open_streams
         self._proxy = self._new_proxy()
         self._engine: Engine | None = None
 
@@ -135,6 +135,10 @@ class RecordProxy:
 
     def drain(self) -> None:
         self.control.is_draining = True
+
+    def _open_streams(self) -> int:
+        replayed = self._engine.under_way if self._engine is not None else 0
+        return self._hooks.under_way + replayed
 
     async def idle(self) -> None:
         await self._hooks.idle()

@@ -110,13 +110,13 @@ class Traces:
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
         self._tracer = self._provider.get_tracer("wiretape", __version__)
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="wiretape-traces")
-        self._waiting = 0
-        self._dropped = 0
+        # Each is counted by one thread alone.
+        self._put_in, self._done, self._dropped = 0, 0, 0
         self._late: list[tuple[Row, int]] = []
         report.observers.append(self._observe)
 
     def _observe(self, row: Row) -> None:
-        if self._waiting + len(self._late) >= _MOST_WAITING:
+        if self._put_in - self._done + len(self._late) >= _MOST_WAITING:
             self._dropped += 1
         elif self._content and row.outcome == "recorded":
             # What becomes known as a secret later is taken out of it when the run ends.
@@ -125,7 +125,7 @@ class Traces:
             self._put(row, time.time_ns())
 
     def _put(self, row: Row, ended: int) -> None:
-        self._waiting += 1
+        self._put_in += 1
         self._worker.submit(self._send, row, ended)
 
     def _send(self, row: Row, ended: int) -> None:
@@ -134,7 +134,7 @@ class Traces:
         except Exception:
             logging.getLogger(__name__).debug("a span could not be made", exc_info=True)
         finally:
-            self._waiting -= 1
+            self._done += 1
 
     def close(self) -> None:
         """Send what is left; the run is over, and its recordings are as they stay."""
