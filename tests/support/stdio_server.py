@@ -47,7 +47,8 @@ def call(message_id: Any, name: str, text: str, token: Any) -> None:
     elif name == "big":
         answer(message_id, "x" * int(text))
     elif name == "secret":
-        answer(message_id, f"{os.environ.get('NOTES_API_KEY', '')} {' '.join(sys.argv)}")
+        # Nothing before a value says that it is secret.
+        answer(message_id, " ".join([os.environ.get("NOTES_API_KEY", ""), *reversed(sys.argv)]))
     elif name == "die":
         sys.stderr.write("dying\n")
         sys.stderr.flush()
