@@ -18,6 +18,7 @@ WITHOUT_A_MODULE: Final = {
     "config/agent_packs": "the packs of agents, which are data",
     "integrations/container": "the image's command, its health check and the compose file",
     "integrations/node": "the npm package, with real test runners",
+    "integrations/fleet": "the examples of docs/fleet.md",
     "integrations/github": "the action at the root, and what shows its report",
     "support/upstream": "the provider that other tests rely on",
     "support/fork_server": "how other tests start wiretape",
