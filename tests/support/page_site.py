@@ -144,5 +144,5 @@ def served(page: Page) -> Iterator[str]:
 
 
 def page_of(folder: Path) -> Page:
-    """The page over what `fill` has written."""
+    """The page over a folder."""
     return Page(config=load(None, {}), folder=folder)

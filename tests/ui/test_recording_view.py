@@ -45,6 +45,12 @@ def test_words_and_moments_go_together(tmp_path: Path) -> None:
     assert line.data == {"at": [0.2, 0.3, 0.4], "length": [3, 5, 5], "end": 0.4}
 
 
+def test_the_texts_are_all_that_is_shown_of_an_answer(tmp_path: Path) -> None:
+    seen = view(tmp_path, recording([*["word "] * 12_000, "la", "st"]))
+    assert len(seen.turns[1].parts[0].text) == 50_000
+    assert "last" in seen.texts[-1]
+
+
 def test_redactions_are_listed_with_rule_and_places(tmp_path: Path) -> None:
     seen = view(tmp_path, recording(["Hi"], prompt=f"use {KEY}"))
     assert seen.redactions == [(KEY, "openai-key", ["request.body.messages[0].content"])]

@@ -1,6 +1,5 @@
 """What the page shows of a run."""
 
-import json
 from typing import Any
 
 import pytest
@@ -10,7 +9,7 @@ from wiretape.core.errors import FormatError
 from wiretape.core.matching.canonical import Difference
 from wiretape.core.matching.miss import Miss
 from wiretape.report.report import Report, Row
-from wiretape.ui.run_view import read_run, run_view
+from wiretape.ui.run_view import run_view
 
 
 def report() -> dict[str, Any]:
@@ -70,9 +69,3 @@ def test_many_rows_are_bounded() -> None:
 def test_a_report_that_was_edited_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(FormatError, match="not a whole report"):
         run_view({**report(), **change})
-
-
-def test_a_file_is_read_as_unused_reads_it() -> None:
-    assert read_run(json.dumps(report()).encode(), "r.json").mode == "replay"
-    with pytest.raises(FormatError, match=r"r\.json: not a report"):
-        read_run(b"{}", "r.json")

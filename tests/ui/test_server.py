@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientResponse, CookieJar
 from aiohttp.test_utils import TestClient, TestServer
+from tests.support.limits import PATIENCE
 from tests.support.page_recordings import KEY, recording, write
 
 from wiretape.config.load import load
@@ -22,7 +23,9 @@ type Client = TestClient[Any, Any]
 
 
 @pytest.fixture
-def page(tmp_path: Path) -> Page:
+def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Page:
+    # However busy the machine is, what has changed is seen.
+    monkeypatch.setattr("wiretape.ui.server._PATIENT_SECONDS", PATIENCE)
     folder = tmp_path / "recordings"
     write(folder, A, recording(["Hel", "lo"], f"Say {ATTACK} {KEY}"))
     write(folder, B, recording(["Hullo"], "Say it"))

@@ -94,7 +94,6 @@ class TimelineView:
     end: float
     longest: tuple[float, int] | None
     speed: float | None
-    chunks: int
     words: list[str]
 
 
@@ -131,7 +130,9 @@ class RecordingView:
     @property
     def texts(self) -> list[str]:
         """What both sides say, as far as it is shown."""
-        return [part.text for turn in self.turns for part in turn.parts]
+        words = self.timeline.words if self.timeline is not None else []
+        parts = [part for turn in self.turns for part in turn.parts]
+        return [*(f"{part.name} {part.text}" for part in parts), "".join(words)]
 
 
 def recording_view(
@@ -277,7 +278,6 @@ def timeline_view(line: Timeline, end: float | None = None) -> TimelineView:
         end=line.end,
         longest=line.longest,
         speed=line.tokens_per_second,
-        chunks=len(line.moments),
         words=words,
     )
 

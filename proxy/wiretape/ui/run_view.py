@@ -9,7 +9,6 @@ from wiretape.core.errors import FormatError
 from wiretape.core.matching.canonical import ABSENT, Difference
 from wiretape.core.matching.diff_text import sides, word_diff
 from wiretape.core.text.word_diff import Run
-from wiretape.maintenance.usage import parse_report
 
 _ROWS: Final = 2_000
 _MISSES: Final = 50
@@ -25,7 +24,6 @@ class MissView:
     miss: Mapping[str, Any]
     times: int
     differences: list[tuple[str, list[Run] | None, tuple[str, str]]]
-    command: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,11 +50,6 @@ def run_view(report: Mapping[str, Any], *, is_live: bool = False) -> RunView:
         return _view(report, is_live)
     except (TypeError, KeyError, AttributeError, ValueError):
         raise FormatError("not a whole report; run CMD again with --report") from None
-
-
-def read_run(data: bytes, source: str) -> RunView:
-    """What is shown of a file that `--report` wrote; FormatError names `source`."""
-    return run_view(parse_report(data, source))
 
 
 def _view(report: Mapping[str, Any], is_live: bool) -> RunView:
@@ -90,5 +83,4 @@ def _miss(miss: Mapping[str, Any], times: int) -> MissView:
         miss,
         times,
         [(d.path, word_diff(d), sides(d)) for d in differences],
-        "wiretape record -- CMD",
     )

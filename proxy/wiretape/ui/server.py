@@ -247,10 +247,10 @@ class _Views:
 
     async def recording(self, request: web.Request) -> web.Response:
         name = request.query.get("name", "")
-        view, _ = await self._loaded(name)
+        view, recording = await self._loaded(name)
         start = _number(request.query.get("from"))
         if start:
-            view = await asyncio.to_thread(at_event, view, self._latest_recording, start)
+            view = await asyncio.to_thread(at_event, view, recording, start)
         document = self._page.run_document() or {"exchanges": ()}
         used_by = [
             row.get("session") or "the run"
@@ -265,11 +265,6 @@ class _Views:
             takes=self._catalog.takes(name) or [name],
             used_by=list(dict.fromkeys(used_by))[:20],
         )
-
-    @property
-    def _latest_recording(self) -> LoadedRecording:
-        assert self._latest is not None
-        return self._latest[1]
 
     async def _loaded(self, name: str) -> tuple[RecordingView, LoadedRecording]:
         """A recording of the folder; the latest is at hand for its next page of events."""

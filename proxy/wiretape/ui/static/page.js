@@ -3,25 +3,21 @@
   const root = document.documentElement;
   const all = (selector, within = document) => [...within.querySelectorAll(selector)];
   const remembered = (store, name, value) => {
-    try {
-      if (value === undefined) return store.getItem(name);
-      store.setItem(name, value);
-    } catch { /* a page from a file may have no storage */ }
+    try { // a page from a file may have no storage
+      if (value === undefined) return window[store].getItem(name);
+      window[store].setItem(name, value);
+    } catch {}
     return null;
   };
 
   // Dark and light
   root.classList.add("scripts");
-  const theme = remembered(localStorage_(), "wiretape-theme");
+  const theme = remembered("localStorage", "wiretape-theme");
   if (theme) root.dataset.theme = theme;
-  function localStorage_() {
-    try { return window.localStorage; } catch { return undefined; }
-  }
   const isDark = () => getComputedStyle(root).colorScheme === "dark" ||
     (root.dataset.theme !== "light" && matchMedia("(prefers-color-scheme: dark)").matches);
 
   // The timeline: what is drawn in SVG without scripts gets a cursor with them.
-  const colour = (name) => getComputedStyle(root).getPropertyValue(name).trim();
   function resolved(name) {
     const probe = document.createElement("span");
     probe.style.color = `var(${name})`;
@@ -93,7 +89,7 @@
       setTimeout(() => { button.textContent = "copy"; }, 1500);
     } else if (button?.dataset.themeSwitch !== undefined) {
       root.dataset.theme = isDark() ? "light" : "dark";
-      remembered(localStorage_(), "wiretape-theme", root.dataset.theme);
+      remembered("localStorage", "wiretape-theme", root.dataset.theme);
       drawAll();
     }
   });
@@ -124,7 +120,7 @@
   }
   function compare() {
     const marked = all("[name=name]:checked").map((box) => box.value);
-    const [a, b] = marked.length === 2 ? marked : [remembered(window.sessionStorage, "wiretape-mark"), name()];
+    const [a, b] = marked.length === 2 ? marked : [remembered("sessionStorage", "wiretape-mark"), name()];
     if (a && b) location.href = `/diff?name=${encodeURIComponent(a)}&name=${encodeURIComponent(b)}`;
   }
   const open = (id) => {
@@ -140,7 +136,7 @@
     m: () => {
       const box = document.activeElement?.closest("tr")?.querySelector("[name=name]");
       if (box) box.checked = !box.checked;
-      else if (name()) remembered(window.sessionStorage, "wiretape-mark", name());
+      else if (name()) remembered("sessionStorage", "wiretape-mark", name());
     },
     d: compare,
     "[": () => all("[data-take=previous]").at(-1)?.click(),
