@@ -160,6 +160,8 @@ def test_a_second_answer_to_a_call_is_left_out_and_said_so() -> None:
 
 KEY: Final = "REDACTED-together-key-3f9a1c07"
 CASES: Final = {
+    "stand-ins": replace(exchange("/v1/completions", {"prompt": "{cwd}"}, {}), paths=("cwd",)),
+    "its file's name depends on": exchange(f"/v1/{KEY}/completions", {"prompt": "a"}, {}),
     "WebSockets": Exchange(exchange("/v1/realtime", None, {}).request, WebSocket(101)),
     "redacted": exchange("/v1/chat/completions", {"model": KEY}, CHAT),
     "of such a path": exchange("/v1/audio/speech", {"model": "m"}, {}),
