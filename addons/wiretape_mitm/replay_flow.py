@@ -63,7 +63,7 @@ class ReplayFlow:
             flow.metadata[PASS] = True
         if verdict in ("pass", "record"):
             return
-        self._answer(flow, request)
+        await self._answer(flow, request)
 
     async def _look_up(self, live: Request, session: Session) -> ReplayRequest:
         request = self._replayer.with_current_ids(self._replayer.prepare(live, session))
@@ -73,11 +73,11 @@ class ReplayFlow:
             request = self._replayer.with_current_ids(request)
         return request
 
-    def _answer(self, flow: http.HTTPFlow, request: ReplayRequest) -> None:
+    async def _answer(self, flow: http.HTTPFlow, request: ReplayRequest) -> None:
         replayer = self._replayer
         answer = replayer.answer(request)
         if answer is None:
-            flow.response = response_of(*replayer.miss(request))
+            flow.response = response_of(*await replayer.miss_in_thread(request))
             return
         has_fault = replayer.is_faulty or FAULT_HEADER in flow.request.headers
         response = answer.response

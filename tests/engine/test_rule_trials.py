@@ -2,24 +2,33 @@
 another one never is.
 """
 
+import asyncio
 import copy
 import json
-from collections.abc import Callable
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import httpx
 import pytest
 from tests.support.agent_runs import MADE, RUNS
 from tests.support.asked_folder import JSON, HttpFolder, SocketFolder
+from tests.support.limits import PATIENCE
 
 from wiretape.config.packs import providers
 from wiretape.config.packs import rules as pack_rules
 from wiretape.core.matching.matcher import Matcher
 from wiretape.core.matching.miss import FolderState, Miss, miss_for
 from wiretape.core.matching.rule import Rule
+from wiretape.core.matching.rule_trial import RuleTrial, try_rules
 from wiretape.core.model import Close, Exchange, Message, Request, Response, WebSocket
+from wiretape.core.playback.pace import Pace
 from wiretape.core.recording.document import from_exchange
 from wiretape.core.text.jsonpath import compiled
+from wiretape.engine import rule_trials
+from wiretape.engine.handler import Handler
 from wiretape.engine.rule_trials import RuleTrials
 from wiretape.library.library import Library, LocalState
 
@@ -290,3 +299,71 @@ def test_asking_for_rules_changes_neither_request_nor_recording(asked_folder: An
     assert asked_folder.ask(live).suggestion is not None
     (difference,) = asked_folder.ask({**body, "temperature": 2}).differences
     assert (difference.path, difference.recorded) == ("body.temperature", 1)
+
+
+@asynccontextmanager
+async def served(folder: HttpFolder) -> AsyncIterator[str]:
+    """A folder replayed on a port of this process."""
+    server = Handler(folder.replayer(), Pace()).server()
+    listener = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}/{folder.host}{folder.path}"
+    finally:
+        listener.close()
+        await server.shutdown(0)
+
+
+class HeldTrial:
+    """Holds the trial of a rule until the test lets it go on."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.begun, self.may_end = threading.Event(), threading.Event()
+
+        def held(*arguments: Any) -> RuleTrial:
+            self.begun.set()
+            assert self.may_end.wait(PATIENCE)
+            return try_rules(*arguments)
+
+        monkeypatch.setattr(rule_trials, "try_rules", held)
+
+
+@pytest.mark.filterwarnings("ignore::aiohttp.web_exceptions.NotAppKeyWarning")
+async def test_others_are_answered_while_a_rule_is_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = HttpFolder(tmp_path / "r")
+    for prompt in ("hi", "bye"):
+        folder.record(chat(prompt, 1), f'"{prompt}"')
+    trial = HeldTrial(monkeypatch)
+    async with served(folder) as url, httpx.AsyncClient(timeout=PATIENCE) as client:
+        missed = asyncio.create_task(client.post(url, json=chat("hi", 2)))
+        assert await asyncio.to_thread(trial.begun.wait, PATIENCE)
+        others = [await client.post(url, json=chat(prompt, 1)) for prompt in ("hi", "bye")]
+        assert [other.text for other in others] == ['"hi"', '"bye"']
+        assert not missed.done()
+        trial.may_end.set()
+        assert (await missed).status_code == 400
+        assert "add under match.rules" in (await missed).text
+    (row,) = (row for row in folder.report.rows if row.outcome == "missed")
+    assert row.miss is not None
+
+
+@pytest.mark.filterwarnings("ignore::aiohttp.web_exceptions.NotAppKeyWarning")
+async def test_a_miss_whose_client_leaves_meanwhile_fails_the_run_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = HttpFolder(tmp_path / "r")
+    folder.record(chat("hi", 1), '"hi"')
+    trial, reported = HeldTrial(monkeypatch), asyncio.Event()
+    async with served(folder) as url:
+        folder.report.listen = lambda row: reported.set()
+        async with httpx.AsyncClient(timeout=PATIENCE) as client:
+            missed = asyncio.create_task(client.post(url, json=chat("hi", 2)))
+            assert await asyncio.to_thread(trial.begun.wait, PATIENCE)
+            missed.cancel()
+            await asyncio.gather(missed, return_exceptions=True)
+        await asyncio.wait_for(reported.wait(), PATIENCE)
+        trial.may_end.set()
+    (row,) = folder.report.rows
+    assert (row.outcome, row.miss) == ("missed", None)
+    assert "the client left" in (row.note or "")

@@ -10,6 +10,7 @@ import logging
 import socket
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import ip_address
 from typing import Final
 from urllib.parse import quote
@@ -210,7 +211,7 @@ class Handler:
                 return self._unavailable()
             return self._refused(Refusal(session_error_text(error)))
         if answer is None:
-            status, headers, body = self._replayer.miss(request)
+            status, headers, body = await self._replayer.miss_in_thread(request)
             with suppress(SequencesLost):  # the next request is told
                 await self._replayer.share(request.session)
             return whole_response(status, connection_headers(headers), body)
@@ -350,9 +351,7 @@ class Handler:
                 http,
                 replayer.lock_step(request, answer),
                 self._pace,
-                lambda connection: replayer.report.add(
-                    replayer.websocket_row(request, answer, connection)
-                ),
+                partial(replayer.report_websocket, request, answer),
                 [("x-wiretape", f"replay {quote(answer.entry.name)}")],
             )
             with suppress(SequencesLost):

@@ -3,6 +3,7 @@
 Requests come from `handler.py` (pure replay) and `wiretape_mitm/replay_flow.py` (within mitmproxy).
 """
 
+import asyncio
 import json
 import logging
 from collections import OrderedDict
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from secrets import token_hex
+from threading import Lock
 from typing import Final, Literal
 
 from wiretape import descriptors
@@ -140,6 +142,7 @@ class Replayer:
         self._rule_names = RuleNames(rule.name for rule in matcher.rules)
         self._selection = TakeSelector(matcher)
         self._compared: OrderedDict[tuple[int, str], Canonical] = OrderedDict()
+        self._explaining = Lock()
         self._missed: OrderedDict[tuple[object, ...], Miss] = OrderedDict()
         self._usages: dict[tuple[int, str, int], Usage | None] = {}
 
@@ -268,6 +271,24 @@ class Replayer:
         self, request: ReplayRequest, answer: ReplayAnswer, connection: ReplayedConnection
     ) -> Row:
         """The report's row of a WebSocket that was replayed, or of its miss."""
+        row, explain = self._socket_row(request, answer, connection)
+        return row if explain is None else replace(row, miss=explain())
+
+    async def report_websocket(
+        self, request: ReplayRequest, answer: ReplayAnswer, connection: ReplayedConnection
+    ) -> None:
+        """Report a WebSocket that was replayed, or its miss, which is explained in a thread."""
+        row, explain = self._socket_row(request, answer, connection)
+        try:
+            if explain is not None:
+                row = replace(row, miss=await asyncio.to_thread(explain))
+        finally:
+            self.report.add(row)
+
+    def _socket_row(
+        self, request: ReplayRequest, answer: ReplayAnswer, connection: ReplayedConnection
+    ) -> tuple[Row, Callable[[], Miss] | None]:
+        """The row of a WebSocket, and what explains its miss."""
         session, library = request.session, request.session.library
         session.take_order.used(connection.recording)
         session.used.add(connection.recording)
@@ -285,7 +306,7 @@ class Replayer:
         )
         mismatch = connection.mismatch
         if mismatch is None:
-            return row
+            return row, None
         message = self._messages.request(
             request.url, request.path, mismatch.message, self._redactor.secrets(request.live)
         )
@@ -296,8 +317,12 @@ class Replayer:
             try_rule=self._rule_trials.of(library, message),
             rule_names=self._rule_names,
         )
-        miss = miss_for(mismatch.got, request.url, mismatch.candidates, folder)
-        return replace(row, outcome="missed", note=mismatch.reason, miss=miss)
+
+        def explain() -> Miss:
+            with self._explaining:
+                return miss_for(mismatch.got, request.url, mismatch.candidates, folder)
+
+        return replace(row, outcome="missed", note=mismatch.reason), explain
 
     def redact(self, text: str) -> str:
         """Redact a text to be shown."""
@@ -600,7 +625,27 @@ class Replayer:
             note = f"never recorded, by {never}"
             self.report.add(replace(row, outcome="passed", note=note))
             return 204, (), b""
-        miss = self.explain_miss(request)
+        return self._missed_answer(request, self.explain_miss(request))
+
+    async def miss_in_thread(self, request: ReplayRequest) -> tuple[int, Headers, bytes]:
+        """The same as `miss`; other requests are answered while a rule is tried on all recordings.
+
+        If the client leaves meanwhile, the miss is reported without its reason.
+        """
+        if request.canonical.never_recorded:
+            return self.miss(request)
+        explain = self._explanation(request)
+        try:
+            miss = await asyncio.to_thread(explain)
+        except asyncio.CancelledError:
+            row = missed_row(request, None, self.miss_status)
+            note = "no recording answers it; the client left before the reason was found"
+            self.report.add(replace(row, note=note))
+            request.session.add_problem(note)
+            raise
+        return self._missed_answer(request, self._explained(request, miss))
+
+    def _missed_answer(self, request: ReplayRequest, miss: Miss) -> tuple[int, Headers, bytes]:
         self.report.add(missed_row(request, miss, self.miss_status))
         return self.miss_status, MISS_HEADERS, self.miss_body(request, miss)
 
@@ -612,6 +657,15 @@ class Replayer:
 
     def explain_miss(self, request: ReplayRequest) -> Miss:
         """Explain why `answer` gave nothing."""
+        return self._explained(request, self._explanation(request)())
+
+    def _explained(self, request: ReplayRequest, miss: Miss) -> Miss:
+        request.session.add_problem(miss.message)
+        self._tell_others(request.session, "miss", miss.message)
+        return miss
+
+    def _explanation(self, request: ReplayRequest) -> Callable[[], Miss]:
+        """What explains a miss, in any thread: it is slow where a rule is tried."""
         request.session.counts["missed"] += 1
         canonical, library = request.canonical, request.session.library
         takes, _ = self._choose_takes(request)
@@ -633,11 +687,20 @@ class Replayer:
             header_text,
             indistinct,
         )
-        miss = self._missed.get(cache_key)
-        if miss is None:
+        tokens = {text: source.token for text, source in request.id_sources.items()}
+        document = {**request.document, "ids": tokens} if tokens else request.document
+
+        def explain() -> Miss:
+            with self._explaining:
+                miss = self._missed.get(cache_key)
+                if miss is None:
+                    miss = self._missed[cache_key] = explained()
+                    if len(self._missed) > _COMPARED:
+                        self._missed.popitem(last=False)
+                return miss
+
+        def explained() -> Miss:
             form, nearest = headers or (canonical, () if last_take else library.nearest(canonical))
-            tokens = {text: source.token for text, source in request.id_sources.items()}
-            document = {**request.document, "ids": tokens} if tokens else request.document
             folder = FolderState(
                 total=len(library),
                 of_endpoint=library.count(canonical.endpoint),
@@ -648,12 +711,9 @@ class Replayer:
                 try_rule=self._rule_trials.of(library, document),
                 rule_names=self._rule_names,
             )
-            miss = self._missed[cache_key] = miss_for(form, request.url, nearest, folder)
-            if len(self._missed) > _COMPARED:
-                self._missed.popitem(last=False)
-        request.session.add_problem(miss.message)
-        self._tell_others(request.session, "miss", miss.message)
-        return miss
+            return miss_for(form, request.url, nearest, folder)
+
+        return explain
 
     def _tell_others(self, session: Session, *entry: str) -> None:
         if self._shared is not None:

@@ -123,7 +123,7 @@ class StdioReplay:
             await self._send_step(talk, step)
 
     async def _miss(self, request: ReplayRequest) -> None:
-        _, _, body = self._replayer.miss(request)
+        _, _, body = await self._replayer.miss_in_thread(request)
         await self._refuse(request, body)
 
     async def _refuse(self, request: ReplayRequest, body: bytes) -> None:
