@@ -102,6 +102,7 @@ def test_a_dumb_terminal_gets_none(terminal: Walk, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("name", LONG)
 def test_in_a_pipe_there_is_none(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "_started", lambda: pytest.fail("a bar in a pipe"))
     pipe = io.StringIO()
     monkeypatch.setattr(sys, "stderr", pipe)
     with pytest.raises(SystemExit):

@@ -101,6 +101,7 @@ def test_content_is_sent_when_it_is_asked_for_and_of_a_recording_only_at_the_end
     traces = Traces(report, tmp_path, content=True, redact=lambda text: text.replace("Say", "[S]"))
     name = recorded(tmp_path, "Say it with the secret")
     report.add(chat("recorded", recording=name))
+    traces._worker.submit(lambda: None).result()  # what was put in is done
     recorded(tmp_path, "Say it without")  # as the run's end rewrites it
     traces.close()
     (span,) = collector.spans
@@ -109,6 +110,19 @@ def test_content_is_sent_when_it_is_asked_for_and_of_a_recording_only_at_the_end
     ]
     (message,) = json.loads(span["gen_ai.output.messages"])
     assert message["parts"] == [{"type": "text", "content": "Hello."}]
+
+
+def test_a_recording_that_was_moved_at_the_end_is_not_named(
+    collector: Collector, tmp_path: Path
+) -> None:
+    report = Report("record")
+    traces = Traces(report, tmp_path)
+    report.add(chat("recorded", recording="with-a-secret.json"))
+    traces._worker.submit(lambda: None).result()
+    assert collector.spans == []
+    traces.close()
+    (span,) = collector.spans
+    assert (span["url.path"], "wiretape.recording" in span) == ("/", False)
 
 
 def test_a_name_of_the_users_own_is_kept(

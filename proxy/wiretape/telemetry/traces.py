@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -118,7 +119,7 @@ class Traces:
     def _observe(self, row: Row) -> None:
         if self._put_in - self._done + len(self._late) >= _MOST_WAITING:
             self._dropped += 1
-        elif self._content and row.outcome == "recorded":
+        elif row.outcome == "recorded":
             # What becomes known as a secret later is taken out of it when the run ends.
             self._late.append((row, time.time_ns()))
         else:
@@ -139,7 +140,9 @@ class Traces:
     def close(self) -> None:
         """Send what is left; the run is over, and its recordings are as they stay."""
         for row, ended in self._late:
-            self._put(row, ended)
+            # A recording that is elsewhere now held a secret, perhaps in the path that names it.
+            is_there = row.recording is not None and self._path(row).exists()
+            self._put(row if is_there else replace(row, recording=None, path="/"), ended)
         self._worker.shutdown(wait=True)
         self._provider.shutdown()
         if self._dropped:
@@ -152,8 +155,7 @@ class Traces:
         name = f"{operation} {row.model or ''}".strip() if operation else f"{row.method} {row.path}"
         attributes = dict(_of_row(row, self._report.mode, operation))
         if row.recording is not None:
-            folder = self._recordings / row.session if row.session else self._recordings
-            document = self._document(folder / row.recording)
+            document = self._document(self._path(row))
             if document is not None:
                 attributes |= dict(self._of_document(document))
         started = ended - int((row.duration or 0) * 1e9)
@@ -163,6 +165,10 @@ class Traces:
         if "error.type" in attributes:
             span.set_status(StatusCode.ERROR)
         span.end(ended)
+
+    def _path(self, row: Row) -> Path:
+        folder = self._recordings / row.session if row.session else self._recordings
+        return folder / (row.recording or "")
 
     def _of_document(self, document: Document) -> Iterator[tuple[str, Any]]:
         values = read(document["response"]).values
