@@ -1,4 +1,5 @@
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 from tests.support.redis_server import RedisServer, redis_server
@@ -99,3 +100,17 @@ async def test_a_server_that_is_gone_is_named_without_its_password(server: Redis
 )
 def test_a_url_is_shown_without_secrets(url: str, text: str) -> None:
     assert shown(url) == text
+
+
+async def test_a_server_that_was_restarted_with_its_data_goes_on(tmp_path: Path) -> None:
+    with redis_server(tmp_path, "--appendonly", "yes", "--appendfsync", "always") as server:
+        one, two = RedisLog(server.url, "kept"), RedisLog(server.url, "kept")
+        await one.append("a", ["1"])
+        server.stop()
+        with pytest.raises(SequencesLost, match="does not answer"):
+            await one.append("a", ["2"])
+        server.start()
+        assert await one.append("a", ["2"]) == Tail(True)
+        assert await two.append("a") == Tail(False, [], ["1", "2"])
+        await one.close()
+        await two.close()
