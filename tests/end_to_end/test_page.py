@@ -98,7 +98,7 @@ def test_nothing_of_a_recording_runs_or_loads_anything(site: Site) -> None:
     names = [f"{FOLDER}/{attack.replace('/', '_')}.json" for attack in ATTACKS]
     recordings = [f"/recording?name={quote(name)}" for name in names]
     pairs = [f"/diff?name={quote(name)}&name={STREAM}" for name in names[:2]]
-    filters = [f"/?q={quote(attack)}&model={quote(attack)}" for attack in ATTACKS]
+    filters = [f"/?q={quote(attack)}&model={quote(attack)}" for attack in ATTACKS[:2]]
     with site.tab() as tab:
         hosts: set[str] = set()
         tab.on("request", lambda request: hosts.add(request.url.split("/")[2]))
@@ -114,7 +114,7 @@ def test_what_assistive_technology_needs_is_there(site: Site) -> None:
     axe = (folder / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
     for scheme in ("light", "dark"):
         with site.tab(color_scheme=scheme) as tab:
-            for path in VIEWS if scheme == "light" else VIEWS[::2]:
+            for path in VIEWS if scheme == "light" else VIEWS[::3]:
                 tab.goto(site.base + path)
                 tab.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
                 tab.evaluate(axe)
