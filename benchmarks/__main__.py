@@ -20,7 +20,7 @@ from wiretape.core.errors import WiretapeError
 
 from . import base_url, pieces, process, recording, replaying, startup
 from .client import Unexpected
-from .outcome import Section, as_json, as_markdown, show
+from .outcome import Section, as_json, as_markdown, as_svg, changes, show
 from .process import CannotStart
 
 MEASURED: Final = "<!-- measured -->"
@@ -51,6 +51,7 @@ def _machine() -> dict[str, str | int]:
         "python": platform.python_version(),
         "openssl": ssl.OPENSSL_VERSION,
         **{name: version(name) for name in ("wiretape", "mitmproxy", "aiohttp")},
+        **({"load average": f"{os.getloadavg()[0]:.1f}"} if hasattr(os, "getloadavg") else {}),
     }
 
 
@@ -65,21 +66,47 @@ def main() -> None:
         metavar="FILE",
         help=f"write the tables to FILE, below its line {MEASURED} if it has one",
     )
+    parser.add_argument("--svg", type=Path, metavar="FILE", help="draw the ratios of CPU to FILE")
+    parser.add_argument(
+        "--compare", type=Path, metavar="OLD", help="show what changed since a file of --json"
+    )
     args = parser.parse_args()
     unknown = [name for name in args.sections if name not in SECTIONS]
     if unknown:
         parser.error(f"{unknown[0]}: expected one of {', '.join(SECTIONS)}")
     try:
-        _run(args.sections, quick=args.quick, markdown=args.markdown, numbers=args.json)
+        old = None if args.compare is None else json.loads(args.compare.read_text("utf-8"))
+        done, machine = _run(args.sections, quick=args.quick)
     except (CannotStart, Unexpected, WiretapeError, TimeoutError) as error:
         sys.exit(f"benchmarks: {error or 'a server did not answer in time'}")
+    except (OSError, ValueError) as error:
+        sys.exit(f"benchmarks: {args.compare}: expected a file that --json wrote: {error}")
+    if old is not None:
+        show(_console(), changes(old, done))
+    if args.json is not None:
+        document = {"machine": machine, "sections": [as_json(section) for section in done]}
+        text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+        args.json.write_text(text, encoding="utf-8")
+    if args.svg is not None:
+        args.svg.write_text(as_svg(done), encoding="utf-8")
+    if args.markdown is not None:
+        _write_markdown(args.markdown, done, machine)
 
 
-def _run(wanted: list[str], *, quick: bool, markdown: Path | None, numbers: Path | None) -> None:
-    console = Console(width=None if sys.stdout.isatty() else 140)
-    machine = _machine()
-    told = ", ".join(f"{name} {value}" for name, value in machine.items())
-    console.print(told, highlight=False)
+type _Machine = dict[str, str | int]
+
+
+def _console() -> Console:
+    return Console(width=None if sys.stdout.isatty() else 140)
+
+
+def _shown(machine: _Machine) -> str:
+    return ", ".join(f"{name} {value}" for name, value in machine.items())
+
+
+def _run(wanted: list[str], *, quick: bool) -> tuple[list[Section], _Machine]:
+    console, machine = _console(), _machine()
+    console.print(_shown(machine), highlight=False)
     if hasattr(os, "getloadavg") and os.getloadavg()[0] > 0.5:
         console.print(
             f"load average {os.getloadavg()[0]:.1f}: other work uses these cores, trust the ratios",
@@ -93,16 +120,15 @@ def _run(wanted: list[str], *, quick: bool, markdown: Path | None, numbers: Path
             done.append(measure())
             show(console, done[-1])
     console.print(f"took {time.monotonic() - started:.0f} s")
-    if numbers is not None:
-        document = {"machine": machine, "sections": [as_json(section) for section in done]}
-        text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
-        numbers.write_text(text, encoding="utf-8")
-    if markdown is not None:
-        tables = "\n".join([f"Measured: {told}.\n", *map(as_markdown, done)])
-        before = markdown.read_text(encoding="utf-8") if markdown.exists() else ""
-        kept, marker, _ = before.partition(MEASURED)
-        text = f"{kept}{marker}\n\n{tables}" if marker else tables
-        markdown.write_text(text, encoding="utf-8")
+    return done, machine
+
+
+def _write_markdown(path: Path, done: list[Section], machine: _Machine) -> None:
+    tables = "\n".join([f"Measured: {_shown(machine)}.\n", *map(as_markdown, done)])
+    before = path.read_text(encoding="utf-8") if path.exists() else ""
+    above, marker, _ = before.partition(MEASURED)
+    text = f"{above}{marker}\n\n{tables}" if marker else tables
+    path.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -2,8 +2,9 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from html import escape
 from statistics import median
 from typing import Any, Final
 
@@ -220,3 +221,79 @@ def _goal(goal: Goal | None, value: float | None) -> dict[str, Any]:
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.4g}")
+
+
+# ------------------------------------------------------------------ against an earlier run
+
+_CHANGED: Final = 0.1
+"""A ratio that changed by less is the noise of two runs."""
+
+
+def changes(old: Mapping[str, Any], sections: Sequence[Section]) -> Section:
+    """What changed since an earlier run, whose document `--json` wrote. Ratios within a run are
+    compared, not values: another day's machine has another speed.
+    """
+    before = {
+        (section["title"], measure["name"], name): ratio["value"]
+        for section in old["sections"]
+        for measure in section["measures"]
+        for name, ratio in measure["ratios"].items()
+    }
+    measures = [
+        Measure(
+            f"{section.title}: {measure.name} vs {ratio.name}",
+            "x",
+            {"before": was, "now": ratio.value},
+            (Ratio("before", ratio.value / was),),
+        )
+        for section in sections
+        for measure in section.measures
+        for ratio in measure.ratios
+        if (was := before.get((section.title, measure.name, ratio.name)))
+        and abs(ratio.value / was - 1) > _CHANGED
+    ]
+    date = old.get("machine", {}).get("date", "?")
+    notes = (f"before: {date}; ratios that differ by less than {_CHANGED:.0%} are left out",)
+    return Section("Changes", ("before", "now"), tuple(measures), notes)
+
+
+# ------------------------------------------------------------------ as a picture
+
+_ROW, _LEFT, _WIDTH = 26, 430, 420
+
+
+def as_svg(sections: Sequence[Section]) -> str:
+    """Each ratio as a bar on a scale of powers of ten, 1 in the middle, with its goal as a line."""
+    rows = [
+        (f"{measure.name} vs {ratio.name}", ratio)
+        for section in sections
+        for measure in section.measures
+        for ratio in measure.ratios
+        if "CPU" in measure.name and ratio.value > 0
+    ]
+    middle, height = _LEFT + _WIDTH / 2, _ROW * (len(rows) + 2)
+
+    def x(value: float) -> float:
+        return middle + max(-1.0, min(1.0, math.log10(value) / 1.5)) * _WIDTH / 2
+
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_LEFT + _WIDTH + 70}" height="{height}"'
+        ' font-family="sans-serif" font-size="12">',
+        '<rect width="100%" height="100%" fill="white"/>',
+        f'<text x="{middle}" y="16" text-anchor="middle">CPU per answer, times the other\'s</text>',
+    ]
+    for number_of, (name, ratio) in enumerate(rows):
+        y = _ROW * (number_of + 1)
+        low, high = sorted((middle, x(ratio.value)))
+        is_met = ratio.goal is None or ratio.goal.met(ratio.value)
+        parts += [
+            f'<text x="{_LEFT - 8}" y="{y + 15}" text-anchor="end">{escape(name)}</text>',
+            f'<rect x="{low:.1f}" y="{y + 4}" width="{high - low:.1f}" height="14"'
+            f' fill="{"#3a7d44" if is_met else "#c0392b"}"/>',
+            f'<text x="{_LEFT + _WIDTH + 8}" y="{y + 15}">{number(ratio.value)}x</text>',
+        ]
+        if ratio.goal is not None:
+            at = x(ratio.goal.limit)
+            parts.append(f'<path d="M{at:.1f} {y + 1}v20" stroke="black" stroke-dasharray="3 2"/>')
+    parts.append(f'<path d="M{middle} 24V{height - _ROW}" stroke="#888"/></svg>')
+    return "\n".join(parts) + "\n"

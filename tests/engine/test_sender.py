@@ -397,6 +397,18 @@ def test_sleeps_that_end_late_do_not_add_up(pace: str, factor: int) -> None:
     assert max(late) < 0.0011
 
 
+def test_a_page_of_another_site_is_refused_after_who_may_ask(client: Client) -> None:
+    assert client.is_kept()
+    two = ("Origin: http://localhost", "Origin: https://evil.example")
+    foreign: list[tuple[str, ...]] = [two, ("Sec-Fetch-Site: cross-site",)]
+    for more in foreign:
+        client.send(head("whole", *more))
+        status, headers = client.head()
+        assert status == 403
+        client.stream.read(int(headers["content-length"]))
+    assert client.is_kept()
+
+
 # ------------------------------------------------------------------ ready answers
 
 

@@ -10,7 +10,7 @@ from wiretape.config.packs import built_in
 from wiretape.core.matching.matcher import Matcher
 from wiretape.library.library import Library
 from wiretape.report.report import Report
-from wiretape.sessions.control import Control, LocalNames, is_control, why_foreign
+from wiretape.sessions.control import DECIDING, Control, LocalNames, is_control, why_foreign
 from wiretape.sessions.sessions import Sessions
 
 GUARD = {"host": "127.0.0.1:8899", "authorization": "Bearer secret-token"}
@@ -206,3 +206,14 @@ async def test_what_is_not_understood_is_told(control: Control, line: str, statu
     got, document = await ask(control, line)
     assert got == status
     assert document["error"]["message"].startswith("wiretape: ")
+
+
+def test_what_decides_that_a_request_is_foreign_is_listed() -> None:
+    class Asked(dict[str, str]):
+        def get(self, name: str, default: Any = None) -> Any:
+            names.add(name)
+            return super().get(name, default)
+
+    names: set[str] = set()
+    assert why_foreign(Asked(host="localhost"), LocalNames()) is None
+    assert names == set(DECIDING)

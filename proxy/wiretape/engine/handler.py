@@ -31,7 +31,7 @@ from wiretape.core.redaction.subprotocols import credentials_as_headers
 from wiretape.core.wire.content_coding import TooLarge
 from wiretape.report.report import Row
 from wiretape.sequences.shared_log import SequencesLost
-from wiretape.sessions.control import Control, LocalNames
+from wiretape.sessions.control import DECIDING, Control, LocalNames
 from wiretape.sessions.own_port import JSON, ForControl, Refusal, purpose_of
 from wiretape.sessions.sessions import HEADER as SESSION_HEADER
 from wiretape.sessions.sessions import Session, UnknownSession, of_credentials, session_error_text
@@ -60,8 +60,6 @@ _MOST_MEMOS: Final = 1024
 _MOST_MEMO_BODY: Final = 64 * 1024
 _MOST_MEMO_BYTES: Final = 4 * 1024 * 1024
 _LOCAL_NAMES: Final = LocalNames()
-
-type RawHeaders = tuple[tuple[bytes, bytes], ...]
 
 
 class ReceivedRequest(web.BaseRequest):
@@ -110,7 +108,7 @@ class Handler:
         self._tickets = tickets
         self._memo: dict[object, tuple[ReplayRequest, int]] = {}
         self._memo_bytes = 0
-        self._destinations: dict[tuple[str, RawHeaders], Destination] = {}
+        self._destinations: dict[tuple[str, tuple[tuple[str, ...], ...]], Destination] = {}
         self._under_way = 0
         self._idle: asyncio.Event | None = None
         self.tunnels: Final[WeakKeyDictionary[asyncio.BaseTransport, Origin]] = WeakKeyDictionary()
@@ -269,13 +267,18 @@ class Handler:
         raw = http.raw_path
         if tunnel is not None and raw.startswith("/"):
             return Destination(tunnel.scheme, tunnel.host, tunnel.port, raw)
-        purpose = self._destinations.get((raw, http.raw_headers)) or self._purpose_of(http)
+        purpose = self._purpose_of(http)
         if isinstance(purpose, Destination) and raw.startswith("/"):
             # Links in the answer must lead back to the port that the client used.
             http[BASE_URL] = f"http://{http.host}"
         return purpose
 
     def _purpose_of(self, http: web.BaseRequest) -> ForControl | Destination | Refusal:
+        headers = http.headers
+        who = tuple(tuple(headers.getall(name, ())) for name in DECIDING)
+        known = self._destinations.get((http.raw_path, who))
+        if known is not None:
+            return known
         local_names = self._control.local_names if self._control else _LOCAL_NAMES
         providers, has_control = self._replayer.providers, self._control is not None
         purpose = purpose_of(
@@ -285,7 +288,7 @@ class Handler:
         if isinstance(purpose, Destination):
             if len(self._destinations) >= _MOST_MEMOS:
                 self._destinations.clear()
-            self._destinations[http.raw_path, http.raw_headers] = purpose
+            self._destinations[http.raw_path, who] = purpose
         return purpose
 
     def _local_server(self, http: web.BaseRequest) -> tuple[str, int, str] | None:

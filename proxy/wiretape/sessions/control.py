@@ -83,6 +83,10 @@ class LocalNames:
         return _is_local(f"//[{host}]" if ":" in host else f"//{host}", self)
 
 
+DECIDING: Final = ("host", "origin", "sec-fetch-site")
+"""The headers that say whether a request comes from another site."""
+
+
 def why_foreign(headers: Mapping[str, str], local: LocalNames) -> str | None:
     """Say why a request in origin form comes from another site, as by DNS rebinding; else None.
     `headers` are by lower-case name.
