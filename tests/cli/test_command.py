@@ -21,6 +21,7 @@ WITHOUT: Final = {
     "completion": "prints a script for a shell",
     "mcp": "carries a server's own messages on standard output",
     "ui": "serves a page until it is stopped",
+    "report merge": "prints a report, which is JSON",
 }
 """Commands that have no --json, and why: docs/json.md says the same."""
 
