@@ -67,8 +67,12 @@ def test_a_run_fails_that_cannot_take_it_out_and_names_the_recording(
     # The client has it of its own: its request would not be known again.
     client = shell(curl("/v1/first", json.dumps({"say": WEAK})), curl(CHAT, None))
     folder = tmp_path / "r"
-    done = wiretape("record", *options(upstream, folder), "--", *client, cwd=tmp_path)
+    report = ("--report", tmp_path / "report.json")
+    done = wiretape("record", *report, *options(upstream, folder), "--", *client, cwd=tmp_path)
     assert done.returncode == 4, done.stderr
+    rows = json.loads(report[1].read_bytes())["exchanges"]
+    (row,) = (row for row in rows if row["outcome"] == "refused")
+    assert (row["provider"], row["method"], row["path"]) == ("together", "POST", "/v1/first")
     (first,) = (path for path in folder.rglob("*.json") if path.parent.name == "v1-first")
     assert first.name in done.stderr
     assert "became known as a secret only later" in done.stderr

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wiretape.core.errors import WiretapeError
+from wiretape.core.recording import text as recording_format
+from wiretape.core.recording.document import to_request
 from wiretape.core.redaction.redactor import Redactor
 from wiretape.core.text.printable import count
 from wiretape.files import name_of
@@ -38,15 +40,18 @@ def redact_late_values(settings: Settings, intake: "Intake", report: Report) -> 
     redactor = intake.redactor
     root = settings.recordings
     names = [redactor.text(name_of(path)) for path in late]
+    rows = [
+        _refused_row(path, name, settings, redactor) for path, name in zip(late, names, strict=True)
+    ]
     try:
         # All of the run's: another may hold the value as token ids alone.
         planned = plan(root, intake.written, settings.config, redactor, within=intake.written)
         carry_out(planned)
     except NotRedacted as error:
         reasons = (f"{name_of(Path(path))}: {text}" for path, text in error.faults)
-        _fail(report, names, redactor.text("; ".join(reasons)))
+        _fail(report, rows, redactor.text("; ".join(reasons)))
     except WiretapeError as error:
-        _fail(report, names, redactor.text(str(error)))
+        _fail(report, rows, redactor.text(str(error)))
     else:
         report.rows = deque(
             (_later(row, planned, redactor) for row in report.rows), report.rows.maxlen
@@ -69,10 +74,19 @@ def _later(row: Row, planned: "Plan", redactor: Redactor) -> Row:
     return replace(row, path=redactor.text(row.path), recording=recording)
 
 
-def _fail(report: Report, names: list[str], reason: str) -> None:
-    for name in names:
+def _refused_row(path: Path, name: str, settings: Settings, redactor: Redactor) -> Row:
+    """The row of a recording that could not be redacted: that of its exchange."""
+    part = recording_format.loads(path.read_bytes())["request"]
+    request = to_request({"method": part["method"], "url": part["url"], "headers": {}})
+    redacted = redactor.request(part)
+    providers = settings.config.providers
+    return Row.of(request, providers, redacted, outcome="refused", recording=name)
+
+
+def _fail(report: Report, rows: list[Row], reason: str) -> None:
+    for row in rows:
         note = (
             "holds what became known as a secret only later, and could not be redacted"
             f" ({reason}): name it in config.yaml (`redact`) and record anew, or delete it"
         )
-        report.add(Row("refused", "wiretape", "a", "recording", recording=name, note=note))
+        report.add(replace(row, note=note))
