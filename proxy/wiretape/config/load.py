@@ -163,7 +163,7 @@ def _config(source: str, data: bytes, tree: Tree, environ: Mapping[str, str]) ->
     matcher = _matcher(file, providers, in_effect, redaction, wrong)
     on_demand = faults_of(
         [entry.model_dump(exclude_defaults=True) for entry in file.faults],
-        lambda name, location: host_key(name, providers, location, wrong),
+        lambda name, location: host_key(name, providers, location, wrong, is_any_host=True),
         wrong,
     )
     prices = tuple(own_prices(file.prices, providers, wrong))
