@@ -1,15 +1,12 @@
 """What an entry of `faults` says becomes a fault for the requests it is for."""
 
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from wiretape.config.faults import fault, faults
-from wiretape.config.load import load
 from wiretape.config.packs import built_in
-from wiretape.core.errors import ConfigError
 from wiretape.core.matching.matcher import Matcher
 from wiretape.core.model import Request
 from wiretape.core.playback.faults import Fault, Faults
@@ -85,14 +82,3 @@ def test_a_name_is_one_faults() -> None:
     faults([{"name": "a", "cut": 1}, {"name": "a", "cut": 2}], provider, wrong)
     text = "a is the name of an earlier fault too; a name is one fault's"
     assert wrong == [(("faults", 1, "name"), text)]
-
-
-def test_the_host_of_a_fault_may_be_one_that_the_command_line_names(tmp_path: Path) -> None:
-    """As in a rule of matching: `--host` makes it a provider's."""
-    config = tmp_path / "config.yaml"
-    config.write_text("faults: [{name: slow, cut: 1, when: {provider: 'gateway.example:8443'}}]\n")
-    (made,) = load(config, {}).faults
-    assert made.rule.provider == "gateway.example:8443"
-    config.write_text("faults: [{name: slow, cut: 1, when: {provider: openia}}]\n")
-    with pytest.raises(ConfigError, match="unknown provider"):
-        load(config, {})

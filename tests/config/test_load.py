@@ -415,8 +415,11 @@ def test_rule_can_name_a_host_that_is_no_provider_s(name: str, url: str) -> None
     assert bodies == [{"json": {}}, {"json": {"a": 1}}]
 
 
-def test_a_fault_names_a_host_that_is_some_provider_s() -> None:
-    text = "faults: [{name: f, when: {provider: llm.example}, status: 500}]"
+def test_a_fault_names_a_provider_or_a_host() -> None:
+    """A host may be one that only --host makes a provider's; a name has to be known."""
+    (made,) = read("faults: [{name: f, when: {provider: llm.example}, status: 500}]").faults
+    assert made.rule.provider == "llm.example"
+    text = "faults: [{name: f, when: {provider: openia}, status: 500}]"
     with pytest.raises(ConfigError, match=r"faults\[0\].when.provider: unknown provider"):
         read(text)
 
