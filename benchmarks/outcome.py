@@ -285,11 +285,13 @@ def as_svg(sections: Sequence[Section]) -> str:
     for number_of, (name, ratio) in enumerate(rows):
         y = _ROW * (number_of + 1)
         low, high = sorted((middle, x(ratio.value)))
-        is_met = ratio.goal is None or ratio.goal.met(ratio.value)
+        colour = "#7f8c8d"  # without a goal
+        if ratio.goal is not None:
+            colour = "#3a7d44" if ratio.goal.met(ratio.value) else "#c0392b"
         parts += [
             f'<text x="{_LEFT - 8}" y="{y + 15}" text-anchor="end">{escape(name)}</text>',
             f'<rect x="{low:.1f}" y="{y + 4}" width="{high - low:.1f}" height="14"'
-            f' fill="{"#3a7d44" if is_met else "#c0392b"}"/>',
+            f' fill="{colour}"/>',
             f'<text x="{_LEFT + _WIDTH + 8}" y="{y + 15}">{number(ratio.value)}x</text>',
         ]
         if ratio.goal is not None:

@@ -36,5 +36,5 @@ def test_the_picture_has_a_bar_for_each_ratio_and_a_line_for_each_goal() -> None
     kinds = [child.tag.rpartition("}")[2] for child in picture]
     assert (kinds.count("rect"), kinds.count("path")) == (3, 2)
     bars = [child for child in picture if child.get("height") == "14"]
-    assert [bar.get("fill") for bar in bars] == ["#c0392b", "#3a7d44"]
+    assert [bar.get("fill") for bar in bars] == ["#c0392b", "#7f8c8d"]
     assert all(float(bar.get("width", "0")) > 100 for bar in bars)
