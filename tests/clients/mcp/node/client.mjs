@@ -27,7 +27,8 @@ async function connected() {
 
 const said = [];
 async function call(client, name, args) {
-  const onprogress = ({ progress, total }) => said.push([progress, total]);
+  // On stdio the SDK loses progress that it reads together with the answer.
+  const onprogress = ({ progress, total }) => command || said.push([progress, total]);
   const result = await client.callTool({ name, arguments: args }, undefined, { onprogress });
   said.push(result.content[0].text);
 }
