@@ -266,7 +266,7 @@ async def replaying(
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
         canonise = messages.of(f"https://provider.test{PATH}", PATH)
         lock = LockStep(["a"], {"a": recorded}.__getitem__, canonise)
-        return await play(request, lock, Pace(), ended.put)
+        return await play(request, lock, Pace(), ended.put_nowait)
 
     runner = web.ServerRunner(web.Server(handle, handler_cancellation=True))
     await runner.setup()

@@ -71,7 +71,9 @@ class Door:
     async def handle(self, http: web.BaseRequest) -> web.StreamResponse:
         canonise = self._messages.of(f"https://api.openai.com{PATH}", PATH)
         lock = LockStep(list(self._takes), self._takes.__getitem__, canonise)
-        return await play(http, lock, self._pace, self.ended.put, [("x-wiretape", "replay a")])
+        return await play(
+            http, lock, self._pace, self.ended.put_nowait, [("x-wiretape", "replay a")]
+        )
 
 
 @asynccontextmanager

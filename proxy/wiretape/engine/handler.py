@@ -10,7 +10,6 @@ import logging
 import socket
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from ipaddress import ip_address
 from typing import Final
 from urllib.parse import quote
@@ -354,7 +353,9 @@ class Handler:
                 http,
                 replayer.lock_step(request, answer),
                 self._pace,
-                partial(replayer.report_websocket, request, answer),
+                lambda connection: replayer.report.add(
+                    replayer.websocket_row(request, answer, connection)
+                ),
                 [("x-wiretape", f"replay {quote(answer.entry.name)}")],
             )
             with suppress(SequencesLost):

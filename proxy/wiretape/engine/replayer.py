@@ -182,7 +182,8 @@ class Replayer:
     def examine(self, live: Request, session: Session) -> ReplayRequest:
         """Prepare a live request the long way: parse and redact it, and make its canonical form."""
         live_document = from_request(plain_request(live))
-        document = redacted = self._redactor.request(live_document, self._redactor.secrets(live))
+        secrets = self._redactor.secrets(live)
+        document = redacted = self._redactor.request(live_document, secrets)
         canonical = session.library.matched(document)
         if not session.library.takes(canonical.key):
             for variant in self._variants(live_document, live, document, session):
@@ -191,7 +192,7 @@ class Replayer:
                     document, canonical = variant, variant_form
                     break
         self.report.applied.update(canonical.rules)
-        exact = self._redactor.exact(live_document, self._redactor.secrets(live))
+        exact = self._redactor.exact(live_document, secrets)
         forms = RequestForms(document, (canonical,))
         return ReplayRequest(
             live=live,
@@ -273,17 +274,6 @@ class Replayer:
         """The report's row of a WebSocket that was replayed, or of its miss."""
         row, explain = self._socket_row(request, answer, connection)
         return row if explain is None else replace(row, miss=explain())
-
-    async def report_websocket(
-        self, request: ReplayRequest, answer: ReplayAnswer, connection: ReplayedConnection
-    ) -> None:
-        """Report a WebSocket that was replayed, or its miss, which is explained in a thread."""
-        row, explain = self._socket_row(request, answer, connection)
-        try:
-            if explain is not None:
-                row = replace(row, miss=await asyncio.to_thread(explain))
-        finally:
-            self.report.add(row)
 
     def _socket_row(
         self, request: ReplayRequest, answer: ReplayAnswer, connection: ReplayedConnection
@@ -377,9 +367,9 @@ class Replayer:
 
         Earlier versions recorded all of these as takes of one request.
         """
-        library, key = request.session.library, request.keys[-1]
-        if not takes or not request.exact_key:
+        if not request.exact_key or not takes:
             return None
+        library, key = request.session.library, request.keys[-1]
         first = request.session.exact_keys.get(key, request.exact_key)
         if first == request.exact_key or not all(
             library.request(take.name).get(GUESSABLE) is True for take in takes

@@ -1,7 +1,7 @@
 """Replay a WebSocket: the upgrade, then the recorded conversation in lock step."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from aiohttp import WSCloseCode, WSMsgType, web
@@ -32,7 +32,7 @@ async def play(
     http: web.BaseRequest,
     lock: LockStep,
     pace: Pace,
-    report: Callable[[ReplayedConnection], Awaitable[None]],
+    report: Callable[[ReplayedConnection], None],
     headers: Iterable[tuple[str, str]] = (),
 ) -> web.StreamResponse:
     """Answer an opening request from a recording; `headers` go into the upgrade's answer.
@@ -53,7 +53,7 @@ async def play(
     if not socket.can_prepare(http):
         text = "wiretape: what is recorded here is a WebSocket: ask for an upgrade\n"
         note = "not a WebSocket's opening request"
-        await report(
+        report(
             ReplayedConnection(
                 recording=lock.recording,
                 sent=0,
@@ -72,7 +72,7 @@ async def play(
     try:
         await talk.run()
     finally:
-        await report(talk.outcome())
+        report(talk.outcome())
     return socket
 
 
