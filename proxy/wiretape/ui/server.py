@@ -184,6 +184,7 @@ class _Views:
         self._catalog: Final = Catalog(page.folder, page.config.providers, page.database)
         self._redactor: Final = Redactor(page.config.redaction)
         self._refreshing: asyncio.Task[None] | None = None
+        self._was_read = False
         self._latest: tuple[object, LoadedRecording, RecordingView] | None = None
 
     async def _html(self, template: str, view: str, **context: Any) -> web.Response:
@@ -199,9 +200,12 @@ class _Views:
                 datetime.now(UTC) - parse_age(self._page.config.stale_after)
             ).timestamp()
             self._refreshing = asyncio.create_task(asyncio.to_thread(self._catalog.refresh))
-        await asyncio.wait([self._refreshing], timeout=_PATIENT_SECONDS)
+        # Who has seen the rows before need not wait long: what has changed is there the next time.
+        share = 4 if self._was_read else 1
+        await asyncio.wait([self._refreshing], timeout=_PATIENT_SECONDS / share)
         if self._refreshing.done():
             self._refreshing.result()
+            self._was_read = True
         self._catalog.unused = self._unused()
 
     def _unused(self) -> list[str]:
