@@ -84,7 +84,7 @@ def calibrate(as_json: bool, **options: Any) -> int:
     _check_targets(Path(plan.source) if write else None, keep)
     import asyncio
 
-    outcome = asyncio.run(_until_told_to_end(plan, keep))
+    outcome = asyncio.run(_until_cancelled(plan, keep))
     fault = _write(outcome, Path(plan.source)) if write else None
     written = write and fault is None and outcome.is_settled and bool(outcome.rules)
     if as_json:
@@ -101,7 +101,7 @@ def calibrate(as_json: bool, **options: Any) -> int:
 
 
 def _write(outcome: "CalibrationOutcome", path: Path) -> WiretapeError | None:
-    """Write the rules if there are some to write; what went wrong is said after them."""
+    """Write the rules, if there are any; gives the error to be printed after them."""
     from wiretape.calibration.write_rules import write_rules
 
     if outcome.is_settled and outcome.rules:
@@ -163,8 +163,8 @@ def _check_targets(config_file: Path | None, keep: Path | None) -> None:
         raise ConfigError(f"-r {keep}: expected a folder that is empty or not there")
 
 
-async def _until_told_to_end(plan: "CalibrationPlan", keep: Path | None) -> "CalibrationOutcome":
-    """Calibrate; CMD and the temporary folders do not outlive us when we are told to end."""
+async def _until_cancelled(plan: "CalibrationPlan", keep: Path | None) -> "CalibrationOutcome":
+    """Calibrate. SIGINT and SIGTERM end CMD and remove the temporary folders first."""
     import asyncio
 
     from wiretape.calibration.rounds import calibrate_command

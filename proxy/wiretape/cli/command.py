@@ -26,11 +26,11 @@ INTERRUPTED: Final = 130
 _KINDS: Final = {ConfigError: "config", FormatError: "format", StoreError: "store"}
 
 _PRINTED: Final = "wiretape.cli.printed"
-"""Where click's context tells that the document of --json is printed."""
+"""The key in click's context that says whether the document of --json is printed."""
 
 
 class Program(click.Group):
-    """The commands; where JSON is asked for, wrong use is told in JSON as well."""
+    """The commands; with --json, wrong usage is reported as JSON, too."""
 
     def main(self, args: Sequence[str] | None = None, *more: Any, **options: Any) -> Any:
         arguments = list(sys.argv[1:] if args is None else args)

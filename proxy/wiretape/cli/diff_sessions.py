@@ -52,7 +52,7 @@ class AlignedStep:
 
 
 def diff_sessions(scope: Scope, a: str, b: str, *, as_json: bool) -> int:
-    """Print how two sessions go on beside each other, and where they part first; "." names the
+    """Print two sessions side by side, and the first step where they differ; "." names the
     recordings that are in no session.
     """
     from .show import print_comparison
@@ -86,7 +86,7 @@ def diff_sessions(scope: Scope, a: str, b: str, *, as_json: bool) -> int:
 
 
 def _steps(scope: Scope, config: Config, redactor: Redactor, session: str) -> list[RunStep]:
-    """The recordings of a session in the order they were made; those that are none are said."""
+    """Load a session's recordings, oldest first; files that are not recordings are reported."""
     folder = scope.recordings or config.recordings
     files = sessions(folder, None if session == "." else session)[0]
     steps = []

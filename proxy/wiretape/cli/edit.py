@@ -64,7 +64,7 @@ def edit(
     """Edit what a recorded answer says, in $EDITOR; it is written back into its chunks.
 
     NAME is what `wiretape show` takes. The number of tokens is estimated; what does not fit the
-    new words is said. The file then says that it was edited, and so does `wiretape ls`.
+    new words is reported. The file is marked as edited, which `wiretape ls` shows.
 
     \b
     wiretape edit 3f2a

@@ -41,7 +41,7 @@ _FORMATS: Final = ("vcr", "har", "flows", "llama-stack", "curl", "sse")
         "--from",
         "source_format",
         type=click.Choice(_FORMATS),
-        help="The files' format; default: told by how each begins.",
+        help="The files' format; default: detected from how each begins.",
     ),
     click.option("--url", help="The request's URL, for answers alone (curl, sse)."),
     click.option("--method", default="POST", show_default=True, help="Its method."),

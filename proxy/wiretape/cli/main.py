@@ -407,7 +407,7 @@ def env(port: int | None, shell: str, replay: bool | None, base_urls: bool, as_j
 @main.command(context_settings={"ignore_unknown_options": False})
 @guarded
 def pipe() -> int:
-    """Run proxies for the program that starts this one, told by lines of JSON on stdin.
+    """Run proxies for the program that starts this one, controlled by lines of JSON on stdin.
 
     The Python API, pytest-wiretape and other languages' helpers use it; docs/python.md has the
     protocol.
@@ -417,7 +417,7 @@ def pipe() -> int:
 
     from wiretape.run.pipe import serve_pipe
 
-    # A terminal sends it to the whole group: who started us closes what it has opened.
+    # A terminal sends SIGINT to the whole group: the starter closes the proxies it opened.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # The terminal is that of the program.
     with shown_by(None):

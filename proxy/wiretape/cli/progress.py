@@ -1,6 +1,6 @@
 """Bars on standard error for long work, where that is a terminal.
 
-In a pipe, in CI and where TERM is dumb there are none, and colours only without NO_COLOR
+In a pipe, in CI and where TERM is dumb none is shown, and colours only without NO_COLOR
 (https://no-color.org). Work that is done in a moment shows none either.
 """
 

@@ -35,7 +35,7 @@ def merge(files: tuple[Path, ...], output: Path | None) -> int:
         document = merged(documents)
     except (ArithmeticError, AttributeError, TypeError, ValueError) as error:
         names = ", ".join(map(str, files))
-        raise ConfigError(f"{names}: one of them is no report of a run: {error}") from None
+        raise ConfigError(f"{names}: one of them is not the report of a run: {error}") from None
     text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
     if output is None:
         click.echo(text, nl=False)

@@ -93,7 +93,7 @@ def pull(url: str | None, delete: bool, frozen: str | None, **options: Any) -> i
 @with_options(*_SHARED)
 @guarded
 def sync(url: str | None, **options: Any) -> int:
-    """Give the folder and the store what the other has; what differs is told and left.
+    """Copy what is missing both ways; files that differ are listed, not changed.
 
     \b
     wiretape sync s3://bucket/recordings

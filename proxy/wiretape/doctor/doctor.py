@@ -153,6 +153,6 @@ def _of_run(reported: Mapping[str, Any], status: int) -> Iterator[CheckResult]:
         yield CheckResult(
             f"host {host}",
             "note",
-            "was asked for and is no provider's",
+            "was requested and is not a provider's",
             f"if it is to be recorded: wiretape record --host {host} -- CMD",
         )

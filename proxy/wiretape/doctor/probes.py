@@ -39,12 +39,12 @@ class Probe:
 
     @property
     def path(self) -> str:
-        """The path that this probe alone asks for."""
+        """The path that only this probe requests."""
         return "/" + re.sub("[^a-z0-9]+", "-", self.name.lower())
 
     @property
     def url(self) -> str:
-        """What this probe alone asks for."""
+        """The URL that only this probe requests."""
         return f"https://{HOST}{self.path}"
 
     def command(self, folder: Path) -> list[str]:

@@ -59,7 +59,7 @@ def rewrite(
     """A recording file's bytes, redacted; None where they are so already.
 
     A redactor that remembers knows what it has found in other recordings, too. FormatError where it
-    is no recording of ours or of llama-stack's, or its side file is not to be had. Refused where
+    is not a recording of ours or llama-stack's, or its side file is missing. Refused where
     the rewritten recording had another key, other chunks or events, or where a secret is left in
     it.
     """
@@ -75,7 +75,7 @@ def rewrite(
         after, changes = _redact_llamastacks(before, redactor, secrets)
     else:
         before = with_side_files(document, side_file, void)
-        # What a live request's would be go first, so that they are called what a live one's are.
+        # The headers that live requests have go first, so that both get the same placeholders.
         secrets = Secrets((*redactor.secrets(to_exchange(before).request).values, *known))
         after, changes = redactor.document(before, secrets)
     if after == before:

@@ -1,7 +1,7 @@
 """Secrets in files that are there already: recordings of ours, llama-stack's, vcrpy's, HAR, any.
 
 A file's bytes are made readable first: a packed file is unpacked, YAML becomes JSON that says the
-same, and bytes that are no text are searched as they are. What the recorded requests carried as
+same, and bytes that are not text are searched as they are. What the recorded requests carried as
 credentials (headers, cookies, parameters) is known by then; `gate.inspect` looks for it, and for
 all that the configuration names, in the whole file.
 """

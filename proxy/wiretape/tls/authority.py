@@ -74,7 +74,7 @@ class Authority:
     """Fit to be mitmproxy's confdir."""
 
     notice: str | None
-    """What the user should be told once: that an expired authority was replaced."""
+    """A message to print once: that an expired authority was replaced."""
 
     def __init__(self, directory: Path, stored: "_Stored", notice: str | None = None) -> None:
         self.directory = directory
@@ -121,7 +121,7 @@ class Authority:
         host is a DNS name as it stands on the wire (xn-- for international ones), an IPv4 address
         or an IPv6 address, with brackets or without. Offers HTTP/1.1 over TLS 1.2 or later.
 
-        Raises WiretapeError for what is none of these.
+        Raises WiretapeError for any other text.
         """
         # The week is part of the key, so that a proxy that runs for months renews its certificates.
         return self._contexts(_host(host), int(time.time() // (7 * _DAY)))
@@ -198,7 +198,7 @@ class _Stored:
 
 
 def _read(directory: Path) -> _Stored | None:
-    """Read the authority's file with `ssl` alone; None if there is none."""
+    """Read the authority's file with `ssl` alone; None if the file is missing."""
     path = directory / _CA_FILE
     try:
         data = path.read_bytes()
