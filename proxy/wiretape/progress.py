@@ -1,4 +1,4 @@
-"""How far long work has come. Who works says it here; a command decides whether it is shown.
+"""Report progress of long work here; a command decides whether it is shown.
 
     for name in track(names, "checking"):
         ...
@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from typing import Any, BinaryIO, Final, Protocol
 
 type Advance = Callable[[int], None]
-"""Says that so many more steps are done."""
+"""Report that so many more steps are done."""
 
 
 class ProgressDisplay(Protocol):
@@ -29,7 +29,7 @@ _display: Final[ContextVar[ProgressDisplay | None]] = ContextVar("progress", def
 
 @contextmanager
 def shown_by(display: ProgressDisplay | None) -> Iterator[None]:
-    """Show by a display what is worked on meanwhile, in this context; by None not at all."""
+    """Let a display show the work of this context meanwhile; None shows nothing."""
     token = _display.set(display)
     try:
         yield
@@ -72,7 +72,7 @@ def read_through(file: BinaryIO, what: str) -> Iterator[BinaryIO]:
 
 
 class _Watched(io.RawIOBase):
-    """Reads a file, and says how far it came."""
+    """Reads a file, and reports how far it came."""
 
     def __init__(self, file: BinaryIO, advance: Advance) -> None:
         self._file = file

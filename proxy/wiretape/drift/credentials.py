@@ -23,7 +23,7 @@ class NoKey(WiretapeError):
 def with_credentials(
     target: Target, secret_query: frozenset[str], environ: Mapping[str, str]
 ) -> Request:
-    """The request of a target with its key; NoKey where there is none."""
+    """Give a target's request its key; NoKey if no variable holds one."""
     request, provider = target.request, target.provider
     where = key_header(provider) if provider is not None else None
     key = None

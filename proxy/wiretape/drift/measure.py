@@ -34,7 +34,7 @@ EXIT_REFUSED: Final = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
-    """What became of one target: its changes, or why there are none to tell (`skipped`: it is not
+    """The result for one target: its changes, or why it has none (`skipped`: it is not
     to be sent; `failed`: nothing came that says anything).
     """
 
@@ -46,7 +46,7 @@ class Measurement:
 
     @property
     def verdict(self) -> DriftVerdict | None:
-        """The gravest of its changes."""
+        """The gravest verdict of the changes; None without a change."""
         return worst(self.changes)
 
     @property
@@ -76,7 +76,7 @@ class DriftReport:
     budget: Budget | None = None
 
     def count(self, outcome: str) -> int:
-        """How many measurements had this outcome."""
+        """Count the measurements with this outcome."""
         return sum(measurement.outcome == outcome for measurement in self.measurements)
 
     @property
@@ -155,7 +155,7 @@ class _Asker:
         self._done = 0
 
     async def ask(self, target: Target) -> Measurement:
-        """The answer to a target, not compared yet."""
+        """Get the answer to a target, without comparing it."""
         if target.skipped is not None:
             return Measurement(target=target, skipped=target.skipped)
         try:
@@ -184,7 +184,7 @@ class _Asker:
         return replace(measurement, answers=tuple(answers))
 
     async def _send(self, request: Request) -> LiveAnswer | str:
-        """The answer, or why there is none."""
+        """Send a request; gives its answer, or why none came."""
         try:
             provider = self._plan.config.providers.find(request.host, request.port)
             return await self._sender.send(request, provider.name if provider else request.host)

@@ -38,7 +38,7 @@ class Target:
     model: str | None
     takes: tuple[AnswerFacts, ...] = ()
     tools: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """The schemas of the tools that it offers."""
+    """The JSON Schemas of the tools that the request offers, by name."""
     paths: tuple[str, ...] = ()
     skipped: str | None = None
 
@@ -60,7 +60,7 @@ class ChosenRecordings:
 def targets(
     folder: Path, chosen: ChosenRecordings, config: Config, redactor: Redactor
 ) -> tuple[list[Target], list[str]]:
-    """The targets of a folder in the order of their names, and the files that are no recordings.
+    """List a folder's targets by name, and the files that are not recordings.
 
     ConfigError where nothing is chosen.
     """

@@ -23,7 +23,7 @@ from wiretape.sequences.shared_log import SharedLog, Tail
 from .sessions import Session, Sessions, UnknownSession
 
 _MOST_SHARED: Final = 1_000
-"""Entries of a session, after which takes that are repeated are no longer counted in it."""
+"""The number of a session's entries after which repeated takes are not counted any more."""
 
 
 class SessionsChanged(Exception):
@@ -108,7 +108,7 @@ class SharedSessions:
         if session is not None:
             self._forget(session)
         self._begun[name] = self._control_entries
-        # Where this process cannot open it, its requests say so.
+        # If this process cannot open it, the requests for it fail with the reason.
         with suppress(UnknownSession, StoreError):
             if action == "start":
                 folder, client = options[0] or name, options[1] or None

@@ -78,7 +78,7 @@ def dumps(files: Files) -> bytes:
 def list_files(store: ObjectStore, *, rebuild: bool = False) -> Files:
     """The files of a store, by its manifests; without any, or to `rebuild` them, by its objects.
 
-    Objects that are no recordings are left out.
+    Objects that are not recordings are left out.
     """
     files: Files = {}
     manifests = (
@@ -166,7 +166,7 @@ def update(store: ObjectStore, folder: str, change: Callable[[Files], object]) -
 
 
 def frozen_name(tag: str) -> str:
-    """The object of a frozen set; StoreError for a tag that is none."""
+    """The object of a frozen set; StoreError for an invalid tag."""
     if not _TAG.fullmatch(tag):
         raise StoreError(f"tag {tag[:40]!r}: expected letters, digits, ., - and _")
     return f"{FROZEN}{tag}.json"

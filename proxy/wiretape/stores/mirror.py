@@ -166,7 +166,7 @@ class Mirror:
         return not failed
 
     def _sides(self, name: str) -> list[str]:
-        """The names of a recording's side files; empty if it is none."""
+        """The names of a recording's side files; empty for other files."""
         with suppress(OSError, FormatError):
             document = recording_format.loads((self.folder / name).read_bytes())
             folder = manifest.folder_of(name)

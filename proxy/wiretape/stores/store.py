@@ -50,7 +50,7 @@ class StoredObject:
 class ObjectStore:
     """The objects below a URL; names are relative to it, with "/".
 
-    Raises ConfigError for a URL that is none, OutOfReach and StoreError from every call.
+    Raises ConfigError for an invalid URL, OutOfReach and StoreError from every call.
     """
 
     def __init__(self, url: str, environ: Mapping[str, str] = os.environ) -> None:
@@ -212,7 +212,7 @@ class ObjectStore:
 
 
 def in_parallel(work: Callable[[str], None], names: Iterable[str]) -> None:
-    """Do a work for each name, several at a time; the first error ends it."""
+    """Call a function with each name, several at a time; the first error ends it."""
     with ThreadPoolExecutor(_THREADS) as threads:
         futures = [threads.submit(work, name) for name in names]
         try:

@@ -43,21 +43,21 @@ def local_files(folder: Path) -> Files:
 
 
 def plan_push(local: Files, remote: Files, *, delete: bool = False) -> TransferPlan:
-    """What makes a store hold what a folder has."""
+    """Plan the uploads after which a store holds what a folder has."""
     push = tuple(name for name in sorted(local) if remote.get(name) != local[name])
     remove = tuple(sorted(set(remote) - set(local))) if delete else ()
     return TransferPlan(local=local, remote=remote, push=push, remove=remove)
 
 
 def plan_pull(local: Files, remote: Files, *, delete: bool = False) -> TransferPlan:
-    """What makes a folder hold what a store has."""
+    """Plan the downloads after which a folder holds what a store has."""
     pull = tuple(name for name in sorted(remote) if local.get(name) != remote[name])
     remove = tuple(sorted(set(local) - set(remote))) if delete else ()
     return TransferPlan(local=local, remote=remote, pull=pull, remove=remove)
 
 
 def plan_sync(local: Files, remote: Files) -> TransferPlan:
-    """What gives both sides what the other has; what differs is left as it is."""
+    """Plan the copies that each side lacks; files that differ become `conflicts`."""
     return TransferPlan(
         local=local,
         remote=remote,

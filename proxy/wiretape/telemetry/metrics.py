@@ -15,7 +15,7 @@ _BUCKETS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.
 
 
 class Metrics:
-    """Counts what a report is told; `text` is what a scrape gets.
+    """Counts the rows of a report; `text` is what a scrape gets.
 
     Most numbers are the report's own, read when they are asked for. ConfigError without
     prometheus_client.

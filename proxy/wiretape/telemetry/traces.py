@@ -74,7 +74,7 @@ def check_environment(environ: Mapping[str, str]) -> None:
 
 
 class Traces:
-    """Sends a span for each row that a report is told, until `close`.
+    """Sends a span for each row of a report, until `close`.
 
     `recordings` is the folder that the rows' recordings lie in; with `content` spans have what was
     asked and answered, as it is in the recording. ConfigError without OpenTelemetry.
@@ -247,11 +247,11 @@ def _messages(seen: Conversation) -> tuple[list[Any], list[Any]]:
 
 
 def _exporter(report: Report) -> "SpanExporter":
-    """The exporter that OpenTelemetry's variables describe; its failure is told once."""
+    """The exporter that OpenTelemetry's variables describe; its first failure is reported."""
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-    # They would tell of each try; the first failure is told here.
+    # They would report each try; only the first failure is reported here.
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
 
     class Told(SpanExporter):

@@ -66,7 +66,7 @@ _SPARKS: Final = 24
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """What is asked of the library: a text, facets by name, a state, an order and a page from 0."""
+    """A query of the library: a text, facets by name, a state, an order, and a page from 0."""
 
     text: str = ""
     facets: Mapping[str, str] = field(default_factory=dict)
@@ -210,8 +210,8 @@ class Catalog:
         return " AND ".join(terms), values
 
     def takes(self, name: str) -> list[str]:
-        """The recordings of the same request as a recording, by their takes; itself among them;
-        empty if there is none of this name.
+        """List the recordings of the same request as `name`, which is among them, by their takes;
+        empty if no recording has this name.
         """
         rows = self._all(
             "SELECT name FROM rows WHERE name = :name OR request ="

@@ -322,7 +322,7 @@ def _drawn(data: bytes) -> str:
 
 
 def _start(data: bytes) -> str | None:
-    """The first characters of a text; None if it is none."""
+    """The first characters of a text; None for data that is not text."""
     if len(data) <= _RAW:
         return printable_body(data)
     # A character of UTF-8 may be cut.

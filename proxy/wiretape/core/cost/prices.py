@@ -119,7 +119,7 @@ class PriceTable:
         return sorted({price.currency for price in self._prices})
 
     def find(self, provider: str, model: str, tokens_in: int = 0) -> Price | None:
-        """The price of a model for a request of so many tokens; None if there is none."""
+        """The price of a model for a request of so many tokens; None if no price is known."""
         name = (provider, model)
         candidates = self._candidates.get(name)
         if candidates is None:

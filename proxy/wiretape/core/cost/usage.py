@@ -128,7 +128,7 @@ _LAST_EVENTS: Final = frozenset(
 
 
 def usage_of(values: Sequence[exact_json.Json]) -> Usage:
-    """The usage that the JSON values of an answer tell: its events, its lines, or its whole body.
+    """Read the usage in an answer's JSON values: its events, its lines, or its whole body.
 
     Of a stream's counts the largest are taken: they grow, and Anthropic sends the request's at the
     start and the answer's at the end.
@@ -212,7 +212,7 @@ _MOST_BYTES: Final = 8 << 20
 
 
 def reported(response: Response) -> Usage:
-    """The usage that an answer on the wire tells; much quicker than reading all of it."""
+    """Read the usage of an answer on the wire; much quicker than reading all of it."""
     in_headers = [header(response.headers, name) for name in _BEDROCK_HEADERS]
     if all(count is not None and count.isdecimal() for count in in_headers):
         return Usage(*(int(count or 0) for count in in_headers))

@@ -1,6 +1,6 @@
 """Read what is compared of an answer: status, events, JSON structure, calls, tokens, words, times.
 
-Values that differ in every answer (ids, times, the words themselves) are no part of the structure:
+Values that differ in every answer (ids, times, the words themselves) are not part of the structure:
 it has the members of each kind of event and the types of their values.
 """
 
@@ -86,7 +86,7 @@ def type_name(value: exact_json.Json) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A call of a tool; `arguments` is text where they are no JSON."""
+    """A call of a tool; `arguments` is text if they are not JSON."""
 
     name: str
     arguments: exact_json.Json
@@ -223,7 +223,7 @@ _PIECES: Final = ("tool_calls", "reasoning_content", "reasoning", "refusal", "co
 
 
 def _step(kind: str, value: Any) -> str:
-    """An event's kind for the order of events: chunks of one type are told by what they bring."""
+    """An event's kind for the order of events: chunks of one type differ by what they carry."""
     choices = value.get("choices") if isinstance(value, dict) else None
     if not isinstance(choices, list) or not kind.endswith("chunk"):
         return kind

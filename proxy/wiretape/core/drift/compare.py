@@ -99,7 +99,7 @@ def _shape(takes: Sequence[AnswerFacts], live: AnswerFacts) -> Iterator[FoundCha
     lasts = {take.kinds[-1] for take in takes if take.kinds and take.streamed}
     if live.streamed and live.kinds and lasts and live.kinds[-1] not in lasts:
         last = sorted(lasts)[0]
-        # Told already, if it is the one that went or came.
+        # Reported already, if it is the one that went or came.
         if last not in went and live.kinds[-1] not in came and live.end == "complete":
             yield difference("last", "", last, live.kinds[-1])
     yield from _structures([take.structure for take in takes], live.structure, live.streamed)
@@ -141,7 +141,7 @@ def _structures(
             continue
         able = [take for take in takes if parent in take.objects]
         if not able or parent not in live.objects:
-            continue  # told by what lies around it
+            continue  # the value around it is reported
         known = [take.types[path] for take in able if path in take.types]
         types = live.types.get(path)
         if types is None:
@@ -340,7 +340,7 @@ def _words(
         return
     counts = word_diff.words(_folded(now))
     share = max(word_diff.common(word_diff.words(_folded(text)), counts) for text in texts)
-    # Of what was said in either nothing is printed: a table is no place for it.
+    # The texts themselves are not printed: they do not fit a table.
     kind = "similar" if share >= limits.similar else "different"
     yield difference(kind, path, "", f"{share:.2f} of the words")
 

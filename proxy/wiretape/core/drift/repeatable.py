@@ -1,4 +1,4 @@
-"""Tell which recorded requests can be sent again, and are safe to: those that make nothing."""
+"""Decide which recorded requests can be sent again without creating anything."""
 
 import json
 import re

@@ -57,7 +57,7 @@ CHANGES: Final[dict[Tier, dict[str, str]]] = {
         "argument-came-declared": "an argument came that the tool declares",
         "argument-undeclared": "an argument came that the tool does not declare",
         "argument-type": "an argument of another type",
-        "arguments-broken": "arguments that are no JSON object",
+        "arguments-broken": "arguments that are not a JSON object",
     },
     "usage": {
         "tokens-in": "another number of tokens for the same request",
@@ -88,7 +88,7 @@ CHANGES: Final[dict[Tier, dict[str, str]]] = {
         "faster": "faster",
     },
 }
-"""Every change that is found, by tier, and how it is worded."""
+"""Every kind of change, by tier, and its text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,7 +197,7 @@ RULES: Final[tuple[DriftRule, ...]] = (
     *_all("new", "tools", "call-came", "argument-came"),
     *_all("new", "usage", "tokens-out", "usage-came"),
     *_all("benign", "text", "normalised", "similar"),
-    # Reasoning that is shown, or not, is no part of the answer.
+    # Whether reasoning is shown does not change the answer.
     *(
         DriftRule(verdict="new", tier="text", change=change, path="*reasoning")
         for change in ("went", "came", "different")
