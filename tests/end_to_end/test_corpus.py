@@ -26,6 +26,7 @@ from wiretape.core.matching.rule_trial import RuleTrial
 from wiretape.core.model import Exchange
 from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import Document, from_exchange, from_request, to_exchange
+from wiretape.core.redaction.clean_answer import CleanAnswer
 from wiretape.core.redaction.gate import inspect, inspect_bytes, unsearchable
 from wiretape.core.redaction.placeholder import PLACEHOLDER
 from wiretape.core.redaction.redactor import Redactor
@@ -68,12 +69,13 @@ def keep(positive: Positive) -> Kept:
     redactor = Redactor(RedactionRules(values=positive.source.environment))
     secrets = redactor.secrets(positive.exchange.request)
     exchange = recorded(positive.exchange)
-    document, findings = redactor.document(from_exchange(exchange), secrets)
+    clean = CleanAnswer()
+    document, findings = redactor.document(from_exchange(exchange), secrets, clean)
     smaller, files = recording_format.externalise(document)
     text = recording_format.dumps(smaller)
     leaks = (
         *unsearchable(positive.exchange.request, exchange.response, redactor),
-        *inspect(text, redactor, secrets),
+        *inspect(text, redactor, secrets, clean),
         *(leak for data in files.values() for leak in inspect_bytes(data, redactor, secrets)),
     )
     kept.refused = bool(leaks)
@@ -241,12 +243,13 @@ def _changes(negative: Negative) -> Iterator[str]:
     redactor = Redactor(RedactionRules())
     exchange = recorded(negative.exchange)
     secrets = redactor.secrets(exchange.request)
-    document, findings = redactor.document(from_exchange(exchange), secrets)
+    clean = CleanAnswer()
+    document, findings = redactor.document(from_exchange(exchange), secrets, clean)
     headers = tuple(h for h in exchange.request.headers if h not in negative.carried)
     bare = replace(exchange, request=replace(exchange.request, headers=headers))
     expected = from_exchange(bare)
     smaller, _ = recording_format.externalise(document)
     if recording_format.dumps(document) != recording_format.dumps(expected):
         yield f"changed by {', '.join({finding.rule for finding in findings})}"
-    elif leaks := inspect(recording_format.dumps(smaller), redactor, secrets):
+    elif leaks := inspect(recording_format.dumps(smaller), redactor, secrets, clean):
         yield f"refused by {', '.join(leak.rule for leak in leaks)}"

@@ -126,7 +126,7 @@ async def test_side_files_go_through_the_gate(
     assert (row.outcome, sorted(file.suffix for file in files)) == ("recorded", [".bin", ".json"])
     assert not any(UNGUESSABLE.encode() in file.read_bytes() for file in files)
     # As if redaction had overlooked it.
-    monkeypatch.setattr(Redactor, "document", lambda self, document, secrets=None: (document, ()))
+    monkeypatch.setattr(Redactor, "document", lambda self, document, *_: (document, ()))
     row, files = await kept(tmp_path / "other", RedactionRules(), body, kind)
     assert (row.outcome, files) == ("refused", [])
     assert "credential-field still stands in a side file" in (row.note or "")

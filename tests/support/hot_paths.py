@@ -18,6 +18,7 @@ from wiretape.core.model import Chunk, Exchange, Request, Response
 from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import from_exchange, to_exchange
 from wiretape.core.redaction import gate
+from wiretape.core.redaction.clean_answer import CleanAnswer
 from wiretape.core.redaction.redactor import Redactor
 from wiretape.core.text.exact_json import parse
 from wiretape.engine.replayer import Replayer
@@ -115,8 +116,9 @@ def measured(folder: Path) -> dict[str, float]:
     text = recording_format.dumps(from_exchange(exchange))
 
     def record() -> None:
-        document, _ = redactor.document(from_exchange(exchange), secrets)
-        assert not gate.inspect(recording_format.dumps(document), redactor, secrets)
+        clean = CleanAnswer()
+        document, _ = redactor.document(from_exchange(exchange), secrets, clean)
+        assert not gate.inspect(recording_format.dumps(document), redactor, secrets, clean)
 
     return {
         "a recorded request, asked for the first time": instructions(lambda: next(first), 20),

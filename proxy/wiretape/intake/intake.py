@@ -32,6 +32,7 @@ from wiretape.core.recording.document import (
 from wiretape.core.recording.given_ids import answer_ids, stamp
 from wiretape.core.recording.outage import is_outage
 from wiretape.core.redaction import gate
+from wiretape.core.redaction.clean_answer import CleanAnswer
 from wiretape.core.redaction.known_values import Secrets
 from wiretape.core.redaction.redactor import Redactor
 from wiretape.core.redaction.rules import Finding
@@ -298,17 +299,17 @@ class Intake:
         recorder, ended_at, session = ending.recorder, ending.at, ending.session
         exchange = recorder.finish(ending.outcome, ended_at, ending.recorded_at)
         # Not the recorder's request, which lacks the body of a large upload.
-        request = exchange.request
+        request, response = exchange.request, exchange.response
         secrets = self.redactor.secrets(request)
-        exchange = Exchange(plain_request(request), exchange.response, ending.recorded_at)
-        response = exchange.response
+        exchange = Exchange(plain_request(request), response, ending.recorded_at)
         document = from_exchange(exchange)
         # What an earlier run found is secret in this one, too.
         recorded = session.library.redacted()
         for part in ("request", "response"):
             self.redactor.recognise(document[part], recorded)
         exact = self.redactor.exact(document["request"], secrets)
-        document, findings = self.redactor.document(document, secrets)
+        clean = CleanAnswer()
+        document, findings = self.redactor.document(document, secrets, clean)
         if exact is not None:
             document = {**document, "request": {**document["request"], GUESSABLE: True}}
         row = Row.of(
@@ -338,6 +339,7 @@ class Intake:
             document=document,
             findings=findings,
             secrets=secrets,
+            clean=clean,
             row=row,
             never_recorded=canonical.never_recorded,
             key=canonical.key,
@@ -366,7 +368,7 @@ class Intake:
         document, files = recording_format.externalise({**prepared.document, "request": stamped})
         text = recording_format.dumps(document)
         known = self.redactor.remembered_ever
-        leak = self._leak(prepared.request, prepared.response, text, files, secrets)
+        leak = self._leak(prepared, text, files)
         if leak and self.redactor.rules.gate == "refuse":
             return replace(row, outcome="refused", note=f"not written: {leak}")
         if exact_key := prepared.exact_key:
@@ -392,17 +394,13 @@ class Intake:
         return replace(row, note=f"written although {leak}") if leak else row
 
     def _leak(
-        self,
-        request: Request,
-        response: Response,
-        text: str,
-        files: Mapping[str, bytes],
-        secrets: Secrets,
+        self, prepared: "_PreparedExchange", text: str, files: Mapping[str, bytes]
     ) -> str | None:
         """The first secret found, as a note for the row, which never shows the value."""
+        secrets = prepared.secrets
         leaks = (
-            gate.unsearchable(request, response, self.redactor)
-            or gate.inspect(text, self.redactor, secrets)
+            gate.unsearchable(prepared.request, prepared.response, self.redactor)
+            or gate.inspect(text, self.redactor, secrets, prepared.clean)
             or tuple(
                 leak
                 for data in files.values()
@@ -460,6 +458,7 @@ class _PreparedExchange:
     document: Document
     findings: tuple[Finding, ...]
     secrets: Secrets
+    clean: CleanAnswer
     row: Row
     never_recorded: str
     key: str

@@ -18,6 +18,7 @@ from wiretape.core.text.spans import Span
 from wiretape.core.wire.content_coding import codings, decoded
 
 from . import encodings
+from .clean_answer import CleanAnswer
 from .credential_names import CREDENTIAL_FIELD, is_credential, leaves, secret_parts
 from .known_values import Secrets
 from .placeholder import label
@@ -42,9 +43,15 @@ class Leak:
     remedy: str
 
 
-def inspect(text: str, redactor: Redactor, secrets: Secrets | None = None) -> tuple[Leak, ...]:
+def inspect(
+    text: str,
+    redactor: Redactor,
+    secrets: Secrets | None = None,
+    clean: CleanAnswer | None = None,
+) -> tuple[Leak, ...]:
     """Find what is still secret in a text, in order; `secrets` are known values in addition to the
-    configured ones.
+    configured ones. What `clean` holds of a recording is not redacted again, which changes nothing
+    but the time it takes.
 
     >>> from .rules import RedactionRules
     >>> key = "tgp_v1_3kD9fWq7RzX2mB5nTc8vLj4hGs6pYa1eUoZbNi0KwMx"
@@ -59,7 +66,7 @@ def inspect(text: str, redactor: Redactor, secrets: Secrets | None = None) -> tu
     except ValueError:
         document = None
     if isinstance(document, dict | list) and document:
-        return tuple(_in_json(text, document, redactor, secrets))
+        return tuple(_in_json(text, document, redactor, secrets, clean))
     return tuple(_in_text(text, redactor.search(redactor.known_in(None, secrets))))
 
 
@@ -118,13 +125,17 @@ def masked(value: str) -> str:
 
 
 def _in_json(
-    text: str, document: Any, redactor: Redactor, secrets: Secrets | None
+    text: str,
+    document: Any,
+    redactor: Redactor,
+    secrets: Secrets | None,
+    clean: CleanAnswer | None,
 ) -> Iterator[Leak]:
     """The leaks of a JSON text: in its strings, then what only a recording has (named places, and
     secrets divided among a stream's chunks), then outside of strings.
     """
     search = redactor.search(redactor.known_in(document, secrets))
-    recorded = _in_recording(document, redactor, secrets)
+    recorded = _in_recording(document, redactor, secrets, clean)
     may_hold = bool(recorded) or search.may_hold(text)
     reported: set[tuple[str, str]] = set()
     if may_hold:
@@ -192,10 +203,10 @@ def _at_paths(
 
 
 def _in_recording(
-    document: Any, redactor: Redactor, secrets: Secrets | None
+    document: Any, redactor: Redactor, secrets: Secrets | None, clean: CleanAnswer | None
 ) -> tuple[Finding, ...] | None:
     try:
-        return redactor.document(document, secrets)[1]
+        return redactor.document(document, secrets, clean)[1]
     except (KeyError, TypeError, AttributeError, ValueError):
         return None  # not a recording, but JSON all the same
 

@@ -29,6 +29,7 @@ from wiretape.core.wire.selecting_headers import document_vary
 
 from . import encodings, streams, token_ids
 from .answer_headers import AnswerHeaders
+from .clean_answer import CleanAnswer
 from .credential_names import leaves
 from .key_patterns import PATTERNS
 from .known_values import (
@@ -235,9 +236,14 @@ class Redactor:
         return self.paths.request(self._with_carried(part, known, places))
 
     def document(
-        self, document: Document, secrets: Secrets | None = None
+        self,
+        document: Document,
+        secrets: Secrets | None = None,
+        clean: CleanAnswer | None = None,
     ) -> tuple[Document, tuple[Finding, ...]]:
-        """A redacted copy of a recording, and the findings."""
+        """A redacted copy of a recording, and the findings. An answer that `clean` holds is not
+        searched again; one in which nothing is found is noted there.
+        """
         request, response = document["request"], document["response"]
         findings = [
             finding(name, (part, key, name))
@@ -260,11 +266,11 @@ class Redactor:
             *(known for places in (of_request, of_response) for known in places.named),
         ]
         known = self._known(secrets, request, values)
-        redacted, search, changes = self._searched(named, known)
+        redacted, search, changes = self._searched(named, known, clean)
         # What a pattern matched in one place may be in another where the pattern does not match.
         if len(more := self._known(secrets, request, [*values, *search.replaced])) > len(known):
             known = more
-            redacted, search, changes = self._searched(named, known)
+            redacted, search, changes = self._searched(named, known, clean)
         findings += changes
         self.remember((*values, *search.replaced))
         memory = None if self._remembered is None else self.token_ids
@@ -279,16 +285,20 @@ class Redactor:
         )
 
     def _searched(
-        self, document: Document, known: Secrets
+        self, document: Document, known: Secrets, clean: CleanAnswer | None
     ) -> tuple[Document, Search, list[Finding]]:
         """Replace known values and matches of patterns in the parts of a document."""
         findings: list[Finding] = []
         search = Search(self._shapes, known, findings)
-        redacted = {
-            "request": search.request(document["request"]),
+        redacted = {"request": search.request(document["request"])}
+        redacted["response"] = response = document["response"]
+        if clean is None or not clean.holds(response, known):
+            replaced = len(search.replaced)
             # First secrets divided among the chunks: their pieces cannot be recognised singly.
-            "response": search.response(streams.redact(document["response"], search, findings)),
-        }
+            redacted["response"] = search.response(streams.redact(response, search, findings))
+            is_clean = redacted["response"] is response and len(search.replaced) == replaced
+            if clean is not None and is_clean:
+                clean.note(response, known)
         for key, value in document.items():
             if key not in ("request", "response", "wiretape", "recorded_at"):
                 redacted[key] = search.values(value, (key,))

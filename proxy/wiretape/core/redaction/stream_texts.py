@@ -120,7 +120,7 @@ class _Walk:
         elif len(json_path) > exact_json.MAX_DEPTH:
             return
         elif kind is dict:
-            for name in sorted(_NUMBERS & value.keys()):
+            for name in () if _NUMBERS.isdisjoint(value) else sorted(_NUMBERS & value.keys()):
                 number = value[name]
                 if isinstance(number, int):
                     path = (*path, (name, number))

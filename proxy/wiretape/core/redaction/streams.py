@@ -127,6 +127,14 @@ def redact(response: Document, search: Search, findings: list[Finding]) -> Docum
     return {**response, "body": changed if isinstance(body, list) else changed[0]}
 
 
+def _text_member(item: Document) -> str | None:
+    """The member of an item that is text or bytes."""
+    for name in ("text", "base64", "data"):
+        if isinstance(item.get(name), str):
+            return name
+    return None
+
+
 class _Stream:
     def __init__(
         self,
@@ -155,10 +163,7 @@ class _Stream:
         for at, item in enumerate(self._items):
             if not isinstance(item, dict):
                 item = {}  # written by hand, like a member that is not a string
-            member = next(
-                (name for name in ("text", "base64", "data") if isinstance(item.get(name), str)),
-                None,
-            )
+            member = _text_member(item)
             if member in ("text", "base64"):
                 run.append((at, member))
                 continue

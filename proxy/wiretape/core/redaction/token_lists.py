@@ -61,9 +61,10 @@ _COLUMNS_OF_IDS: Final = frozenset(("ids", "token_ids", "tokenIds", "tokens"))
 
 def spells_again(value: Mapping[str, Any]) -> bool:
     """Whether an object has the text of a token and further members of a token."""
-    return any(isinstance(value.get(name), str) for name in _TEXT & value.keys()) and (
-        not _SIGNS.isdisjoint(value) or value.keys() >= _SPAN
-    )
+    # This runs for each object of each chunk, and most are of no token.
+    if _TEXT.isdisjoint(value) or (_SIGNS.isdisjoint(value) and not value.keys() >= _SPAN):
+        return False
+    return any(isinstance(value.get(name), str) for name in _TEXT & value.keys())
 
 
 def is_token_list(name: object, value: list[Any]) -> bool:
@@ -89,8 +90,9 @@ def is_row(name: object, value: list[Any]) -> bool:
 
 def is_by_id(value: dict[str, Any]) -> bool:
     """Whether an object holds a token and its alternatives by their numbers."""
-    first = next(iter(value.values()), None)
-    return isinstance(first, dict) and "decoded_token" in first and next(iter(value)).isdecimal()
+    for name, first in value.items():
+        return isinstance(first, dict) and "decoded_token" in first and name.isdecimal()
+    return False
 
 
 def are_octets(value: list[Any]) -> bool:

@@ -1,0 +1,219 @@
+"""The gate that knows what redaction has searched refuses whatever the gate that does not refuses.
+
+The slow way is the truth: both are asked about texts in which secrets stand wherever they are hard
+to see, written before redaction, after it, and changed behind its back.
+"""
+
+import base64
+import copy
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
+from tests.support.keys import KEYS
+
+from wiretape.core.model import Chunk, Exchange, Request, Response
+from wiretape.core.recording import text as recording_format
+from wiretape.core.recording.document import Document, from_exchange
+from wiretape.core.redaction.clean_answer import CleanAnswer
+from wiretape.core.redaction.gate import Leak, inspect, inspect_bytes
+from wiretape.core.redaction.known_values import KnownValue, Secrets
+from wiretape.core.redaction.redactor import Redactor
+from wiretape.core.redaction.rules import RedactionRules
+
+KEY = dict(KEYS)["together-key"]
+VALUE = "kV8w2Qz-T5rXn1Lp"
+KNOWN = "plain-Vanilla-Xk29-q"
+
+
+def delta(text: str, **more: object) -> bytes:
+    value = {"choices": [{"index": 0, "delta": {"content": text}}], **more}
+    return b"data: " + json.dumps(value, ensure_ascii=False).encode() + b"\n\n"
+
+
+def escaped(name: str) -> str:
+    return "".join(f"\\u{ord(letter):04x}" for letter in name)
+
+
+PLACES: dict[str, Callable[[str], list[bytes]]] = {
+    "nowhere": lambda secret: [delta("hello")],
+    "whole": lambda secret: [delta(f"use {secret} now")],
+    "divided": lambda secret: [delta("use " + secret[:9]), delta(secret[9:] + " now")],
+    "letter by letter": lambda secret: [delta(letter) for letter in secret],
+    "named": lambda secret: [delta("hi", client_secret=secret)],
+    "escaped name": lambda secret: [
+        f'data: {{"{escaped("api_key")}":"{secret}"}}\n\n'.encode(),
+    ],
+    "as a name": lambda secret: [delta("hi", **{secret: 1})],
+    "base64": lambda secret: [delta(base64.b64encode(f"key {secret} end".encode()).decode())],
+    "JSON in JSON": lambda secret: [delta(json.dumps({"password": secret}))],
+    "retry": lambda secret: [f"retry: {secret}\ndata: x\n\n".encode()],
+    "comment": lambda secret: [f": {secret}\n\n".encode()],
+    "binary": lambda secret: [b"\xff\xfe " + secret.encode() + b"\n\n"],
+    "binary, divided": lambda secret: [
+        b"\xff" + secret[:9].encode(),
+        secret[9:].encode() + b"\xfe",
+    ],
+    "side file": lambda secret: [b"\xff" * 20_000 + secret.encode() + b"\n\n"],
+}
+PLACED = st.tuples(st.sampled_from(sorted(PLACES)), st.sampled_from((KEY, VALUE, KNOWN)))
+
+
+def exchange(placed: list[tuple[str, str]], prompt: str) -> Exchange:
+    """An exchange with secrets in its answer: events, or reads where a chunk is not one."""
+    body = json.dumps({"model": "m", "messages": [{"content": prompt}], "stream": True}).encode()
+    sent = (("content-type", "application/json"), ("authorization", f"Bearer {KNOWN}"))
+    request = Request("POST", "https", "api.together.xyz", 443, "/v1/x", headers=sent, body=body)
+    parts = [part for name, secret in placed for part in PLACES[name](secret)]
+    chunks = tuple(Chunk(part, at / 10) for at, part in enumerate(parts))
+    events = all(part.endswith(b"\n\n") for part in parts)
+    kind = "text/event-stream" if events else "application/octet-stream"
+    response = Response(
+        200,
+        (("content-type", kind),),
+        chunks,
+        streaming=True,
+        framing="sse" if events else "reads",
+    )
+    return Exchange(request, response, "2026-11-20T17:30:00Z")
+
+
+def written(document: Document) -> tuple[str, dict[str, bytes]]:
+    smaller, files = recording_format.externalise(document)
+    return recording_format.dumps(smaller), files
+
+
+def put(document: Document, step: str, secret: str) -> Document:
+    """A document in which a secret was put after redaction."""
+    document = copy.deepcopy(document)
+    response = document["response"]
+    items: list[dict[str, Any]] = response["body"]
+    if step == "type":
+        items[-1]["__type__"] = secret
+    elif step == "coding":
+        response["coding"] = secret
+    elif step == "header":
+        response["headers"]["x-note"] = secret
+    elif step == "last chunk":
+        items.append({"text": secret})
+    elif step == "two chunks":
+        items += [{"text": secret[:8]}, {"text": secret[8:]}]
+    elif step == "request":
+        document["request"]["body"] = {"note": secret}
+    elif step == "more":
+        document["notes"] = {"password": secret}
+    elif step == "method":
+        document["request"]["method"] = secret
+    return document
+
+
+STEPS = ("nothing", "type", "coding", "header", "last chunk", "two chunks", "request", "more")
+
+
+def looks(
+    given: Exchange, text_of: Callable[[Document], Document], later: tuple[KnownValue, ...]
+) -> tuple[tuple[Leak, ...], tuple[Leak, ...]]:
+    """What the quick gate and the slow gate find; each has a redactor of its own, with one past."""
+    result = []
+    for quick in (True, False):
+        redactor = Redactor(RedactionRules(), remember=True)
+        secrets = redactor.secrets(given.request)
+        clean = CleanAnswer()
+        document, _ = redactor.document(from_exchange(given), secrets, clean)
+        text, files = written(text_of(document))
+        redactor.remember(later)
+        leaks = inspect(text, redactor, secrets, clean if quick else None)
+        result.append(
+            leaks + tuple(leak for data in files.values() for leak in inspect_bytes(data, redactor))
+        )
+    return result[0], result[1]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    placed=st.lists(PLACED, min_size=1, max_size=3),
+    prompt=st.sampled_from(("hello", f"my key is {KEY}", KNOWN, f"password={VALUE}")),
+    step=st.sampled_from((*STEPS, "method", "unredacted")),
+    secret=st.sampled_from((KEY, VALUE, KNOWN)),
+    later=st.sampled_from(((), (("token", "quick-Brown-7Fox-42"),), (("x", VALUE),))),
+)
+def test_the_quick_gate_finds_what_the_slow_one_finds(
+    placed: list[tuple[str, str]],
+    prompt: str,
+    step: str,
+    secret: str,
+    later: tuple[KnownValue, ...],
+) -> None:
+    sent = exchange(placed, prompt)
+
+    def text_of(document: Document) -> Document:
+        return from_exchange(sent) if step == "unredacted" else put(document, step, secret)
+
+    quick, slow = looks(sent, text_of, later)
+    assert quick == slow
+    event(f"{'refused' if slow else 'passed'}: {step}")
+
+
+@pytest.mark.parametrize("name", sorted(PLACES.keys() - {"nowhere"}))
+def test_a_secret_that_redaction_did_not_see_is_refused(name: str) -> None:
+    """A clean answer is noted, then another is written in its place."""
+    sent, other = exchange([("nowhere", KEY)], "hi"), exchange([(name, KEY)], "hi")
+    quick, slow = looks(sent, lambda document: from_exchange(other), ())
+    assert quick == slow
+    assert any(leak.rule in ("together-key", "credential-field") for leak in quick)
+
+
+def test_a_clean_answer_is_not_searched_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    redactor, clean = Redactor(RedactionRules()), CleanAnswer()
+    sent = exchange([("nowhere", KEY)] * 3, "hi")
+    document, _ = redactor.document(from_exchange(sent), redactor.secrets(sent.request), clean)
+    text = recording_format.dumps(document)
+    searched: list[object] = []
+
+    def redact(part: Document, *_: object) -> Document:
+        searched.append(part)
+        return part
+
+    monkeypatch.setattr("wiretape.core.redaction.streams.redact", redact)
+    assert inspect(text, redactor, redactor.secrets(sent.request), clean) == ()
+    assert not searched
+    assert inspect(text, redactor, redactor.secrets(sent.request)) == ()
+    assert searched
+
+
+def test_what_became_known_later_is_searched_for() -> None:
+    sent = exchange([("divided", KNOWN.upper())], "hi")
+    later = (("token", KNOWN.upper()),)
+    quick, slow = looks(sent, lambda document: document, later)
+    assert quick == slow
+    assert [leak.rule for leak in quick] == ["token"]
+
+
+def test_a_part_that_was_changed_in_place_is_no_longer_clean() -> None:
+    clean, part = CleanAnswer(), {"status": 200, "body": [{"text": "a"}]}
+    clean.note(part, Secrets())
+    assert clean.holds(copy.deepcopy(part), Secrets())
+    part["body"] = [{"text": KEY}]
+    assert not clean.holds(part, Secrets())
+
+
+@pytest.mark.parametrize(
+    "other", [{"a": True, "b": 2}, {"b": 2, "a": 1}, {"a": 1.0, "b": 2}, {"a": "1", "b": 2}]
+)
+def test_order_and_types_count(other: Document) -> None:
+    clean = CleanAnswer()
+    clean.note({"a": 1, "b": 2}, Secrets())
+    assert not clean.holds(other, Secrets())
+
+
+def test_fewer_values_are_held_and_others_are_not() -> None:
+    clean, both = CleanAnswer(), [("a", "quick-Brown-7Fox-42"), ("b", "lazy-Dog-9Jumps-17")]
+    assert not clean.holds({}, Secrets())  # nothing was searched
+    clean.note({}, Secrets(both))
+    assert clean.holds({}, Secrets(both[1:]))
+    assert clean.holds({}, Secrets(reversed(both)))
+    assert not clean.holds({}, Secrets([*both, ("c", KNOWN)]))
+    assert not clean.holds({}, Secrets([("a", KNOWN)]))
