@@ -33,7 +33,7 @@ WITHOUT_A_MODULE: Final = {
 
 REACHED_BY: Final = {
     "what end_to_end or a neighbour runs whole, and has no rule of its own": (
-        *("__main__", "addons/embedded", "addons/hooks", "addons/messages", "addons/routes"),
+        *("__main__", "addons/embedded", "addons/hooks"),
         *(
             "addons/admission",
             "addons/own_port",
@@ -45,10 +45,8 @@ REACHED_BY: Final = {
         *(
             "sequences/shared_log",
             "stores/manifest",
-            "store_url",
             "run/recordings_store",
             "engine/abrupt_end",
-            "engine/local_servers",
             "engine/selecting",
             "engine/tunnel",
         ),
@@ -56,7 +54,6 @@ REACHED_BY: Final = {
         *(
             "run/compose",
             "run/environment",
-            "run/folders",
             "run/preload/python/sitecustomize",
         ),
         *("calibration/one_run", "calibration/printing", "calibration/rounds"),
@@ -72,23 +69,16 @@ REACHED_BY: Final = {
             "cli/main",
             "cli/options",
         ),
-        *("cli/scan", "cli/show", "cli/terminal"),
+        *("cli/scan", "cli/show"),
         "cli/exporting",
         "cli/importing",
     ),
     "config.yaml's parts: tests/config/test_load reads each in a file": (
         *("config/rules", "config/schema", "config/value_types"),
-        *("core/redaction/rules", "core/redaction/named_places"),
-        "core/redaction/credential_names",
     ),
-    "values without behaviour": (
-        *("core/errors", "core/recording/outage", "core/wire/websocket", "doctor/finding"),
-    ),
+    "values without behaviour": ("core/errors", "core/recording/outage", "doctor/finding"),
     "WebSockets: tests/core/recording/test_websocket writes and reads whole ones": (
-        *("core/capture/websocket", "core/redaction/subprotocols"),
-    ),
-    "turns: tests/core/conversation/test_conversation and test_answers": (
-        *("core/conversation/turns", "core/conversation/realtime"),
+        "core/capture/websocket",
     ),
     "files of the library: tests/library/test_library and test_lookup": (
         *("library/recording_file", "library/scan_folder"),
@@ -97,19 +87,17 @@ REACHED_BY: Final = {
         *("integrations/network", "integrations/proxy"),
     ),
     "tests/maintenance/test_edit runs the command": ("cli/edit",),
-    "tests/cli/test_diff_sessions runs it": ("core/conversation/align",),
     "tests/end_to_end/test_edit_and_branch gives a run to stock SDKs": ("run/edits",),
     "tests/core/drift/test_compare holds both to the whole table": (
         *("core/drift/answer_facts", "core/drift/rules"),
     ),
     "parts of `wiretape drift`: tests/drift/test_measure runs the command in each of their cases": (
-        *("cli/drift", "drift/credentials", "drift/other_model"),
+        *("cli/drift", "drift/credentials"),
         *("drift/targets",),
     ),
     "the API's tests drive both from the other end": (
         *("run/pipe", "run/preload/python/wiretape_clients"),
     ),
-    "one rule for both doors: tests/end_to_end/test_control": ("sessions/own_port",),
     "put together: tests/end_to_end/test_telemetry": ("run/telemetry",),
 }
 """Modules without a test file of their own, by the reason."""
