@@ -106,6 +106,7 @@ def test_a_folder_that_cannot_be_read_ends_the_run(wiretape: Wiretape, tmp_path:
     (tmp_path / "config.yaml").write_text("recordings: r")
     ran = wiretape("replay", "--workers", "2", "--", "true", cwd=tmp_path)
     assert (ran.returncode, "not a folder" in ran.stderr) == (2, True), ran.stderr
+    assert "worker" not in ran.stderr, "no worker has died: the folder is at fault"
 
 
 def test_news_of_a_report_are_told_once_and_add_up() -> None:

@@ -257,7 +257,7 @@ class WorkersProxy:
                 # Only this user's processes reach the folder of the socket.
                 kind, value = pickle.loads(await reader.readexactly(length))
                 self._take(hand, kind, value)
-                if kind == "bye":
+                if kind in ("bye", "failed"):
                     return
         except (asyncio.IncompleteReadError, ConnectionError):
             await self._lost(hand)
@@ -278,6 +278,8 @@ class WorkersProxy:
             if self._ready == self._crew.size:
                 self._settle(None)
         elif kind == "failed":
+            if self._ready >= self._crew.size:
+                self._report.not_served(f"worker {hand.number} could not begin: {value}")
             self._settle(WiretapeError(value))
 
     def _settle(self, error: WiretapeError | None) -> None:
