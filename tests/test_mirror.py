@@ -44,7 +44,6 @@ REACHED_BY: Final = {
         *("addons/patches/error_answers", "addons/patches/websocket_close", "engine/handler"),
         *(
             "sequences/shared_log",
-            "stores/manifest",
             "run/recordings_store",
             "engine/abrupt_end",
             "engine/selecting",
@@ -74,15 +73,10 @@ REACHED_BY: Final = {
         "cli/importing",
     ),
     "config.yaml's parts: tests/config/test_load reads each in a file": (
-        *("config/rules", "config/schema", "config/value_types"),
+        *("config/rules", "config/schema"),
     ),
     "values without behaviour": ("core/errors", "core/recording/outage", "doctor/finding"),
-    "WebSockets: tests/core/recording/test_websocket writes and reads whole ones": (
-        "core/capture/websocket",
-    ),
-    "files of the library: tests/library/test_library and test_lookup": (
-        *("library/recording_file", "library/scan_folder"),
-    ),
+    "files of the library: tests/library/test_library and test_lookup": ("library/recording_file",),
     "pytest's plugin: tests/integrations/test_plugin runs it whole": (
         *("integrations/network", "integrations/proxy"),
     ),

@@ -1,0 +1,68 @@
+"""A store's manifests: what they list, and what becomes of damaged ones."""
+
+import json
+
+import pytest
+
+from wiretape.core.errors import StoreError
+
+pytest.importorskip("obstore", reason="obstore is in wiretape[fleet]")
+
+from wiretape.stores import manifest  # after the skip: it imports obstore
+from wiretape.stores.store import ObjectStore
+
+A, B = b"a", b"b"
+
+
+@pytest.fixture
+def store() -> ObjectStore:
+    store = ObjectStore("memory:///")
+    for name, data in (("h/e/a.json", A), ("top.json", B), ("notes.txt", B)):
+        assert store.create(name, data)
+    return store
+
+
+FILES = {"h/e/a.json": manifest.digest(A), "top.json": manifest.digest(B)}
+
+
+@pytest.mark.parametrize("name", ["/a.json", "a//b.json", "a/../b.json", "a b.json", "a.json/"])
+def test_names_that_leave_the_folder_are_not_recordings(name: str) -> None:
+    assert not manifest.is_recording(name)
+
+
+def test_without_manifests_the_objects_are_listed_and_then_the_manifests(
+    store: ObjectStore,
+) -> None:
+    assert manifest.list_files(store) == FILES
+    assert store.create("h/e/later.json", B)  # not listed yet
+    assert manifest.list_files(store) == FILES
+    assert manifest.list_files(store, rebuild=True) == {
+        **FILES,
+        "h/e/later.json": manifest.digest(B),
+    }
+
+
+def test_a_reserved_name_is_not_a_recording(store: ObjectStore) -> None:
+    assert store.create("h/e/b.json", manifest.MARKER + b": 1}")
+    assert manifest.list_files(store) == FILES
+
+
+def test_a_damaged_manifest_is_made_again_of_the_objects(store: ObjectStore) -> None:
+    manifest.list_files(store)
+    store.put(f"{manifest.MANIFESTS}h/e.json", b"{")
+    assert manifest.list_files(store) == FILES
+
+
+def test_a_newer_manifest_is_refused_and_a_stray_name_left_out() -> None:
+    with pytest.raises(StoreError, match="newer wiretape"):
+        manifest.loads(b'{"wiretape_manifest": 2, "files": {}}', "m")
+    text = json.dumps({"wiretape_manifest": 1, "files": {"../x.json": "1", "a.json": "2"}})
+    assert manifest.loads(text.encode(), "m") == {"a.json": "2"}
+    with pytest.raises(ValueError, match="not a manifest"):
+        manifest.loads(b"[]", "m")
+
+
+def test_a_tag_cannot_be_a_path() -> None:
+    assert manifest.frozen_name("v1.2") == f"{manifest.FROZEN}v1.2.json"
+    with pytest.raises(StoreError, match="expected letters"):
+        manifest.frozen_name("../v1")
