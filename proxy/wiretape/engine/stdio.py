@@ -24,7 +24,7 @@ from .request import ReplayRequest
 
 @dataclass(slots=True, kw_only=True)
 class _OpenConversation:
-    """A conversation that is being replayed."""
+    """A conversation under replay."""
 
     request: ReplayRequest
     answer: ReplayAnswer
@@ -127,7 +127,7 @@ class StdioReplay:
         await self._refuse(request, body)
 
     async def _refuse(self, request: ReplayRequest, body: bytes) -> None:
-        # Who expects no answer gets none: JSON-RPC 2.0, section 4.1.
+        # A notification gets no answer: JSON-RPC 2.0, section 4.1.
         if jsonrpc.request_ids(jsonrpc.messages(request.live.body)):
             await self._send(body + b"\n")
 

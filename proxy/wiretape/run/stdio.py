@@ -78,7 +78,7 @@ async def run_stdio(settings: Settings, command: Sequence[str], report: Report) 
     settings = replace(settings, config=replace(settings.config, redaction=redaction))
     if None in (sys.stdin, sys.stdout):
         raise ConfigError("standard input or output is closed: they are the client's")
-    # What else prints, as a library might, must not come between the lines.
+    # Whatever else prints, as a library might, must not mix with the lines.
     output = os.dup(1)
     os.dup2(2, 1)
     return await bridge(settings, StdioServer(command, target, 0, output), report)
@@ -158,7 +158,7 @@ class _Bridge:
             status = await self._live.end(client_left=client.done()) if self._live else None
             if self._replay is not None:
                 self._replay.end()
-            # A client that reads no more does not hold the run up.
+            # A client that has stopped reading does not delay the end of the run.
             last = asyncio.create_task(self._output.put(None))
             await asyncio.wait([writer], timeout=DRAIN_SECONDS)
             last.cancel()
@@ -204,7 +204,7 @@ class _Bridge:
                 self._handshake.append(line)
             return
         if self._live is None:
-            # It was greeted from recordings, and has to know its client.
+            # The client's handshake was replayed, so the server has not seen it.
             await (await self._start()).greet([] if _greets(messages) else self._handshake)
         assert self._live is not None
         self._live.state = replay.state
@@ -232,7 +232,7 @@ def _greets(messages: Messages) -> bool:
 
 
 class _LiveServer:
-    """A server that runs, and its conversations, which are recorded."""
+    """A running server, whose conversations are recorded."""
 
     def __init__(
         self, parts: Parts, target: str, process: "Process", signals: Signals, send: SendLine
@@ -370,7 +370,7 @@ def _write_all(descriptor: int, data: bytes) -> None:
 
 
 async def _in_thread[T](function: Callable[..., T], *args: Any) -> T:
-    """Call a function that may wait for ever: its thread does not keep the process from ending."""
+    """Call a function that may block for ever, on a thread that lets the process end."""
     loop = asyncio.get_running_loop()
     result: asyncio.Future[T] = loop.create_future()
 
