@@ -1,7 +1,8 @@
-"""List files below paths, name them in messages, and replace them atomically."""
+"""List files below paths, name them in messages, write them and replace them atomically."""
 
 import os
 import stat
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from secrets import token_hex
@@ -13,6 +14,16 @@ SKIPPED_FOLDERS: Final = frozenset(
     (".git", ".hg", ".mypy_cache", ".ruff_cache", ".svn", ".venv", "__pycache__", "node_modules")
 )
 """Folders that are not searched unless they are named."""
+
+
+def write_output(path: Path, data: bytes) -> None:
+    """Write what a user asked for to a file, or to standard output where that is "-"; OSError."""
+    if str(path) != "-":
+        path.write_bytes(data)
+        return
+    sys.stdout.flush()
+    sys.stdout.buffer.write(data)
+    sys.stdout.flush()
 
 
 class Unreadable:

@@ -1,7 +1,6 @@
 """The end of a run: what it has to say of what did not happen, and its report file."""
 
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from wiretape.config.packs import base_urls
 from wiretape.core.errors import ConfigError, WiretapeError, reason_of
 from wiretape.core.providers.lookalikes import looks_like_provider
 from wiretape.core.text.printable import count
+from wiretape.files import write_output
 from wiretape.report import junit
 from wiretape.report.console import line, stale_lines
 from wiretape.report.report import Report
@@ -151,11 +151,6 @@ def write_report(path: Path, report: Report) -> None:
             text = json.dumps(report.as_json(), indent=2, ensure_ascii=False) + "\n"
         # A lone surrogate of a request has no UTF-8; this is the escape JSON has for it.
         data = text.encode("utf-8", "backslashreplace")
-        if str(path) == "-":
-            sys.stdout.flush()
-            sys.stdout.buffer.write(data)
-            sys.stdout.flush()
-        else:
-            path.write_bytes(data)
+        write_output(path, data)
     except OSError as error:
         raise WiretapeError(f"--report {path}: cannot be written: {reason_of(error)}") from error

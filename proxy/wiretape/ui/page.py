@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import json
-import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -16,6 +15,7 @@ from markupsafe import Markup
 from wiretape.core.conversation.redactions import pieces
 from wiretape.core.errors import WiretapeError, reason_of
 from wiretape.core.text.printable import count, size
+from wiretape.files import write_output
 from wiretape.maintenance.listing import age
 
 _HERE: Final = Path(__file__).parent
@@ -49,12 +49,7 @@ def write_page(path: Path, page: str) -> None:
     # A lone surrogate of a recording has no UTF-8.
     data = page.encode("utf-8", "replace")
     try:
-        if str(path) == "-":
-            sys.stdout.flush()
-            sys.stdout.buffer.write(data)
-            sys.stdout.flush()
-        else:
-            path.write_bytes(data)
+        write_output(path, data)
     except OSError as error:
         raise WiretapeError(f"{path}: cannot be written: {reason_of(error)}") from error
 
