@@ -175,6 +175,13 @@ def slow_chat() -> Any:
     return changed
 
 
+def quick_message() -> Any:
+    """A stream of a tenth of a second."""
+    changed = message()
+    late(0.0, 0.05)(changed["response"])
+    return changed
+
+
 def slow_gemini() -> Any:
     """An answer in one piece that took long."""
     return gemini() | {"response": gemini()["response"] | {"end_at": 9.0}}
@@ -495,6 +502,7 @@ ORDINARY = (
     Row("faster in one piece", slow_gemini, top(end_at=0.1), "benign"),
     Row("sooner", chat, late(-0.1), None),
     Row("a little later", message, late(0.8), None),
+    Row("a quick stream four times slower", quick_message, late(0.0, 4.0), None),
     Row("a header nobody steers by", call, header("x-ratelimit-remaining", "9"), None),
     Row("a charset", call, header("content-type", "application/json; charset=utf-8"), None),
     # What one of the takes has, or lacks, is normal.

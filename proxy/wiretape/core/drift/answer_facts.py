@@ -286,5 +286,5 @@ def _times(response: Mapping[str, Any], characters: int) -> dict[str, float | No
     return {
         "first_chunk": times[0] if times else None,
         "whole": None if chunks else response.get("end_at"),
-        "rate": characters / span if span > 0 else None,
+        "rate": characters / span if span > 0 and characters else None,
     }

@@ -257,17 +257,21 @@ def _timing(
     takes: Sequence[AnswerFacts], live: AnswerFacts, limits: Limits
 ) -> Iterator[FoundChange]:
     difference = _of("timing")
-    for name, lead, unit, slack in (
-        ("first_chunk", "first-chunk-", "s", limits.seconds),
-        ("whole", "", "s", limits.seconds),
-        ("rate", "", "characters/s", 0.0),
+    length = sum(map(len, live.texts.values()))
+    for name, lead, unit in (
+        ("first_chunk", "first-chunk-", "s"),
+        ("whole", "", "s"),
+        ("rate", "", "characters/s"),
     ):
         now = getattr(live, name)
         known = [value for take in takes if (value := getattr(take, name)) is not None]
-        if now is None or not known or _is_within(now, known, limits.timing, slack):
+        if now is None or not known:
             continue
-        is_slower = now > max(known) if unit == "s" else now < min(known)
-        kind = f"{lead}{'slower' if is_slower else 'faster'}"
+        # Of a rate, what the live words take: a short answer's says little.
+        seconds = [value if unit == "s" else length / value for value in (now, *known)]
+        if _is_within(seconds[0], seconds[1:], limits.timing, limits.seconds):
+            continue
+        kind = f"{lead}{'slower' if seconds[0] > max(seconds[1:]) else 'faster'}"
         yield difference(kind, "", f"{_range(known, '.3g')} {unit}", f"{now:.3g} {unit}")
 
 
