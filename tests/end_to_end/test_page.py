@@ -11,7 +11,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 from playwright.sync_api import Page as Tab
 from tests.support import npm, page_site, paths
 from tests.support.limits import PATIENCE
@@ -34,7 +34,7 @@ VIEWS: Final = (
 )
 
 
-SETTLED: Final = "!document.querySelector('.htmx-request, .htmx-swapping, .htmx-settling')"
+UNSETTLED: Final = ".htmx-request, .htmx-swapping, .htmx-settling"
 """What htmx marks while something is being replaced."""
 
 
@@ -158,7 +158,7 @@ def test_the_keyboard_reaches_everything(site: Site) -> None:
         tab.keyboard.press("/")
         tab.keyboard.type("pool")
         tab.wait_for_url("**/?q=pool&**")
-        tab.wait_for_function(SETTLED)
+        expect(tab.locator(UNSETTLED)).to_have_count(0, timeout=PATIENCE * 1000)
         assert tab.locator("[data-row]").count() == 2
         tab.keyboard.press("Escape")
         tab.keyboard.press("j")
@@ -170,7 +170,7 @@ def test_the_keyboard_reaches_everything(site: Site) -> None:
         assert "cold" in tab.inner_text("main")
         tab.keyboard.press("Escape")
         tab.wait_for_url("**/?q=pool&**")
-        tab.wait_for_function(SETTLED)
+        expect(tab.locator(UNSETTLED)).to_have_count(0, timeout=PATIENCE * 1000)
         tab.keyboard.press("j")
         tab.keyboard.press("Enter")
         tab.wait_for_url("**/recording?**")
