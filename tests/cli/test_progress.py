@@ -71,6 +71,7 @@ LONG: dict[str, tuple[list[str], str]] = {
     "scan": (["scan", "recordings"], "scanning"),
     "redact": (["redact", "recordings", "-n"], "redacting"),
     "export": (["export", "--to", "har", "-o", "out.har"], "exporting"),
+    "push": (["push", "memory:///"], "pushing"),
     "import": (["import", "one.har", "two.har", "-r", "other"], "importing"),
 }
 

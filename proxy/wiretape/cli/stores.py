@@ -1,9 +1,7 @@
 """`wiretape push`, `pull` and `sync`: recordings between a folder and an object store."""
 
 import os
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,7 +16,7 @@ from .options import CONFIG, DRY_RUN, RECORDINGS, as_json, with_options
 if TYPE_CHECKING:
     from wiretape.config.load import Config
     from wiretape.stores.store import ObjectStore
-    from wiretape.stores.transfer import Progress, TransferPlan
+    from wiretape.stores.transfer import TransferPlan
 
 _SHARED: Final = (
     click.argument("url", required=False, metavar="[URL]"),
@@ -55,8 +53,7 @@ def push(url: str | None, delete: bool, freeze: str | None, **options: Any) -> i
     if leaks := _leaks(config, folder, plan, options):
         return leaks
     if not options["dry_run"]:
-        with _progress("pushing", len(plan.push), options) as done:
-            transfer.push(store, folder, plan, done)
+        transfer.push(store, folder, plan)
         if freeze:
             say(f"{store.url}: {freeze}@sha256:{transfer.freeze(store, folder, local, freeze)}")
     return _tell(plan, options)
@@ -84,8 +81,7 @@ def pull(url: str | None, delete: bool, frozen: str | None, **options: Any) -> i
     remote = transfer.frozen(store, frozen) if frozen else _remote(store, options)
     plan = transfer.plan_pull(transfer.local_files(folder), remote, delete=delete)
     if not options["dry_run"]:
-        with _progress("pulling", len(plan.pull), options) as done:
-            transfer.pull(store, folder, plan, done, blobs=bool(frozen))
+        transfer.pull(store, folder, plan, blobs=bool(frozen))
     return _tell(plan, options)
 
 
@@ -105,9 +101,8 @@ def sync(url: str | None, **options: Any) -> int:
     if leaks := _leaks(config, folder, plan, options):
         return leaks
     if not options["dry_run"]:
-        with _progress("syncing", len(plan.push) + len(plan.pull), options) as done:
-            transfer.push(store, folder, plan, done)
-            transfer.pull(store, folder, plan, done)
+        transfer.push(store, folder, plan)
+        transfer.pull(store, folder, plan)
     for name in plan.conflicts:
         say(f"{name}: differs; `wiretape push` or `pull` says which one counts")
     return _tell(plan, options) or (FOUND if plan.conflicts else 0)
@@ -153,16 +148,6 @@ def _leaks(config: "Config", folder: Path, plan: "TransferPlan", options: dict[s
             _print_transfer({}, options, refused=[escaped(str(hit)) for hit in hits])
         say("nothing was uploaded: `wiretape redact` takes out what was found")
     return REFUSED if hits else 0
-
-
-@contextmanager
-def _progress(label: str, total: int, options: dict[str, Any]) -> "Iterator[Progress]":
-    if not total or options["as_json"] or not sys.stderr.isatty():
-        yield lambda name: None
-        return
-    with click.progressbar(length=total, label=label, file=sys.stderr) as bar:
-        update: Callable[[int], None] = bar.update
-        yield lambda name: update(1)
 
 
 def _tell(plan: "TransferPlan", options: dict[str, Any]) -> int:

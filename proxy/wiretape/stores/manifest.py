@@ -136,7 +136,7 @@ def _digests(store: ObjectStore, names: Iterable[str]) -> Files:
         if there is not None and not there.data.startswith(MARKER):
             files[name] = digest(there.data)
 
-    in_parallel(look, wanted)
+    in_parallel(look, wanted, "reading")
     return files
 
 

@@ -112,9 +112,7 @@ class Mirror:
             if time.time() - float(json.loads(there.data)["wiretape_reserved"]) < _RESERVED_SECONDS:
                 return None
         elif not is_replaced or digest(there.data) != self._remote.get(name):
-            return None
-        else:
-            return there.tag  # this run replaces what it has seen
+            return None  # a run replaces only what it has seen
         return there.tag
 
     def drop(self, paths: Iterable[Path]) -> None:
@@ -143,8 +141,8 @@ class Mirror:
             except StoreError as error:
                 failed[name] = str(error)
 
-        in_parallel(upload, [name for name in files if name.endswith(".bin")])
-        in_parallel(upload, [name for name in files if name.endswith(".json")])
+        for suffix in (".bin", ".json"):
+            in_parallel(upload, [name for name in files if name.endswith(suffix)], "uploading")
         gone = {
             name: self._remote[name]
             for name in self._dropped - set(uploaded)
@@ -153,7 +151,7 @@ class Mirror:
         try:
             transfer.list_in(self._store, uploaded, gone)
             unused = set(self._reserved) - set(files)
-            in_parallel(self._store.remove, sorted(unused))
+            in_parallel(self._store.remove, sorted(unused), "removing")
         except StoreError as error:
             failed |= dict.fromkeys(uploaded, str(error))
         self._keep_names(_PENDING, sorted(failed))

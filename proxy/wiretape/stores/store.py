@@ -13,6 +13,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from wiretape.core.errors import ConfigError, StoreError
+from wiretape.progress import track
 from wiretape.store_url import ADVICE, why_unfit
 
 _THREADS: Final = 16
@@ -211,12 +212,14 @@ class ObjectStore:
         return "; AWS_REGION may name another region than the bucket's" if "301" in text else ""
 
 
-def in_parallel(work: Callable[[str], None], names: Iterable[str]) -> None:
-    """Call a function with each name, several at a time; the first error ends it."""
+def in_parallel(work: Callable[[str], None], names: Iterable[str], what: str) -> None:
+    """Call a function with each name, several at a time; the first error ends it. `what` is said
+    of the progress, where that is shown.
+    """
     with ThreadPoolExecutor(_THREADS) as threads:
         futures = [threads.submit(work, name) for name in names]
         try:
-            for future in futures:
+            for future in track(futures, what):
                 future.result()
         except BaseException:
             threads.shutdown(cancel_futures=True)

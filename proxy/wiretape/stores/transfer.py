@@ -1,6 +1,5 @@
 """Copy recordings between a folder and a store: only what differs, and each whole or not at all."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -13,9 +12,6 @@ from .manifest import Files, digest, folder_of, is_recording
 from .store import ObjectStore, in_parallel
 
 _TRIES: Final = 2
-
-type Progress = Callable[[str], None]
-"""Called with each file that is done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,9 +63,7 @@ def plan_sync(local: Files, remote: Files) -> TransferPlan:
     )
 
 
-def push(
-    store: ObjectStore, folder: Path, plan: TransferPlan, done: Progress = lambda name: None
-) -> None:
+def push(store: ObjectStore, folder: Path, plan: TransferPlan) -> None:
     """Upload what a plan says; the manifests list a file only once it is there."""
     uploaded: Files = {}
 
@@ -77,12 +71,11 @@ def push(
         data = (folder / name).read_bytes()
         store.put(name, data)
         uploaded[name] = digest(data)
-        done(name)
 
     try:
         # Nobody is to find a recording whose side file is not there yet.
         for suffix in (".bin", ".json"):
-            in_parallel(upload, [name for name in plan.push if name.endswith(suffix)])
+            in_parallel(upload, [name for name in plan.push if name.endswith(suffix)], "pushing")
     finally:
         # What was uploaded before an error need not be again.
         list_in(store, uploaded, {name: plan.remote[name] for name in plan.remove})
@@ -108,17 +101,10 @@ def list_in(store: ObjectStore, added: Files, removed: Files) -> None:
         if there is not None and digest(there.data) == removed[name]:
             store.remove(name)
 
-    in_parallel(remove, removed)
+    in_parallel(remove, removed, "removing")
 
 
-def pull(
-    store: ObjectStore,
-    folder: Path,
-    plan: TransferPlan,
-    done: Progress = lambda name: None,
-    *,
-    blobs: bool = False,
-) -> None:
+def pull(store: ObjectStore, folder: Path, plan: TransferPlan, *, blobs: bool = False) -> None:
     """Download what a plan says; StoreError for what is not what its digest says. From `blobs`
     where the set is frozen.
     """
@@ -129,10 +115,9 @@ def pull(
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, data)
-        done(name)
 
     for suffix in (".bin", ".json"):
-        in_parallel(download, [name for name in plan.pull if name.endswith(suffix)])
+        in_parallel(download, [name for name in plan.pull if name.endswith(suffix)], "pulling")
     for name in plan.remove:
         (folder / name).unlink(missing_ok=True)
 
@@ -163,7 +148,7 @@ def freeze(store: ObjectStore, folder: Path, files: Files, tag: str) -> str:
 
     name = manifest.frozen_name(tag)
     by_digest = {value: file for file, value in files.items()}
-    in_parallel(keep, sorted(by_digest))
+    in_parallel(keep, sorted(by_digest), "freezing")
     data = manifest.dumps(files)
     if not store.create(name, data):
         raise StoreError(f"{store.url}: tag {tag} is another set's; take another tag")
