@@ -19,7 +19,7 @@ from wiretape.core.recording.document import from_exchange
 from wiretape.core.redaction.redactor import Redactor
 from wiretape.core.text.printable import count
 from wiretape.intake.intake import EndedExchange, Intake
-from wiretape.report.report import Report
+from wiretape.report.report import EXIT_REFUSED, Report
 from wiretape.run.open_library import open_library
 from wiretape.sessions.sessions import Session
 
@@ -29,7 +29,6 @@ from .targets import Target
 
 EXIT_REGRESSION: Final = 5
 EXIT_NOT_MEASURED: Final = 6
-EXIT_REFUSED: Final = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,6 +27,7 @@ from wiretape.library import replace_set
 from wiretape.library.library import LocalState, endpoint_slug, host_folder
 from wiretape.library.recording_file import read_bytes
 from wiretape.progress import track
+from wiretape.report.report import EXIT_REFUSED
 from wiretape.scanning.redact_file import Refused, Rewritten, rewrite, with_side_files
 from wiretape.state_dir import state_dir
 
@@ -41,7 +42,6 @@ _ROUNDS: Final = 4
 
 _SHOWN: Final = 20
 EXIT_FAULTY: Final = 1
-EXIT_REFUSED: Final = 4
 
 
 class NotRedacted(WiretapeError):
