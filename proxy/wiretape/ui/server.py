@@ -10,7 +10,7 @@ import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_urlsafe
@@ -72,6 +72,11 @@ class Page:
     database: Path | None = None
     token: str = field(default_factory=lambda: token_urlsafe(24), repr=False)
     is_over: bool = False
+
+    @property
+    def has_run(self) -> bool:
+        """Whether there is a run to be looked at."""
+        return self.document is not None or self.report is not None
 
     def run_document(self) -> Mapping[str, Any] | None:
         """The report as it is now."""
@@ -245,7 +250,7 @@ class _Views:
             pages=-(-results.total // PAGE),
             unread=self._catalog.unread,
             ages=_AGES,
-            states=[s for s in STATES if s != "unused" or self._page.run_document()],
+            states=[s for s in STATES if s != "unused" or self._page.has_run],
             given=dict(request.query),
         )
 
@@ -341,16 +346,16 @@ class _Views:
 
     async def maintenance(self, request: web.Request) -> web.Response:
         await self._refresh()
-        stale = replace(Query(), state="stale", sort="when", reverse=True)
-        unused = replace(Query(), state="unused")
+        stale = Query(state="stale", sort="when", reverse=True)
+        unused = Query(state="unused")
         problems = await asyncio.to_thread(self._verified) if "verify" in request.query else None
         return await self._html(
             "maintenance.html",
             "maintenance",
             stale=self._catalog.find(stale),
             stale_after=self._page.config.stale_after,
-            unused=self._catalog.find(unused) if self._page.run_document() else None,
-            broken=self._catalog.find(replace(Query(), state="broken")),
+            unused=self._catalog.find(unused) if self._page.has_run else None,
+            broken=self._catalog.find(Query(state="broken")),
             problems=problems,
         )
 
