@@ -14,7 +14,14 @@ from typing import Any, Final
 from wiretape.config.load import Config
 from wiretape.core.conversation.conversation import Conversation, conversation, printable_body
 from wiretape.core.conversation.redactions import redactions, rule_of
-from wiretape.core.conversation.timeline import Timeline, at_once, points, thinned, timeline
+from wiretape.core.conversation.timeline import (
+    Timeline,
+    at_once,
+    lengths,
+    points,
+    thinned,
+    timeline,
+)
 from wiretape.core.conversation.turns import Part, Turn, arguments
 from wiretape.core.cost.prices import Money
 from wiretape.core.cost.usage import Usage
@@ -259,21 +266,18 @@ def _data_url(text: str, types: dict[bytes, str]) -> str:
 def timeline_view(line: Timeline, end: float | None = None) -> TimelineView:
     """A timeline thinned to what a screen can show; `end` is that of the scale."""
     moments = thinned(at_once(line.moments), _POINTS)
-    total = sum(len(moment.text) for moment in moments) or 1
-    lengths, so_far = [], 0
-    for moment in moments:
-        so_far += len(moment.text)
-        lengths.append(so_far)
+    so_far = lengths(moments)
+    total = so_far[-1] or 1
     end = end or line.end or 1.0
     words = [moment.text for moment in moments] if total <= _WORDS else []
     return TimelineView(
         curve=points(
             [moment.at for moment in moments],
-            [length / total for length in lengths],
+            [length / total for length in so_far],
             (1000 / end, 100),
         ),
         dots=sorted({round(moment.at / end * 1000, 1) for moment in line.moments})[:_POINTS],
-        data={"at": [moment.at for moment in moments], "length": lengths, "end": end},
+        data={"at": [moment.at for moment in moments], "length": so_far, "end": end},
         first=line.first,
         end=line.end,
         longest=line.longest,

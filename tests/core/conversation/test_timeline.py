@@ -8,6 +8,7 @@ from wiretape.core.conversation.timeline import (
     Timeline,
     at_once,
     facts,
+    lengths,
     plot,
     points,
     thinned,
@@ -33,7 +34,7 @@ def test_each_chunk_has_its_time_its_bytes_and_its_text() -> None:
         (0.4, ""),
     ]
     assert all(moment.size > 40 for moment in line.moments)
-    assert line.lengths() == [3, 5, 5]
+    assert lengths(line.moments) == [3, 5, 5]
     assert (line.first, line.end, line.tokens) == (0.2, 0.4, 2)
 
 

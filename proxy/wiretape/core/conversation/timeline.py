@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby, pairwise
+from itertools import accumulate, groupby, pairwise
 from math import ceil
 from typing import Final
 
@@ -60,13 +60,10 @@ class Timeline:
         took = self.moments[-1].at - self.first
         return self.tokens / took if self.tokens and took > 0 else None
 
-    def lengths(self) -> list[int]:
-        """The characters of the text so far, after each chunk."""
-        total, lengths = 0, []
-        for moment in self.moments:
-            total += len(moment.text)
-            lengths.append(total)
-        return lengths
+
+def lengths(moments: Iterable[Moment]) -> list[int]:
+    """The characters of the text so far, after each moment."""
+    return list(accumulate(len(moment.text) for moment in moments))
 
 
 def timeline(document: Document, response: Response, usage: Usage) -> Timeline | None:
@@ -136,8 +133,8 @@ def points(times: Iterable[float], levels: Iterable[float], scale: tuple[float, 
 
 def plot(line: Timeline, width: int = 72) -> Iterator[str]:
     """Draw the text so far over the time as lines of a terminal, with a mark for each chunk."""
-    lengths = line.lengths()
-    top = lengths[-1] or 1
+    so_far = lengths(line.moments)
+    top = so_far[-1] or 1
     end = line.end or 1.0
     grid = [[" "] * width for _ in range(_ROWS)]
     marks = [" "] * width
@@ -145,7 +142,7 @@ def plot(line: Timeline, width: int = 72) -> Iterator[str]:
     for column in columns:
         marks[column] = "|" if marks[column] == " " else "‖"
     level = 0
-    reached = dict(zip(columns, lengths, strict=True))
+    reached = dict(zip(columns, so_far, strict=True))
     for column in range(columns[0], width):
         level = reached.get(column, level)
         dot = min(_ROWS * 4 - 1, int((1 - level / top) * (_ROWS * 4 - 1)))
