@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from tests.support.page_recordings import write
 
 from wiretape.cli import library
 from wiretape.cli.main import main
-from wiretape.core.recording import text as recording_format
 from wiretape.maintenance.listing import COLUMNS
 
 CHAT = "api.openai.com/v1-chat-completions"
@@ -47,12 +47,6 @@ def recording(words: str, prompt: str = "Say it", **more: Any) -> dict[str, Any]
             **more,
         },
     }
-
-
-def write(folder: Path, name: str, document: dict[str, Any]) -> None:
-    path = folder / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(recording_format.dumps(document), encoding="utf-8")
 
 
 type Run = Callable[..., Result]

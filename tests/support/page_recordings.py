@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from wiretape.core.recording import text as recording_format
+from tests.support.stored import put
+
 from wiretape.library.recording_file import LoadedRecording, load
 
 KEY = "REDACTED-openai-key-a3c57030"
@@ -54,10 +55,7 @@ def recording(words: list[str], prompt: Any = "Say it", **more: Any) -> dict[str
 
 def write(folder: Path, name: str, document: dict[str, Any]) -> Path:
     """Write a recording to a folder of recordings; gives its file."""
-    path = folder / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(recording_format.dumps(document), encoding="utf-8")
-    return path
+    return put(folder, document, name)
 
 
 def loaded(folder: Path, document: dict[str, Any]) -> LoadedRecording:
