@@ -180,6 +180,8 @@ def test_the_summary_counts() -> None:
     assert summary(report) == (
         "wiretape auto: 1 recorded; 2 answered again beyond the last take; 3 values redacted"
     )
+    report.redactions["x"] = 1
+    assert summary(report).endswith("; 1 value redacted")
 
 
 TABLE = PriceTable([Price(model="m*", input=Decimal(2), output=Decimal(4))])

@@ -76,7 +76,7 @@ def summary(report: Report) -> str:
     if report.isolated:
         text += "; CMD had a network with loopback only"
     if report.redactions:
-        text += f"; {report.redactions.total()} values redacted"
+        text += f"; {count(report.redactions.total(), 'value')} redacted"
     return text
 
 
