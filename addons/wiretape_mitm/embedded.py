@@ -188,7 +188,7 @@ class EmbeddedProxy:
         self, port: int, base_url_port: int, host: str = "127.0.0.1"
     ) -> tuple[int, int]:
         """Listen and give the two ports; WiretapeError, and nothing left up, if one is taken."""
-        port, base_url_port = port or free_port(host), base_url_port or free_port(host)
+        port, base_url_port = two_ports(port, base_url_port, host)
         self.way_out.own = {
             (name, at) for name in (host, "localhost") for at in (port, base_url_port)
         }
@@ -273,6 +273,20 @@ async def _closed(writer: asyncio.StreamWriter) -> None:
     writer.close()
     with suppress(OSError):
         await writer.wait_closed()
+
+
+def two_ports(port: int, base_url_port: int, host: str) -> tuple[int, int]:
+    """Two ports, with a free one for each that is 0: not the other's, on which nobody listens yet
+    either.
+    """
+    port = port or _free_port_but(base_url_port, host)
+    return port, base_url_port or _free_port_but(port, host)
+
+
+def _free_port_but(other: int, host: str) -> int:
+    while (port := free_port(host)) == other:
+        pass
+    return port
 
 
 def free_port(host: str = "127.0.0.1") -> int:

@@ -525,13 +525,20 @@ def _settings(
     # Replicas have one token, or a control request would depend on which of them gets it.
     if others.get("run_name") and (token := os.environ.get("WIRETAPE_TOKEN")):
         others["token"] = token
+    port = config.port if port is None else port
+    base_url_port = config.base_url_port if base_url_port is None else base_url_port
+    if port and port == base_url_port:
+        raise ConfigError(
+            f"port {port} is that of the proxy and of base URLs: expected two different ports"
+            " (--port and --base-url-port, or listen.port and listen.base_url_port)"
+        )
     return Settings(
         mode=mode,
         config=config,
         recordings=recordings or config.recordings,
         pace=pace or config.pace,
-        port=config.port if port is None else port,
-        base_url_port=config.base_url_port if base_url_port is None else base_url_port,
+        port=port,
+        base_url_port=base_url_port,
         **others,
     )
 
