@@ -5,6 +5,7 @@ import socket
 import subprocess
 from pathlib import Path
 
+import pytest
 import requests
 from tests.support import commands
 from tests.support.limits import PATIENCE
@@ -31,6 +32,26 @@ def test_it_prints_a_url_that_opens_the_library_and_ends_on_ctrl_c(
             assert 'href="/recording?name=a.json"' in seen.text
             process.send_signal(signal.SIGINT)
             assert process.wait(PATIENCE) == 130
+        finally:
+            process.kill()
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+def test_it_ends_as_it_is_told_where_a_shell_ignores_ctrl_c(
+    number: int, status: int, clean_env: dict[str, str], tmp_path: Path
+) -> None:
+    write(tmp_path / "recordings", "a.json", recording(["Hello"]))
+    # As a shell without job control starts what is to run beside it.
+    line = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *commands.command("ui", "--no-open")]
+    with subprocess.Popen(
+        line, env=clean_env, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            url_of(process)
+            process.send_signal(number)
+            assert process.wait(PATIENCE) == status
         finally:
             process.kill()
         assert process.stderr is not None

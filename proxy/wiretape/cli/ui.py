@@ -1,7 +1,7 @@
 """The command that opens the page: `wiretape ui`."""
 
 import os
-from contextlib import suppress
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +9,7 @@ import click
 
 from wiretape.progress import shown_by
 
-from .command import guarded
+from .command import INTERRUPTED, guarded
 from .options import CONFIG
 
 if TYPE_CHECKING:
@@ -59,23 +59,25 @@ def ui(
         config=config, folder=folder, document=document, database=database_of(config, folder)
     )
     # What the page reads is not for bars in this terminal.
-    with suppress(asyncio.CancelledError), shown_by(None):
-        asyncio.run(_serve(page, port, opens=opens))
-    return 0
+    with shown_by(None):
+        return asyncio.run(_serve(page, port, opens=opens))
 
 
-async def _serve(page: "Page", port: int, *, opens: bool) -> None:
+async def _serve(page: "Page", port: int, *, opens: bool) -> int:
     import asyncio
     import webbrowser
 
     from wiretape.core.errors import ConfigError
+    from wiretape.run.run import Signals
     from wiretape.ui.server import serving
 
     try:
-        async with serving(page, port) as url:
-            click.echo(f"wiretape ui: {url}")
-            if opens:
-                await asyncio.to_thread(webbrowser.open, url)
-            await asyncio.Event().wait()
+        with Signals() as signals:
+            async with serving(page, port) as url:
+                click.echo(f"wiretape ui: {url}")
+                if opens:
+                    await asyncio.to_thread(webbrowser.open, url)
+                await signals.stop.wait()
+            return INTERRUPTED if signal.SIGINT in signals.received else 0
     except OSError as error:
         raise ConfigError(f"--port {port}: {error.strerror}") from None
