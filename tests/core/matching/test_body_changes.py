@@ -19,6 +19,7 @@ from wiretape.core.matching.body_changes import (
 )
 from wiretape.core.matching.canonical import ABSENT
 from wiretape.core.matching.structural_diff import Differing, Steps
+from wiretape.core.matching.text_context import text_before
 
 UUID = "0b0e7b5a-7c1e-4b8e-9c5d-%012d"
 
@@ -46,7 +47,7 @@ def test_the_smallest_change_is_chosen(got: Any, recorded: Any, kinds: list[str 
 
 
 ANNOUNCED = re.compile(
-    r"(?<![^\n])[^\n]*?([^\n]{0,32}(?i:date|today|time|now)[^\n0-9]{0,16})" + _DATE_AND_TIME
+    r"(?<![^\n])([^\n]*?)((?i:date|today|time|now)[^\n0-9]{0,16})" + _DATE_AND_TIME
 )
 WORDS = ["date", "Today", "TIME ", "now", " is ", "x" * 20, "x" * 33, "é", "\t", "\n"]
 DATES = ["2026-01-02", "2026-01-02T10:00:00Z", "2026-1-2", "2026"]
@@ -55,8 +56,16 @@ DATES = ["2026-01-02", "2026-01-02T10:00:00Z", "2026-1-2", "2026"]
 @given(st.lists(st.sampled_from(WORDS + DATES), max_size=12).map("".join))
 def test_the_first_date_on_a_line_that_words_announce_is_found(text: str) -> None:
     """As one pattern says it, which is slow in a long line."""
-    found = [match[1] for match in ANNOUNCED.finditer(text) if match[1].isprintable()]
-    assert _announced_dates(text) == found
+    announced = [match.groups() for match in ANNOUNCED.finditer(text) if match[2].isprintable()]
+    assert _announced_dates(text) == [text_before(line, 32) + words for line, words in announced]
+
+
+def test_what_announces_a_date_holds_no_placeholder_nor_a_part_of_one() -> None:
+    key = "REDACTED-together-key-0a1b2c3d"
+    assert _announced_dates(f"{key} and today is 2026-01-02") == [" and today is "]
+    assert _announced_dates("work in {cwd}, where all the files lie: date 2026-01-02") == [
+        "{cwd}, where all the files lie: date "
+    ]
 
 
 def test_a_name_that_no_path_can_spell_is_not_changed() -> None:

@@ -86,6 +86,15 @@ def test_a_placeholder_is_no_text_to_find_a_value_by() -> None:
     assert piece.before == " run "
 
 
+def test_the_text_around_a_value_begins_and_ends_with_whole_words() -> None:
+    (piece,) = varying_pieces(
+        "they lie in {cwd}, home {home}, run 5f3a of the sessions of {cwd}",
+        "they lie in {cwd}, home {home}, run 99bc of the sessions of {cwd}",
+    )
+    assert piece.before == "{cwd}, home {home}, run "
+    assert piece.after == " of the sessions of {cwd}"
+
+
 TEXT = st.text(st.sampled_from("ab1 2:.-\n_é{(\\"), max_size=24)
 
 

@@ -17,6 +17,7 @@ from wiretape.core.text.regex import Regex
 from .normalise import Names, Normaliser, NormaliserKind, normalised, without
 from .question_guard import PATTERN_KINDS, may_ask, member_names
 from .structural_diff import Differing, Steps
+from .text_context import literal, text_before
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _DIGITS: Final = re.compile("[0-9]+")
@@ -29,10 +30,8 @@ _DATE_AND_TIME: Final = (
     r"(?: ?(?:[Zz]|[+-][0-9]{2}:?[0-9]{2}))?)?"
 )
 _BEFORE: Final = 32
-"""At most so many characters before an announcing word tell one announcement from another."""
-_ANNOUNCING: Final = rf"(?i:date|today|time|now)[^\n0-9]{{0,16}}(?={_DATE_AND_TIME})"
-_ANNOUNCEMENT: Final = re.compile(_ANNOUNCING)
-_ANNOUNCED: Final = re.compile(rf"[^\n]{{0,{_BEFORE}}}{_ANNOUNCING}")
+"""About so many characters before an announcing word tell one announcement from another."""
+_ANNOUNCEMENT: Final = re.compile(rf"(?i:date|today|time|now)[^\n0-9]{{0,16}}(?={_DATE_AND_TIME})")
 """What says, on its line, that a date comes next: "Today's date is 2026-01-02"."""
 
 SPREAD: Final = 3
@@ -95,11 +94,9 @@ def _announced_dates(text: str) -> list[str]:
         if match.start() < line_end:
             continue
         line_start = text.rfind("\n", 0, match.start()) + 1
-        whole = _ANNOUNCED.match(text, max(line_start, match.start() - _BEFORE))
-        assert whole is not None
-        if whole[0].isprintable():
-            announced.append(whole[0])
-        line_end = text.find("\n", whole.end())
+        if match[0].isprintable():
+            announced.append(text_before(text[line_start : match.start()], _BEFORE) + match[0])
+        line_end = text.find("\n", match.end())
         if line_end < 0:
             break
     return announced
@@ -107,8 +104,7 @@ def _announced_dates(text: str) -> list[str]:
 
 def _announced(path: str | None, before: str) -> BodyChange:
     """A date behind the text that announces it."""
-    literal = re.sub(r"([\\.^$|?*+()\[\]{}])", r"\\\1", before)
-    return BodyChange(path, "regex", 0, literal + _DATE_AND_TIME, f"{before}{{date}}")
+    return BodyChange(path, "regex", 0, literal(before) + _DATE_AND_TIME, f"{before}{{date}}")
 
 
 def changed_text(text: str, changes: Iterable[BodyChange]) -> str:

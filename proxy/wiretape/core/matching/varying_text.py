@@ -14,6 +14,7 @@ from typing import Final, Literal, get_args
 from wiretape.core.text import moments, word_diff
 
 from .body_changes import BodyChange
+from .text_context import literal, text_after, text_before
 
 type ValueKind = Literal["date", "time", "UUID", "address", "duration", "port", "number", "id"]
 VALUE_KINDS: Final[tuple[str, ...]] = get_args(ValueKind.__value__)
@@ -33,7 +34,6 @@ _SHAPES: Final[tuple[tuple[ValueKind, str], ...]] = (
     ("number", "[0-9]+"),
     ("number", r"[0-9]+(?:\.[0-9]+)?"),
 )
-_UNSTABLE: Final = re.compile("[^ -~]|REDACTED-[A-Za-z0-9-]+")
 _UNIT: Final = re.compile(r"\s?(?:ms|us|ns|s|secs?|seconds?|minutes?)\b")
 _PART: Final = re.compile(r"[A-Za-z0-9]+|[^A-Za-z0-9]")
 _ID_PARTS: Final = ("[0-9]+", "[0-9a-f]+", "[A-Za-z0-9]+")
@@ -101,7 +101,7 @@ class VaryingPiece:
         """What takes it out of the texts at a path, found by the text around it."""
         # A short text before it would be found in too many places.
         after = "" if re.search("[A-Za-z].*[A-Za-z]", self.before) else self.after
-        pattern = f"{_literal(self.before)}{self.pattern}{_literal(after)}"
+        pattern = f"{literal(self.before)}{self.pattern}{literal(after)}"
         return BodyChange(path, "regex", 0, pattern, f"{self.before}{{{self.kind}}}{after}")
 
 
@@ -119,16 +119,15 @@ def varying_pieces(got: str, recorded: str) -> list[VaryingPiece]:
         got_start, got_end, start, end = span
         values = (got[got_start:got_end], recorded[start:end])
         line = recorded[recorded.rfind("\n", 0, start) + 1 : start]
-        between = _stable_end(recorded[max(previous[3], start - len(line)) : start])
-        after = _UNSTABLE.split(recorded[end : following[2]], maxsplit=1)[0]
+        between = recorded[max(previous[3], start - len(line)) : start]
         kind, pattern = _shape(*values, recorded[end:])
         pieces.append(
             VaryingPiece(
                 kind=kind,
                 pattern=pattern,
                 values=values,
-                before=between[-_CONTEXT:],
-                after=after[:_CONTEXT],
+                before=text_before(between, _CONTEXT),
+                after=text_after(recorded[end : following[2]], _CONTEXT),
                 line=line,
             )
         )
@@ -236,18 +235,8 @@ def _shape(got: str, recorded: str, after: str) -> tuple[ValueKind | None, str]:
 def _part(got: str, recorded: str) -> str | None:
     """The pattern of one part of an id; a part without a digit has to be the same."""
     if not any(map(str.isdigit, got + recorded)):
-        return _literal(got) if got == recorded else None
+        return literal(got) if got == recorded else None
     return next(
         (part for part in _ID_PARTS if all(re.fullmatch(part, text) for text in (got, recorded))),
         None,
     )
-
-
-def _literal(text: str) -> str:
-    """A text as a pattern that RE2 reads as `re` does."""
-    return re.sub(r"([\\.^$|?*+()\[\]{}])", r"\\\1", text)
-
-
-def _stable_end(text: str) -> str:
-    """The end of a text, from the last placeholder or character that YAML has to escape."""
-    return _UNSTABLE.split(text)[-1]
