@@ -21,7 +21,13 @@ settings.load_profile("wiretape")
 SLOW: Final = (
     "end_to_end/",
     *("addons/test_mitmdump.py", "demo/test_demo.py", "doctor/test_doctor.py"),
-    *("engine/test_replayer.py", "engine/test_sequences.py"),
+    *(
+        "engine/test_replayer.py",
+        "engine/test_misses.py",
+        "engine/test_verdict.py",
+        "engine/test_next_take.py",
+        "engine/test_sequences.py",
+    ),
     *("run/test_ending.py", "run/test_run.py", "run/test_stubborn_clients.py"),
     "stores/test_store.py",
     "stores/test_mirror.py::test_writers_of_one_request_give_each_take_a_number_of_its_own",

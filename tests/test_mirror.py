@@ -25,7 +25,6 @@ WITHOUT_A_MODULE: Final = {
     "addons/patches/patches": "the package: how its patches are installed",
     "core/redaction/agreement": "the redactor, the gate and scan say the same of a text",
     "core/redaction/search_work": "how much a search looks at, over several modules",
-    "engine/stale": "what rules ignore and has changed, over several modules",
     "engine/mcp": "MCP's streamable HTTP, over several modules",
     "engine/sequences": "generated sequences of requests, over several modules",
 }
@@ -46,6 +45,8 @@ REACHED_BY: Final = {
             "sequences/shared_log",
             "run/recordings_store",
             "engine/abrupt_end",
+            "engine/answer",
+            "engine/request",
             "engine/selecting",
             "engine/tunnel",
         ),
@@ -75,6 +76,8 @@ REACHED_BY: Final = {
     "config.yaml's parts: tests/config/test_load reads each in a file": (
         *("config/rules", "config/schema"),
     ),
+    "tests/engine/test_mcp replays streams that are resumed": ("engine/recorded_response",),
+    "tests/engine/test_websocket drives real clients": ("engine/socket_answers",),
     "values without behaviour": ("core/errors", "core/recording/outage", "doctor/finding"),
     "files of the library: tests/library/test_library and test_lookup": ("library/recording_file",),
     "pytest's plugin: tests/integrations/test_plugin runs it whole": (

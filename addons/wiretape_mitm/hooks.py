@@ -8,7 +8,8 @@ from wiretape.core.cost.budget import Budget
 from wiretape.core.model import MAX_BODY
 from wiretape.core.playback.policy import MISS_STATUS
 from wiretape.core.providers.registry import Providers
-from wiretape.engine.replayer import Replayer, Tickets
+from wiretape.engine.replayer import Replayer
+from wiretape.engine.tickets import Tickets
 from wiretape.intake.intake import Intake
 from wiretape.report.report import Report
 from wiretape.sessions.control import Control

@@ -8,8 +8,9 @@ from wiretape.core.errors import StoreError
 from wiretape.core.model import Request
 from wiretape.core.playback.faults import HEADER as FAULT_HEADER
 from wiretape.core.redaction.subprotocols import credentials_as_headers
-from wiretape.engine.replayer import Replayer, Tickets
+from wiretape.engine.replayer import Replayer
 from wiretape.engine.request import ReplayRequest
+from wiretape.engine.tickets import Tickets
 from wiretape.intake.intake import Intake
 from wiretape.sessions.own_port import Refusal
 from wiretape.sessions.sessions import Session, UnknownSession, session_error_text
@@ -77,7 +78,7 @@ class ReplayFlow:
         replayer = self._replayer
         answer = replayer.answer(request)
         if answer is None:
-            flow.response = response_of(*await replayer.miss_in_thread(request))
+            flow.response = response_of(*await replayer.misses.answer_in_thread(request))
             return
         has_fault = replayer.is_faulty or FAULT_HEADER in flow.request.headers
         response = answer.response

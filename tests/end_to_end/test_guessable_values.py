@@ -98,7 +98,7 @@ class Folder:
                 answers.append(
                     json.loads(answer.response.body)["n"]
                     if answer is not None
-                    else replayer.explain_miss(asked).reason
+                    else replayer.misses.explain(asked).reason
                 )
             return answers
 

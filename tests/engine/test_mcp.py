@@ -15,7 +15,8 @@ from wiretape.core.recording.document import from_exchange
 from wiretape.core.recording.given_ids import KnownIds, answer_ids, stamp
 from wiretape.core.redaction.redactor import Redactor
 from wiretape.core.redaction.rules import RedactionRules
-from wiretape.engine.replayer import ReplayAnswer, Replayer
+from wiretape.engine.answer import ReplayAnswer
+from wiretape.engine.replayer import Replayer
 from wiretape.library.library import Library, LocalState
 from wiretape.report.report import Report
 from wiretape.sessions.sessions import Sessions

@@ -1,8 +1,6 @@
 """Replay from disk: the same bytes in the same chunks, at the chosen pace, all offline."""
 
 import json
-import os
-import re
 import socket
 import ssl
 import subprocess
@@ -14,7 +12,7 @@ import pytest
 from tests.support import paths
 from tests.support.commands import Wiretape, port_of, serving
 from tests.support.limits import PATIENCE
-from tests.support.stream_call import BODY, CHAT, EVENTS, HOST, STREAM, curl, documents, options
+from tests.support.stream_call import BODY, CHAT, EVENTS, HOST, STREAM, curl, options
 from tests.support.tools import working
 from tests.support.upstream import Answer, Upstream
 
@@ -26,14 +24,6 @@ HELLO = json.dumps(
         "stream": True,
     }
 )
-
-
-@pytest.fixture
-def recorded(wiretape: Wiretape, upstream: Upstream, tmp_path: Path) -> Path:
-    """A folder with one recorded stream."""
-    upstream.script(CHAT, Answer(headers=STREAM, chunks=EVENTS))
-    assert wiretape("record", *options(upstream, tmp_path / "r"), "--", *curl()).returncode == 0
-    return tmp_path / "r"
 
 
 def chunks_of(proxy_port: int, ca: Path, body: str = BODY, target: str = CHAT) -> list[bytes]:
@@ -173,92 +163,6 @@ def test_a_recorded_pace_is_kept_and_scaled(
     assert took["instant"] < took["recorded"]
 
 
-def test_a_miss_is_an_error_of_the_providers_shape_and_fails_the_run(
-    recorded: Path, wiretape: Wiretape, tmp_path: Path
-) -> None:
-    other = BODY.replace('"Hi"', '"Hello"')
-    client = ["sh", "-c", f"{' '.join(map(_quoted, curl(CHAT, other, HOST, '-i')))} && true"]
-    report = tmp_path / "report.json"
-    done = wiretape("replay", "-r", recorded, "--report", report, "--", *client)
-    assert done.returncode == 3
-    assert "HTTP/1.1 400 Bad Request" in done.stdout
-    assert "x-should-retry: false" in done.stdout.lower()
-    assert "x-wiretape: miss" in done.stdout.lower()
-    error = json.loads(done.stdout.partition("{")[1] + done.stdout.partition("{")[2])["error"]
-    assert 'body.messages[0].content: got "Hello", recorded "Hi"' in error["message"]
-    (name,) = (path.relative_to(recorded).as_posix() for path in recorded.rglob("*.json"))
-    assert f"nearest is {name}" in error["message"]
-    assert 'body.messages[0].content: got "Hello", recorded "Hi"' in done.stderr
-    told = json.loads(report.read_text())
-    assert told["counts"] == {"missed": 1}
-    assert told["exchanges"][0]["miss"]["differences"] == [
-        {"path": "body.messages[0].content", "got": "Hello", "recorded": "Hi"}
-    ]
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "'\\''") + "'"
-
-
-OPENAI = f"openai.OpenAI(base_url='https://{HOST}/v1')"
-
-
-@pytest.mark.parametrize(
-    ("sdk", "call"),
-    [
-        ("openai", f"{OPENAI}.chat.completions.create(model='m', messages=[])"),
-        ("openai", f"list({OPENAI}.chat.completions.create(model='m', messages=[], stream=True))"),
-        ("openai", f"{OPENAI}.responses.create(model='m', input='x')"),
-        (
-            "anthropic",
-            "anthropic.Anthropic().messages.create(model='m', max_tokens=1, messages=[])",
-        ),
-        ("together", "together.Together().chat.completions.create(model='m', messages=[])"),
-    ],
-)
-def test_an_sdk_raises_at_once_with_the_misses_own_words(
-    recorded: Path, wiretape: Wiretape, sdk: str, call: str
-) -> None:
-    client = f"import {sdk}\ntry: {call}\nexcept {sdk}.BadRequestError as e: print(e)\n"
-    done = wiretape("replay", "-r", recorded, "--", sys.executable, "-c", client)
-    assert "no recording answers POST" in done.stdout
-    assert done.stderr.count("missed    ") == 1, "the SDK must not retry"
-    assert done.returncode == 3
-
-
-def test_the_status_of_a_miss_is_the_configurations(
-    recorded: Path, wiretape: Wiretape, upstream: Upstream, tmp_path: Path
-) -> None:
-    (tmp_path / "config.yaml").write_text("on_miss: fail\nreplay: {miss_status: 451}\n")
-    client = curl(CHAT, "{}", HOST, "-o", os.devnull, "-w", "%{http_code}")
-    for mode in ("replay", "auto"):
-        done = wiretape(mode, *options(upstream, recorded), "--report", "j", "--", *client)
-        assert (done.returncode, done.stdout) == (3, "451"), done.stderr
-        (row,) = json.loads((tmp_path / "j").read_bytes())["exchanges"]
-        assert row["status"] == 451
-
-
-@pytest.mark.parametrize("status", [100, 102, 103, 199])
-def test_an_informational_status_is_never_a_final_answer(
-    recorded: Path, wiretape: Wiretape, upstream: Upstream, status: int
-) -> None:
-    (path,) = recorded.rglob("*.json")
-    document = json.loads(path.read_bytes())
-    document["response"]["status"] = status
-    path.write_text(json.dumps(document))
-    (recorded.parent / "config.yaml").write_text("on_miss: fail\n")
-    for mode in ("replay", "auto"):
-        client = curl(CHAT, BODY, HOST, "-o", os.devnull, "-w", "%{http_code}")
-        done = wiretape(mode, *options(upstream, recorded), "--", *client)
-        assert (done.returncode, done.stdout) == (3, "400"), done.stderr
-        assert "response.status: expected the status of a final answer" in done.stderr
-
-
-def test_a_miss_of_cmd_that_failed_keeps_its_own_status(recorded: Path, wiretape: Wiretape) -> None:
-    client = ["sh", "-c", "curl -s https://api.together.xyz/nowhere; exit 9"]
-    assert wiretape("replay", "-r", recorded, "--", *client).returncode == 9
-
-
 def test_another_host_is_refused_with_the_setting_that_tunnels_it(
     recorded: Path, wiretape: Wiretape
 ) -> None:
@@ -297,71 +201,6 @@ def test_plain_http_goes_through_the_proxy_in_absolute_form(
     assert (tmp_path / "r" / "ollama.test+11434" / "api-chat").is_dir()
     again = wiretape("replay", "-r", tmp_path / "r", "--", *client)
     assert again.stdout == live.stdout
-
-
-def test_auto_replays_what_there_is_and_records_the_rest(
-    recorded: Path, wiretape: Wiretape, upstream: Upstream
-) -> None:
-    upstream.script("/v1/models", Answer.json({"data": []}))
-    both = ["sh", "-c", f"{' '.join(map(_quoted, curl()))}; curl -s https://{HOST}/v1/models"]
-    done = wiretape("auto", *options(upstream, recorded), "--", *both)
-    assert done.stdout.encode() == b"".join(EVENTS) + b'{"data": []}'
-    assert "wiretape auto: 1 recorded, 1 replayed" in done.stderr
-    assert [seen.target for seen in upstream.requests] == [CHAT, "/v1/models"]
-    again = wiretape("auto", *options(upstream, recorded), "--", *both)
-    assert again.stdout == done.stdout
-    assert len(upstream.requests) == 2
-
-
-def test_auto_in_ci_never_goes_live(recorded: Path, wiretape: Wiretape, upstream: Upstream) -> None:
-    client = curl("/v1/models", None)
-    env = {"CI": "true"}
-    done = wiretape("auto", *options(upstream, recorded), "--", *client, env=env)
-    assert done.returncode == 3
-    assert len(upstream.requests) == 1
-
-
-def test_equal_requests_in_one_auto_run_are_all_recorded_and_replayed_in_order(
-    wiretape: Wiretape, upstream: Upstream, tmp_path: Path
-) -> None:
-    for number in range(3):
-        upstream.script("/v1/models", Answer.json({"n": number}))
-    thrice = ["sh", "-c", f"for i in 1 2 3; do curl -s https://{HOST}/v1/models; done"]
-    live = wiretape("auto", *options(upstream, tmp_path / "r"), "--", *thrice)
-    assert live.stdout == '{"n": 0}{"n": 1}{"n": 2}', live.stderr
-    assert len(documents(tmp_path / "r")) == 3
-    again = wiretape("replay", "-r", tmp_path / "r", "--", *thrice)
-    assert again.stdout == live.stdout
-
-
-def test_after_the_last_take_the_last_is_given_again_and_counted(
-    recorded: Path, wiretape: Wiretape
-) -> None:
-    twice = ["sh", "-c", f"{' '.join(map(_quoted, curl()))}; {' '.join(map(_quoted, curl()))}"]
-    done = wiretape("replay", "-r", recorded, "--", *twice)
-    assert done.stdout.encode() == b"".join(EVENTS) * 2
-    assert "1 answered again beyond the last take" in done.stderr
-
-
-def test_used_up_takes_are_a_miss_where_the_configuration_says_so(
-    recorded: Path, wiretape: Wiretape, tmp_path: Path
-) -> None:
-    (tmp_path / "config.yaml").write_text("replay: {repeat: miss}\n")
-    twice = ["sh", "-c", f"{' '.join(map(_quoted, curl()))}; {' '.join(map(_quoted, curl()))}"]
-    done = wiretape("replay", "-r", recorded, "--", *twice)
-    assert "all takes of" in done.stdout
-    assert done.returncode == 3
-
-
-def test_a_broken_file_is_named_and_skipped_and_the_rest_works(
-    recorded: Path, wiretape: Wiretape
-) -> None:
-    (recorded / "half.json").write_text('{"wiretape": 1, "request": {')
-    (recorded / "package.json").write_text('{"name": "foreign"}')
-    done = wiretape("replay", "-r", recorded, "--", *curl())
-    assert done.stdout.encode() == b"".join(EVENTS)
-    assert re.search(r"skipped .*half\.json: not JSON: .* line 1 column", done.stderr)
-    assert re.search(r"skipped .*package\.json: .*not a recording", done.stderr)
 
 
 def test_the_shipped_recordings_replay_to_curl(wiretape: Wiretape) -> None:

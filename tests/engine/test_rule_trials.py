@@ -247,9 +247,9 @@ def test_beyond_its_allowance_a_run_tries_no_rule(tmp_path: Path, allowance: Any
     asked_folder = HttpFolder(tmp_path / "recordings")
     asked_folder.record({"prompt": "hi", "run": 1}, "one")
     replayer = asked_folder.replayer()
-    replayer._rule_trials = RuleTrials(asked_folder.config().matcher, **allowance)
+    replayer.misses._rule_trials = RuleTrials(asked_folder.config().matcher, **allowance)
     first, second = (
-        replayer.explain_miss(replayer.prepare(asked_folder.request({"prompt": "hi", name: run})))
+        replayer.misses.explain(replayer.prepare(asked_folder.request({"prompt": "hi", name: run})))
         for name, run in (("run", 2), ("span", 3))
     )
     assert first.suggestion is not None
@@ -262,15 +262,15 @@ def test_a_rule_that_many_misses_suggest_is_tried_once(tmp_path: Path) -> None:
     for prompt in ("hi", "bye"):
         folder.record({"prompt": prompt, "run": 1}, prompt)
     replayer = folder.replayer()
-    replayer._rule_trials = RuleTrials(folder.config().matcher, most_files=2)
+    replayer.misses._rule_trials = RuleTrials(folder.config().matcher, most_files=2)
     misses = [
-        replayer.explain_miss(replayer.prepare(folder.request({"prompt": prompt, "run": run})))
+        replayer.misses.explain(replayer.prepare(folder.request({"prompt": prompt, "run": run})))
         for run, prompt in ((2, "hi"), (3, "bye"), (4, "hi"))
     ]
     assert [miss.is_repeated for miss in misses] == [False, True, True]
     folder.record({"prompt": "hi", "run": 9}, "hi again")
     replayer.sessions.own.library.check()
-    last = replayer.explain_miss(replayer.prepare(folder.request({"prompt": "hi", "run": 5})))
+    last = replayer.misses.explain(replayer.prepare(folder.request({"prompt": "hi", "run": 5})))
     assert (last.suggestion, "not tried on all" in last.withheld) == (None, True)
 
 

@@ -29,7 +29,7 @@ from wiretape.core.playback.pace import Pace
 from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import from_exchange
 from wiretape.engine import handler
-from wiretape.engine.replayer import ReplayAnswer
+from wiretape.engine.answer import ReplayAnswer
 from wiretape.engine.sender import (
     UNTYPED,
     AnswerSender,

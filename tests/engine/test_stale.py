@@ -77,7 +77,7 @@ def test_each_message_of_a_connection_is_compared_once(tmp_path: Path) -> None:
     prepared = replayer.prepare(folder.opening())
     answer = replayer.answer(prepared)
     assert answer is not None
-    lock = replayer.lock_step(prepared, answer)
+    lock = replayer.sockets.lock_step(prepared, answer)
     for body in bodies:
         lock.feed(folder.message({**body, "run": 9}))
         assert [(change.path, change.rule) for change in lock.stale] == [("body.run", "run")]

@@ -66,7 +66,7 @@ class Process:
             except SessionsChanged:
                 continue
             if answer is None:
-                self.replayer.miss(prepared)
+                self.replayer.misses.answer(prepared)
                 await self.replayer.share(where)
             return answer.entry.name if answer else None
 

@@ -15,7 +15,8 @@ from wiretape.core.playback.websocket import Mismatch, ReplayedConnection
 from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import from_exchange
 from wiretape.core.redaction.redactor import Redactor
-from wiretape.engine.replayer import Replayer, replayed_row
+from wiretape.engine.answer import replayed_row
+from wiretape.engine.replayer import Replayer
 from wiretape.library.library import Library, LocalState
 from wiretape.report.report import Report
 from wiretape.sessions.sessions import Sessions
@@ -98,7 +99,7 @@ class HttpFolder(AskedFolder):
         prepared = replayer.with_current_ids(replayer.prepare(self.request(body)))
         answer = replayer.answer(prepared)
         if answer is None:
-            return replayer.explain_miss(prepared)
+            return replayer.misses.explain(prepared)
         self.report.add(replayed_row(prepared, answer))
         return answer.response.body.decode()
 
@@ -127,7 +128,7 @@ class SocketFolder(AskedFolder):
         prepared = replayer.with_current_ids(replayer.prepare(self.opening()))
         answer = replayer.answer(prepared)
         assert answer is not None
-        lock = replayer.lock_step(prepared, answer)
+        lock = replayer.sockets.lock_step(prepared, answer)
         step = lock.feed(Message(json.dumps(body).encode(), None, "client"))
         ended = ReplayedConnection(
             recording=lock.recording,
@@ -139,7 +140,7 @@ class SocketFolder(AskedFolder):
             stale=lock.stale,
             rules=lock.rules,
         )
-        row = replayer.websocket_row(prepared, answer, ended)
+        row = replayer.sockets.row(prepared, answer, ended)
         self.report.add(row)
         if row.miss is not None:
             return row.miss

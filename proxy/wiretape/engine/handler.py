@@ -37,12 +37,9 @@ from wiretape.sessions.sessions import Session, UnknownSession, of_credentials, 
 from wiretape.sessions.shared import SessionsChanged
 
 from . import local_servers, websocket
-from .replayer import (
-    MISS_HEADERS,
-    ReplayAnswer,
-    Replayer,
-    Tickets,
-)
+from .answer import ReplayAnswer
+from .misses import MISS_HEADERS
+from .replayer import Replayer
 from .request import ReplayRequest
 from .sender import (
     BASE_URL,
@@ -52,6 +49,7 @@ from .sender import (
     connection_headers,
     whole_response,
 )
+from .tickets import Tickets
 
 log = logging.getLogger(__name__)
 
@@ -208,7 +206,7 @@ class Handler:
                 return self._unavailable()
             return self._refused(Refusal(session_error_text(error)))
         if answer is None:
-            status, headers, body = await self._replayer.miss_in_thread(request)
+            status, headers, body = await self._replayer.misses.answer_in_thread(request)
             with suppress(SequencesLost):  # the next request is told
                 await self._replayer.share(request.session)
             return whole_response(status, connection_headers(headers), body)
@@ -351,10 +349,10 @@ class Handler:
             replayer = self._replayer
             response = await websocket.play(
                 http,
-                replayer.lock_step(request, answer),
+                replayer.sockets.lock_step(request, answer),
                 self._pace,
                 lambda connection: replayer.report.add(
-                    replayer.websocket_row(request, answer, connection)
+                    replayer.sockets.row(request, answer, connection)
                 ),
                 [("x-wiretape", f"replay {quote(answer.entry.name)}")],
             )

@@ -24,7 +24,7 @@ from wiretape.core.wire import content_coding
 from wiretape.report.report import Report
 
 from .abrupt_end import end, reset
-from .replayer import ReplayAnswer, replayed_row
+from .answer import ReplayAnswer, replayed_row
 from .request import ReplayRequest
 
 _MOST_CACHED: Final = 256

@@ -18,7 +18,8 @@ from wiretape.core.wire import jsonrpc
 from wiretape.core.wire.jsonrpc import SESSION_HEADER, spelled
 from wiretape.report.report import Row
 
-from .replayer import ReplayAnswer, Replayer
+from .answer import ReplayAnswer
+from .replayer import Replayer
 from .request import ReplayRequest
 
 
@@ -96,7 +97,7 @@ class StdioReplay:
         self, request: ReplayRequest, answer: ReplayAnswer, *, changes_state: bool
     ) -> None:
         try:
-            lock = self._replayer.lock_step(request, answer)
+            lock = self._replayer.sockets.lock_step(request, answer)
         except (FormatError, StoreError):
             await self._miss(request)
             return
@@ -118,12 +119,12 @@ class StdioReplay:
             talk.mismatch = step
             row = self._report(talk)
             assert row.miss is not None
-            await self._refuse(talk.request, self._replayer.miss_body(talk.request, row.miss))
+            await self._refuse(talk.request, self._replayer.misses.body(talk.request, row.miss))
         else:
             await self._send_step(talk, step)
 
     async def _miss(self, request: ReplayRequest) -> None:
-        _, _, body = await self._replayer.miss_in_thread(request)
+        _, _, body = await self._replayer.misses.answer_in_thread(request)
         await self._refuse(request, body)
 
     async def _refuse(self, request: ReplayRequest, body: bytes) -> None:
@@ -166,6 +167,6 @@ class StdioReplay:
             stale=talk.lock.stale,
             rules=talk.lock.rules,
         )
-        row = self._replayer.websocket_row(talk.request, talk.answer, connection)
+        row = self._replayer.sockets.row(talk.request, talk.answer, connection)
         self._replayer.report.add(row)
         return row

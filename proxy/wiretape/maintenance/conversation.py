@@ -19,7 +19,8 @@ from wiretape.core.recording import llamastack
 from wiretape.core.recording.document import Document, from_request, to_exchange, to_request
 from wiretape.core.redaction.known_values import Secrets
 from wiretape.core.redaction.redactor import Redactor
-from wiretape.engine.replayer import ReplayAnswer, Replayer
+from wiretape.engine.answer import ReplayAnswer
+from wiretape.engine.replayer import Replayer
 from wiretape.engine.request import ReplayRequest
 from wiretape.library.library import Library
 from wiretape.library.recording_file import recorded_us
@@ -122,7 +123,7 @@ def _conversed(
     replayer: Replayer, request: ReplayRequest, answer: ReplayAnswer, messages: Iterable[Message]
 ) -> str:
     try:
-        lock_step = replayer.lock_step(request, answer)
+        lock_step = replayer.sockets.lock_step(request, answer)
         for message in messages:
             if isinstance(lock_step.feed(message), Mismatch):
                 return NOTHING

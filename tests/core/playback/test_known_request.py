@@ -1,5 +1,5 @@
 """Which recordings stand for the bytes of live requests. That both ways to a key agree is tested
-where they meet, in `tests/engine/test_request.py`.
+where they meet, in `tests/engine/test_request_reader.py`.
 """
 
 import base64

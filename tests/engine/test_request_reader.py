@@ -154,7 +154,7 @@ class LongWay(Replayer):
     """Reads every request."""
 
     def prepare(self, live: Request, session: Session | None = None) -> ReplayRequest:
-        return self.examine(live, session or self.sessions.own)
+        return self.reader.examine(live, session or self.sessions.own)
 
 
 @cache

@@ -1,0 +1,77 @@
+"""Answer WebSockets from recorded conversations."""
+
+from dataclasses import replace
+
+from wiretape.core.matching.matcher import Matcher
+from wiretape.core.playback.websocket import LockStep, MessageMatcher, ReplayedConnection
+from wiretape.core.redaction.redactor import Redactor
+from wiretape.report.report import Report, Row
+
+from .answer import ReplayAnswer, replayed_row
+from .misses import Misses
+from .recorded_response import response_to
+from .request import ReplayRequest
+
+
+class SocketAnswers:
+    """Gives the conversations of WebSockets, and reports them.
+
+    `is_shared`: other processes of the run are told which recording went on.
+    """
+
+    def __init__(
+        self,
+        matcher: Matcher,
+        redactor: Redactor,
+        misses: Misses,
+        report: Report,
+        *,
+        is_shared: bool,
+    ) -> None:
+        self._redactor = redactor
+        self._misses = misses
+        self._report = report
+        self._is_shared = is_shared
+        self._messages = MessageMatcher(matcher, redactor)
+
+    def lock_step(self, request: ReplayRequest, answer: ReplayAnswer) -> LockStep:
+        """The recorded conversation of a WebSocket whose opening request was answered."""
+        library = request.session.library
+        names = [take.name for take in answer.takes]
+        names = request.session.take_order.order(names, answer.take - 1)
+        secrets = self._redactor.secrets(request.live)
+        return LockStep(
+            names,
+            lambda name: response_to(request, library.read(name), self._redactor.paths),
+            self._messages.of(request.url, request.path, secrets),
+        )
+
+    def row(
+        self, request: ReplayRequest, answer: ReplayAnswer, connection: ReplayedConnection
+    ) -> Row:
+        """The report's row of a WebSocket that was replayed, or of its miss."""
+        session, library = request.session, request.session.library
+        session.take_order.used(connection.recording)
+        session.used.add(connection.recording)
+        names = (connection.recording, answer.entry.name)
+        other = next((take for take in answer.takes if names[0] == take.name != names[1]), None)
+        if other is not None:
+            session.known_ids.learn(library.ids(other.name), other.token)
+        if self._is_shared:
+            token = other.token if other else ""
+            session.unshared.append(("socket", connection.recording, token))
+        self._report.applied.update(connection.rules)
+        row = replace(
+            replayed_row(request, answer, connection.first, connection.duration, connection.note),
+            chunks=connection.sent,
+            recording=connection.recording,
+            stale=(*answer.stale, *connection.stale),
+        )
+        mismatch = connection.mismatch
+        if mismatch is None:
+            return row
+        message = self._messages.request(
+            request.url, request.path, mismatch.message, self._redactor.secrets(request.live)
+        )
+        miss = self._misses.explain_message(request, message, mismatch)
+        return replace(row, outcome="missed", note=mismatch.reason, miss=miss)
