@@ -30,7 +30,8 @@ COMMANDS: Final[dict[str, tuple[list[str], tuple[str, ...]]]] = {
         ["--help"],
         (
             *("aiohttp", "asyncio", "pydantic", "ssl", "yaml", "rich", "sqlite3", "email"),
-            *("wiretape.config", "wiretape.library", "wiretape.engine", "wiretape.run"),
+            *("dataclasses", "pathlib", "wiretape.config", "wiretape.library", "wiretape.engine"),
+            *("wiretape.run", "wiretape.cli.running", "wiretape.cli.options"),
         ),
     ),
     "ls": (

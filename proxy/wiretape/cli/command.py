@@ -29,24 +29,24 @@ _PRINTED: Final = "wiretape.cli.printed"
 """The key in click's context that says whether the document of --json is printed."""
 
 
-class Program(click.Group):
-    """The commands; with --json, wrong usage is reported as JSON, too."""
-
-    def main(self, args: Sequence[str] | None = None, *more: Any, **options: Any) -> Any:
-        arguments = list(sys.argv[1:] if args is None else args)
-        own = arguments[: arguments.index("--")] if "--" in arguments else arguments
-        if "--json" not in own or not options.get("standalone_mode", True):
-            return super().main(args, *more, **options)
-        options["standalone_mode"] = False
-        try:
-            sys.exit(super().main(arguments, *more, **options) or 0)
-        except click.ClickException as error:
-            error.show()
-            _print_error("usage", error.format_message(), error.exit_code)
-            sys.exit(error.exit_code)
-        except click.Abort:
-            _print_error("interrupted", "interrupted", INTERRUPTED)
-            sys.exit(INTERRUPTED)
+def report_wrong_usage(
+    run: Callable[..., Any], args: Sequence[str] | None, *more: Any, **options: Any
+) -> Any:
+    """Run the command line (`click.Command.main`); with --json, report wrong usage as JSON, too."""
+    arguments = list(sys.argv[1:] if args is None else args)
+    own = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    if "--json" not in own or not options.get("standalone_mode", True):
+        return run(args, *more, **options)
+    options["standalone_mode"] = False
+    try:
+        sys.exit(run(arguments, *more, **options) or 0)
+    except click.ClickException as error:
+        error.show()
+        _print_error("usage", error.format_message(), error.exit_code)
+        sys.exit(error.exit_code)
+    except click.Abort:
+        _print_error("interrupted", "interrupted", INTERRUPTED)
+        sys.exit(INTERRUPTED)
 
 
 def guarded[**P](work: Callable[P, int]) -> Callable[P, None]:

@@ -9,6 +9,7 @@ import click
 type Command = Callable[..., None]
 type Option = Callable[[Command], Command]
 
+PORT: Final = click.IntRange(0, 65535)
 CONFIG: Final[Option] = click.option(
     "-c",
     "--config",
