@@ -23,7 +23,7 @@ MOST: Final = {
     "a recorded request, asked for the first time": 5_700,
     "the same request again": 1_260,
     "a request that is read": 14_000,
-    "a stream of 200 chunks becomes a recording": 468_500,
+    "a stream of 200 chunks becomes a recording": 397_500,
     "a recording of 200 chunks becomes a stream": 190_500,
 }
 MORE: Final = 1.1

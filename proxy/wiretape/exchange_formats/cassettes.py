@@ -46,8 +46,7 @@ def _scalar(loader: _CassetteLoader, node: yaml.Node) -> object:
     if _INTEGER.fullmatch(text) and len(text) < 1000:
         return int(text)
     if _JSON_NUMBER.fullmatch(text):
-        number = float(text)
-        return number if repr(number) == text else exact_json.Number(text)
+        return exact_json.number(text)
     return {"true": True, "false": False}.get(text, text)
 
 

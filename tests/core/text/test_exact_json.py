@@ -2,12 +2,14 @@
 
 import json
 import random
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wiretape.core.text import exact_json
 from wiretape.core.text.exact_json import (
     MAX_DEPTH,
     Number,
@@ -209,8 +211,79 @@ def test_a_number_is_the_float_that_its_text_says() -> None:
     assert (type(number), number, number.text) == (Number, 1.5, "1.50")
 
 
-def test_a_float_as_python_spells_it_is_a_plain_float() -> None:
-    assert [type(parse(text)) for text in ("0.5", "1e-05", "1.0", "-0.0")] == [float] * 4
+def test_a_float_as_python_spells_it_without_an_exponent_is_a_plain_float() -> None:
+    assert [type(parse(text)) for text in ("0.5", "0.0001", "1.0", "-0.0")] == [float] * 4
+
+
+# ------------------------------------------------------------------ msgspec and Python
+
+
+def outcome(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    """What a function gives, spelled so that each type and each number's text counts; or raises."""
+    try:
+        return spelled(function(*args, **options))
+    except ValueError as error:
+        return type(error), str(error)
+
+
+def spelled(value: Any) -> Any:
+    if isinstance(value, dict):
+        return [(key, spelled(item)) for key, item in value.items()]
+    if isinstance(value, list | tuple):
+        return [spelled(item) for item in value]
+    return type(value), value.text if isinstance(value, Number) else repr(value)
+
+
+def by_python(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    """The outcome without msgspec."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(exact_json, "_native", lambda: None)
+        return outcome(function, *args, **options)
+
+
+FRAGMENTS = [
+    *WORDS,
+    "1e16",
+    "0.00001",
+    "9" * 30,
+    '"\\ud800"',
+    '"\ud800"',
+    '"\\u0000"',
+    '"\x01"',
+    '":"',
+]
+
+
+@settings(deadline=None)
+@given(
+    st.one_of(
+        VALUES.map(dumps),
+        st.tuples(VALUES, st.sampled_from(STYLES)).map(lambda pair: dumps(*pair)),
+        st.lists(TOKENS | st.sampled_from(FRAGMENTS), max_size=12).map("".join),
+    )
+)
+def test_msgspec_and_python_read_the_same(text: str) -> None:
+    assert outcome(parse, text) == by_python(parse, text)
+    assert outcome(read, text) == by_python(read, text)
+
+
+@settings(deadline=None)
+@given(VALUES, st.sampled_from(STYLES))
+def test_msgspec_and_python_write_the_same(value: Any, style: str) -> None:
+    value = parse(dumps(value))
+    assert dumps(value, style, parsed=True) == dumps(value, style)
+    assert outcome(dumps, value, style, parsed=True) == by_python(dumps, value, style, parsed=True)
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_a_float_without_an_exponent_is_spelled_alike(value: float) -> None:
+    assert dumps(parse(repr(value)), parsed=True) == repr(value)
+
+
+def test_msgspec_is_used() -> None:
+    assert exact_json._native() is not None
+    for text in ('{"a":[1,2.5,"é"]}', "[1e0]", "9" * 30):
+        assert exact_json._by_msgspec(parse(text), "compact") == text
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,8 @@ def _response(response: Document) -> str:
 
 
 def _line(value: exact_json.Json) -> str:
-    return exact_json.dumps(value, "spaced")
+    # The times in a document are rounded, and what else it holds was read.
+    return exact_json.dumps(value, "spaced", parsed=True)
 
 
 def _wrapped(value: exact_json.Json, indent: int, used: int) -> Iterator[str]:
