@@ -23,7 +23,7 @@ and so do those of `mcp`, whose servers are at any host.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cache
 from pkgutil import get_data
 from typing import Any, Final
@@ -31,10 +31,11 @@ from typing import Any, Final
 import yaml
 
 from wiretape.core.drift.rules import DriftRule
+from wiretape.core.errors import ConfigError
 from wiretape.core.matching.rule import Rule
 from wiretape.core.providers.registry import ErrorShape, Provider, Providers
 
-from .rule_entry import rule
+from .rule_entry import MEMBERS, rule
 
 _COMMON: Final = "common"
 AGENTS: Final = (
@@ -93,12 +94,50 @@ class DummyKey:
     always: bool = True
 
 
+_KEYS: Final[Mapping[str, type | tuple[type, ...]]] = {
+    **dict.fromkeys(("name", "tested", "errors"), str),
+    **dict.fromkeys(("hosts", "like", "ids", "rules", "drift"), list),
+    **dict.fromkeys(("key_env", "base_url_env"), dict),
+    "key_header": (str, dict),
+}
+"""The keys of a pack, and what their values are."""
+
+_RULE_KEYS: Final = frozenset(("name", "when", *MEMBERS))
+_DRIFT_KEYS: Final = frozenset(member.name for member in fields(DriftRule)) - {"provider"}
+
+
 @cache
 def packs() -> Mapping[str, Pack]:
-    """All packs that come with wiretape, by name."""
+    """All packs that come with wiretape, by name; ConfigError if one is not as it has to be."""
     # The package's own data, read as its modules are: the same in every run.
-    texts = (get_data(__package__, f"packs/{name}.yaml") for name in NAMES)
-    return {pack.name: pack for pack in (_pack(yaml.load(text or b"", _Loader)) for text in texts)}
+    files = {name: get_data(__package__, f"packs/{name}.yaml") or b"" for name in NAMES}
+    return {name: read_pack(name, data) for name, data in files.items()}
+
+
+def read_pack(name: str, data: bytes) -> Pack:
+    """The pack of a file; a ConfigError names the line, the key and what was expected.
+
+    packs/groq.yaml:2: host: unknown key, expected one of: …, hosts, … (did you mean "hosts"?)
+    """
+    try:
+        text = yaml.load(data, _Loader)
+        if _has_known_keys(text) and text["name"] == name:
+            return _pack(text)
+    except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError):
+        pass  # what it is, is said in full below
+    # Imported late: it takes 150 ms, and packs are right.
+    from .pack_file import faults
+
+    raise ConfigError(*(faults(name, data, NAMES) or [f"packs/{name}.yaml: not a pack"]))
+
+
+def _has_known_keys(text: Any) -> bool:
+    return (
+        text.keys() <= _KEYS.keys()
+        and all(isinstance(value, _KEYS[key]) for key, value in text.items())
+        and all({"name"} <= entry.keys() <= _RULE_KEYS for entry in text.get("rules", ()))
+        and all(entry.keys() <= _DRIFT_KEYS for entry in text.get("drift", ()))
+    )
 
 
 def _pack(text: Mapping[str, Any]) -> Pack:

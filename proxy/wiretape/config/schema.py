@@ -5,7 +5,7 @@ All problems of a file are reported at once, a line each:
     config.yaml:12: redact.patterns[0].regex: not a regular expression: missing ) at position 3
     config.yaml:3: matching: unknown key, expected one of: listen, match, … (did you mean "match"?)
 
-A message shows a value only where it could be no secret. Only this module and
+A message shows a value only where it could be no secret. Only this module, `pack_file.py` and
 `value_types.py` import pydantic.
 """
 
@@ -87,21 +87,27 @@ VERSION: Final = 1
 
 def check(tree: Tree) -> tuple["File", list[Problem]]:
     """The file that a document is, and its problems; where there are any, the defaults."""
-    value, problems = tree.value, list(tree.problems)
+    value = tree.value
     version = value.get("version", VERSION) if isinstance(value, dict) else VERSION
     if type(version) is int and version != VERSION:
         # Nothing else can be judged: what a key means may have changed.
         text = f"unknown version {version}, this wiretape knows {VERSION}"
         return File(), [Problem(tree.line(("version",)), ("version",), text)]
-    reported = {(problem.line, problem.location) for problem in problems}
+    file, problems = check_as(File, tree)
+    return file or File(), problems
+
+
+def check_as[S: "Section"](section: type[S], tree: Tree) -> tuple[S | None, list[Problem]]:
+    """A document as a section, None if it is not one, and its problems."""
+    reported = {(problem.line, problem.location) for problem in tree.problems}
     try:
-        file = File.model_validate(value)
+        return section.model_validate(tree.value), list(tree.problems)
     except ValidationError as error:
-        more = [_problem(tree, detail) for detail in error.errors(include_url=False)]
-        return File(), problems + [
+        details = error.errors(include_url=False)
+        more = [_problem(tree, detail, section) for detail in details]
+        return None, list(tree.problems) + [
             problem for problem in more if (problem.line, problem.location) not in reported
         ]
-    return file, problems
 
 
 def near(text: str, names: Iterable[str]) -> str:
@@ -326,7 +332,7 @@ class File(Section):
 # ------------------------------------------------------------------ what is wrong
 
 
-def _problem(tree: Tree, detail: Any) -> Problem:
+def _problem(tree: Tree, detail: Any, section: type[Section]) -> Problem:
     """What pydantic found wrong, in our words."""
     kind, value = detail["type"], detail["input"]
     location: Location = tuple(step for step in detail["loc"] if step != "[key]")
@@ -334,7 +340,8 @@ def _problem(tree: Tree, detail: Any) -> Problem:
         return Problem(tree.line(location), location, "missing, it has no default")
     if kind == "extra_forbidden":
         names = sorted(
-            field.alias or name for name, field in _model(location[:-1]).model_fields.items()
+            field.alias or name
+            for name, field in _model(section, location[:-1]).model_fields.items()
         )
         text = f"unknown key, expected one of: {', '.join(names)}{near(str(location[-1]), names)}"
     elif kind == "literal_error":
@@ -363,9 +370,9 @@ _EXPECTED: Final = {
 }
 
 
-def _model(location: Location) -> type[BaseModel]:
-    """The model of the mapping at a location."""
-    model: Any = File
+def _model(section: type[Section], location: Location) -> type[BaseModel]:
+    """The model of the mapping at a location of a section."""
+    model: Any = section
     for step in location:
         if isinstance(model, type) and issubclass(model, BaseModel):
             fields = model.model_fields.items()
