@@ -12,6 +12,7 @@ from tests.support import paths
 from tests.support.stored import CHAT, document, key12, put
 
 from wiretape.cli.main import main
+from wiretape.library import replace_set
 
 RULES = """\
 version: 1
@@ -208,20 +209,20 @@ def test_llamastacks_own_recordings_keep_their_names(here: Path) -> None:
     assert names(here) == ["mine.json"]
 
 
-def test_an_interrupted_rekey_is_told_and_finished(here: Path) -> None:
+def test_an_interrupted_rekey_is_told_and_finished(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stored = document("Hi")
     name = f"{key12(stored)}.json"
-    put(here, stored, ".wiretape-rekey-0.tmp")
-    put(here, stored, "x.json").rename(here / ".wiretape-rekey-0.tmp")
-    moves = [{"old": "x.json", "new": name}]
-    (here / ".wiretape-rekey.json").write_text(
-        json.dumps({"wiretape_rekey": 1, "step": "placing", "moves": moves})
-    )
-    assert "a `wiretape rekey` was interrupted" in run("verify").stdout
+    put(here, stored, "aaaaaaaaaaaa.json")
+    with monkeypatch.context() as patch:
+        patch.setattr(replace_set, "finish", lambda root: 0)
+        assert run("rekey").exit_code == 0
+    assert "a `wiretape rekey` or `redact` was interrupted" in run("verify").stdout
     assert run("rekey", "--dry-run").exit_code == 2
     done = run("rekey")
     assert done.exit_code == 0
-    assert "1 file of an earlier, interrupted rekey finished first" in done.stderr
+    assert "1 file of an interrupted rekey or redact put in place first" in done.stderr
     assert names(here) == [name]
 
 

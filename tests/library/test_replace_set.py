@@ -11,7 +11,7 @@ from tests.support.limits import PATIENCE
 
 from wiretape.core.matching.matcher import Matcher
 from wiretape.core.providers.registry import Providers
-from wiretape.library import replace_set
+from wiretape.library import replace_files, replace_set
 from wiretape.library.library import Library
 from wiretape.library.replace_files import sha256_of
 
@@ -20,7 +20,7 @@ PROGRAM = """
 import os, sys
 from pathlib import Path
 from wiretape.library import replace_set
-names = ("replace", "unlink", "fsync", "open", "mkdir", "rmdir")
+names = ("replace", "unlink", "fsync", "open", "mkdir", "rmdir", "link")
 calls = {name: getattr(os, name) for name in names}
 def run(root, step):
     done = 0
@@ -35,7 +35,9 @@ def run(root, step):
     for name in names:
         setattr(os, name, dying(calls[name]))
     new = {"a/1.json": b"new 1", "b/2.json": b"new 2", "c/3.json": b"new 3", "c/x.bin": b"new x"}
-    replace_set.replace(root, new, ["b/3.json", "b/y.bin"])
+    moved = {"1": "2", "2": "3", "3": "1", "5": "4"}
+    new |= {f"m/{name}.json": root / f"m/{other}.json" for name, other in moved.items()}
+    replace_set.replace(root, new, ["b/3.json", "b/y.bin", "m/4.json"])
     os._exit(0)
 for step in range(1, 99):
     if not (child := os.fork()):
@@ -81,6 +83,12 @@ def test_a_folder_that_became_empty_goes_since_its_name_may_be_the_secret(tmp_pa
 
 def test_a_crash_at_any_step_leaves_all_of_the_old_or_all_of_the_new(tmp_path: Path) -> None:
     roots = [old(tmp_path / str(step)) for step in range(1, 99)]
+    for root in roots:
+        (root / "m").mkdir()
+        for number in range(1, 5):
+            (root / f"m/{number}.json").write_bytes(b"%d" % number)
+    before = OLD | {f"m/{number}.json": b"%d" % number for number in range(1, 5)}
+    after = NEW | {"m/1.json": b"2", "m/2.json": b"3", "m/3.json": b"1", "m/5.json": b"4"}
     command = [sys.executable, "-c", PROGRAM, str(tmp_path)]
     steps = subprocess.run(command, check=False, timeout=PATIENCE).returncode
     assert 20 < steps < 99
@@ -88,8 +96,33 @@ def test_a_crash_at_any_step_leaves_all_of_the_old_or_all_of_the_new(tmp_path: P
         # Who opens the folder next carries it out.
         Library(root, Matcher(Providers(()))).load()
     seen = [contents(root) for root in roots[:steps]]
-    assert [now for now in seen if now not in (OLD, NEW)] == []
-    assert (seen[0], seen[-2], seen[-1]) == (OLD, NEW, NEW)
+    assert [now for now in seen if now not in (before, after)] == []
+    assert (seen[0], seen[-2], seen[-1]) == (before, after, after)
+
+
+def test_a_file_moves_where_there_are_no_links_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old(tmp_path)
+
+    def unable(*args: object) -> None:
+        raise OSError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", unable)
+    (tmp_path / "a/1.json").chmod(0o640)
+    replace_set.replace(tmp_path, {"a/5.json": tmp_path / "a/1.json"}, ["a/1.json"])
+    assert (contents(tmp_path)["a/5.json"], (tmp_path / "a/1.json").exists()) == (b"1", False)
+    assert (tmp_path / "a/5.json").stat().st_mode & 0o777 == 0o640
+
+
+def test_more_files_than_a_list_may_have_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old(tmp_path)
+    monkeypatch.setattr(replace_files, "MAX_BYTES", 100)
+    with pytest.raises(OSError, match="too many files at once"):
+        replace_set.replace(tmp_path, NEW)
+    assert contents(tmp_path) == OLD
 
 
 def test_a_session_of_the_folder_finishes_it_too(
@@ -98,7 +131,7 @@ def test_a_session_of_the_folder_finishes_it_too(
     (tmp_path / "s" / "h.x").mkdir(parents=True)
     (tmp_path / "s" / "h.x" / "1.json").write_bytes(b"old")
     with monkeypatch.context() as patch:
-        patch.setattr(replace_set, "finish", lambda root: None)
+        patch.setattr(replace_set, "finish", lambda root: 0)
         replace_set.replace(tmp_path, {"s/h.x/1.json": b"new"})
     Library(tmp_path, Matcher(Providers(())), session="s").load()
     assert contents(tmp_path) == {"s/h.x/1.json": b"new"}

@@ -2,19 +2,25 @@
 
 import json
 import os
-from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from tests.support.stored import document, put
 
-from wiretape.core.errors import FormatError, StoreError
+from wiretape.core.errors import StoreError
+from wiretape.core.matching.matcher import Matcher
+from wiretape.core.providers.registry import Providers
+from wiretape.library import replace_set
+from wiretape.library.library import Library
 from wiretape.maintenance.rekey import Move
-from wiretape.maintenance.rename import JOURNAL, interrupted, rename, resume
+from wiretape.maintenance.rename import interrupted, rename, resume
 
 A, B, C = (letter * 12 + ".json" for letter in "abc")
 CIRCLE = (Move(A, B), Move(B, C), Move(C, A))
+
+
+class Crash(BaseException):
+    """The power went."""
 
 
 def lay(folder: Path) -> None:
@@ -62,87 +68,81 @@ def test_nothing_to_rename_leaves_the_folder_alone(tmp_path: Path) -> None:
 
 def test_a_file_that_has_the_name_already_is_not_written_over(tmp_path: Path) -> None:
     lay(tmp_path)
-    with pytest.raises(StoreError, match=f"{B}: appeared while recordings were renamed"):
+    with pytest.raises(StoreError, match=f"{B}: appeared while recordings were to be renamed"):
         rename(tmp_path, (Move(A, B),))
     assert prompts(tmp_path) == {A: A, B: B, C: C}
     assert not interrupted(tmp_path)
 
 
-class Crash(BaseException):
-    """The power went."""
+def test_two_recordings_never_get_one_name(tmp_path: Path) -> None:
+    lay(tmp_path)
+    with pytest.raises(StoreError, match="two recordings would have one name"):
+        rename(tmp_path, (Move(A, "d.json"), Move(B, "d.json")))
+    assert prompts(tmp_path) == {A: A, B: B, C: C}
 
 
-@pytest.mark.parametrize("after", range(9))
-def test_a_crash_at_any_moment_loses_nothing_and_is_made_good(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
+def test_a_link_is_refused(tmp_path: Path) -> None:
+    lay(tmp_path)
+    (tmp_path / "l.json").symlink_to(A)
+    with pytest.raises(StoreError, match=r"l.json: a link, which is not renamed"):
+        rename(tmp_path, (Move("l.json", "d.json"),))
+    assert (tmp_path / "l.json").is_symlink()
+
+
+def test_a_disk_that_is_full_renames_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lay(tmp_path)
-    stored = document(B)
-    stored["request"]["ids"] = {"x": "aaaaaaaaaaaa#0"}
-    put(tmp_path, stored, B)
-    moves = (Move(A, B), Move(B, C, {"x": "bbbbbbbbbbbb#0"}), Move(C, "dddddddddddd.json"))
-    done = 0
 
-    def counted(act: Callable[..., None]) -> Callable[..., None]:
-        def do(*args: object, **options: object) -> None:
-            nonlocal done
+    def full(*args: object, **options: object) -> None:
+        raise OSError(28, "No space left on device", str(tmp_path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(replace_set, "write_whole", full)
+        with pytest.raises(StoreError, match="No space left on device; nothing was renamed"):
+            rename(tmp_path, CIRCLE)
+    assert prompts(tmp_path) == {A: A, B: B, C: C}
+    assert not interrupted(tmp_path)
+
+
+@pytest.mark.parametrize("after", range(3))
+def test_what_a_crash_interrupted_is_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    """Where a crash can come at all is for tests/library/test_replace_set to say."""
+    lay(tmp_path)
+    done = 0
+    into_place = os.replace
+
+    def counted(source: Path, target: Path) -> None:
+        nonlocal done
+        if Path(source).suffix == ".new":
             if done == after:
                 raise Crash
             done += 1
-            act(*args, **options)
-
-        return do
+        into_place(source, target)
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "rename", counted(os.rename))
-        patch.setattr(os, "replace", counted(os.replace))
-        patch.setattr(Path, "unlink", counted(Path.unlink))
-        with suppress(Crash):
-            rename(tmp_path, moves)
-    for leftover in tmp_path.glob(".*.tmp"):
-        if "rekey" not in leftover.name:
-            leftover.unlink()
-    if not interrupted(tmp_path) and prompts(tmp_path).get(A) == A:
-        rename(tmp_path, moves)  # it had not begun
-    resume(tmp_path)
-    assert prompts(tmp_path) == {B: A, C: B, "dddddddddddd.json": C}
-    assert json.loads((tmp_path / C).read_text())["request"]["ids"] == {"x": "bbbbbbbbbbbb#0"}
-    assert sorted(path.name for path in tmp_path.iterdir()) == [B, C, "dddddddddddd.json"]
+        patch.setattr(os, "replace", counted)
+        with pytest.raises(Crash):
+            rename(tmp_path, CIRCLE)
+    assert interrupted(tmp_path)
+    assert resume(tmp_path) == 3
+    assert prompts(tmp_path) == {B: A, C: B, A: C}
+    assert sorted(path.name for path in tmp_path.iterdir()) == [A, B, C]
+
+
+def test_whoever_opens_the_folder_finishes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lay(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(replace_set, "finish", lambda root: 0)
+        rename(tmp_path, (Move(A, "d.json"),))
+    assert interrupted(tmp_path)
+    Library(tmp_path, Matcher(Providers(()))).load()
+    assert prompts(tmp_path) == {"d.json": A, B: B, C: C}
 
 
 def test_there_may_be_nothing_to_resume(tmp_path: Path) -> None:
     assert resume(tmp_path) == 0
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "{}",
-        '{"wiretape_rekey": 2, "step": "renaming", "moves": []}',
-        '{"wiretape_rekey": 1, "step": "dancing", "moves": []}',
-        '{"wiretape_rekey": 1, "step": "renaming", "moves": [1]}',
-        '{"wiretape_rekey": 1, "step": "renaming", "moves": [{"old": "a.json"}]}',
-        '{"wiretape_rekey": 1, "step": "renaming", "moves": [{"old": "../a.json",'
-        ' "new": "../b.json"}]}',
-        '{"wiretape_rekey": 1, "step": "renaming", "moves": [{"old": "/a.json",'
-        ' "new": "/b.json"}]}',
-        '{"wiretape_rekey": 1, "step": "renaming", "moves": [{"old": "x/a.json",'
-        ' "new": "y/a.json"}]}',
-        '{"wiretape_rekey": 1, "step": "renaming", "moves": [{"old": "a.txt", "new": "b.json"}]}',
-        '{"wiretape_rekey": 1, "step": "renaming", "moves": [{"old": "out/a.json",'
-        ' "new": "out/b.json"}]}',
-    ],
-)
-def test_a_journal_that_is_none_moves_nothing(tmp_path: Path, text: str) -> None:
-    inside, outside = tmp_path / "in", tmp_path / "outside"
-    inside.mkdir()
-    outside.mkdir()
-    (tmp_path / "a.json").write_text("mine")
-    (outside / "a.json").write_text("mine")
-    (inside / "out").symlink_to(outside)
-    (inside / JOURNAL).write_text(text)
-    with pytest.raises(FormatError, match=r"not a journal of wiretape's; delete it"):
-        resume(inside)
-    assert (tmp_path / "a.json").exists()
-    assert [path.name for path in outside.iterdir()] == ["a.json"]

@@ -100,8 +100,8 @@ def rekey(as_json: bool, dry_run: bool, **scope: Any) -> int:
     for files in folder.sessions:
         if dry_run and interrupted(files.folder):
             raise ConfigError(
-                f"{files.folder}: a `wiretape rekey` was interrupted here; run it without --dry-run"
-                " to finish it first"
+                f"{files.folder}: a `wiretape rekey` or `redact` was interrupted here; run"
+                " `wiretape rekey` without --dry-run to finish it first"
             )
         finished += resume(files.folder)
     rows: list[dict[str, Any]] = []
@@ -120,7 +120,7 @@ def rekey(as_json: bool, dry_run: bool, **scope: Any) -> int:
     if as_json:
         print_json("rekey", dry_run=dry_run, finished=finished, skipped=skipped, renamed=rows)
     if finished:
-        say(f"{count(finished, 'file')} of an earlier, interrupted rekey finished first")
+        say(f"{count(finished, 'file')} of an interrupted rekey or redact put in place first")
     done = "would be renamed" if dry_run else "renamed"
     say(f"{len(rows)} of {count(folder.count, 'recording')} {done}")
     return FOUND if skipped or (dry_run and rows) else 0
@@ -163,15 +163,16 @@ def _finding_row(folder: Folder, files: "SessionFiles", finding: "FileProblem") 
 def _look(
     folder: Folder, files: "SessionFiles", passes: "Callable[[Hit], bool]"
 ) -> "list[FileProblem]":
-    from wiretape.maintenance.rename import JOURNAL, interrupted
+    from wiretape.library.replace_set import FOLDER as REPLACING
+    from wiretape.maintenance.rename import interrupted
     from wiretape.maintenance.verify import FileProblem, verify
 
     verified = verify(files, folder.keys, folder.redactor, lambda n: folder.shown(files, n), passes)
     if not interrupted(files.folder):
         return list(verified.findings)
-    text = "a `wiretape rekey` was interrupted; recordings may lie under hidden names"
+    text = "a `wiretape rekey` or `redact` was interrupted; not all of its files are in place"
     return [
-        FileProblem(JOURNAL, "interrupted", text, "`wiretape rekey` finishes it", fixable=True),
+        FileProblem(REPLACING, "interrupted", text, "`wiretape rekey` finishes it", fixable=True),
         *verified.findings,
     ]
 

@@ -17,7 +17,8 @@ from wiretape.core.text import exact_json
 from wiretape.files import write_whole
 
 SUFFIX: Final = ".void"
-_MAX_BYTES: Final = 64 * 1024 * 1024
+MAX_BYTES: Final = 64 * 1024 * 1024
+"""The longest list that is read."""
 
 
 def list_path(folder: Path, key: str) -> Path:
@@ -74,7 +75,7 @@ def settle(root: Path, listed: Path) -> tuple[set[str], set[str]]:
 def read_list(listed: Path) -> exact_json.Json:
     """Parse a list; None if it cannot be read."""
     try:
-        if listed.stat().st_size > _MAX_BYTES:
+        if listed.stat().st_size > MAX_BYTES:
             return None
         # The file is not trusted: `exact_json` bounds its nesting.
         return exact_json.parse(listed.read_bytes())

@@ -5,6 +5,7 @@ of them goes and which files are void. From then on the replacement is decided: 
 list carries it out, as often as it takes. Without a list the hidden folder is waste.
 """
 
+import errno
 import json
 import os
 import re
@@ -17,6 +18,7 @@ from typing import Final
 
 from wiretape.core.text import exact_json
 from wiretape.files import write_whole
+from wiretape.progress import track
 
 from . import replace_files
 
@@ -28,25 +30,29 @@ _STAGED: Final = re.compile(r"\d{1,9}\.new")
 _KINDS: Final = (".json", ".bin")
 
 
-def replace(root: Path, new: Mapping[str, bytes], void: Iterable[str] = ()) -> None:
+def replace(root: Path, new: Mapping[str, bytes | Path], void: Iterable[str] = ()) -> None:
     """Write files and remove those in `void`, as one step; names are below `root`, with "/".
 
-    A file's mode stays. OSError as the system has it: then nothing has changed, unless `is_begun`,
-    in which case `finish` does what is left. The caller holds the folder's lock.
+    A content that is a Path is that of another file of the folder, which becomes this one. A file's
+    mode stays. OSError as the system has it: then nothing has changed, unless `is_begun`, in which
+    case `finish` does what is left. The caller holds the folder's lock.
     """
     folder = root / FOLDER
     shutil.rmtree(folder, ignore_errors=True)
     try:
         folder.mkdir(mode=0o700)
         rows = []
-        for number, (name, data) in enumerate(new.items()):
+        for number, (name, content) in enumerate(track(list(new.items()), "replacing")):
             staged = f"{number}.new"
-            write_whole(folder / staged, data, _mode(root / name))
-            rows.append({"staged": staged, "path": name, "sha256": replace_files.sha256_of(data)})
+            digest = _stage(folder / staged, content, root / name)
+            rows.append({"staged": staged, "path": name, "sha256": digest})
         gone = {name: replace_files.sha256(root / name) for name in void}
         document = {"wiretape_replace": 1, "files": rows, "void": gone}
+        listed = json.dumps(document, separators=(",", ":")).encode()
+        if len(listed) > replace_files.MAX_BYTES:
+            raise OSError(errno.EFBIG, "too many files at once", str(folder / _LIST))
         replace_files.sync(folder)
-        write_whole(folder / _LIST, json.dumps(document, indent=1).encode())
+        write_whole(folder / _LIST, listed)
     except OSError:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -54,19 +60,32 @@ def replace(root: Path, new: Mapping[str, bytes], void: Iterable[str] = ()) -> N
     finish(root)
 
 
+def _stage(staged: Path, content: bytes | Path, target: Path) -> str:
+    """Put what is to be at `target` into the hidden folder; gives its SHA-256."""
+    if isinstance(content, bytes):
+        write_whole(staged, content, _mode(target))
+        return replace_files.sha256_of(content)
+    try:
+        os.link(content, staged)
+    except OSError:  # a file system without links
+        write_whole(staged, content.read_bytes(), _mode(content))
+    return replace_files.sha256(staged)
+
+
 def is_begun(root: Path) -> bool:
     """Whether a replacement was decided and is not carried out."""
     return (root / FOLDER / _LIST).exists()
 
 
-def finish(root: Path) -> None:
-    """Carry out a replacement that was decided, and clear away what one that was not has left.
+def finish(root: Path) -> int:
+    """Carry out a replacement that was decided, and clear away what one that was not has left;
+    gives the number of files that it is about.
 
     OSError as the system has it; it can be called again then. The caller holds the folder's lock.
     """
     folder = root / FOLDER
     if folder.is_symlink() or not folder.is_dir():
-        return
+        return 0
     rows, void = _read(root, replace_files.read_list(folder / _LIST))
     touched: set[Path] = set()
     for staged, name, content in rows:
@@ -87,6 +106,7 @@ def finish(root: Path) -> None:
                 path.parent.rmdir()
     (folder / _LIST).unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
+    return len(rows)
 
 
 def _mode(path: Path) -> int | None:
