@@ -76,7 +76,7 @@ REACHED_BY: Final = {
         "cli/importing",
     ),
     "config.yaml's parts: tests/config/test_load reads each in a file": (
-        *("config/rules", "config/schema"),
+        *("config/near", "config/rules", "config/schema"),
     ),
     "tests/engine/test_mcp replays streams that are resumed": ("engine/recorded_response",),
     "tests/engine/test_websocket drives real clients": ("engine/socket_answers",),

@@ -24,12 +24,12 @@ found = {"modules": list(sys.modules), "contexts": len(contexts), "roots": roots
 json.dump(found, open(sys.argv[1], "w"))
 """
 
-NEVER: Final = ("mitmproxy", "cryptography", "wiretape_mitm")
+NEVER: Final = ("mitmproxy", "cryptography", "wiretape_mitm", "pydantic", "ruamel", "rich")
 COMMANDS: Final[dict[str, tuple[list[str], tuple[str, ...]]]] = {
     "help": (
         ["--help"],
         (
-            *("aiohttp", "asyncio", "pydantic", "ssl", "yaml", "rich", "sqlite3", "email"),
+            *("aiohttp", "asyncio", "ssl", "yaml", "sqlite3", "email"),
             *("dataclasses", "pathlib", "wiretape.config", "wiretape.library", "wiretape.engine"),
             *("wiretape.run", "wiretape.cli.running", "wiretape.cli.options"),
         ),

@@ -57,6 +57,8 @@ def _routes(_c: click.Context, _p: click.Parameter, values: tuple[str, ...]) -> 
 
 
 def _hosts(_c: click.Context, _p: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    if not values:
+        return ()
     from wiretape.config.value_types import as_host
 
     try:

@@ -2,10 +2,10 @@
 
 import fnmatch
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from wiretape.core.cost.prices import Price, PriceTable
 from wiretape.core.drift.rules import DriftRule, Limits
@@ -31,14 +31,17 @@ from wiretape.core.redaction.rules import (
 from wiretape.core.text.located import MAX_BYTES, NotYaml, Problem, Tree
 from wiretape.store_url import is_store, mirror_of
 
+from .defaults import default_file
 from .faults import faults as faults_of
+from .near import near
 from .packs import drift_rules, id_names
 from .packs import providers as known_providers
 from .prices import own_prices, price_table
 from .rule_entry import finder, linear_regex
 from .rules import Wrong, host_key, rules
-from .schema import File, OtherHosts, check, near
-from .value_types import PROXY_EXPECTED, VARIABLES, is_proxy_url
+
+if TYPE_CHECKING:
+    from .schema import File, OtherHosts
 
 BUILT_IN: Final = "built-in defaults"
 
@@ -59,7 +62,7 @@ class Config:
     port: int
     base_url_port: int | None
     pace: Pace
-    other_hosts: OtherHosts | None
+    other_hosts: "OtherHosts | None"
     record_errors: bool
     repeat: Repeat
     providers: Providers
@@ -119,9 +122,11 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
     chosen = path or Path("config.yaml")
     data = _read(chosen, missing_is_fine=path is None)
     if data is None:
-        return _config(BUILT_IN, b"", Tree(None, {(): 1}, ()), environ)
-    # Imported late: ruamel.yaml takes 20 ms, and many runs have no file.
+        return _config(BUILT_IN, b"", Tree(None, {(): 1}, ()), (default_file(), []), environ)
+    # Imported late: ruamel.yaml and pydantic take 120 ms, and many runs have no file.
     from wiretape.core.text.located_yaml import parse
+
+    from .schema import File, check
 
     source = str(chosen)
     try:
@@ -129,9 +134,9 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
     except NotYaml as error:
         raise ConfigError(f"{source}:{error.line}:{error.column}: not YAML: {error}") from None
     try:
-        return _config(source, data, tree, environ)
+        return _config(source, data, tree, check(tree), environ)
     except ConfigError as error:
-        if path is not None or _is_ours(tree.value):
+        if path is not None or not _is_foreign(tree.value, File.model_fields):
             raise
         hint = f"{source}: if this is another program's file, name wiretape's with --config"
         raise ConfigError(*error.faults, hint) from None
@@ -152,13 +157,18 @@ def _read(path: Path, *, missing_is_fine: bool) -> bytes | None:
         raise ConfigError(f"{path}: cannot be read: {reason}") from None
 
 
-def _config(source: str, data: bytes, tree: Tree, environ: Mapping[str, str]) -> Config:
-    file, problems = check(tree)
+type _Checked = tuple["File", list[Problem]]
+"""What a document says, and what is wrong with it."""
+
+
+def _config(
+    source: str, data: bytes, tree: Tree, checked: _Checked, environ: Mapping[str, str]
+) -> Config:
+    file, problems = checked
     wrong: list[Wrong] = []
     providers = _providers(file, wrong)
     environ = {**_dotenv(file, wrong), **environ}
-    names = _secret_names(file, providers, environ)
-    redaction = _redaction(file, {name: environ[name] for name in names}, wrong)
+    redaction = _redaction(file, _secrets(file, providers, environ), wrong)
     in_effect, removed = rules(file, tree, source, providers, wrong)
     matcher = _matcher(file, providers, in_effect, redaction, wrong)
     on_demand = faults_of(
@@ -193,10 +203,9 @@ def _config(source: str, data: bytes, tree: Tree, environ: Mapping[str, str]) ->
         host=file.listen.host,
         names=frozenset(file.listen.names),
         upstream_proxy=upstream_proxy,
-        sequences=file.sequences,
         faults=on_demand,
         drift_rules=(*_drift_rules(file), *drift_rules()),
-        drift_limits=Limits(**file.drift.model_dump(exclude={"rules"})),
+        drift_limits=_limits(file),
         own_prices=prices,
         metrics=file.telemetry.metrics,
         traces=file.telemetry.traces,
@@ -204,7 +213,7 @@ def _config(source: str, data: bytes, tree: Tree, environ: Mapping[str, str]) ->
     )
 
 
-_AS_WRITTEN: Final = ("pace", "other_hosts", "on_miss", "http2", "stale_after")
+_AS_WRITTEN: Final = ("pace", "other_hosts", "on_miss", "http2", "stale_after", "sequences")
 """The keys that mean what they say."""
 
 
@@ -215,7 +224,12 @@ def _refuse(source: str, problems: list[Problem]) -> None:
         raise ConfigError(*(f"{source}:{problem.line}: {problem}" for problem in problems))
 
 
-def _drift_rules(file: File) -> Iterator[DriftRule]:
+def _limits(file: "File") -> Limits:
+    drift = file.drift
+    return Limits(usage=drift.usage, similar=drift.similar, timing=drift.timing)
+
+
+def _drift_rules(file: "File") -> Iterator[DriftRule]:
     return (DriftRule(**entry.model_dump()) for entry in file.drift.rules)
 
 
@@ -223,14 +237,15 @@ def _folder(recordings: str) -> Path:
     return mirror_of(recordings) if is_store(recordings) else Path(recordings)
 
 
-def _is_ours(value: object) -> bool:
-    return isinstance(value, dict) and not value.keys().isdisjoint(File.model_fields)
+def _is_foreign(value: object, keys: Iterable[str]) -> bool:
+    """Whether a document has none of our keys."""
+    return not isinstance(value, dict) or value.keys().isdisjoint(keys)
 
 
 # ------------------------------------------------------------------ what the file means
 
 
-def _providers(file: File, wrong: list[Wrong]) -> Providers:
+def _providers(file: "File", wrong: list[Wrong]) -> Providers:
     """The built-in providers with what the file adds to them, then the file's own."""
     providers = {provider.name: provider for provider in known_providers()}
     owner = {host: provider.name for provider in providers.values() for host in provider.hosts}
@@ -263,7 +278,7 @@ def _joined(first: Sequence[str], second: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*first, *second)))
 
 
-def _dotenv(file: File, wrong: list[Wrong]) -> dict[str, str]:
+def _dotenv(file: "File", wrong: list[Wrong]) -> dict[str, str]:
     """The variables of `redact.dotenv`; where two files have one, the first counts. A missing file
     is fine: not everybody has it.
     """
@@ -288,22 +303,20 @@ def _dotenv(file: File, wrong: list[Wrong]) -> dict[str, str]:
     return variables
 
 
-def _secret_names(file: File, providers: Providers, environ: Mapping[str, str]) -> list[str]:
+def _secrets(file: "File", providers: Providers, environ: Mapping[str, str]) -> dict[str, str]:
     """The variables whose values are secret: those that are named, then those named as keys are."""
     patterns = _joined(file.redact.env, (*providers.key_names, *SECRET_ENV))
-    return list(
-        dict.fromkeys(
-            name
-            for pattern in patterns
-            for name in (
-                sorted(fnmatch.filter(environ, pattern)) if set("*?") & set(pattern) else [pattern]
-            )
-            if environ.get(name, "").strip()
+    return {
+        name: environ[name]
+        for pattern in patterns
+        for name in (
+            sorted(fnmatch.filter(environ, pattern)) if set("*?") & set(pattern) else [pattern]
         )
-    )
+        if environ.get(name, "").strip()
+    }
 
 
-def _notices(file: File, environ: Mapping[str, str]) -> Iterator[str]:
+def _notices(file: "File", environ: Mapping[str, str]) -> Iterator[str]:
     for name in file.redact.env:
         value = environ.get(name, "").strip()
         if value and not is_strong(value) and not PLACEHOLDER.fullmatch(value):
@@ -315,12 +328,14 @@ def _notices(file: File, environ: Mapping[str, str]) -> Iterator[str]:
 
 
 def _upstream_proxy(
-    file: File, environ: Mapping[str, str], wrong: list[Wrong]
+    file: "File", environ: Mapping[str, str], wrong: list[Wrong]
 ) -> tuple[str | None, tuple[str, ...]]:
     """The proxy to go through, its variables filled in, and notices about it."""
     text = file.upstream_proxy
     if text is None:
         return None, ()
+    from .value_types import PROXY_EXPECTED, VARIABLES, is_proxy_url
+
     names = [match[1] or match[2] for match in VARIABLES.finditer(text)]
     unset = [name for name in names if not environ.get(name, "").strip()]
     if unset:
@@ -334,7 +349,7 @@ def _upstream_proxy(
     return url, ()
 
 
-def _redaction(file: File, values: Mapping[str, str], wrong: list[Wrong]) -> RedactionRules:
+def _redaction(file: "File", values: Mapping[str, str], wrong: list[Wrong]) -> RedactionRules:
     """What wiretape comes with and what the file adds; the environment's keys are secret."""
     redact = file.redact
     secret = SECRET_HEADERS.union(redact.headers)
@@ -382,7 +397,7 @@ def _label(path: str) -> str:
 
 
 def _matcher(
-    file: File,
+    file: "File",
     providers: Providers,
     rules: Sequence[Rule],
     redaction: RedactionRules,

@@ -14,7 +14,8 @@ from wiretape.core.providers.registry import ErrorShape
 from wiretape.core.text.located import NotYaml, Problem
 from wiretape.core.text.located_yaml import parse
 
-from .schema import DriftRuleEntry, RuleEntry, Section, check_as, near
+from .near import near
+from .schema import DriftRuleEntry, RuleEntry, Section, check_as
 from .value_types import Host, Label, Named, Variable
 
 

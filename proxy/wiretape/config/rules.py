@@ -1,21 +1,25 @@
 """Collect the matching rules of a run: those of config.yaml, then those of the packs."""
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from wiretape.core.matching.rule import Rule
 from wiretape.core.providers.registry import Providers
 from wiretape.core.text.located import Location, Tree
 
+from .near import near
 from .packs import rules as pack_rules
 from .rule_entry import rule
-from .schema import File, RuleEntry, near
+
+if TYPE_CHECKING:
+    from .schema import File, RuleEntry
 
 type Wrong = tuple[Location, str]
 """A location of the file, and what is wrong with its value beside the others."""
 
 
 def rules(
-    file: File, tree: Tree, source: str, providers: Providers, wrong: list[Wrong]
+    file: "File", tree: Tree, source: str, providers: Providers, wrong: list[Wrong]
 ) -> tuple[tuple[Rule, ...], tuple[Rule, ...]]:
     """The rules in effect, and those of packs that the file takes out; adds faults to `wrong`."""
     built_in = tuple(pack_rules(providers.all))
@@ -37,7 +41,7 @@ def rules(
 
 
 def _own_rule(
-    entry: RuleEntry,
+    entry: "RuleEntry",
     location: Location,
     tree: Tree,
     source: str,
@@ -83,7 +87,7 @@ def _host_and_port(name: str) -> tuple[str, int | None]:
 
 
 def _conflicts(
-    entries: Sequence[RuleEntry], tree: Tree, built_in: Iterable[str], wrong: list[Wrong]
+    entries: Sequence["RuleEntry"], tree: Tree, built_in: Iterable[str], wrong: list[Wrong]
 ) -> None:
     """Report rules that contradict one another."""
     lines_by_name: dict[str, str] = dict.fromkeys(built_in, "")
@@ -106,7 +110,7 @@ def _conflicts(
             ]
 
 
-def _between(entry: RuleEntry, earlier: RuleEntry, earlier_name: str) -> list[tuple[str, str]]:
+def _between(entry: "RuleEntry", earlier: "RuleEntry", earlier_name: str) -> list[tuple[str, str]]:
     if entry.when != earlier.when:
         return []
     conflicts = [

@@ -9,9 +9,7 @@ A message shows a value only where it could be no secret. Only this module, `pac
 `value_types.py` import pydantic.
 """
 
-import difflib
 import fnmatch
-from collections.abc import Iterable
 from dataclasses import fields
 from typing import Annotated, Any, Final, Literal, Self, get_args
 
@@ -37,6 +35,7 @@ from wiretape.core.redaction.rules import Gate
 from wiretape.core.text.located import Location, Problem, Tree
 
 from .faults import fault as on_demand
+from .near import near
 from .rule_entry import MEMBERS
 from .rule_entry import finder as finder
 from .rule_entry import linear_regex as linear_regex
@@ -108,12 +107,6 @@ def check_as[S: "Section"](section: type[S], tree: Tree) -> tuple[S | None, list
         return None, list(tree.problems) + [
             problem for problem in more if (problem.line, problem.location) not in reported
         ]
-
-
-def near(text: str, names: Iterable[str]) -> str:
-    """A hint at the name that was probably meant: ' (did you mean "match"?)', or nothing."""
-    matches = difflib.get_close_matches(text.lower(), list(names), 1)
-    return f' (did you mean "{matches[0]}"?)' if matches else ""
 
 
 # ------------------------------------------------------------------ the keys

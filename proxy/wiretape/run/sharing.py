@@ -3,7 +3,6 @@
 import re
 from typing import Final
 
-from wiretape.config.value_types import SEQUENCES_EXPECTED, SEQUENCES_URL, VARIABLES
 from wiretape.core.errors import ConfigError
 from wiretape.report.report import Report
 from wiretape.sequences.shared_log import SharedLog
@@ -44,6 +43,8 @@ def shared_log(settings: Settings) -> SharedLog | None:
         raise ConfigError(
             f"{where}: only replay shares takes, {settings.mode} hands them out alone"
         )
+    from wiretape.config.value_types import SEQUENCES_EXPECTED, SEQUENCES_URL, VARIABLES
+
     variable = VARIABLES.fullmatch(text)
     if variable:
         name = variable[1] or variable[2]
