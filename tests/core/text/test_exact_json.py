@@ -141,6 +141,7 @@ def test_json_spaced_at_random_comes_back_exactly_or_is_left_alone(
         ('{"a":"\\u00e9\\u003c"}', "compact+ascii+html"),
         ('{"a":"\\u00e9<\\\\u003c"}', "compact+ascii"),
         ('{"a":"\\ud83d\\ude00"}', "compact+ascii"),
+        ('{"a":"\\u007f"}', "compact+ascii"),
         ('{"a":"\\ud800é"}', "compact"),
         ('{"a":"\u2028"}', "compact"),
         ('{"seed":10296991816860367000}', "compact"),
@@ -273,6 +274,12 @@ def test_msgspec_and_python_write_the_same(value: Any, style: str) -> None:
     value = parse(dumps(value))
     assert dumps(value, style, parsed=True) == dumps(value, style)
     assert outcome(dumps, value, style, parsed=True) == by_python(dumps, value, style, parsed=True)
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_msgspec_and_python_escape_the_same_characters(style: str) -> None:
+    for character in map(chr, [*range(0x300), 0x2028, 0x2029, 0xFEFF, 0xFFFF, 0x1F600]):
+        assert dumps(character, style, parsed=True) == dumps(character, style)
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))

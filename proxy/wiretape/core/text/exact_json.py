@@ -217,7 +217,7 @@ def _dumps(value: Json, style: str, *, parsed: bool = True, numbers: bool = True
         raise ValueError(f"{style!r} is not a JSON style")
     layout, ascii_only, html, newline = parts
     text = _by_msgspec(value, layout) if parsed else None
-    if text is None or (ascii_only and not text.isascii()):
+    if text is None or (ascii_only and _BEYOND_ASCII.search(text)):
         text = _by_python(value, layout, ascii_only=ascii_only, numbers=numbers)
     if html:
         for plain, escaped in (*_HTML, *_LINES):
@@ -226,6 +226,10 @@ def _dumps(value: Json, style: str, *, parsed: bool = True, numbers: bool = True
         # A lone surrogate has no UTF-8 form, so it is written as an escape.
         text = _SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
     return text + "\n" if newline else text
+
+
+_BEYOND_ASCII: Final = re.compile("[^\0-~]")
+"""What Python escapes in a text that is to be ASCII: DEL too."""
 
 
 def _by_msgspec(value: Json, layout: str) -> str | None:
