@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 MOST: Final = {
-    "a recorded request, asked for the first time": 5_700,
+    "a recorded request, asked for the first time": 4_600,
     "the same request again": 1_260,
     "a request that is read": 14_000,
     "a stream of 200 chunks becomes a recording": 397_500,

@@ -7,10 +7,10 @@ from typing import Final
 from wiretape import descriptors
 from wiretape.core.errors import FormatError, StoreError
 from wiretape.core.matching.matcher import Matcher
-from wiretape.core.model import Exchange
 from wiretape.core.playback.player import Pick
 from wiretape.core.recording.document import GUESSABLE
 from wiretape.core.recording.outage import is_outage
+from wiretape.library.file_cache import CachedRecording
 from wiretape.library.library import Entry
 from wiretape.report.report import Report
 
@@ -27,7 +27,7 @@ class NextTake:
     takes: Sequence[Entry]
     pick: Pick
     entry: Entry
-    exchange: Exchange
+    recording: CachedRecording
 
 
 class TakeChooser:
@@ -43,22 +43,22 @@ class TakeChooser:
         if not takes:
             return None
         library = request.session.library
-        exchanges: dict[int, Exchange] = {}
+        recordings: dict[int, CachedRecording] = {}
 
         def may_last(take: int) -> bool:
-            exchange = exchanges[take] = library.read(takes[take].name)
-            return not is_outage(exchange.response.status)
+            recording = recordings[take] = library.stored(takes[take].name)
+            return not is_outage(recording.response.status)
 
         try:
             pick = request.session.player.choose(sequence_key, takes, may_last)
             if pick is None:
                 return None
             entry = takes[pick.take]
-            exchange = exchanges.get(pick.take) or library.read(entry.name)
+            recording = recordings.get(pick.take) or library.stored(entry.name)
         except (FormatError, StoreError) as error:
             self._report_unusable(error)
             return None
-        return NextTake(takes=takes, pick=pick, entry=entry, exchange=exchange)
+        return NextTake(takes=takes, pick=pick, entry=entry, recording=recording)
 
     def of(self, request: ReplayRequest) -> Choice:
         """The takes whose headers agree; empty, with a notice, if one of them cannot be read."""
@@ -94,7 +94,7 @@ class TakeChooser:
 def entry_of(request: ReplayRequest, choice: NextTake) -> tuple[str, ...]:
     """What other processes are told of a take that is given: see `sessions/shared.py`."""
     entry = choice.entry
-    token = entry.token if request.session.library.ids(entry.name) else ""
+    token = entry.token if entry.ids else ""
     exact = (request.keys[-1], request.exact_key) if request.exact_key else ()
     return "take", entry.name, token, *exact
 

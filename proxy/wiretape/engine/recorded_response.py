@@ -4,21 +4,25 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from wiretape.core.model import Chunk, Exchange, Request, Response, WebSocket, header
+from wiretape.core.model import Chunk, Request, Response, WebSocket, header
 from wiretape.core.redaction.run_paths import RunPaths
 from wiretape.core.wire import jsonrpc, sse
+from wiretape.library.file_cache import CachedRecording
 
 from .request import ReplayRequest
 
 _RENAMINGS: Final = 10_000
 
 
-def response_to(request: ReplayRequest, exchange: Exchange, paths: RunPaths) -> Response:
+def response_to(request: ReplayRequest, recording: CachedRecording, paths: RunPaths) -> Response:
     """A recorded answer, with this run's folders and the ids of JSON-RPC that its request
     has, or the request whose stream it goes on with.
     """
-    response, recorded = paths.response(exchange), exchange.request
+    response = paths.response(recording.response, recording.answer.paths)
     renamings = request.session.renamings
+    if jsonrpc.MARKER not in request.live.body and not renamings:
+        return response  # the usual case, for which the recorded request need not be read
+    recorded = recording.exchange.request
     if recorded.body:
         renaming = jsonrpc.Renaming.between(recorded.body, request.live.body)
     else:

@@ -12,11 +12,12 @@ from typing import Final
 from wiretape.core.conversation.estimate import usage_of
 from wiretape.core.cost.usage import Usage
 from wiretape.core.matching.matcher import Matcher
-from wiretape.core.model import Exchange, Request
+from wiretape.core.model import Request
 from wiretape.core.playback.faults import Fault, Faults
 from wiretape.core.playback.policy import MISS_STATUS, Policy
 from wiretape.core.providers.registry import Providers
 from wiretape.core.redaction.redactor import Redactor
+from wiretape.library.file_cache import CachedRecording
 from wiretape.library.library import Entry
 from wiretape.library.sequence import missing_before, name_of_take, stem_of
 from wiretape.report.report import Report
@@ -155,13 +156,13 @@ class Replayer:
         if session.branch is not None:
             session.branch.replayed(session.library, entry.name)
         self._report_missing_takes(request, entry)
-        session.known_ids.learn(session.library.ids(entry.name), entry.token)
+        session.known_ids.learn(entry.ids, entry.token)
         session.used.add(entry.name)
         session.counts["replayed"] += 1
         self.report.beyond += pick.beyond
         if self._max_age is not None:
             self._report_age(session, entry, self._max_age)
-        response = response_to(request, choice.exchange, self._redactor.paths)
+        response = response_to(request, choice.recording, self._redactor.paths)
         held = stays_open(request.live, response, partial(self._is_recorded, session))
         return ReplayAnswer(
             entry=entry,
@@ -171,21 +172,21 @@ class Replayer:
             take=pick.take + 1,
             beyond=pick.beyond,
             stale=self._stale_rules.changes(request, entry),
-            usage=self._usage(session, request, entry, choice.exchange),
+            usage=self._usage(request, entry, choice.recording),
         )
 
     def _is_recorded(self, session: Session, live: Request) -> bool:
         return bool(self.with_current_ids(self.prepare(live, session)).takes)
 
     def _usage(
-        self, session: Session, request: ReplayRequest, entry: Entry, exchange: Exchange
+        self, request: ReplayRequest, entry: Entry, recording: CachedRecording
     ) -> Usage | None:
         """The tokens of a recording, read once."""
         if self.report.prices is None:
             return None
-        name = (id(session.library), entry.name, entry.since)
+        name = (id(request.session.library), entry.name, entry.since)
         if name not in self._usages:
-            self._usages[name] = usage_of(request.live, exchange.response)
+            self._usages[name] = usage_of(request.live, recording.response)
         return self._usages[name]
 
     def _report_age(self, session: Session, entry: Entry, limit: timedelta) -> None:

@@ -26,6 +26,8 @@ class RequestReader:
         self._redactor = redactor
         self._providers = providers
         self._report = report
+        # What a digest is of has to hold what takes are chosen by (`selecting.py`).
+        self._has_short_way = redactor.keeps("accept")
 
     def prepare(self, live: Request, session: Session) -> ReplayRequest:
         """Redact a live request as its recording was, and give the key of its canonical form: the
@@ -35,15 +37,13 @@ class RequestReader:
 
     def _known(self, live: Request, session: Session) -> ReplayRequest | None:
         """The same as `examine` gives, without reading the request; None if that is in doubt."""
-        headers = kept_headers(live, self._redactor.keeps)
+        headers = kept_headers(live, self._redactor.keeps) if self._has_short_way else None
         if headers is None:
             return None
         digest = digest_of(live, headers)
+        # Where no recording answers now, it may be another form that is recorded.
         known = session.library.known(digest)
         if known is None or not is_free_of(self._redactor.secrets(live), live, headers):
-            return None
-        # Without takes it may be another form that is recorded.
-        if not session.library.answering((known.key,), known.request_ids):
             return None
         self._report.applied.update(known.rules)
         return ReplayRequest(

@@ -11,7 +11,7 @@ from typing import Final
 
 from wiretape.core.matching.canonical import Canonical
 from wiretape.core.matching.matcher import Matcher, tells, without_selecting, without_session
-from wiretape.core.model import Exchange, Request, header
+from wiretape.core.model import Request, header
 from wiretape.core.wire.jsonrpc import SESSION_HEADER
 from wiretape.core.wire.selecting_headers import (
     asks_for_stream,
@@ -19,6 +19,7 @@ from wiretape.core.wire.selecting_headers import (
     tells_of_condition,
     vary,
 )
+from wiretape.library.file_cache import CachedRecording
 from wiretape.library.library import Entry
 
 from .request import ReplayRequest
@@ -60,7 +61,7 @@ class TakeSelector:
         # request without them.
         bare = without_selecting(request.document)
         takes = session.library.answering((session.library.matched(bare).key,))
-        return self._only(request, takes, lambda exchange: not tells(exchange))
+        return self._only(request, takes, lambda recording: not tells(recording.exchange))
 
     def other_headers(
         self, request: ReplayRequest, canonical: Canonical
@@ -69,7 +70,7 @@ class TakeSelector:
         the recording with its own. Else None.
         """
         for take in request.takes:
-            differing = self._apart(request.session.library.read(take.name), request)
+            differing = self._apart(request.session.library.stored(take.name), request)
             if differing:
                 live = {name: pair[0] for name, pair in differing.items()}
                 recorded = {name: pair[1] for name, pair in differing.items()}
@@ -80,9 +81,12 @@ class TakeSelector:
         """`takes`, or those that agree; all of them count if the next one agrees."""
         session = request.session
         position = min(session.player.upcoming(request.sequence_key, takes), len(takes) - 1)
-        exchange = session.library.read(takes[position].name)
-        is_same = _accept(exchange.request) == _accept(request.live)
-        if is_same and self._agrees(exchange, request, is_same):
+        take = takes[position]
+        recording = session.library.stored(take.name)
+        # Equal digests are of equal headers.
+        is_known = request.digest is not None and request.digest == take.digest
+        is_same = is_known or recording.accept == _accept(request.live)
+        if is_same and self._agrees(recording, request, is_same):
             return takes, request.sequence_key
         return self._only(request, takes, lambda _: True)
 
@@ -90,15 +94,15 @@ class TakeSelector:
         self,
         request: ReplayRequest,
         candidates: tuple[Entry, ...],
-        is_eligible: Callable[[Exchange], bool],
+        is_eligible: Callable[[CachedRecording], bool],
     ) -> Choice:
         """The takes that agree; if some have the same Accept, only these."""
         library = request.session.library
         agreeing, exact = [], []
         for take in candidates:
-            exchange = library.read(take.name)
-            is_same = _accept(exchange.request) == _accept(request.live)
-            if is_eligible(exchange) and self._agrees(exchange, request, is_same):
+            recording = library.stored(take.name)
+            is_same = recording.accept == _accept(request.live)
+            if is_eligible(recording) and self._agrees(recording, request, is_same):
                 agreeing.append(take)
                 if is_same:
                     exact.append(take)
@@ -109,21 +113,21 @@ class TakeSelector:
         return chosen, (request.sequence_key, tuple(take.name for take in chosen))
 
     def _apart(
-        self, exchange: Exchange, request: ReplayRequest, is_same: bool = False
+        self, recording: CachedRecording, request: ReplayRequest, is_same: bool = False
     ) -> dict[str, tuple[str, str]]:
         """The headers that differ; `is_same` says that both accept the same."""
-        if is_same and not vary(exchange.response.headers):
+        if is_same and not vary(recording.response.headers):
             return {}  # the usual case, for which the body need not be read
         streams = asks_for_stream(request.document.get("body"))
-        return self._matcher.apart(exchange, request.live, streams=streams)
+        return self._matcher.apart(recording.exchange, request.live, streams=streams)
 
-    def _agrees(self, exchange: Exchange, request: ReplayRequest, is_same: bool) -> bool:
-        if self._apart(exchange, request, is_same):
+    def _agrees(self, recording: CachedRecording, request: ReplayRequest, is_same: bool) -> bool:
+        if self._apart(recording, request, is_same):
             return False
-        status = exchange.response.status
+        status = recording.response.status
         return (
             not tells_of_condition(status)
-            or tells(exchange)
+            or tells(recording.exchange)
             or may_answer(status, self._matcher.selecting(request.document))
         )
 

@@ -42,7 +42,7 @@ class SocketAnswers:
         secrets = self._redactor.secrets(request.live)
         return LockStep(
             names,
-            lambda name: response_to(request, library.read(name), self._redactor.paths),
+            lambda name: response_to(request, library.stored(name), self._redactor.paths),
             self._messages.of(request.url, request.path, secrets),
         )
 
@@ -50,13 +50,13 @@ class SocketAnswers:
         self, request: ReplayRequest, answer: ReplayAnswer, connection: ReplayedConnection
     ) -> Row:
         """The report's row of a WebSocket that was replayed, or of its miss."""
-        session, library = request.session, request.session.library
+        session = request.session
         session.take_order.used(connection.recording)
         session.used.add(connection.recording)
         names = (connection.recording, answer.entry.name)
         other = next((take for take in answer.takes if names[0] == take.name != names[1]), None)
         if other is not None:
-            session.known_ids.learn(library.ids(other.name), other.token)
+            session.known_ids.learn(other.ids, other.token)
         if self._is_shared:
             token = other.token if other else ""
             session.unshared.append(("socket", connection.recording, token))

@@ -1,4 +1,4 @@
-"""Cache parsed recordings while their files are unchanged."""
+"""Cache recordings while their files are unchanged: their answers, and their requests if needed."""
 
 import os
 from collections import OrderedDict
@@ -10,11 +10,16 @@ from time import monotonic
 from typing import Final
 
 from wiretape.core.matching.canonical import Canonical
-from wiretape.core.model import Exchange
-from wiretape.core.recording.document import Document
-from wiretape.core.recording.given_ids import AnswerId
+from wiretape.core.model import Exchange, Response
+from wiretape.core.recording.document import (
+    Document,
+    RecordedAnswer,
+    from_request,
+    to_request,
+    to_request_headers,
+)
 
-from .recording_file import Stat, load, stat_of
+from .recording_file import Stat, load_answer, side_files_beside, stat_of
 
 _MOST: Final = 2_048
 _MOST_BYTES: Final = 16 * 1024 * 1024
@@ -22,17 +27,48 @@ _MOST_BYTES: Final = 16 * 1024 * 1024
 
 @dataclass(slots=True, kw_only=True)
 class CachedRecording:
-    """A recording: its request as stored, its exchange; its canonical forms and the ids of its
-    answer once they are known. `checked` is when its file was last seen unchanged.
+    """A recording: its answer and its request as stored; its exchange and canonical forms once
+    they are needed. `checked` is when its file was last seen unchanged.
     """
 
     path: str
     stat: Stat
     request: Document
-    exchange: Exchange
+    answer: RecordedAnswer
     checked: float
     forms: tuple[Canonical, ...] = ()
-    ids: tuple[AnswerId, ...] | None = None
+    _exchange: Exchange | None = None
+
+    @classmethod
+    def of(cls, exchange: Exchange) -> "CachedRecording":
+        """An exchange that takes a recording's place."""
+        response, recorded_at, paths = exchange.response, exchange.recorded_at, exchange.paths
+        return cls(
+            path="",
+            stat=(0, 0, 0),
+            request=from_request(exchange.request),
+            answer=RecordedAnswer(response, recorded_at, paths),
+            checked=0.0,
+            _exchange=exchange,
+        )
+
+    @property
+    def response(self) -> Response:
+        return self.answer.response
+
+    @property
+    def exchange(self) -> Exchange:
+        """The exchange; FormatError if the request is not valid."""
+        if self._exchange is None:
+            request = to_request(self.request, side_files_beside(self.path))
+            self._exchange = Exchange(request, *self.answer)
+        return self._exchange
+
+    @property
+    def accept(self) -> tuple[str, ...]:
+        """The values of the request's Accept; FormatError if its headers are not valid."""
+        headers = to_request_headers(self.request)
+        return tuple(value for name, value in headers if name.lower() == "accept")
 
 
 class RecordingCache:
@@ -46,9 +82,9 @@ class RecordingCache:
         self.cache_seconds = 0.0
         """Seconds until a file is checked again."""
 
-    def peek(self, name: str) -> CachedRecording | None:
-        """A recording as it was last read, if it is still cached."""
-        return self._recordings.get(name)
+    def __contains__(self, name: str) -> bool:
+        """Whether a recording is cached, as it once was."""
+        return name in self._recordings
 
     def get(self, name: str) -> CachedRecording:
         """A recording as it is now; FormatError or StoreError if it went bad."""
@@ -64,15 +100,8 @@ class RecordingCache:
                         self._recordings.move_to_end(name)
                         return cached
         path = self._prefix + name
-        recording = load(path)
-        request = recording.document["request"]
-        cached = CachedRecording(
-            path=path,
-            stat=recording.stat,
-            request=request,
-            exchange=recording.exchange,
-            checked=now,
-        )
+        request, answer, stat = load_answer(path)
+        cached = CachedRecording(path=path, stat=stat, request=request, answer=answer, checked=now)
         with self._guard:
             old = self._recordings.pop(name, None)
             self._recordings[name] = cached

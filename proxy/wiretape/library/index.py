@@ -68,12 +68,19 @@ _NAME: Final = (
 )
 
 
-_TAKES: Final = (
-    f"SELECT files.id, since, {_NAME}, files.ino, files.changed, size, settled, content,"
-    " take, token, match_kind, parts, recorded, hops, links, digest FROM keys"
-    " JOIN files ON files.id = keys.file"
+_COLUMNS: Final = (
+    f"files.id, since, {_NAME}, files.ino, files.changed, size, settled, content,"
+    " take, token, match_kind, parts, recorded, hops, links, digest, ids"
+)
+_FROM: Final = (
+    " FROM keys JOIN files ON files.id = keys.file"
     " JOIN folders ON folders.id = files.folder"
-    " JOIN endpoints ON endpoints.id = keys.endpoint WHERE key = ?"
+    " JOIN endpoints ON endpoints.id = keys.endpoint"
+)
+_TAKES: Final = f"SELECT {_COLUMNS}{_FROM} WHERE key = ?"
+_KNOWN: Final = (
+    f"SELECT known, key, (SELECT COUNT(*) FROM keys AS others WHERE others.key = keys.key),"
+    f" {_COLUMNS}{_FROM} WHERE digest = ? LIMIT 2"
 )
 
 
@@ -83,6 +90,7 @@ class IndexRow:
 
     `recorded` is when it was made, in microseconds of the epoch; `links` are the ids its request
     sends back with the tokens of where they came from, `hops` how many requests those went through.
+    `ids` are those of its answer.
     """
 
     id: int
@@ -99,6 +107,7 @@ class IndexRow:
     hops: int = 0
     links: Mapping[str, str] = field(default_factory=dict)
     digest: bytes | None = None
+    ids: tuple[AnswerId, ...] = ()
 
     @property
     def is_foreign(self) -> bool:
@@ -355,15 +364,19 @@ class Index:
         index_rows = [_row(columns) for columns in rows]
         return sorted(in_recorded_order(index_rows), key=lambda row: row.match_kind)
 
-    def known(self, digest: bytes) -> KnownRequest | None:
-        """What is known of the live requests with a digest."""
-        row = self._db.execute(
-            "SELECT known FROM files WHERE digest = ? LIMIT 1", (digest,)
-        ).fetchone()
-        if row is None:
+    def known(self, digest: bytes) -> tuple[KnownRequest, IndexRow | None] | None:
+        """What is known of the live requests with a digest; and the file that answers them, if it
+        is one alone and has one key.
+        """
+        rows = self._db.execute(_KNOWN, (digest,)).fetchall()
+        if not rows:
             return None
-        key, request_ids, model, rules = json.loads(row[0])
-        return KnownRequest(key, tuple(request_ids), model, tuple(rules))
+        (known, row_key, count, *columns), *more = rows
+        key, request_ids, model, rules = json.loads(known)
+        is_alone = count == 1 and not more and row_key == _blob(key)
+        return KnownRequest(key, tuple(request_ids), model, tuple(rules)), (
+            _row(columns) if is_alone else None
+        )
 
     def created(self, ids: Iterable[str]) -> dict[str, list[tuple[int, str]]]:
         """For each id the recordings that created it: when they were made, and their tokens."""
@@ -551,9 +564,9 @@ def _blob(key: str) -> bytes:
     return bytes.fromhex(key)
 
 
-def _row(columns: tuple[Any, ...]) -> IndexRow:
+def _row(columns: Sequence[Any]) -> IndexRow:
     number, since, name, ino, changed, size, settled, *more = columns
-    content, take, token, match_kind, endpoint, recorded, hops, links, digest = more
+    content, take, token, match_kind, endpoint, recorded, hops, links, digest, ids = more
     return IndexRow(
         id=number,
         since=since,
@@ -569,6 +582,7 @@ def _row(columns: tuple[Any, ...]) -> IndexRow:
         hops=hops,
         links=json.loads(links) if links else {},
         digest=digest,
+        ids=_ids(ids),
     )
 
 

@@ -375,4 +375,5 @@ def _entry_of(facts: Facts) -> Entry:
         take=facts.take,
         foreign=False,
         token=facts.token,
+        ids=facts.ids,
     )

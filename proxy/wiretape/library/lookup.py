@@ -29,7 +29,7 @@ from wiretape.core.recording.given_ids import AnswerId, IdSource, sent_ids
 from wiretape.core.redaction.traces import KnownTraces
 
 from . import index_cache, replace_files, replace_set
-from .file_cache import RecordingCache
+from .file_cache import CachedRecording, RecordingCache
 from .index import Index, IndexRow, Rooted
 from .recording_file import (
     MTIME_GRANULARITY_NS,
@@ -65,7 +65,7 @@ _MOST_CHECKED_EACH: Final = 64
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """A recording as the index knows it. `name` is its path below the folder, with "/"; `token`
-    (KEY12[.TAKE]) names it as the source of the ids in its answer; `since` is its index row,
+    (KEY12[.TAKE]) names it as the source of the `ids` in its answer; `since` is its index row,
     `digest` that of the live requests whose bytes are its request's.
     """
 
@@ -77,6 +77,7 @@ class Entry:
     token: str = ""
     since: int = 0
     digest: bytes | None = None
+    ids: tuple[AnswerId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +211,7 @@ class Lookup:
         self._next_full_scan_at = 0.0
         self._memo: dict[_MemoKey, _Memo] = {}
         self._recordings = RecordingCache(self.folder)
+        self._edits: dict[str, CachedRecording] = {}
         # Rows up to this number were on disk when the run began.
         self._last_row_at_start = -1
         # When the index is lost during the run, files older than this were there at its start.
@@ -219,10 +221,9 @@ class Lookup:
         # Replaced by another file, and could not be removed.
         self._replaced: set[str] = set()
 
-    @cached_property
-    def edits(self) -> dict[str, Exchange]:
-        """What is given in place of recordings, by their names, while this run lasts."""
-        return {}
+    def edit(self, name: str, exchange: Exchange) -> None:
+        """Give an exchange in place of a recording while this run lasts."""
+        self._edits[name] = CachedRecording.of(exchange)
 
     @cached_property
     def _lock(self) -> "FileLock":
@@ -412,8 +413,43 @@ class Lookup:
         return StoredRequest(forms, digest, known)
 
     def known(self, digest: bytes) -> KnownRequest | None:
-        """What is known of the live requests with a digest (`known_request.digest_of`)."""
-        return self._query(lambda index: index.known(digest))
+        """What is known of the live requests with a digest (`known_request.digest_of`); None if no
+        recording answers them now.
+        """
+        with self._guard:
+            self._look()
+            answer = self._query(lambda index: index.known(digest))
+            if answer is None:
+                return None
+            known, row = answer
+            if row is not None and self._is_answered_by(row, known.key):
+                return known
+            return known if self.answering((known.key,), known.request_ids) else None
+
+    def _is_answered_by(self, row: IndexRow, key: str) -> bool:
+        """Whether the one take of a key answers it, its file being what it was; it is read at once,
+        for it will be asked for next.
+        """
+        memo_key: _MemoKey = (key, key, ())
+        if memo_key in self._memo or not row.settled or row.name in self._replaced:
+            return False
+        with suppress(FormatError, StoreError):
+            recording = self._recordings.get(row.name)
+            if recording.stat == row.stat:
+                stats = ((recording.path, row.stat),)
+                self._remember(memo_key, _Memo((_entry(row, key),), stats, recording.checked))
+                return True
+        return False
+
+    def _look(self) -> None:
+        """Scan the folder if it is time to."""
+        if monotonic() >= self._next_scan_at:
+            self._query(lambda index: self._scan(index, full=False))
+
+    def _remember(self, memo_key: _MemoKey, memo: _Memo) -> None:
+        if len(self._memo) >= _MEMO:
+            self._memo.clear()
+        self._memo[memo_key] = memo
 
     def cache_for(self, seconds: float) -> None:
         """Check a recording's file at most once in so many seconds: at thousands of requests a
@@ -470,8 +506,7 @@ class Lookup:
         }
         memo_key = (keys[0], keys[-1], tuple(sorted(created.items())))
         with self._guard:
-            if monotonic() >= self._next_scan_at:
-                self._query(lambda index: self._scan(index, full=False))
+            self._look()
             memo = self._memo.get(memo_key)
             if memo is not None and memo.is_fresh(self._recordings.cache_seconds):
                 return memo.entries
@@ -498,9 +533,7 @@ class Lookup:
                 if not row.settled or not _Memo((), ((path, stat),)).is_fresh()
             ]
             if not doubtful:
-                if len(self._memo) >= _MEMO:
-                    self._memo.clear()
-                self._memo[memo_key] = _Memo(entries, stats, monotonic())
+                self._remember(memo_key, _Memo(entries, stats, monotonic()))
                 break
             if not self._sweep.read(index, iter(doubtful)):
                 break
@@ -575,7 +608,11 @@ class Lookup:
 
     def read(self, name: str) -> Exchange:
         """The exchange of a recording, by its name; FormatError or StoreError if it went bad."""
-        return self.edits.get(name) or self._recordings.get(name).exchange
+        return self.stored(name).exchange
+
+    def stored(self, name: str) -> CachedRecording:
+        """A recording whose request is not read before it is asked for; errors as `read`."""
+        return self._edits.get(name) or self._recordings.get(name)
 
     def request(self, name: str) -> Document:
         """The `request` part of a recording, as it is stored; errors as `read` has them."""
@@ -607,12 +644,7 @@ class Lookup:
 
     def ids(self, name: str) -> tuple[AnswerId, ...]:
         """The ids in a recording's answer, in order."""
-        cached = self._recordings.peek(name)
-        if cached is None:
-            return self._query(lambda index: index.ids(name))
-        if cached.ids is None:
-            cached.ids = self._query(lambda index: index.ids(name))
-        return cached.ids
+        return self._query(lambda index: index.ids(name))
 
     def _was_there_at_start(self, number: int, name: str) -> bool:
         """Whether a row, or its name, was there when the run began."""
@@ -640,6 +672,7 @@ def _entry(row: IndexRow, key: str) -> Entry:
         token=row.token,
         since=row.since,
         digest=row.digest,
+        ids=row.ids,
     )
 
 

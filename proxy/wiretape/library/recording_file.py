@@ -20,7 +20,12 @@ from wiretape.core.playback.known_request import KnownRequest
 from wiretape.core.playback.websocket import message_requests
 from wiretape.core.recording import llamastack
 from wiretape.core.recording import text as recording_format
-from wiretape.core.recording.document import Document, to_exchange
+from wiretape.core.recording.document import (
+    Document,
+    RecordedAnswer,
+    to_answer,
+    to_exchange,
+)
 from wiretape.core.recording.given_ids import AnswerId, answer_ids
 from wiretape.core.redaction.traces import traces_in
 
@@ -186,6 +191,17 @@ def load(path: str | Path) -> LoadedRecording:
     return _recording(path, *read_bytes(path))
 
 
+def load_answer(path: str | Path) -> tuple[Document, RecordedAnswer, Stat]:
+    """Read a recording for its answer, with the `request` part as it is stored, unchecked; errors
+    as `load`.
+    """
+    data, stat = read_bytes(path)
+    document = recording_format.loads(data)
+    if llamastack.is_llamastack(document):
+        document = llamastack.convert(document).document
+    return document["request"], to_answer(document, side_files_beside(path)), stat
+
+
 def load_requests(path: Path, known: Stat | None = None) -> tuple[Document, ...]:
     """The `request` parts that a recording answers, and one for each message that the client of a
     WebSocket sent; errors as `load`, and StoreError if the file changed since `known`.
@@ -202,7 +218,7 @@ def load_requests(path: Path, known: Stat | None = None) -> tuple[Document, ...]
     request: Document = document["request"]
     if document["response"].get("status") != 101:
         return (request,)
-    socket = to_exchange(document, _side_file(path)).response
+    socket = to_exchange(document, side_files_beside(path)).response
     messages = socket.messages if isinstance(socket, WebSocket) else ()
     return request, *message_requests(request["url"], request["endpoint"], messages)
 
@@ -215,11 +231,13 @@ def _recording(path: str | Path, data: bytes, stat: Stat) -> LoadedRecording:
         converted = llamastack.convert(document)
         document, also = converted.document, converted.also
     # A fault shows now, not when a test asks for the recording.
-    exchange = to_exchange(document, _side_file(path))
+    exchange = to_exchange(document, side_files_beside(path))
     return LoadedRecording(document, exchange, also, foreign, stat)
 
 
-def _side_file(recording: str | Path) -> Callable[[str], bytes]:
+def side_files_beside(recording: str | Path) -> Callable[[str], bytes]:
+    """What reads the side files of a recording, by name; FormatError if one is not what it was."""
+
     def read(name: str) -> bytes:
         # The name comes from the recording, which is not trusted to point anywhere else.
         if not recording_format.SIDE_FILE_NAME.fullmatch(name):

@@ -229,7 +229,7 @@ def _sessions(settings: Settings, redactor: Redactor, report: Report) -> Session
         top = library.folder.resolve()
         for path, exchange in edits.items():
             if path.is_relative_to(top):
-                library.edits[path.relative_to(top).as_posix()] = exchange
+                library.edit(path.relative_to(top).as_posix(), exchange)
         return library
 
     try:

@@ -138,8 +138,7 @@ def test_an_answer_comes_back_whatever_stands_around_a_folder(around: str) -> No
 def test_an_answer_has_this_runs_folders_in_each_chunk_and_is_otherwise_the_same() -> None:
     chunks = (Chunk(b"in {cwd}", 0.1), Chunk(b"and {home}", 0.2))
     response = Response(200, SSE, chunks, streaming=True, end="cut")
-    exchange = Exchange(Request("GET", "https", "h", 443, "/"), response, paths=("cwd",))
-    assert HERE.response(exchange) == replace(
+    assert HERE.response(response, ["cwd"]) == replace(
         response, chunks=(Chunk(b"in /home/ann/shop", 0.1), chunks[1])
     )
-    assert HERE.response(replace(exchange, paths=())) is response
+    assert HERE.response(response, ()) is response

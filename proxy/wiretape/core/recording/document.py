@@ -7,7 +7,9 @@ Redaction and matching work on documents; `text.py` writes them to files.
 import base64
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, cast
+from contextlib import suppress
+from functools import lru_cache
+from typing import Any, Final, NamedTuple, cast
 
 from wiretape.core.model import (
     ENDS,
@@ -235,9 +237,28 @@ def to_exchange(document: Mapping[str, Any], side_file: SideFile | None = None) 
     """
     top = Members(document)
     request = to_request(top.object("request").values, side_file)
-    response = to_response(top.object("response").values, request.path, side_file)
-    recorded_at = top.text("recorded_at") if document.get("recorded_at") is not None else None
-    return Exchange(request, response, recorded_at, _to_paths(top))
+    return Exchange(request, *_to_answer(top, request.path, side_file))
+
+
+class RecordedAnswer(NamedTuple):
+    """An exchange without its request."""
+
+    response: Response
+    recorded_at: str | None
+    paths: tuple[str, ...]
+
+
+def to_answer(document: Mapping[str, Any], side_file: SideFile | None = None) -> RecordedAnswer:
+    """The answer of a document; errors as `to_exchange`, but most of the request is not checked."""
+    top = Members(document)
+    path = _target(top.object("request"))[3].partition("?")[0]
+    return _to_answer(top, path, side_file)
+
+
+def _to_answer(top: Members, path: str, side_file: SideFile | None) -> RecordedAnswer:
+    response = to_response(top.object("response").values, path, side_file)
+    recorded_at = top.text("recorded_at") if top.values.get("recorded_at") is not None else None
+    return RecordedAnswer(response, recorded_at, _to_paths(top))
 
 
 def _to_paths(top: Members) -> tuple[str, ...]:
@@ -250,10 +271,7 @@ def _to_paths(top: Members) -> tuple[str, ...]:
 def to_request(document: Mapping[str, Any], side_file: SideFile | None = None) -> Request:
     """The request of a document's `request` part; FormatError names the wrong key."""
     members = Members(document, "request")
-    try:
-        scheme, host, port, target = split_url(members.text("url", "a URL"))
-    except ValueError:
-        raise members.wrong("url", "an http or https URL with a host") from None
+    scheme, host, port, target = _target(members)
     method = members.text("method", "an HTTP method")
     if not TOKEN.fullmatch(method):
         raise members.wrong("method", "an HTTP method")
@@ -261,6 +279,18 @@ def to_request(document: Mapping[str, Any], side_file: SideFile | None = None) -
     return Request(
         method, scheme, host, port, target, headers=headers, body=_to_body(members, side_file)
     )
+
+
+def _target(members: Members) -> tuple[str, str, int, str]:
+    try:
+        return split_url(members.text("url", "a URL"))
+    except ValueError:
+        raise members.wrong("url", "an http or https URL with a host") from None
+
+
+def to_request_headers(document: Mapping[str, Any]) -> Headers:
+    """The headers of a document's `request` part; FormatError names the wrong key."""
+    return _to_headers(Members(document, "request"))
 
 
 def _to_body(members: Members, side_file: SideFile | None) -> bytes:
@@ -358,8 +388,12 @@ _NOT_IN_A_VALUE: Final = re.compile("[\r\n\0\ud800-\udc7f\udd00-\udfff]")
 
 
 def _to_headers(members: Members, key: str = "headers") -> Headers:
-    headers: list[tuple[str, str]] = []
     lines = members.object(key)
+    with suppress(TypeError):  # a list of values
+        # Most recordings have the same few headers.
+        if (known := _checked_headers(tuple(lines.values.items()))) is not None:
+            return known
+    headers: list[tuple[str, str]] = []
     for name, value in lines.values.items():
         if not TOKEN.fullmatch(name):
             raise members.wrong(key, f"names of headers, not {name[:40]!r}")
@@ -368,3 +402,13 @@ def _to_headers(members: Members, key: str = "headers") -> Headers:
                 raise lines.wrong(name, "text without line ends, or a list of such")
             headers.append((name, line))
     return tuple(headers)
+
+
+@lru_cache(maxsize=1024)
+def _checked_headers(items: tuple[tuple[str, Any], ...]) -> Headers | None:
+    """Headers of one value each, if all are valid."""
+    are_valid = all(
+        TOKEN.fullmatch(name) and isinstance(value, str) and not _NOT_IN_A_VALUE.search(value)
+        for name, value in items
+    )
+    return items if are_valid else None

@@ -151,7 +151,7 @@ def loads(text: str | bytes) -> Document:
     """
     # Editors put a byte order mark at the start.
     text = text.removeprefix("\ufeff") if isinstance(text, str) else text.removeprefix(_BOM)
-    if not text.strip():
+    if not text or text.isspace():
         raise FormatError("the file is empty, expected a recording")
     try:
         document = exact_json.parse(text, max_depth=_MAX_DEPTH)

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from wiretape.core.model import Exchange, Response
+from wiretape.core.model import Response
 from wiretape.core.recording.document import Document
 
 from . import streams
@@ -98,9 +98,8 @@ class RunPaths:
                 data = data.replace(stand_in(name).encode(), self._live[name])
         return data
 
-    def response(self, exchange: Exchange) -> Response:
-        """Put this run's folders into a recorded answer."""
-        response, names = exchange.response, exchange.paths
+    def response(self, response: Response, names: Iterable[str]) -> Response:
+        """Put this run's folders into a recorded answer, for the stand-ins of `names`."""
         if not any(name in self._live for name in names):
             return response
         chunks = tuple(

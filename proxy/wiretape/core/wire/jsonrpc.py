@@ -25,7 +25,8 @@ STDIO_HOST: Final = "stdio.invalid"
 """The host in the URLs of servers that speak on standard input and output; no name can be its
 (RFC 2606).
 """
-_MARKER: Final = b'"jsonrpc"'
+MARKER: Final = b'"jsonrpc"'
+"""A body without it holds no message."""
 _SUBSCRIPTION: Final = "io.modelcontextprotocol/subscriptionId"
 
 
@@ -44,7 +45,7 @@ def messages(text: str | bytes) -> tuple[RpcMessage, ...]:
     >>> [message["method"] for message in messages('{"jsonrpc": "2.0", "id": 1, "method": "ping"}')]
     ['ping']
     """
-    if (_MARKER if isinstance(text, bytes) else _MARKER.decode()) not in text:  # type: ignore[operator]  # of one type
+    if (MARKER if isinstance(text, bytes) else MARKER.decode()) not in text:  # type: ignore[operator]  # of one type
         return ()
     try:
         value = exact_json.parse(text)
@@ -117,7 +118,7 @@ def answers_all(request: bytes, events: Iterable[bytes]) -> bool:
     if not waiting:
         return False
     for block in events:
-        event = sse.parse(block) if _MARKER in block else None
+        event = sse.parse(block) if MARKER in block else None
         if event is not None:
             waiting.difference_update(map(spelled, answer_ids(messages(event.data or ""))))
     return not waiting
@@ -158,7 +159,7 @@ class Renaming:
 
     def whole(self, body: bytes) -> bytes:
         """A body that is JSON, with the other ids; as it is where it names none of them."""
-        if _MARKER not in body:
+        if MARKER not in body:
             return body
         try:
             text = body.decode()
@@ -172,7 +173,7 @@ class Renaming:
 
     def event(self, block: bytes) -> bytes:
         """An event's block with the other ids."""
-        if _MARKER not in block:
+        if MARKER not in block:
             return block
         event = sse.parse(block)
         if event is None or event.data is None:
