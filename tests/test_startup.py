@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
 from tests.support.limits import PATIENCE
@@ -13,15 +13,14 @@ from tests.support.paths import RECORDINGS
 SCRIPT: Final = """
 import json, sys
 from wiretape.cli.main import main
+if sys.argv[2] == "replay":
+    from wiretape.run import late_front
+    late_front._SECONDS = 1e6  # CMD may take long to do nothing
 try:
     main(sys.argv[2:])
 except SystemExit as end:
     assert end.code in (0, 3), end.code  # nothing was asked
-aiohttp = vars(sys.modules.get("aiohttp.connector") or object)
-contexts = [value for name, value in aiohttp.items() if name.startswith("_SSL_CONTEXT")]
-roots = sum(context.cert_store_stats()["x509"] for context in contexts)
-found = {"modules": list(sys.modules), "contexts": len(contexts), "roots": roots}
-json.dump(found, open(sys.argv[1], "w"))
+json.dump(list(sys.modules), open(sys.argv[1], "w"))
 """
 
 NEVER: Final = ("mitmproxy", "cryptography", "wiretape_mitm", "pydantic", "ruamel", "rich")
@@ -40,13 +39,20 @@ COMMANDS: Final[dict[str, tuple[list[str], tuple[str, ...]]]] = {
     ),
     "replay": (
         ["replay", "-q", "-r", str(RECORDINGS), "--", sys.executable, "-S", "-c", ""],
-        ("wiretape.intake", "wiretape.run.edits", "wiretape.run.stdio", "wiretape.drift"),
+        (
+            "aiohttp",
+            "wiretape.engine.front",
+            "wiretape.intake",
+            "wiretape.run.edits",
+            "wiretape.run.stdio",
+            "wiretape.drift",
+        ),
     ),
 }
 """Commands, and what they do not import besides `NEVER`, with all below it."""
 
 
-def started(folder: Path, env: dict[str, str], args: list[str]) -> dict[str, Any]:
+def started(folder: Path, env: dict[str, str], args: list[str]) -> set[str]:
     out = folder / "modules.json"
     subprocess.run(
         [sys.executable, "-c", SCRIPT, str(out), *args],
@@ -56,8 +62,7 @@ def started(folder: Path, env: dict[str, str], args: list[str]) -> dict[str, Any
         check=True,
         timeout=PATIENCE,
     )
-    result: dict[str, Any] = json.loads(out.read_text())
-    return result
+    return set(json.loads(out.read_text()))
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -67,9 +72,6 @@ def test_a_command_imports_what_it_needs(
     args, without = COMMANDS[name]
     if name == "replay":
         started(tmp_path, clean_env, args)  # makes the authority, which takes more
-    result = started(tmp_path, clean_env, args)
-    modules = set(result["modules"])
+    modules = started(tmp_path, clean_env, args)
     assert "wiretape.cli.main" in modules
     assert [part for part in (*NEVER, *without) if part in modules] == []
-    if name == "replay":
-        assert (result["contexts"], result["roots"]) == (2, 0)

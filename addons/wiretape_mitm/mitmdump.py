@@ -8,7 +8,7 @@ import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from mitmproxy import ctx, exceptions
 from mitmproxy.addonmanager import Loader
@@ -17,7 +17,6 @@ from mitmproxy.proxy import server_hooks
 from wiretape.config.load import load
 from wiretape.core.errors import ConfigError, WiretapeError
 from wiretape.core.playback.pace import Pace
-from wiretape.engine.handler import Engine
 from wiretape.report.console import line, summary
 from wiretape.report.report import Report
 from wiretape.run.compose import Parts, compose
@@ -26,6 +25,9 @@ from wiretape.run.settings import Settings
 
 from . import patches
 from .hooks import Hooks
+
+if TYPE_CHECKING:
+    from wiretape.engine.handler import Engine
 
 log = logging.getLogger(__name__)
 

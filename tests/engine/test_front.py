@@ -1,6 +1,7 @@
 """What a client's first bytes make of its connection: a tunnel, HTTP, or a refusal."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -58,7 +59,9 @@ async def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
     replayer = Replayer(sessions, Matcher(config.providers), redactor, config.providers, report)
     authority = Authority.load_or_create(tmp_path / "ca")
     front = Front(Handler(replayer, Pace()), authority, config.providers, report)
-    yield Client(front, await front.listen(0))
+    listening = socket.create_server(("127.0.0.1", 0))
+    await front.serve(listening)
+    yield Client(front, listening.getsockname()[1])
     await front.close()
 
 

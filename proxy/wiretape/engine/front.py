@@ -29,6 +29,8 @@ from .tunnel import tunnel
 log = logging.getLogger(__name__)
 
 MAX_HEAD_BYTES: Final = 64 * 1024
+MAX_WAITING: Final = 1024
+"""How many connections may wait to be accepted."""
 _CONNECT: Final = b"CONNECT "
 _HANDSHAKE: Final = b"\x16"
 """The first byte of TLS (RFC 8446, section 5.1)."""
@@ -56,22 +58,13 @@ class Front:
         self._listeners: list[asyncio.Server] = []
         self.tasks: Final[set[asyncio.Task[None]]] = set()
 
-    async def listen(self, port: int, host: str = "127.0.0.1", *, is_shared: bool = False) -> int:
-        """Open a port (0: any free one) and give its number; WiretapeError if it is taken. One that
-        `is_shared` may be open in other processes too.
-        """
+    async def serve(self, listening: socket.socket) -> None:
+        """Serve the connections to a port that is open."""
         loop = asyncio.get_running_loop()
-        try:
-            listener = await loop.create_server(
-                lambda: _Connection(self), host, port, backlog=1024, reuse_port=is_shared or None
-            )
-        except OSError as error:
-            raise WiretapeError(
-                f"port {port} on {host} cannot be used ({reason_of(error)}):"
-                " choose another with --port, or 0 for any free one"
-            ) from error
+        listener = await loop.create_server(
+            lambda: _Connection(self), sock=listening, backlog=MAX_WAITING
+        )
         self._listeners.append(listener)
-        return int(listener.sockets[0].getsockname()[1])
 
     async def close(self) -> None:
         """Stop listening and end the connections."""

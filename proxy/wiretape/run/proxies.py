@@ -5,15 +5,18 @@ from typing import TYPE_CHECKING, Final, Protocol
 from wiretape.config.packs import built_in
 from wiretape.core.errors import WiretapeError
 from wiretape.core.providers.registry import Providers
+from wiretape.engine.late_roots import import_aiohttp
 from wiretape.report.report import Report
 from wiretape.sessions.control import Control
 from wiretape.tls.authority import Authority
 
 from .client_environment import local_names_among
 from .compose import Parts, compose
+from .late_front import LateFront
 from .settings import Settings
 
 if TYPE_CHECKING:
+    from wiretape.engine.front import Front
     from wiretape.engine.handler import Engine
     from wiretape_mitm.embedded import EmbeddedProxy
     from wiretape_mitm.hooks import Hooks
@@ -36,43 +39,26 @@ class ReplayProxy:
     """Pure replay: mitmproxy is not imported and nothing can go out."""
 
     def __init__(self, settings: Settings, report: Report, authority: Authority) -> None:
-        from wiretape.engine.front import Front
-        from wiretape.engine.handler import Handler
-
         config, parts = settings.config, compose(settings, report, settings.token)
         self._parts = parts
         self._shares_port = settings.crew is not None
         folder = parts.sessions.own.library.folder
         if not folder.exists():
             report.notice(f"{folder}: no such folder, so every request will be a miss")
-        assert parts.replayer is not None
         self.control = parts.control
         self.token = parts.control.token
         self._host = config.host
-        self._front = Front(
-            Handler(
-                parts.replayer,
-                settings.pace,
-                control=parts.control,
-                max_body=config.record_max_body,
-            ),
-            authority,
-            config.providers,
-            report,
-            config.other_hosts or "refuse",
-        )
-        report.open_streams = lambda: self._front.handler.under_way
-        # Where NO_PROXY lets a local server through, its neighbours come along.
-        self._front.handler.passes_local = bool(local_names_among(own_hosts(config.providers)))
+        self._front = LateFront(lambda: _front(parts, report, authority))
+        report.open_streams = lambda: self._front.under_way
 
     async def start(self, port: int, base_url_port: int | None) -> tuple[int, int]:
         if self._parts.shared is not None:
             await self._parts.shared.catch_up()
         listen, is_shared = self._front.listen, self._shares_port
-        first = await listen(port, self._host, is_shared=is_shared)
+        first = listen(port, self._host, is_shared=is_shared)
         if base_url_port is None:
             return first, first
-        return first, await listen(base_url_port, self._host, is_shared=is_shared)
+        return first, listen(base_url_port, self._host, is_shared=is_shared)
 
     def host_keys(self) -> set[str]:
         """The hosts that the run has recordings of."""
@@ -82,11 +68,26 @@ class ReplayProxy:
         self.control.is_draining = True
 
     async def idle(self) -> None:
-        await self._front.handler.idle()
+        await self._front.idle()
 
     async def stop(self) -> None:
         await self._front.close()
         await self._parts.finish()
+
+
+def _front(parts: Parts, report: Report, authority: Authority) -> "Front":
+    """What answers in pure replay."""
+    import_aiohttp()
+    from wiretape.engine.front import Front
+    from wiretape.engine.handler import Handler
+
+    config, replayer = parts.settings.config, parts.replayer
+    assert replayer is not None
+    max_body, control = config.record_max_body, parts.control
+    handler = Handler(replayer, parts.settings.pace, control=control, max_body=max_body)
+    # Where NO_PROXY lets a local server through, its neighbours come along.
+    handler.passes_local = bool(local_names_among(own_hosts(config.providers)))
+    return Front(handler, authority, config.providers, report, config.other_hosts or "refuse")
 
 
 _TRIES: Final = 3
@@ -179,6 +180,7 @@ async def start_engine(parts: Parts, hooks: "Hooks") -> "Engine | None":
     """Start the replay engine that the hooks hand answers to; None where nothing is replayed."""
     if parts.replayer is None:
         return None
+    import_aiohttp()
     from wiretape.engine.handler import Engine
 
     engine = Engine(parts.replayer, parts.settings.pace, hooks.tickets)
