@@ -52,24 +52,9 @@ REACHED_BY: Final = {
         "cli/running",
         "cli/show",
     ),
-    "config.yaml's parts: tests/config/test_load reads each in a file": (
-        "config/near",
-        "config/rules",
-        "config/schema",
-    ),
-    "files of the library: tests/library/test_library and test_lookup": ("library/recording_file",),
-    "pytest's plugin: tests/integrations/test_plugin runs it whole": (
-        "integrations/network",
-        "integrations/proxy",
-    ),
     "tests/maintenance/test_edit runs the command": ("cli/edit",),
-    "tests/core/drift/test_compare holds both to the whole table": (
-        "core/drift/answer_facts",
-        "core/drift/rules",
-    ),
     "parts of `wiretape drift`: tests/drift/test_measure runs the command in each of their cases": (
         "cli/drift",
-        "drift/targets",
     ),
     "the API's tests drive both from the other end": (
         "run/pipe",

@@ -11,6 +11,7 @@ from wiretape.core.model import Chunk, Exchange, Headers, Request, Response
 from wiretape.core.redaction.run_paths import NO_PATHS
 from wiretape.engine.recorded_response import response_to, stays_open
 from wiretape.engine.request import ReplayRequest
+from wiretape.library.file_cache import CachedRecording
 
 SSE: Headers = (("content-type", "text/event-stream"),)
 MCP: Headers = (("accept", "application/json, text/event-stream"), ("mcp-protocol-version", "1"))
@@ -33,11 +34,11 @@ def folder(tmp_path: Path) -> HttpFolder:
     return HttpFolder(tmp_path / "r")
 
 
-def recorded(folder: HttpFolder, *chunks: bytes, headers: Headers = JSON) -> Exchange:
+def recorded(folder: HttpFolder, *chunks: bytes, headers: Headers = JSON) -> CachedRecording:
     response = Response(
         200, headers, tuple(Chunk(data, 0.5) for data in chunks), streaming=headers is SSE
     )
-    return Exchange(folder.request(call(1)), response)
+    return CachedRecording.of(Exchange(folder.request(call(1)), response))
 
 
 def live(folder: HttpFolder, body: Any, **more: Any) -> ReplayRequest:
@@ -63,7 +64,7 @@ def test_so_has_each_event_of_a_stream_and_the_stream_that_goes_on_from_it(
     assert b"".join(chunk.data for chunk in answer.chunks).count(b'"id": "a"') == 2
     resumed = live(folder, None, method="GET", headers=(("last-event-id", "e-1"),))
     resumed.session.renamings |= request.session.renamings
-    rest = Exchange(resumed.live, exchange.response)
+    rest = CachedRecording.of(Exchange(resumed.live, exchange.response))
     answer = response_to(resumed, rest, NO_PATHS)
     assert b'"id": "a"' in answer.chunks[0].data
 

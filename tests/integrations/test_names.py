@@ -1,16 +1,11 @@
 """What a test's folder is called."""
 
-import sys
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support import paths
+from pytest_wiretape.names import folder_of
 
 from wiretape.library.library import SESSION_NAME
-
-sys.path.insert(0, str(paths.ROOT / "integrations" / "pytest"))
-from pytest_wiretape.names import folder_of
 
 
 @pytest.mark.parametrize(

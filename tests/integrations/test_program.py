@@ -11,11 +11,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from tests.support import paths
-
-sys.path.insert(0, str(paths.ROOT / "integrations" / "pytest"))
 from pytest_wiretape import program as starting
 from pytest_wiretape.program import WiretapeProblem, find_program
+from tests.support import paths
 
 SOURCES = sorted((paths.ROOT / "integrations" / "pytest" / "pytest_wiretape").glob("*.py"))
 
