@@ -131,14 +131,20 @@ class _PipeServer:
             if "report" in message:
                 self._answer(report=_result(report))
             elif "control" in message:
-                method, path = message["control"]
+                await self._control(proxy, message["control"])
+            else:
+                self._fail(f"expected control, report or close, got {', '.join(message)}")
+        return False
+
+    async def _control(self, proxy: StartedProxy, request: Any) -> None:
+        match request:
+            case [str(method), str(path)]:
                 assert proxy.control is not None
                 headers = {"authorization": f"Bearer {proxy.control.token}"}
                 reply = await proxy.control.handle(method, path, headers)
                 self._answer(control={"status": reply.status, "document": reply.document})
-            else:
-                self._fail(f"expected control, report or close, got {', '.join(message)}")
-        return False
+            case _:
+                self._fail("control: expected [METHOD, PATH]")
 
 
 def _enter(opening: Any) -> None:
