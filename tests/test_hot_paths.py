@@ -22,9 +22,9 @@ pytestmark = pytest.mark.skipif(
 MOST: Final = {
     "a recorded request, asked for the first time": 4_600,
     "the same request again": 1_260,
-    "a request that is read": 14_000,
-    "a stream of 200 chunks becomes a recording": 397_500,
-    "a recording of 200 chunks becomes a stream": 190_500,
+    "a request that is read": 13_200,
+    "a stream of 200 chunks becomes a recording": 245_500,
+    "a recording of 200 chunks becomes a stream": 184_500,
 }
 MORE: Final = 1.1
 

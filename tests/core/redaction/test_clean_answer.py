@@ -173,7 +173,7 @@ def test_a_clean_answer_is_not_searched_again(monkeypatch: pytest.MonkeyPatch) -
     text = recording_format.dumps(document)
     searched: list[object] = []
 
-    def redact(part: Document, *_: object) -> Document:
+    def redact(part: Document, *_: object, **__: object) -> Document:
         searched.append(part)
         return part
 

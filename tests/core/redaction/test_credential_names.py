@@ -1,6 +1,8 @@
 """Values that a name marks as credentials: which names do, and where a value begins and ends."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from wiretape.core.redaction.credential_names import (
     CREDENTIAL_FIELD,
@@ -88,3 +90,33 @@ def test_a_further_parameter_counts() -> None:
     assert [value.rule for value in CredentialNames(["zugang"]).occurrences(text)] == [
         "query-zugang"
     ]
+
+
+WORDS = st.sampled_from(
+    [
+        "api",
+        "key",
+        "TOKEN",
+        "signature",
+        "sig=",
+        "sign=",
+        "st=",
+        "own=",
+        "\u212aey",
+        "\u0130",
+        "\u017f",
+    ]
+)
+
+
+@given(st.lists(WORDS | st.text(max_size=3), max_size=12).map("".join))
+def test_one_look_finds_each_naming_word(text: str) -> None:
+    names = CredentialNames(["own"])
+    lower = text.replace("\u0130", "\0").lower()
+    places = {
+        (at, at + len(word) - word.endswith("="))
+        for word in names._words
+        for at in range(len(lower))
+        if lower.startswith(word, at)
+    }
+    assert set(names._naming(text)) == places

@@ -5,6 +5,7 @@ import copy
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from openai.lib.streaming.chat import ChatCompletionStreamState
 from openai.types.chat import ChatCompletionChunk
-from tests.support import paths
+from tests.support import corpus, corpus_streams, paths
 
 from wiretape.core.model import Chunk, Exchange, Headers, Request, Response
 from wiretape.core.recording.document import from_exchange, to_exchange
@@ -23,6 +24,7 @@ from wiretape.core.redaction.known_values import Secrets
 from wiretape.core.redaction.placeholder import placeholder
 from wiretape.core.redaction.redactor import Redactor
 from wiretape.core.redaction.rules import Finding, RedactionRules
+from wiretape.core.redaction.value_search import Search
 from wiretape.core.wire import sse
 
 KNOWN = "vault-" + "7Qm2Zx9Lp4Rt6Yw8"
@@ -80,6 +82,16 @@ def unchanged(chunks: Sequence[bytes], headers: Headers = SSE, by: Redactor = re
     same = streams.redact(part, search, findings) is part
     assert same == (findings == [])
     return same
+
+
+@contextmanager
+def the_long_way() -> Iterator[None]:
+    """Search each string and each joined text, whatever a look at them says."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(streams, "_may_be_divided", lambda *_, **__: True)
+        patch.setattr(Search, "response_may_hold", lambda *_: True)
+        patch.setattr(Search, "may_hold", lambda *_: True)
+        yield
 
 
 def event(value: Json) -> bytes:
@@ -686,3 +698,55 @@ def test_an_answer_that_reached_its_length_is_cut_too(reason: str) -> None:
         {"request": request_part, "response": answer}, Secrets([("key", KNOWN)])
     )[0]
     assert KNOWN[:6] not in json.dumps(document)
+
+
+# ---------------------------------------------------------------------- the short way
+
+
+def check_short_way(exchange: Exchange, by: Redactor) -> None:
+    document, secrets = from_exchange(exchange), by.secrets(exchange.request)
+    short = by.document(document, secrets)
+    with the_long_way():
+        assert short == by.document(document, secrets)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.sampled_from(sorted(SHAPES)), min_size=1, max_size=2, unique=True),
+    st.lists(
+        st.sampled_from([KEY, KNOWN, KNOWN[:12], "Hello ", "token", "\n", '"', "\\", "%41", "sk-"]),
+        max_size=4,
+    ),
+    st.lists(st.integers(0, 200), max_size=6),
+    st.sampled_from(["complete", "cut"]),
+    st.booleans(),
+)
+def test_a_look_at_a_stream_changes_nothing(
+    shapes: list[str], words: list[str], at: list[int], end: Any, comments: bool
+) -> None:
+    pieces = cuts("".join(words), at)
+    chunks = [event(SHAPES[shape][0](piece)) for piece in pieces for shape in shapes]
+    if comments:
+        chunks = [part for chunk in chunks for part in (chunk, b": keep open\n\n")]
+    chunks.append(b"data: [DONE]\n\n")
+    response = Response(200, SSE, tuple(map(Chunk, chunks)), streaming=True, end=end)
+    check_short_way(Exchange(request(), response), redactor)
+
+
+def test_nor_does_it_in_the_corpus() -> None:
+    for positive in [*list(corpus_streams.streams())[::7], *list(corpus.positives())[::13]]:
+        check_short_way(
+            positive.exchange, Redactor(RedactionRules(values=positive.source.environment))
+        )
+
+
+def test_a_stream_without_secrets_is_only_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(*_: object, **__: object) -> None:
+        raise AssertionError("the long way")
+
+    monkeypatch.setattr(streams, "_Stream", unreachable)
+    for name, (make, _) in SHAPES.items():
+        if name == "log probabilities":
+            continue  # a member with the name of a credential
+        chunks = [*map(event, map(make, "Hello there")), b": a\n\n", b"data: [DONE]\n\n"]
+        streamed(chunks)

@@ -16,13 +16,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.keys import KEYS
 
+from wiretape.core.redaction import encodings
 from wiretape.core.redaction.encodings import text_of_json
-from wiretape.core.redaction.key_patterns import PATTERNS, Pattern
+from wiretape.core.redaction.key_patterns import PATTERNS, SIGNS, STARTS, Pattern
 from wiretape.core.redaction.known_values import Secrets
 from wiretape.core.redaction.placeholder import placeholder
 from wiretape.core.redaction.rules import Finding
 from wiretape.core.redaction.value_search import Search, Shapes
-from wiretape.core.text.regex import Linear
+from wiretape.core.text.regex import Linear, linear
 from wiretape.core.text.spans import Span
 
 KNOWN = "a/known+value-5f2e?8d1c~"
@@ -163,6 +164,20 @@ def test_the_look_before_the_search_only_errs_towards_searching(
             assert search().may_hold(spell(text))
             assert search().may_hold(json.dumps({"a": [1, {text: None}]}))
             assert search().text_may_hold(text)
+
+
+@given(TEXTS | st.text(st.sampled_from("sk-AIza_eyJ:A9K/hooks.lcm0123")))
+def test_the_look_for_everything_sees_what_each_look_sees(text: str) -> None:
+    shapes = Shapes(PATTERNS)
+    if SIGNS.search(text):
+        assert linear(STARTS).occurs_in(text)
+    if any(True for _ in shapes.names.occurrences(text)):
+        assert linear(shapes.names.signs).occurs_in(text)
+    if encodings.is_escaped(text) or ("\\" not in text and encodings.Unescaped(text)):
+        assert linear(encodings.ESCAPES).occurs_in(text)
+    for shortest in (16, 27):
+        runs = list(encodings.runs(text, shortest))
+        assert linear(encodings.run_of(shortest)).occurs_in(text) == bool(runs)
 
 
 @given(st.binary(max_size=20), TEXTS, st.binary(max_size=20))

@@ -101,28 +101,40 @@ def from_whole(
 
 def from_events(chunks: Sequence[Chunk], type_name: str | None) -> tuple[BodyFormat, list[Item]]:
     """The items of an event stream's chunks, each with the fields of its event."""
-    events = [sse.parse(chunk.data) for chunk in chunks]
-    first = next((c.data for c, event in zip(chunks, events, strict=True) if event), None)
-    spelling = sse.Spelling() if first is None else sse.spelling(first)
+    plain = [sse.plain_fields(chunk.data) for chunk in chunks]
+    spelling = sse.Spelling()
+    if plain and plain[0] is None:
+        first = next((chunk.data for chunk in chunks if sse.parse(chunk.data)), None)
+        spelling = sse.Spelling() if first is None else sse.spelling(first)
+    is_usual = spelling == sse.Spelling()
     exact = [
-        event if event is not None and sse.encode(event, spelling) == chunk.data else None
-        for event, chunk in zip(events, chunks, strict=True)
+        fields if is_usual and fields is not None else _fields(chunk.data, spelling)
+        for fields, chunk in zip(plain, chunks, strict=True)
     ]
-    parsed = _read(["" if event is None else event.data or "" for event in exact])
+    parsed = _read(["" if fields is None else fields[3] or "" for fields in exact])
     common = _common_style(parsed)
     items: list[Item] = []
-    for chunk, event, json in zip(chunks, exact, parsed, strict=True):
-        if event is None:
+    for chunk, fields, json in zip(chunks, exact, parsed, strict=True):
+        if fields is None:
             items.append(as_text(chunk.data))
             continue
-        fields = (("event", event.event), ("id", event.id), ("retry", event.retry))
-        item: Item = {name: value for name, value in fields if value is not None}
+        event, id_, retry, data = fields
+        named = (("event", event), ("id", id_), ("retry", retry))
+        item: Item = {name: value for name, value in named if value is not None}
         if json is not None:
             item |= _json_item(json, common, type_name)
-        elif event.data is not None:
-            item["data"] = event.data
+        elif data is not None:
+            item["data"] = data
         items.append(item)
     return BodyFormat("sse", common, spelling), items
+
+
+def _fields(block: bytes, spelling: sse.Spelling) -> sse.Fields | None:
+    """The fields of an event that give it back in a spelling."""
+    event = sse.parse(block)
+    if event is None or sse.encode(event, spelling) != block:
+        return None
+    return event.event, event.id, event.retry, event.data
 
 
 def from_lines(chunks: Sequence[Chunk], type_name: str | None) -> tuple[BodyFormat, list[Item]]:

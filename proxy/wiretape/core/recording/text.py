@@ -101,8 +101,8 @@ def _response(response: Document) -> str:
     parts = []
     for key, value in response.items():
         if key == "body" and isinstance(value, list):
-            chunks = ",\n".join("      " + _line(chunk) for chunk in value)
-            text = f"[\n{chunks}\n    ]" if value else "[]"
+            chunks = ",\n      ".join(exact_json.dumps_each(value, "spaced"))
+            text = f"[\n      {chunks}\n    ]" if value else "[]"
         else:
             text = "".join(_wrapped(value, 4, len(key) + 8))
         parts.append(f"    {_line(key)}: {text}")

@@ -1,13 +1,9 @@
 """What redaction has searched in vain, so that the gate need not search the same again."""
 
-import json
-from typing import Final
-
 from wiretape.core.recording.document import Document
+from wiretape.core.text import exact_json
 
 from .known_values import Secrets
-
-_serialise: Final = json.JSONEncoder(ensure_ascii=False, check_circular=False).encode
 
 
 class CleanAnswer:
@@ -31,14 +27,14 @@ class CleanAnswer:
 
     def note(self, response: Document, known: Secrets) -> None:
         """Say that a search for `known` and for patterns found nothing in `response`."""
-        self._text, self._known = _serialise(response), known
+        self._text, self._known = exact_json.dumps(response, parsed=True), known
 
     def holds(self, response: Document, known: Secrets) -> bool:
         """Whether a search for `known` is certain to find nothing in `response`."""
         return (
             self._text is not None
             and _all_in(known, self._known)
-            and self._text == _serialise(response)
+            and self._text == exact_json.dumps(response, parsed=True)
         )
 
 

@@ -18,6 +18,7 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import unquote_plus
 
 from wiretape.core.text import exact_json
+from wiretape.core.text.regex import linear
 
 from . import encodings, nested_json
 from .known_values import USERINFO
@@ -198,6 +199,8 @@ _NAMING: Final = (
     *("signature", "token"),
 )
 """Each name of credentials has one of these words in it."""
+_POSITIONS: Final = r"earer|asic|BEARER|BASIC|alue=|curl|://(?s:.)*@"
+"""Matches a text with what `CredentialNames._by_position` looks for: for RE2."""
 _TWO_IN_LOWER_CASE: Final = "\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}"
 """The only letter that is longer in lower case: places would not be the text's own."""
 _LONGEST_NAME: Final = 60
@@ -260,6 +263,11 @@ class CredentialNames:
         )
         rare = {f"{name}=" for name in self._parameters if not any(w in name for w in _NAMING)}
         self._words: Final = (*_NAMING, *sorted(rare))
+        words = "|".join(map(re.escape, self._words))
+        self.signs: Final = rf"(?i:{words})|{_POSITIONS}"
+        """Matches a text that could name a credential: for RE2."""
+        self._in_lower_case: Final = words
+        self._longest: Final = max(map(len, self._words))
 
     def occurrences(self, text: str) -> Iterator[NamedValue]:
         """The values that a text names as credentials, in order and without overlaps.
@@ -278,7 +286,11 @@ class CredentialNames:
         """Whether a string of a JSON text could be or name a credential; False is certain."""
         # A quotation mark within a name does not end it.
         text = encodings.text_of_json(json_text.replace('\\"', "'"))
-        if text is None or any(True for _ in self._by_position(text)):
+        if text is None:
+            return True
+        if not linear(self.signs).occurs_in(text):
+            return False
+        if any(True for _ in self._by_position(text)):
             return True
         seen = set[str]()
         for at, end in self._naming(text):
@@ -354,11 +366,27 @@ class CredentialNames:
     def _naming(self, text: str) -> Iterator[tuple[int, int]]:
         """Where the text has words that names of credentials contain."""
         lower = text.replace(_TWO_IN_LOWER_CASE, "\0").lower()
-        for word in self._words:
-            at = lower.find(word)
-            while at >= 0:
-                yield at, at + len(word) - word.endswith("=")
-                at = lower.find(word, at + len(word))
+        for first, last in self._windows(lower):
+            for word in self._words:
+                at = lower.find(word, first, last)
+                while at >= 0:
+                    yield at, at + len(word) - word.endswith("=")
+                    at = lower.find(word, at + len(word), last)
+
+    def _windows(self, lower: str) -> Iterator[tuple[int, int]]:
+        """Stretches of a text in lower case that hold all of its naming words, found in one look
+        for any of them: each overlaps, or is, one that is found.
+        """
+        first = last = 0
+        for match in linear(self._in_lower_case).finditer(lower):
+            start, end = match.span()
+            if start - self._longest > last:
+                if last:
+                    yield first, last
+                first = max(0, start - self._longest)
+            last = end + self._longest
+        if last:
+            yield first, last
 
     def _named(self, text: str, at: int, end: int) -> NamedValue | None:
         """The value whose name has a naming word from `at` to `end`."""

@@ -37,6 +37,10 @@ _PRINTABLE: Final = re.compile(rf"{_COMMON}|=(\r?\n)|=([0-9A-F]{{2}})")
 _SHORT: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 
 
+ESCAPES: Final = r"%[0-9A-Fa-f]{2}|\x1b\[|=3D|uoted-"
+"""Matches a text with a percent-escape, or one that `is_escaped`: for RE2."""
+
+
 def is_escaped(text: str) -> bool:
     """Whether a text has a mark of escapes; backslashes and percent signs are not looked for."""
     # Finding constants is quick.
@@ -169,6 +173,11 @@ _LINES: Final = re.compile(r"(?:\r?\n(?!-----)[A-Za-z0-9+/_-]+)+")
 _HEX: Final = re.compile(r"[0-9a-f]{16,}|[0-9A-F]{16,}")
 _LINE: Final = 60
 """The shortest lines of base64 (PEM has 64 characters, MIME 76)."""
+
+
+def run_of(shortest: int) -> str:
+    """Matches a text in which `runs` finds any: for RE2."""
+    return rf"[A-Za-z0-9+/_-]{{{shortest}}}"
 
 
 def runs(text: str, shortest: int) -> Iterator[tuple[int, int]]:

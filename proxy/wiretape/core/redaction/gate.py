@@ -153,7 +153,8 @@ def _in_json(
                 for rule, secret in matches:
                     remedy = _remedy(where, name if rule == CREDENTIAL_FIELD else rule)
                     yield Leak(rule, path, line, masked(secret), remedy)
-    for leak in _in_chunks(document, redactor, secrets) if recorded is not None else ():
+    has_bytes = recorded is not None and '"base64"' in text
+    for leak in _in_chunks(document, redactor, secrets) if has_bytes else ():
         reported.add((leak.rule, leak.where))
         yield leak
     unlocated = {
@@ -166,7 +167,7 @@ def _in_json(
         yield _unsearched(LARGE, "")
     if unlocated:
         yield from _at_paths(text, document, search, unlocated)
-    elif not reported:
+    elif may_hold and not reported:
         # Not in a string, so in a number.
         for leak in _at_spans(text, search.literal_spans(text)):
             yield replace(leak, remedy=_NUMBER_REMEDY)

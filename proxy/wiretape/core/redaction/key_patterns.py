@@ -122,3 +122,11 @@ SIGNS: Final = re.compile(
     r"|/(?:(?<=hooks\.slack\.com/)|(?<=/api/webhooks/)|(?<=office\.com/webhookb2/))"
 )
 """Matches in every text in which any of `PATTERNS` matches, and in few others."""
+
+STARTS: Final = (
+    r"sk-[A-Za-z0-9_-]{24}|(?:sess|org|xai|pplx|csk|nvapi|bedrock-api-key|xox[a-z])-|-----BEGIN "
+    r"|(?:ek|proj|tgp_v1|gsk|hf|r8|fw|lsv2|gh[pousr]|github_pat)_"
+    r"|AIza|ASIA|ABSK|AKIA|eyJ|IQoJb3JpZ2lu|ya29\.|JQQJ99|FwoGZXIvYXdz|:AA[A-Za-z0-9_-]{32}"
+    r"|hooks\.slack\.com/|/api/webhooks/|office\.com/webhookb2/"
+)
+"""What `SIGNS` matches, and more, without looking back: for RE2."""

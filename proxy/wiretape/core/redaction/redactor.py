@@ -16,7 +16,6 @@ more (`token_lists.py`, `token_ids.py`). Structure, style and framing of a body 
 stays valid. Redacting twice gives the same as redacting once.
 """
 
-import json
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import lru_cache
@@ -24,6 +23,7 @@ from typing import Any, Final
 
 from wiretape.core.model import Request
 from wiretape.core.recording.document import Document
+from wiretape.core.text import exact_json
 from wiretape.core.wire.header_names import HeaderNames
 from wiretape.core.wire.selecting_headers import document_vary
 
@@ -68,7 +68,6 @@ _LEAST_ENCODED: Final = 22
 _MOST_RUNS: Final = 200
 """The most texts of a request that are tried, at two milliseconds each."""
 _SHIPPED: Final = frozenset(label(pattern.name) for pattern in PATTERNS)
-_serialise: Final = json.JSONEncoder(ensure_ascii=False, check_circular=False).encode
 _USER_IN_TEXT: Final = re.compile(r"()()(?<=://)([^\s/?#@\"'<>]+)(?=@)")
 _COOKIE_IN_TEXT: Final = re.compile(
     r"\b(cookie)([\"']?: *(?:b?[\"'])?)([^\r\n\"']+)", re.IGNORECASE
@@ -294,8 +293,12 @@ class Redactor:
         redacted["response"] = response = document["response"]
         if clean is None or not clean.holds(response, known):
             replaced = len(search.replaced)
+            may_hold = search.response_may_hold(response)
             # First secrets divided among the chunks: their pieces cannot be recognised singly.
-            redacted["response"] = search.response(streams.redact(response, search, findings))
+            whole = streams.redact(response, search, findings, is_searched=not may_hold)
+            if may_hold or whole is not response:
+                whole = search.response(whole)
+            redacted["response"] = whole
             is_clean = redacted["response"] is response and len(search.replaced) == replaced
             if clean is not None and is_clean:
                 clean.note(response, known)
@@ -318,7 +321,7 @@ class Redactor:
         credential in their place.
         """
         url = self._secret_parameter.sub("", part["url"]) if "REDACTED-" in part["url"] else ""
-        text = url + _serialise({**part, "url": "", "carried": None})
+        text = url + exact_json.dumps({**part, "url": "", "carried": None}, parsed=True)
         if not may_be_in(text):
             return part
         digests = {digest_of(value) for _, value in places.carried}

@@ -12,6 +12,7 @@ there a match counts only if the pieces differ as those of a text do.
 
 import base64
 import json
+import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -102,8 +103,11 @@ class _Piece(NamedTuple):
     value: int = 0
 
 
-def redact(response: Document, search: Search, findings: list[Finding]) -> Document:
+def redact(
+    response: Document, search: Search, findings: list[Finding], *, is_searched: bool = False
+) -> Document:
     """Replace the secrets that a response's chunks hold only together, and add them to `findings`.
+    `is_searched` says that no string of the part could hold one by itself.
 
     Gives the `response` part itself if there are none.
     """
@@ -111,13 +115,11 @@ def redact(response: Document, search: Search, findings: list[Finding]) -> Docum
     items = body if isinstance(body, list) else [body] if isinstance(body, dict) else []
     # A document's header names are in lower case; a repeated header is a list.
     media = str(response.get("headers", {}).get("content-type", "")).lower()
-    stream = _Stream(
-        items,
-        search,
-        numbered=isinstance(body, list),
-        events=media.startswith("text/event-stream"),
-        is_cut=response.get("end", "complete") != "complete" or _is_too_long(items),
-    )
+    events = media.startswith("text/event-stream")
+    is_cut = response.get("end", "complete") != "complete" or _is_too_long(items)
+    if is_searched and not _may_be_divided(items, search, events=events, is_cut=is_cut):
+        return response
+    stream = _Stream(items, search, numbered=isinstance(body, list), events=events, is_cut=is_cut)
     stream.search_texts()
     stream.search_reads()
     if not stream.findings:
@@ -127,12 +129,52 @@ def redact(response: Document, search: Search, findings: list[Finding]) -> Docum
     return {**response, "body": changed if isinstance(body, list) else changed[0]}
 
 
+_TEXT_MEMBERS: Final = ("text", "base64", "data")
+
+
 def _text_member(item: Document) -> str | None:
     """The member of an item that is text or bytes."""
-    for name in ("text", "base64", "data"):
+    for name in _TEXT_MEMBERS:
         if isinstance(item.get(name), str):
             return name
     return None
+
+
+def _may_be_divided(
+    items: Sequence[Document], search: Search, *, events: bool, is_cut: bool
+) -> bool:
+    """Whether `_Stream` could find anything in items of which no string holds a secret by itself;
+    False is certain.
+    """
+    texts = stream_texts.JoinedTexts()
+    comments: list[str] = []
+    for at, item in enumerate(items):
+        if not isinstance(item, dict):
+            return True  # written by hand
+        member = _text_member(item)
+        if member is None:
+            if "__data__" in item:
+                texts.add(item["__data__"], at)
+        elif member == "data" and (
+            item["data"][:1] not in ("{", "[", '"') or item["data"] == _DONE
+        ):
+            texts.add_data(item["data"], at)
+        elif member == "text" and events and _COMMENT.fullmatch(item["text"]):
+            comments.append(item["text"])
+        else:
+            return True
+    joined = texts.joined(singles=is_cut)
+    if joined is None:
+        return True
+    joined.append("".join(comments))
+    return (is_cut and any(map(search.cut_off, joined))) or search.may_hold(
+        exact_json.dumps(joined, parsed=True)
+    )
+
+
+_DONE: Final = "[DONE]"
+_COMMENT: Final = re.compile(r":[^\r\n]*\n\n")
+"""An event of a comment alone, with which a server keeps a connection open."""
 
 
 class _Stream:

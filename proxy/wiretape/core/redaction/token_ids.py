@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple
 
 from wiretape.core.recording.document import Document
+from wiretape.core.text import exact_json
 
 from . import token_lists
 from .placeholder import PLACEHOLDER, WITH_DIGEST, hard_digest, is_encoded_in, may_be_in
@@ -202,7 +203,7 @@ def _bodies(request: Document) -> Document:
 
 
 def _serialise(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, check_circular=False)
+    return exact_json.dumps(value, "spaced", parsed=True)
 
 
 def _all_have_digests(text: str) -> bool:

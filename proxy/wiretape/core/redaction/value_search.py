@@ -8,7 +8,6 @@ without their escapes, and with their base64, hexadecimal digits and compressed 
 
 import base64
 import binascii
-import json
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
@@ -18,6 +17,7 @@ from urllib.parse import quote, unquote, unquote_plus
 from wiretape.core.model import models_in_path
 from wiretape.core.recording.document import Document
 from wiretape.core.text import exact_json
+from wiretape.core.text.regex import linear
 from wiretape.core.text.spans import Edit, Span, applied
 
 from . import encodings
@@ -28,7 +28,7 @@ from .credential_names import (
     members,
     secret_parts,
 )
-from .key_patterns import LITERALS, SIGNS, Pattern
+from .key_patterns import LITERALS, SIGNS, STARTS, Pattern
 from .known_values import USERINFO, KnownValue, Secrets, credentials_in_userinfo
 from .named_places import each_chunk, url_parts
 from .placeholder import (
@@ -40,8 +40,6 @@ from .placeholder import (
     placeholder,
 )
 from .rules import Finding, Where, finding
-
-_serialise: Final = json.JSONEncoder(ensure_ascii=False, check_circular=False).encode
 
 _HOST: Final = re.compile(r"(\[.*\]|.*?)((?::[0-9]*)?)", re.DOTALL)
 
@@ -96,6 +94,8 @@ class Shapes:
         self.names: Final = CredentialNames(parameters)
         self._shipped = tuple((p, LITERALS[p]) for p in patterns if p in LITERALS)
         self.own: Final = tuple(p for p in patterns if p not in LITERALS)
+        self.signs: Final = f"{STARTS}|{encodings.ESCAPES}|{self.names.signs}|\\x00"
+        """Matches a text that could hold a secret, unless that is encoded: for RE2."""
         self.shortest: Final = _OWN if self.own else _SHAPE
         """The fewest bytes that are looked for in base64 or hexadecimal digits."""
 
@@ -138,6 +138,8 @@ class Search:
         """The values that were replaced, with their rules."""
         self.unsearched = False
         """Whether there was compressed data too large to be searched."""
+        self._empty_runs = set[tuple[str, int]]()
+        """Short runs of base64 that hold nothing, and how deep they were."""
         least = min(shapes.shortest, secrets.shortest or shapes.shortest)
         # The fewest letters of base64 that so many bytes take at any alignment.
         self._run = -(-4 * least // 3)
@@ -148,16 +150,21 @@ class Search:
         A pre-check may only err towards searching, so it looks at the strings without escapes.
         """
         text = encodings.text_of_json(json_text)
-        return (
-            text is None
-            or bool(self._shapes.own)
-            or ("%" in text and _PERCENT.search(text) is not None)
-            or encodings.is_escaped(text)
-            or SIGNS.search(text) is not None
-            or self._secrets.may_occur_in(text)
-            or self._encoded_may_hold(text, 0)
-            or self._wide_may_hold(text, 0)
-            or self._shapes.names.may_occur_in(json_text)
+        if text is None or self._shapes.own or self._secrets.may_occur_in(text):
+            return True
+        # One look for all that follows, which finds nothing in nearly every text.
+        signs = self._shapes.signs
+        if not linear(f"{signs}|{encodings.run_of(self._run)}").occurs_in(text):
+            return False
+        return self._encoded_may_hold(text, 0) or (
+            linear(signs).occurs_in(text)
+            and (
+                ("%" in text and _PERCENT.search(text) is not None)
+                or encodings.is_escaped(text)
+                or SIGNS.search(text) is not None
+                or self._wide_may_hold(text, 0)
+                or self._shapes.names.may_occur_in(json_text)
+            )
         )
 
     def text_may_hold(self, text: str) -> bool:
@@ -168,23 +175,30 @@ class Search:
         for start, end in encodings.runs(text, self._run):
             if end - start >= 60 and text.startswith(("\n", "\r"), end):
                 return True  # lines of base64, which decode together
-            decoded = [reading.data for reading in encodings.readings(text[start:end])]
-            if end - start < _SHORT_RUN and not any(map(encodings.may_be_packed, decoded)):
-                # Most runs are ids: look at all their readings at once.
-                plain = b"\n".join(decoded).decode("utf-8", "surrogateescape")
-                if not (
-                    self._shapes.own
-                    or SIGNS.search(plain)
-                    or "%" in plain
-                    or "\\" in plain
-                    or "\0" in plain
-                    or self._plain_may_hold(plain)
-                    or self._encoded_may_hold(plain, depth + 1)
-                ):
-                    continue
-            if any(self._bytes_may_hold(data, depth + 1) for data in decoded):
+            run = text[start:end]
+            # Each chunk of a stream has the same ids.
+            if (run, depth) in self._empty_runs:
+                continue
+            if self._run_may_hold(run, depth):
                 return True
+            if len(run) < _SHORT_RUN:
+                self._empty_runs.add((run, depth))
         return False
+
+    def _run_may_hold(self, run: str, depth: int) -> bool:
+        decoded = [reading.data for reading in encodings.readings(run)]
+        if len(run) < _SHORT_RUN and not any(map(encodings.may_be_packed, decoded)):
+            # Most runs are ids: look at all their readings at once.
+            plain = b"\n".join(decoded).decode("utf-8", "surrogateescape")
+            if not (
+                self._shapes.own
+                or linear(self._shapes.signs).occurs_in(plain)
+                or "\\" in plain
+                or self._secrets.may_occur_in(plain)
+                or self._encoded_may_hold(plain, depth + 1)
+            ):
+                return False
+        return any(self._bytes_may_hold(data, depth + 1) for data in decoded)
 
     def _bytes_may_hold(self, data: bytes, depth: int) -> bool:
         """Whether decoded bytes could hold a secret; most are neither text nor base64."""
@@ -236,7 +250,7 @@ class Search:
 
     def request(self, part: Document) -> Document:
         """Redact a document's `request` part."""
-        if "body_base64" not in part and not self.may_hold(_serialise(part)):
+        if "body_base64" not in part and not self.may_hold(exact_json.dumps(part, parsed=True)):
             return part
         before = len(self._findings)
         result = {
@@ -255,10 +269,14 @@ class Search:
             return self._headers(value, where)
         return self._base64(value, where, 1) if key == "body_base64" else self.values(value, where)
 
+    def response_may_hold(self, part: Document) -> bool:
+        """Whether a document's `response` part could hold a secret; False is certain."""
+        text = exact_json.dumps(part, parsed=True)
+        return '"base64":' in text or self.may_hold(text)
+
     def response(self, part: Document) -> Document:
         """Redact a document's `response` part."""
-        text = _serialise(part)
-        if '"base64": ' not in text and not self.may_hold(text):
+        if not self.response_may_hold(part):
             return part
         before = len(self._findings)
         result = {

@@ -137,18 +137,18 @@ def _decoded(text: str) -> Json:
 
 
 def _depth_exceeds(value: Json, limit: int) -> bool:
-    level = [value]
+    level = [value] if type(value) in _CONTAINERS else []
     for _ in range(limit):
-        level = [
-            child
-            for item in level
-            if isinstance(item, (list, dict))
-            for child in (item.values() if isinstance(item, dict) else item)
-            if isinstance(child, (list, dict))
-        ]
+        children: list[Json] = []
+        for item in level:
+            children += item.values() if type(item) is dict else item
+        level = [child for child in children if type(child) in _CONTAINERS]
         if not level:
             return False
     return True
+
+
+_CONTAINERS: Final = frozenset((dict, list))
 
 
 def unique_keys(text: str | bytes) -> bool:
@@ -209,6 +209,21 @@ def dumps(value: Json, style: str = "compact", *, parsed: bool = False) -> str:
     '{"a": [1, "\\\\u003cé\\\\u003e"]}'
     """
     return _dumps(value, style, parsed=parsed)
+
+
+def dumps_each(values: Iterable[Json], style: str) -> list[str]:
+    """Write values from `parse` in a style, as `dumps` writes each."""
+    native = _native()
+    if native is None or style != "spaced":
+        return [dumps(value, style, parsed=True) for value in values]
+    encode, spaced = native.encode, native.format
+    result = []
+    for value in values:
+        try:
+            result.append(spaced(encode(value), 0).decode())
+        except Exception:  # a lone surrogate, or more levels than it takes
+            result.append(dumps(value, style))
+    return result
 
 
 def _dumps(value: Json, style: str, *, parsed: bool = True, numbers: bool = True) -> str:
@@ -311,6 +326,8 @@ def read(text: str, hint: str = "compact") -> tuple[Json, str] | None:
     >>> read('{"a":1, "b":2}') is None
     True
     """
+    if hint == "compact" and (compact := _read_compact(text)):
+        return compact[0], "compact"
     try:
         value, numbers = _parse(text)
     except ValueError:
@@ -329,6 +346,22 @@ def read(text: str, hint: str = "compact") -> tuple[Json, str] | None:
         if _dumps(value, style, numbers=numbers) == text:
             return value, style
     return None
+
+
+def _read_compact(text: str) -> tuple[Json] | None:
+    """The value of a text that msgspec gives back, in the least time; None for another."""
+    native = _native()
+    if native is None:
+        return None
+    try:
+        value = native.decode(text)
+        if native.encode(value) != text.encode():
+            return None
+    except Exception:
+        return None
+    if text.count("[") + text.count("{") > MAX_DEPTH and _depth_exceeds(value, MAX_DEPTH):
+        return None
+    return (value,)
 
 
 def style_of(text: str) -> str | None:

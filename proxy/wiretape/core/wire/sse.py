@@ -14,6 +14,9 @@ _LINE_END: Final = re.compile(rb"\r\n|\n|\r")
 # Atomic groups: a CRLF is one line end, never a CR and then an LF.
 _BLANK: Final = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
 BOM: Final = b"\xef\xbb\xbf"
+_PLAIN: Final = re.compile(
+    rb"(?:event: ([^\r\n]*)\n)?(?:id: ([^\r\n]*)\n)?(?:retry: ([^\r\n]*)\n)?data: ([^\r\n]*)\n\n"
+)
 
 
 class EventSplitter:
@@ -131,6 +134,33 @@ def parse(block: bytes) -> Event | None:
     if not data and not fields:
         return None
     return Event(data="\n".join(data) if data else None, **fields)
+
+
+type Fields = tuple[str | None, str | None, str | None, str | None]
+"""Event, id, retry and data of a block; None where it has no such field."""
+
+
+def plain_fields(block: bytes) -> Fields | None:
+    """Read the fields of a block as nearly all are: in LF, with a space after each colon, one line
+    of data after the others. `encode` gives it back. None for any other.
+
+    >>> plain_fields(b"event: done\\ndata: hi\\n\\n")
+    ('done', None, None, 'hi')
+    """
+    match = _PLAIN.fullmatch(block)
+    if match is None:
+        return None
+    try:
+        event, id_, retry, data = match.groups()
+        if event is None and id_ is None and retry is None:
+            return None, None, None, data.decode()
+        return _decoded(event), _decoded(id_), _decoded(retry), data.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def _decoded(field: bytes | None) -> str | None:
+    return None if field is None else field.decode()
 
 
 def spelling(block: bytes) -> Spelling:
