@@ -39,6 +39,11 @@ def why_unfit(url: str) -> str | None:
     return None
 
 
+def cache_of(url: str) -> Path:
+    """The folder of this machine with what was fetched on demand from a store."""
+    return mirror_of(url).with_suffix(".cache")
+
+
 def mirror_of(url: str) -> Path:
     """The folder of this machine in which a store's recordings are used."""
     return state_dir() / "stores" / hashlib.sha256(url.rstrip("/").encode()).hexdigest()[:24]

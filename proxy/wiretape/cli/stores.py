@@ -54,6 +54,7 @@ def push(url: str | None, delete: bool, freeze: str | None, **options: Any) -> i
         return leaks
     if not options["dry_run"]:
         transfer.push(store, folder, plan)
+        _index(config, store, folder)
         if freeze:
             say(f"{store.url}: {freeze}@sha256:{transfer.freeze(store, folder, local, freeze)}")
     return _tell(plan, options)
@@ -103,6 +104,7 @@ def sync(url: str | None, **options: Any) -> int:
     if not options["dry_run"]:
         transfer.push(store, folder, plan)
         transfer.pull(store, folder, plan)
+        _index(config, store, folder)
     for name in plan.conflicts:
         say(f"{name}: differs; `wiretape push` or `pull` says which one counts")
     return _tell(plan, options) or (FOUND if plan.conflicts else 0)
@@ -130,6 +132,13 @@ def _remote(store: "ObjectStore", options: dict[str, Any]) -> dict[str, str]:
     from wiretape.stores.manifest import list_files
 
     return list_files(store, rebuild=options["rebuild"])
+
+
+def _index(config: "Config", store: "ObjectStore", folder: Path) -> None:
+    """Index the recordings of a store for the runs that replay from it."""
+    from wiretape.run.recordings_store import on_demand, update_index
+
+    update_index(config, on_demand(config, store, folder))
 
 
 def _leaks(config: "Config", folder: Path, plan: "TransferPlan", options: dict[str, Any]) -> int:

@@ -19,7 +19,7 @@ from aiohttp import web
 from aiohttp.web_protocol import ERROR as NOT_A_REQUEST
 
 from wiretape import descriptors
-from wiretape.core.errors import StoreError
+from wiretape.core.errors import FormatError, StoreError
 from wiretape.core.model import MAX_BODY, Headers, Request, WebSocket, split_url
 from wiretape.core.playback.faults import HEADER as FAULT_HEADER
 from wiretape.core.playback.faults import Fault
@@ -28,6 +28,7 @@ from wiretape.core.providers.base_url import Destination
 from wiretape.core.providers.registry import error_body
 from wiretape.core.redaction.subprotocols import credentials_as_headers
 from wiretape.core.wire.content_coding import TooLarge
+from wiretape.library.on_demand import NotHere, deferring
 from wiretape.report.report import Row
 from wiretape.sequences.shared_log import SequencesLost
 from wiretape.sessions.control import DECIDING, Control, LocalNames
@@ -80,6 +81,10 @@ class Origin:
 
 class BadTarget(Exception):
     """A request that wiretape may not answer; `str()` says what to do."""
+
+
+class _NotFetched(Exception):
+    """A recording that would answer cannot be had from its store now."""
 
 
 class Handler:
@@ -195,7 +200,7 @@ class Handler:
             if isinstance(purpose, ForControl):
                 return await self._control_reply(http)
             request, answer = await self._hand_out(http, tunnel, purpose)
-        except SequencesLost as error:
+        except (SequencesLost, _NotFetched) as error:
             return self._unavailable(str(error))
         except (BadTarget, UnknownSession) as error:
             return self._refused(Refusal(str(error)))
@@ -221,9 +226,17 @@ class Handler:
                 _acknowledge(http.transport)
             body = await self._body(http)
         while True:
-            request = self._request_for(http, tunnel, destination, body)
-            with suppress(SessionsChanged):
-                return await self._replayer.hand_out(request)
+            try:
+                with deferring():
+                    request = self._request_for(http, tunnel, destination, body)
+                    request, answer = await self._replayer.hand_out(request)
+                if answer is not None and isinstance(answer.response, WebSocket):
+                    await asyncio.to_thread(_read_takes, request, answer)  # it chooses among them
+                return request, answer
+            except SessionsChanged:
+                continue
+            except NotHere as error:
+                await _fetch(error)
 
     def _unavailable(self, advice: str | None = None) -> web.StreamResponse:
         advice = advice or descriptors.advice()
@@ -398,6 +411,22 @@ def _acknowledge(transport: asyncio.BaseTransport | None) -> None:
     sock = transport.get_extra_info("socket") if transport is not None else None
     if sock is not None and hasattr(socket, "TCP_QUICKACK"):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+
+
+async def _fetch(absent: NotHere) -> None:
+    """Fetch a recording without keeping others waiting; _NotFetched if it cannot be had."""
+    try:
+        await asyncio.to_thread(absent.fetch)
+    except FormatError:
+        pass  # it is here, and who looks it up again reports it
+    except StoreError as error:
+        raise _NotFetched(str(error)) from None
+
+
+def _read_takes(request: ReplayRequest, answer: ReplayAnswer) -> None:
+    for entry in answer.takes:
+        with suppress(FormatError, StoreError):
+            request.session.library.read(entry.name)
 
 
 async def close(server: web.Server) -> None:

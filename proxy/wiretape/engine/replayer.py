@@ -19,6 +19,7 @@ from wiretape.core.providers.registry import Providers
 from wiretape.core.redaction.redactor import Redactor
 from wiretape.library.file_cache import CachedRecording
 from wiretape.library.library import Entry
+from wiretape.library.on_demand import deferring
 from wiretape.library.sequence import missing_before, name_of_take, stem_of
 from wiretape.report.report import Report
 from wiretape.sessions.sessions import Session, Sessions
@@ -149,6 +150,10 @@ class Replayer:
             await self._shared.catch_up(session.key)
 
     def _give(self, request: ReplayRequest, choice: NextTake) -> ReplayAnswer:
+        with deferring(active=False):  # nobody begins again once a take is given
+            return self._given(request, choice)
+
+    def _given(self, request: ReplayRequest, choice: NextTake) -> ReplayAnswer:
         session, entry, pick = request.session, choice.entry, choice.pick
         session.player.give(entry.name)
         if request.exact_key:

@@ -2,6 +2,7 @@
 
 import os
 from collections import OrderedDict
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,9 +73,12 @@ class CachedRecording:
 
 
 class RecordingCache:
-    """The recordings below a folder, by name; the least recently used are dropped."""
+    """The recordings below a folder, by name; the least recently used are dropped. `fetch` is
+    called before a file is read, and sees to it that it is there.
+    """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, fetch: Callable[[str], None] = lambda name: None) -> None:
+        self._fetch = fetch
         self._prefix = os.path.join(folder, "")
         self._recordings: OrderedDict[str, CachedRecording] = OrderedDict()
         self._bytes = 0
@@ -100,6 +104,7 @@ class RecordingCache:
                         self._recordings.move_to_end(name)
                         return cached
         path = self._prefix + name
+        self._fetch(name)
         request, answer, stat = load_answer(path)
         cached = CachedRecording(path=path, stat=stat, request=request, answer=answer, checked=now)
         with self._guard:

@@ -11,7 +11,7 @@ import json
 import sqlite3
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -23,7 +23,7 @@ from wiretape.core.recording.given_ids import AnswerId
 from .recording_file import AnsweredKey, Endpoint, Facts, MatchKind, Same, Stat
 from .sequence import Linked, in_recorded_order
 
-VERSION: Final = 5
+VERSION: Final = 6
 """The version of the tables, and of what the facts in them mean."""
 
 _WAIT_SECONDS: Final = 10.0
@@ -112,6 +112,20 @@ class IndexRow:
     @property
     def is_foreign(self) -> bool:
         return self.match_kind is MatchKind.LLAMA_STACK
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredFile:
+    """A recording's file as it was indexed: its digest and stat, the keys that it answers, the ids
+    its request sends back with their tokens, and its side files.
+    """
+
+    content: bytes
+    stat: Stat
+    settled: bool
+    keys: frozenset[str]
+    links: Mapping[str, str]
+    sides: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +243,38 @@ class Index:
             (folder, last),
         ).fetchone()
         return row[0] if row and row[1] is None else None
+
+    def contents(self, folder: str) -> dict[str, tuple[bytes, bool]]:
+        """The digests of the files right in a folder, each with whether it awaits a side file."""
+        rows = self._db.execute(
+            "SELECT name, content, awaits FROM files JOIN folders ON folders.id = folder"
+            " WHERE path = ?",
+            (folder,),
+        )
+        return {name: (content, bool(awaits)) for name, content, awaits in rows}
+
+    def stored(self, name: str) -> StoredFile | None:
+        """What a file was when it was indexed; None if it was not there, or not a recording."""
+        folder, _, last = name.rpartition("/")
+        row = self._db.execute(
+            "SELECT files.id, content, files.ino, files.changed, size, settled, links FROM files"
+            " JOIN folders ON folders.id = folder"
+            " WHERE path = ? AND name = ? AND files.fault IS NULL",
+            (folder, last),
+        ).fetchone()
+        if row is None:
+            return None
+        number, content, *stat, settled, links = row
+        keys = self._db.execute("SELECT key FROM keys WHERE file = ?", (number,)).fetchall()
+        sides = self._db.execute("SELECT name FROM sides WHERE file = ?", (number,)).fetchall()
+        return StoredFile(
+            content=content,
+            stat=(stat[0], stat[1], stat[2]),
+            settled=bool(settled),
+            keys=frozenset(key.hex() for (key,) in keys),
+            links=json.loads(links) if links else {},
+            sides=tuple(side for (side,) in sides),
+        )
 
     def put(self, all_facts: Iterable[Facts], *, anew: bool = False) -> list[Facts]:
         """Replace the facts of files; gives those with a new fault. `anew`: this run wrote them."""
@@ -554,6 +600,18 @@ class Index:
             (folder,),
         )
         return {side for (side,) in rows}
+
+
+def is_index(path: Path) -> bool:
+    """Whether a file is a database of this version with the tables of an index and nothing else."""
+    empty = Index()
+    with closing(empty), closing(sqlite3.connect(path)) as database:
+        return _schema(database) == _schema(empty._db)
+
+
+def _schema(database: sqlite3.Connection) -> list[tuple[Any, ...]]:
+    tables = database.execute("SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name")
+    return [database.execute("PRAGMA user_version").fetchone(), *tables]
 
 
 def _ids(text: str) -> tuple[AnswerId, ...]:

@@ -42,6 +42,17 @@ def fingerprint(cache: Path, *parts: str | bytes) -> str:
     return digest.hexdigest()[:40]
 
 
+def shared_fingerprint(*parts: str) -> str:
+    """The fingerprint of a set of rules that holds no secret, which is the same on all machines."""
+    digest = hashlib.sha256(f"{VERSION}".encode())
+    for path in sorted(_PACKAGE.rglob("*")):
+        if path.suffix in (".py", ".yaml"):
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    for part in parts:
+        digest.update(hashlib.sha256(part.encode("utf-8", "surrogatepass")).digest())
+    return digest.hexdigest()[:40]
+
+
 def _program() -> Iterator[str]:
     # In a checkout the code changes while the version stays.
     for folder, below, names in os.walk(_PACKAGE):

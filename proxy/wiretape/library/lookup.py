@@ -31,6 +31,7 @@ from wiretape.core.redaction.traces import KnownTraces
 from . import index_cache, replace_files, replace_set
 from .file_cache import CachedRecording, RecordingCache
 from .index import Index, IndexRow, Rooted
+from .on_demand import NotHere, RecordingOrigin, may_defer
 from .recording_file import (
     MTIME_GRANULARITY_NS,
     Endpoint,
@@ -39,6 +40,7 @@ from .recording_file import (
     StoredRequest,
     answered,
     load_requests,
+    stat_or_none,
 )
 from .scan_folder import LINKED, Sweep, has_at_least
 from .sequence import Roots, sequence
@@ -142,6 +144,8 @@ class LocalState:
 
     folder: Path
     fingerprint: str = ""
+    origin: RecordingOrigin | None = None
+    """Where recordings are fetched from when they are first used."""
 
     @property
     def indexes(self) -> Path:
@@ -201,16 +205,15 @@ class Lookup:
         # The recorder's thread writes while the proxy's reads.
         self._guard = RLock()
         self._index = Index()
-        self._sweep = Sweep(
-            self.folder, self._examine, self._faulty, is_session=session is not None
-        )
+        self._origin = self._state.origin
+        self._sweep = self._new_sweep()
         self._loaded = False
         self._redacted: _TracesRead | None = None
         self._records = False
         self._next_scan_at = 0.0
         self._next_full_scan_at = 0.0
         self._memo: dict[_MemoKey, _Memo] = {}
-        self._recordings = RecordingCache(self.folder)
+        self._recordings = RecordingCache(self.folder, self._fetch)
         self._edits: dict[str, CachedRecording] = {}
         # Rows up to this number were on disk when the run began.
         self._last_row_at_start = -1
@@ -224,6 +227,11 @@ class Lookup:
     def edit(self, name: str, exchange: Exchange) -> None:
         """Give an exchange in place of a recording while this run lasts."""
         self._edits[name] = CachedRecording.of(exchange)
+
+    def _new_sweep(self) -> Sweep:
+        sweep = Sweep if self._origin is None else self._origin.sweep
+        is_session = self.session is not None
+        return sweep(self.folder, self._examine, self._faulty, is_session=is_session)
 
     @cached_property
     def _lock(self) -> "FileLock":
@@ -250,8 +258,12 @@ class Lookup:
             self._finish_replacing(folder)
         with self._guard:
             began = time_ns()
-            if self._cached and (self._cached.exists() or has_at_least(self.folder, LARGE)):
-                is_new = not self._cached.exists()
+            is_new = self._cached is not None and not self._cached.exists()
+            if self._cached and self._origin is not None and is_new:
+                self._origin.place_index(self._cached, self.session)
+            if self._cached and (
+                self._cached.exists() or self._origin or has_at_least(self.folder, LARGE)
+            ):
                 database = index_cache.open_database(self._cached)
                 if database is not None:
                     self._index.close()
@@ -475,7 +487,7 @@ class Lookup:
             if new_links != links:
                 with suppress(FormatError, StoreError):
                     request = self._recordings.get(name).request
-                    keys = answered(self._stored_keys(_with_links(request, new_links)))
+                    keys = answered(self._stored_keys(with_links(request, new_links)))
                 if keys is None:
                     continue
             rooted.append(Rooted(number, new_links, hops, keys or ()))
@@ -526,10 +538,11 @@ class Lookup:
                 if not self._scan(index, full=full):
                     break
                 continue
-            stats = tuple((self._prefix + row.name, row.stat) for row in rows)
+            # What a store's manifest lists does not change while a run lasts.
+            stats = tuple((self._prefix + row.name, row.stat) for row in rows if not self._origin)
             doubtful = [
                 row.name
-                for row, (path, stat) in zip(rows, stats, strict=True)
+                for row, (path, stat) in zip(rows, stats, strict=not self._origin)
                 if not row.settled or not _Memo((), ((path, stat),)).is_fresh()
             ]
             if not doubtful:
@@ -624,14 +637,19 @@ class Lookup:
         if not cached.forms:
             request = cached.request
             if "ids" in request:
-                request = _with_links(request, self._query(lambda index: index.links(name)))
+                request = with_links(request, self._query(lambda index: index.links(name)))
             cached.forms = self._stored_keys(request)
         return cached.forms
 
     def endpoints(self) -> list[tuple[str, Stat, Endpoint]]:
         """The recordings by name, in order: each with its stat and an endpoint that it answers."""
         rows = self._query(Index.endpoints)
-        return [row for row in rows if row[0] not in self._replaced]
+        return [
+            row
+            for row in rows
+            if row[0] not in self._replaced
+            and (self._origin is None or stat_or_none(self.folder / row[0]) == row[1])
+        ]
 
     def requests(self, name: str, stat: Stat | None = None) -> Iterator[tuple[str, Document]]:
         """What a recording answers, as rules see it: its request, further ones of llama-stack's,
@@ -639,12 +657,29 @@ class Lookup:
         """
         for number, part in enumerate(load_requests(self.folder / name, stat)):
             if "ids" in part:
-                part = _with_links(part, self._query(lambda index: index.links(name)))
+                part = with_links(part, self._query(lambda index: index.links(name)))
             yield f"{name} #{number}" if number else name, self._prepare(part)
 
     def ids(self, name: str) -> tuple[AnswerId, ...]:
         """The ids in a recording's answer, in order."""
         return self._query(lambda index: index.ids(name))
+
+    def _fetch(self, name: str) -> None:
+        if self._origin is None:
+            return
+        if may_defer() and not self._sweep.has(self._query, name):
+            raise NotHere(lambda: self._recordings.get(name))
+        self._sweep.fetch(self._query, name)
+
+    @property
+    def index_file(self) -> Path | None:
+        """The file of the index, where there is one."""
+        return self._cached
+
+    @property
+    def sweep(self) -> Sweep:
+        """What keeps the index."""
+        return self._sweep
 
     def _was_there_at_start(self, number: int, name: str) -> bool:
         """Whether a row, or its name, was there when the run began."""
@@ -676,7 +711,7 @@ def _entry(row: IndexRow, key: str) -> Entry:
     )
 
 
-def _with_links(request: Document, links: Mapping[str, str]) -> Document:
+def with_links(request: Document, links: Mapping[str, str]) -> Document:
     """A `request` part with `links` as its ids, or without ids if there are none."""
     bare = {name: value for name, value in request.items() if name != "ids"}
     return {**bare, "ids": dict(links)} if links else bare

@@ -138,6 +138,14 @@ def stat_of(path: str | Path) -> Stat:
     return info.st_ino, info.st_mtime_ns, info.st_size
 
 
+def stat_or_none(path: str | Path) -> Stat | None:
+    """A file's `Stat`; None if it has none."""
+    try:
+        return stat_of(path)
+    except OSError:
+        return None
+
+
 def is_settled(changed_ns: int, read_ns: int) -> bool:
     """Whether a change after `read_ns` would show in a time of change that is `changed_ns`."""
     return (
@@ -152,8 +160,8 @@ def token_of(name: str, key: str) -> str:
 
 
 def digest(data: bytes) -> bytes:
-    """The digest of a file's content, 16 bytes."""
-    return hashlib.blake2b(data, digest_size=16).digest()
+    """The SHA-256 of a file's content, as the manifests of a store have it in hex."""
+    return hashlib.sha256(data).digest()
 
 
 def read_bytes(path: str | Path) -> tuple[bytes, Stat]:
@@ -188,7 +196,7 @@ _MORE: Final = 1 << 20
 
 def load(path: str | Path) -> LoadedRecording:
     """Read a recording; FormatError or StoreError says why it is not one."""
-    return _recording(path, *read_bytes(path))
+    return parsed(*read_bytes(path), side_files_beside(path))
 
 
 def load_answer(path: str | Path) -> tuple[Document, RecordedAnswer, Stat]:
@@ -223,7 +231,8 @@ def load_requests(path: Path, known: Stat | None = None) -> tuple[Document, ...]
     return request, *message_requests(request["url"], request["endpoint"], messages)
 
 
-def _recording(path: str | Path, data: bytes, stat: Stat) -> LoadedRecording:
+def parsed(data: bytes, stat: Stat, side_file: Callable[[str], bytes]) -> LoadedRecording:
+    """Parse a recording, whose side files `side_file` gives by name; errors as `load`."""
     document = recording_format.loads(data)
     also: tuple[Document, ...] = ()
     foreign = llamastack.is_llamastack(document)
@@ -231,7 +240,7 @@ def _recording(path: str | Path, data: bytes, stat: Stat) -> LoadedRecording:
         converted = llamastack.convert(document)
         document, also = converted.document, converted.also
     # A fault shows now, not when a test asks for the recording.
-    exchange = to_exchange(document, side_files_beside(path))
+    exchange = to_exchange(document, side_file)
     return LoadedRecording(document, exchange, also, foreign, stat)
 
 
@@ -276,7 +285,7 @@ def facts(
     if content == known_content:
         return Same(stat, settled)
     try:
-        recording = _recording(path, data, stat)
+        recording = parsed(data, stat, side_files_beside(path))
         known = of_document(
             recording.document,
             name,
@@ -290,7 +299,7 @@ def facts(
         return replace(known, traces=traces_in(data))
     except (FormatError, StoreError) as error:
         awaits_side_file = isinstance(error, SideFileError)
-        sides = _sides(data)
+        sides = sides_in(data)
         return Facts(
             name=name,
             stat=stat,
@@ -383,7 +392,8 @@ def side_files(document: Document) -> list[str]:
     )
 
 
-def _sides(data: bytes) -> tuple[str, ...]:
+def sides_in(data: bytes) -> tuple[str, ...]:
+    """The side files that a file names, if it is a recording."""
     try:
         return tuple(side_files(recording_format.loads(data)))
     except FormatError:

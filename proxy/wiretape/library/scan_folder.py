@@ -10,17 +10,30 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from wiretape.core.errors import StoreError
 from wiretape.progress import track
 
 from .index import Index
-from .recording_file import Examine, Facts, Same, Stat, facts, is_settled
+from .recording_file import (
+    Examine,
+    Facts,
+    Same,
+    Stat,
+    facts,
+    is_settled,
+)
 from .replace_files import SUFFIX as VOID_SUFFIX
 
 LINKED: Final = "a link to a folder, which is not followed: put the folder itself here"
 _BATCH: Final = 500
+
+
+class AskIndex(Protocol):
+    """Asks an index, for one thread at a time."""
+
+    def __call__[T](self, ask: Callable[[Index], T]) -> T: ...
 
 
 class Sweep:
@@ -165,6 +178,15 @@ class Sweep:
                 self._put(index, batch, same)
         self._put(index, batch, same)
         return changed
+
+    def has(self, query: AskIndex, name: str) -> bool:
+        """Whether a recording is in the folder, so that it need not be fetched."""
+        return True
+
+    def fetch(self, query: AskIndex, name: str) -> None:
+        """Put a recording into the folder, if it is kept elsewhere; FormatError and StoreError as
+        `recording_file.load`. `query` asks the index.
+        """
 
     def _put(self, index: Index, batch: list[Facts], same: list[tuple[str, Same]]) -> None:
         for fault in index.put(batch) if batch else ():

@@ -1,6 +1,7 @@
 """The parts of a run, put together once for every proxy that may carry it."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from ipaddress import ip_address
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 from wiretape.config.load import Config
 from wiretape.config.packs import dummy_keys
 from wiretape.core.cost.budget import Budget
-from wiretape.core.errors import ConfigError
+from wiretape.core.errors import ConfigError, StoreError
 from wiretape.core.playback.faults import Faults
 from wiretape.core.redaction.redactor import Redactor
 from wiretape.core.text.age import parse_age
@@ -23,7 +24,14 @@ from wiretape.sessions.shared import SharedSessions
 from wiretape.state_dir import state_dir
 
 from .late_values import redact_late_values
-from .open_library import check_writable, config_fingerprint, open_library, recover_killed
+from .open_library import (
+    announced,
+    check_writable,
+    config_fingerprint,
+    open_library,
+    recover_killed,
+)
+from .recordings_store import on_demand, open_on_demand, origin_of, update_index
 from .settings import Settings
 from .sharing import shared_sessions
 from .telemetry import metrics_of
@@ -61,6 +69,8 @@ class Parts:
             branch.close()
             self.report.notice(branch.unreached or f"the branch is the session {branch.name}")
         self.sessions.leave()
+        if self.settings.on_demand is not None:
+            await asyncio.to_thread(self.settings.on_demand.trim)
         if self.shared is not None:
             await self.shared.close()
 
@@ -74,6 +84,11 @@ class Parts:
         names = [path.relative_to(mirror.folder).as_posix() for path in paths]
         if not mirror.upload([*self.recovered, *(moved.get(name, name) for name in names)]):
             self.report.unserved += 1
+            return
+        config = self.settings.config
+        if config.store is not None and paths:
+            with suppress(StoreError):  # a run that replays makes what is not there
+                update_index(config, on_demand(config, mirror.store, mirror.folder))
 
 
 def compose(settings: Settings, report: Report, token: str | None = None) -> Parts:
@@ -82,9 +97,9 @@ def compose(settings: Settings, report: Report, token: str | None = None) -> Par
     `token` is the control endpoint's; a random one without it. WiretapeError where the run cannot
     begin.
     """
+    settings = replace(settings, on_demand=origin_of(settings))
     config, records = settings.config, settings.mode != "replay"
     redactor = _redactor(settings)
-    policy = settings.policy
     report.prices = lambda: config.prices
     report.budget = _budget(settings)
     if records:
@@ -104,7 +119,7 @@ def compose(settings: Settings, report: Report, token: str | None = None) -> Par
             config.providers,
             report,
             ReplayOptions(
-                policy=policy,
+                policy=settings.policy,
                 faults=Faults(config.faults),
                 miss_status=config.miss_status,
                 shared=shared,
@@ -215,6 +230,8 @@ def _sessions(settings: Settings, redactor: Redactor, report: Report) -> Session
         edits = edited_exchanges(folder, settings.session, settings.edits)
 
     def opened(name: str | None) -> Library:
+        if settings.on_demand is not None:
+            return announced(open_on_demand(config, settings.on_demand, name), config, report)
         library = open_library(
             config,
             folder,

@@ -47,6 +47,11 @@ def open_library(
     if recording:
         library.join(since_ns)
     library.load()
+    return announced(library, config, report)
+
+
+def announced(library: Library, config: Config, report: Report) -> Library:
+    """The same library; reports files that are not recordings, now and later."""
     config.providers.add_host_keys(library.host_keys())
     library.cache_for(TRUSTED_SECONDS)
     for fault in library.faults:

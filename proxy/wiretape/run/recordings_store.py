@@ -1,25 +1,121 @@
-"""Fill the mirror of an object store, where the configuration has the recordings in one."""
+"""Recordings in a store, for a run: in a mirror where it records, on demand where it replays."""
 
+import json
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
+from wiretape.config.load import Config
+from wiretape.config.packs import dummy_keys
+from wiretape.core.errors import StoreError
+from wiretape.core.redaction.redactor import Redactor
+from wiretape.core.text.printable import count
+from wiretape.library import index_cache
+from wiretape.library.library import LARGE, Library
 from wiretape.report.report import Report
-from wiretape.store_url import mirror_of
+from wiretape.state_dir import state_dir
+from wiretape.store_url import cache_of, mirror_of
 
 from .settings import Settings
 
+if TYPE_CHECKING:
+    from wiretape.stores.on_demand import OnDemand
+    from wiretape.stores.store import ObjectStore
 
-def with_mirror(settings: Settings, report: Report) -> Settings:
-    """The settings of a run whose recordings are on this machine by now; StoreError where they
-    cannot be had, or could not be recorded there without losing others.
+
+def with_store(settings: Settings, report: Report) -> Settings:
+    """The settings of a run whose recordings can be had; StoreError where they cannot, or could not
+    be recorded there without losing others.
     """
     url = settings.config.store
     if url is None or settings.recordings != mirror_of(url):
         return settings
     # It takes a moment to import: only who has a store pays for it.
-    from wiretape.stores.mirror import Mirror
+    from wiretape.stores.mirror import Mirror, tidy, waiting
     from wiretape.stores.store import ObjectStore
 
     store = ObjectStore(url, settings.environ)
-    mirror = Mirror(store, settings.recordings, report.notice)
-    mirror.fill(records=settings.mode != "replay")
-    return replace(settings, mirror=mirror)
+    if settings.mode != "replay" or settings.edits:
+        mirror = Mirror(store, settings.recordings, report.notice)
+        mirror.fill(records=settings.mode != "replay")
+        return replace(settings, mirror=mirror)
+    if names := waiting(settings.recordings):
+        report.notice(
+            f"{count(len(names), 'recording')} of {settings.recordings} could not be uploaded to"
+            f" {url} yet, and are not replayed; the next run that records there uploads them"
+        )
+    origin = on_demand(settings.config, store)
+    tidy(origin.folder)
+    if settings.crew is not None:
+        # Its workers find the index that the store has, or that is made here.
+        update_index(settings.config, origin, settings.session)
+    return replace(settings, recordings=origin.folder, on_demand=origin)
+
+
+def origin_of(settings: Settings) -> "OnDemand | None":
+    """Where a run fetches recordings when they are first used; None if they are all here."""
+    url = settings.config.store
+    if settings.on_demand is not None or url is None or settings.mode != "replay":
+        return settings.on_demand
+    if settings.crew is None or settings.edits or settings.recordings != mirror_of(url):
+        return None
+    from wiretape.stores.store import ObjectStore
+
+    return on_demand(settings.config, ObjectStore(url, settings.environ))
+
+
+def on_demand(config: Config, store: "ObjectStore", near: Path | None = None) -> "OnDemand":
+    """A store as the origin of a library's recordings; `near` is a folder that has some of them."""
+    from wiretape.stores.on_demand import OnDemand
+
+    return OnDemand(store, cache_of(store.url), _fingerprint(config), near)
+
+
+def open_on_demand(config: Config, origin: "OnDemand", session: str | None) -> Library:
+    """Open the recordings of a store, and give it an index of them where others would miss it."""
+    prepare = shared_redactor(config).request
+    state = origin.state(state_dir(), session)
+    library = Library(origin.folder, config.matcher, prepare, session, state)
+    library.load()
+    with suppress(StoreError):  # who may only read has the recordings all the same
+        origin.publish(library)
+    return library
+
+
+def update_index(config: Config, origin: "OnDemand", session: str | None = None) -> None:
+    """Bring the index in a store to what its manifests list; `session` is indexed in any case,
+    others if they are large.
+    """
+    for name in {None, session, *origin.sessions(LARGE)}:
+        open_on_demand(config, origin, name).close()
+    origin.trim()
+
+
+def shared_redactor(config: Config) -> Redactor:
+    """The redactor by which all machines find the same keys: it knows no secret of this one."""
+    dummies = tuple((key.name, key.value) for key in dummy_keys(config.providers.key_names))
+    return Redactor(replace(config.redaction, values=dummies))
+
+
+def _fingerprint(config: Config) -> str:
+    keys = (f"{key.name} {key.value}" for key in dummy_keys(config.providers.key_names))
+    return index_cache.shared_fingerprint(_rules_text(config.text), *keys)
+
+
+BESIDE_KEYS: Final = frozenset(
+    (
+        *("version", "recordings", "pace", "other_hosts", "on_miss", "http2", "stale_after"),
+        *("upstream_proxy", "sequences", "listen", "record", "replay", "faults", "drift"),
+        *("prices", "telemetry"),
+    )
+)
+"""What of config.yaml the keys of recordings do not depend on."""
+
+
+def _rules_text(text: bytes) -> str:
+    from wiretape.core.text.located_yaml import parse
+
+    sections = parse(text).value or {}
+    rules = {name: section for name, section in sections.items() if name not in BESIDE_KEYS}
+    return json.dumps(rules, sort_keys=True, default=str)

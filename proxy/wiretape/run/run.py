@@ -24,7 +24,7 @@ from .client_hints import trust_remedy
 from .environment import environment_for
 from .inner_runs import heard
 from .proxies import RecordProxy, ReplayProxy, RunningProxy, own_hosts
-from .recordings_store import with_mirror
+from .recordings_store import with_store
 from .serving import ServingProxy, announced, remove_leftovers
 from .settings import Settings
 from .telemetry import traces_of
@@ -111,7 +111,7 @@ async def started(
     """
     descriptors.raise_limit()
     remove_leftovers()
-    settings = await asyncio.to_thread(with_mirror, settings, report)
+    settings = await asyncio.to_thread(with_store, settings, report)
     authority = Authority.load_or_create(state_dir())
     for notice in (*settings.config.notices, *filter(None, [authority.notice])):
         report.notice(notice)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from socket import socket
 
     from wiretape.stores.mirror import Mirror
+    from wiretape.stores.on_demand import OnDemand
 
     from .edits import PartEdit
 
@@ -65,6 +66,8 @@ class Settings:
     isolate: bool | None = None
     mirror: "Mirror | None" = None
     """Where the recordings of an object store are used."""
+    on_demand: "OnDemand | None" = None
+    """Where recordings are fetched from when they are first used."""
     workers: int = 1
     """The processes that carry a replay."""
     crew: Crew | None = None

@@ -37,7 +37,7 @@ from wiretape.report.report import Report, Row
 from . import ending
 from .compose import Parts, compose
 from .inner_runs import tell_outer
-from .recordings_store import with_mirror
+from .recordings_store import with_store
 from .run import DRAIN_SECONDS, INTERRUPTED, Signals, find_program, start_program
 from .settings import Settings
 
@@ -100,7 +100,7 @@ async def bridge(settings: Settings, server: StdioServer, report: Report) -> int
         tell_outer(settings.recordings, row)
 
     report.listen = tell
-    settings = await asyncio.to_thread(with_mirror, settings, report)
+    settings = await asyncio.to_thread(with_store, settings, report)
     parts = compose(settings, report)
     folder = parts.sessions.own.library.folder
     if parts.intake is None and not folder.exists():

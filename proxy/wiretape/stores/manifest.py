@@ -80,20 +80,32 @@ def list_files(store: ObjectStore, *, rebuild: bool = False) -> Files:
 
     Objects that are not recordings are left out.
     """
-    files: Files = {}
-    manifests = (
-        [] if rebuild else [name for name in store.names(MANIFESTS) if name.endswith(".json")]
-    )
-    if not manifests:
+    folders = [] if rebuild else list(tags(store))
+    if not folders:
         return rebuild_all(store)
-    for name in manifests:
-        folder = name.removeprefix(MANIFESTS).removesuffix(".json").removesuffix("_").rstrip("/")
+    files: Files = {}
+
+    def look(folder: str) -> None:
         lead = f"{folder}/" if folder else ""
-        files |= {lead + last: value for last, value in _read(store, folder).items()}
+        files.update({lead + last: value for last, value in read(store, folder).items()})
+
+    in_parallel(look, folders, "listing")
     return files
 
 
-def _read(store: ObjectStore, folder: str) -> Files:
+def tags(store: ObjectStore) -> dict[str, str]:
+    """The folders that have a manifest, with its tag, which differs when it does."""
+    return {
+        listed.name.removeprefix(MANIFESTS).removesuffix(".json").removesuffix("_").rstrip("/"): (
+            listed.tag
+        )
+        for listed in store.listing(MANIFESTS)
+        if listed.name.endswith(".json")
+    }
+
+
+def read(store: ObjectStore, folder: str) -> Files:
+    """The files right in a folder, by its manifest; by its objects if that is damaged."""
     there = store.read(_object(folder))
     try:
         return loads(there.data, f"{store.url}/{_object(folder)}") if there else {}
@@ -108,7 +120,7 @@ def rebuild_all(store: ObjectStore) -> Files:
 
         def change(listed: Files, folder: str = folder) -> None:
             listed.clear()
-            listed.update(_in_folder(files, folder))
+            listed.update(in_folder(files, folder))
 
         try:
             update(store, folder, change)
@@ -117,18 +129,19 @@ def rebuild_all(store: ObjectStore) -> Files:
     return files
 
 
-def _in_folder(files: Files, folder: str) -> Files:
+def in_folder(files: Files, folder: str) -> Files:
+    """Those right in a folder, by the last part of their names."""
     return {
         name.rpartition("/")[2]: value for name, value in files.items() if folder_of(name) == folder
     }
 
 
 def _listed(store: ObjectStore, folder: str) -> Files:
-    return _in_folder(_digests(store, store.names(folder)), folder)
+    return in_folder(_digests(store, store.names(folder)), folder)
 
 
 def _digests(store: ObjectStore, names: Iterable[str]) -> Files:
-    wanted = [name for name in names if is_recording(name)]
+    wanted = (name for name in names if is_recording(name))
     files: Files = {}
 
     def look(name: str) -> None:

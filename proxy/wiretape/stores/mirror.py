@@ -46,7 +46,7 @@ class Mirror:
 
     def __init__(self, store: ObjectStore, folder: Path, notice: Callable[[str], None]) -> None:
         self.folder: Final = folder
-        self._store = store
+        self.store: Final = store
         self._notice = notice
         self._remote: Files = {}
         # The tag of what reserves each name: what it is replaced by is this run's recording.
@@ -61,21 +61,21 @@ class Mirror:
         What an earlier run could not upload stays, and is uploaded first.
         """
         if records:
-            self._store.probe()
+            self.store.probe()
         self.folder.mkdir(parents=True, exist_ok=True)
-        _tidy(self.folder)
-        pending = self._names_in(_PENDING)
+        tidy(self.folder)
+        pending = waiting(self.folder)
         if pending and records:
             self.upload(pending)
-            pending = self._names_in(_PENDING)
-        self._remote = manifest.list_files(self._store)
+            pending = waiting(self.folder)
+        self._remote = manifest.list_files(self.store)
         plan = transfer.plan_pull(transfer.local_files(self.folder), self._remote, delete=True)
         # What was never seen in the store is another run's, or still to be uploaded.
-        seen = self._names_in(_SEEN)
-        waiting = frozenset(pending)
-        pull = tuple(name for name in plan.pull if name not in waiting)
-        remove = tuple(name for name in plan.remove if name in seen and name not in waiting)
-        transfer.pull(self._store, self.folder, replace(plan, pull=pull, remove=remove))
+        seen = _names_in(self.folder, _SEEN)
+        unsent = frozenset(pending)
+        pull = tuple(name for name in plan.pull if name not in unsent)
+        remove = tuple(name for name in plan.remove if name in seen and name not in unsent)
+        transfer.pull(self.store, self.folder, replace(plan, pull=pull, remove=remove))
         self._keep_names(_SEEN, sorted(self._remote))
 
     # -------------------------------------------------------------- while it records
@@ -93,7 +93,7 @@ class Mirror:
             stem = name.removesuffix(".json")
             stem = stem.rpartition(".")[0] if take_of(name) > 1 else stem
             lead = manifest.folder_of(name)
-            others = [other for other in self._store.names(lead) if other.startswith(stem + ".")]
+            others = [other for other in self.store.names(lead) if other.startswith(stem + ".")]
             return max(map(take_of, others), default=take_of(name)) + 1
         except OutOfReach as error:
             self._is_lost = True
@@ -102,9 +102,9 @@ class Mirror:
 
     def _reserved_tag(self, name: str, *, is_replaced: bool) -> str | None:
         marker = json.dumps({"wiretape_reserved": time.time(), "name": name}).encode()
-        if (tag := self._store.created(name, marker)) is not None:
+        if (tag := self.store.created(name, marker)) is not None:
             return tag
-        there = self._store.read(name)
+        there = self.store.read(name)
         if there is None:
             return None
         if there.data.startswith(MARKER):
@@ -125,7 +125,7 @@ class Mirror:
         """Upload recordings of the folder with their side files; False, with a notice, if some
         could not be: they are kept, and uploaded by the next run that records.
         """
-        names = sorted({*names, *self._names_in(_PENDING)})
+        names = sorted({*names, *waiting(self.folder)})
         files = [name for name in names if (self.folder / name).is_file()]
         files += sorted({side for name in files for side in self._sides(name)})
         uploaded: Files = {}
@@ -149,9 +149,9 @@ class Mirror:
             if name in self._remote
         }
         try:
-            transfer.list_in(self._store, uploaded, gone)
+            transfer.list_in(self.store, uploaded, gone)
             unused = set(self._reserved) - set(files)
-            in_parallel(self._store.remove, sorted(unused), "removing")
+            in_parallel(self.store.remove, sorted(unused), "removing")
         except StoreError as error:
             failed |= dict.fromkeys(uploaded, str(error))
         self._keep_names(_PENDING, sorted(failed))
@@ -159,7 +159,7 @@ class Mirror:
             self._notice(
                 f"{count(len(failed), 'recording')} could not be uploaded"
                 f" ({next(iter(failed.values()))}); kept in {self.folder}, and uploaded by the next"
-                f" run that records there, or by `wiretape push -r {self.folder} {self._store.url}`"
+                f" run that records there, or by `wiretape push -r {self.folder} {self.store.url}`"
             )
         return not failed
 
@@ -173,21 +173,15 @@ class Mirror:
 
     def _write(self, name: str, data: bytes) -> bool:
         if name.endswith(".bin"):  # named by its content
-            self._store.put(name, data)
+            self.store.put(name, data)
             return True
         tag = self._reserved.get(name)
         if tag is None:
-            return self._store.create(name, data)
-        if not self._store.replaces:
-            self._store.put(name, data)
+            return self.store.create(name, data)
+        if not self.store.replaces:
+            self.store.put(name, data)
             return True
-        return self._store.replace(name, data, tag)
-
-    def _names_in(self, file: str) -> list[str]:
-        with suppress(OSError, ValueError):
-            names = json.loads((self.folder / file).read_text())
-            return [name for name in names if manifest.is_recording(name)]
-        return []
+        return self.store.replace(name, data, tag)
 
     def _keep_names(self, file: str, names: list[str]) -> None:
         path = self.folder / file
@@ -197,8 +191,20 @@ class Mirror:
             path.unlink(missing_ok=True)
 
 
-def _tidy(folder: Path) -> None:
-    """Remove the mirrors that nobody used for long and that hold nothing of their own."""
+def waiting(folder: Path) -> list[str]:
+    """The recordings of a mirror that could not be uploaded yet."""
+    return _names_in(folder, _PENDING)
+
+
+def _names_in(folder: Path, file: str) -> list[str]:
+    with suppress(OSError, ValueError):
+        names = json.loads((folder / file).read_text())
+        return [name for name in names if manifest.is_recording(name)]
+    return []
+
+
+def tidy(folder: Path) -> None:
+    """Note that a folder is used; remove those unused for long that hold nothing of their own."""
     (folder / ".used").touch()
     for other in folder.parent.iterdir():
         with suppress(OSError):

@@ -2,8 +2,9 @@
 
 import configparser
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,10 +14,11 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from wiretape.core.errors import ConfigError, StoreError
-from wiretape.progress import track
+from wiretape.progress import steps
 from wiretape.store_url import ADVICE, why_unfit
 
 _THREADS: Final = 16
+_MOST_UNDER_WAY: Final = 256
 _CONNECT: Final = timedelta(seconds=0.8)
 _REQUEST: Final = timedelta(seconds=60)
 _S3_VARIABLES: Final = (
@@ -46,6 +48,15 @@ class StoredObject:
 
     data: bytes
     tag: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListedObject:
+    """An object in a listing; `changed` is in seconds of the epoch."""
+
+    name: str
+    tag: str
+    changed: float
 
 
 class ObjectStore:
@@ -145,10 +156,15 @@ class ObjectStore:
 
     def names(self, prefix: str = "") -> Iterator[str]:
         """The names of the objects below a folder; a thousand are asked for at once."""
+        return (listed.name for listed in self.listing(prefix))
+
+    def listing(self, prefix: str = "") -> "Iterator[ListedObject]":
+        """The objects below a folder, without their contents."""
         with self._errors(prefix):
             for objects in self._obstore.list(self._store, prefix or None):
                 for stored in objects:
-                    yield str(stored["path"])
+                    changed = stored["last_modified"].timestamp()
+                    yield ListedObject(str(stored["path"]), str(stored["e_tag"] or ""), changed)
 
     def probe(self) -> None:
         """StoreError unless the store enforces conditions of writes; some ignore them silently."""
@@ -214,13 +230,21 @@ class ObjectStore:
 
 def in_parallel(work: Callable[[str], None], names: Iterable[str], what: str) -> None:
     """Call a function with each name, several at a time; the first error ends it. `what` is said
-    of the progress, where that is shown.
+    of the progress, where that is shown and `names` have a length.
     """
-    with ThreadPoolExecutor(_THREADS) as threads:
-        futures = [threads.submit(work, name) for name in names]
+    total = len(names) if isinstance(names, Sized) else 0
+    under_way: deque[Future[None]] = deque()
+    with ThreadPoolExecutor(_THREADS) as threads, steps(what, total) as advance:
         try:
-            for future in track(futures, what):
-                future.result()
+            for name in names:
+                under_way.append(threads.submit(work, name))
+                # A listing may be of a million names: they are not all in memory.
+                if len(under_way) > _MOST_UNDER_WAY:
+                    under_way.popleft().result()
+                    advance(1)
+            while under_way:
+                under_way.popleft().result()
+                advance(1)
         except BaseException:
             threads.shutdown(cancel_futures=True)
             raise
