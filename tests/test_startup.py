@@ -13,7 +13,7 @@ from tests.support.paths import RECORDINGS
 SCRIPT: Final = """
 import json, sys
 from wiretape.cli.main import main
-if sys.argv[2] == "replay":
+if sys.argv[2] in ("replay", "record"):
     from wiretape.run import late_front
     late_front._SECONDS = 1e6  # CMD may take long to do nothing
 try:
@@ -23,30 +23,30 @@ except SystemExit as end:
 json.dump(list(sys.modules), open(sys.argv[1], "w"))
 """
 
-NEVER: Final = ("mitmproxy", "cryptography", "wiretape_mitm", "pydantic", "ruamel", "rich")
+NEVER: Final = ("mitmproxy", "aiohttp", "pydantic", "ruamel", "rich", "xml")
 COMMANDS: Final[dict[str, tuple[list[str], tuple[str, ...]]]] = {
     "help": (
         ["--help"],
         (
-            *("aiohttp", "asyncio", "ssl", "yaml", "sqlite3", "email"),
+            *("cryptography", "asyncio", "ssl", "yaml", "sqlite3", "email"),
             *("dataclasses", "pathlib", "wiretape.config", "wiretape.library", "wiretape.engine"),
             *("wiretape.run", "wiretape.cli.running", "wiretape.cli.options"),
         ),
     ),
     "ls": (
         ["ls", "-r", str(RECORDINGS)],
-        ("aiohttp", "asyncio", "filelock", "ssl", "wiretape.engine", "wiretape.run"),
+        ("cryptography", "asyncio", "filelock", "ssl", "wiretape.engine", "wiretape.run"),
     ),
     "replay": (
         ["replay", "-q", "-r", str(RECORDINGS), "--", sys.executable, "-S", "-c", ""],
         (
-            "aiohttp",
-            "wiretape.engine.front",
-            "wiretape.intake",
-            "wiretape.run.edits",
-            "wiretape.run.stdio",
-            "wiretape.drift",
+            *("cryptography", "wiretape_mitm", "wiretape.engine.front", "wiretape.intake"),
+            *("wiretape.run.edits", "wiretape.run.stdio", "wiretape.drift"),
         ),
+    ),
+    "record": (
+        ["record", "-q", "-r", "new", "--", sys.executable, "-S", "-c", ""],
+        ("wiretape.engine.front", "wiretape_mitm.hooks", "wiretape.run.stdio", "wiretape.drift"),
     ),
 }
 """Commands, and what they do not import besides `NEVER`, with all below it."""
@@ -70,7 +70,7 @@ def test_a_command_imports_what_it_needs(
     name: str, tmp_path: Path, clean_env: dict[str, str]
 ) -> None:
     args, without = COMMANDS[name]
-    if name == "replay":
+    if name in ("replay", "record"):
         started(tmp_path, clean_env, args)  # makes the authority, which takes more
     modules = started(tmp_path, clean_env, args)
     assert "wiretape.cli.main" in modules

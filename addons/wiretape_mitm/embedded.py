@@ -10,7 +10,7 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +22,7 @@ from mitmproxy.net.server_spec import ServerSpec
 
 from wiretape import descriptors
 from wiretape.core.errors import WiretapeError
+from wiretape.ports import number_of, open_port
 from wiretape.report.report import Report
 from wiretape.tls.authority import Authority
 
@@ -73,6 +74,8 @@ class _Addons(addonmanager.AddonManager):
 
 class _Master(master.Master):
     report: Report | None = None
+    open_ports: Mapping[int, socket.socket] = {}
+    """What `patches.listening` takes."""
 
     def _asyncio_exception_handler(
         self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]
@@ -175,27 +178,33 @@ class EmbeddedProxy:
         self._authority = authority
         self._bundle = upstream_bundle
         self._http2 = http2
-        if upstream_proxy:
-            ways = outer.given(upstream_proxy, outer.no_proxy(environ))
-        else:
-            ways = outer.of_environment(environ)
-        self.way_out = WayOut(ways, hooks)
+        self.way_out = WayOut(outer.ways_out(upstream_proxy, environ), hooks)
         self._server = proxyserver.Proxyserver()
-        self._master: master.Master | None = None
+        self._master: _Master | None = None
         self._task: asyncio.Task[None] | None = None
 
     async def start(
         self, port: int, base_url_port: int, host: str = "127.0.0.1"
     ) -> tuple[int, int]:
         """Listen and give the two ports; WiretapeError, and nothing left up, if one is taken."""
-        port, base_url_port = two_ports(port, base_url_port, host)
-        self.way_out.own = {
-            (name, at) for name in (host, "localhost") for at in (port, base_url_port)
-        }
+        first = open_port(port, host)
+        try:
+            second = open_port(base_url_port, host)
+        except WiretapeError:
+            first.close()
+            raise
+        await self.serve([first, second], host)
+        return number_of(first), number_of(second)
+
+    async def serve(self, ports: Sequence[socket.socket], host: str = "127.0.0.1") -> None:
+        """Serve two open ports, that for HTTPS_PROXY and that for base URLs."""
+        numbers = {number_of(port): port for port in ports}
+        self.way_out.own = {(name, at) for name in (host, "localhost") for at in numbers}
         ready = _Ready()
         patches.install()
         self._master = self._new_master(ready)
-        self._master.options.update(**self._options(port, base_url_port, host))
+        self._master.open_ports = numbers
+        self._master.options.update(**self._options(list(numbers), host))
         # The intake's thread works while answers stream: they must not wait 5 ms for their turn.
         self._switch_interval = sys.getswitchinterval()
         sys.setswitchinterval(_SWITCH_SECONDS)
@@ -205,9 +214,8 @@ class EmbeddedProxy:
         if faults:
             await self.stop()
             raise WiretapeError("\n".join(faults))
-        return port, base_url_port
 
-    def _new_master(self, ready: _Ready) -> master.Master:
+    def _new_master(self, ready: _Ready) -> _Master:
         new_master = _Master(options.Options())
         new_master.report = self._hooks.report
         new_master.addons = _Addons(new_master)
@@ -223,7 +231,8 @@ class EmbeddedProxy:
         )
         return new_master
 
-    def _options(self, port: int, base_url_port: int, host: str) -> dict[str, Any]:
+    def _options(self, numbers: list[int], host: str) -> dict[str, Any]:
+        port, base_url_port = numbers
         return {
             "mode": [f"regular@{host}:{port}", f"{_NOWHERE}@{host}:{base_url_port}"],
             "confdir": str(self._authority.directory),
@@ -239,8 +248,7 @@ class EmbeddedProxy:
 
     def _faults(self, host: str) -> list[str]:
         return [
-            f"port {mode.listen_port()} on {host} cannot be used ({instance.last_exception}):"
-            " choose another, or 0 for any free one"
+            f"port {mode.listen_port()} on {host} cannot be used ({instance.last_exception})"
             for mode, instance in self._server.servers._instances.items()
             if instance.last_exception is not None
         ]
@@ -273,25 +281,3 @@ async def _closed(writer: asyncio.StreamWriter) -> None:
     writer.close()
     with suppress(OSError):
         await writer.wait_closed()
-
-
-def two_ports(port: int, base_url_port: int, host: str) -> tuple[int, int]:
-    """Two ports, with a free one for each that is 0: not the other's, on which nobody listens yet
-    either.
-    """
-    port = port or _free_port_but(base_url_port, host)
-    return port, base_url_port or _free_port_but(port, host)
-
-
-def _free_port_but(other: int, host: str) -> int:
-    while (port := free_port(host)) == other:
-        pass
-    return port
-
-
-def free_port(host: str = "127.0.0.1") -> int:
-    """A port nobody listens on just now; mitmproxy refuses two servers on port 0 of one host."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])

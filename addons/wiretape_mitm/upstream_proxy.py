@@ -52,6 +52,11 @@ class Outer:
         return chosen
 
 
+def ways_out(url: str | None, environ: Mapping[str, str]) -> Outer:
+    """The proxy that the user set, else the environment's; ConfigError as `parse` has it."""
+    return given(url, no_proxy(environ)) if url else of_environment(environ)
+
+
 def given(url: str, no_proxy: str = "") -> Outer:
     """One proxy for everything, as the user's setting names it; ConfigError as `parse` has it."""
     proxy = parse(url, "upstream_proxy")

@@ -16,7 +16,8 @@ from tests.support.embedded import OK, answering, get, providing, proxying
 from tests.support.hooks import hooks_with
 
 from wiretape.core.errors import WiretapeError
-from wiretape_mitm.embedded import WayOut, _Addons, free_port, two_ports
+from wiretape.ports import number_of, open_port
+from wiretape_mitm.embedded import WayOut, _Addons
 from wiretape_mitm.patches import transport
 from wiretape_mitm.upstream_proxy import Outer, given
 
@@ -39,21 +40,14 @@ async def test_a_port_that_is_taken_is_named_and_nothing_is_left_up(tmp_path: Pa
 
     authority = Authority.load_or_create(tmp_path)
     proxy = EmbeddedProxy(hooks_with(object()), authority, authority.cert_path, environ={})
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port, other = taken.getsockname()[1], free_port()
+    with open_port(0, "127.0.0.1") as free:
+        other = number_of(free)
+    with open_port(0, "127.0.0.1") as taken:
+        port = number_of(taken)
         with pytest.raises(WiretapeError, match=f"port {port} on 127.0.0.1 cannot be used"):
-            await proxy.start(port, other)
+            await proxy.start(other, port)
     with pytest.raises(OSError, match="refused"):
         socket.create_connection(("127.0.0.1", other)).close()
-
-
-def test_two_free_ports_are_two() -> None:
-    assert two_ports(7, 8, "127.0.0.1") == (7, 8)
-    first, second = two_ports(0, 0, "127.0.0.1")
-    assert first != second
-    assert two_ports(0, 8, "127.0.0.1")[1] == 8
 
 
 PROXY = "http://user:pass@proxy.corp:3128"

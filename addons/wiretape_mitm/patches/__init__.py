@@ -13,7 +13,7 @@ from mitmproxy.proxy.layers import http as http_layers
 from mitmproxy.proxy.layers import websocket
 from mitmproxy.proxy.layers.http import _http1
 
-from . import error_answers, http1, http2, transport, websocket_close
+from . import error_answers, http1, http2, listening, transport, websocket_close
 
 
 class Patch(NamedTuple):
@@ -49,6 +49,14 @@ PATCHES: Final = (
         " memory; log lines quote what came on the wire.",
         f"{_TESTS}/test_transport.py::test_a_provider_s_break_is_told_and_done_as_it_was",
         "Tell hooks how a connection ended; an option for the limit (#8322); back-pressure.",
+    ),
+    Patch(
+        mode_servers.AsyncioServerInstance,
+        "listen",
+        listening.listen,
+        "It opens its ports itself, so clients are refused until mitmproxy is imported.",
+        "addons/patches/test_listening.py::test_who_waits_in_the_queue_of_an_open_port_is_served",
+        "Take listening sockets.",
     ),
     Patch(
         http_layers,

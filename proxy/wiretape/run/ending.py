@@ -10,7 +10,6 @@ from wiretape.core.errors import ConfigError, WiretapeError, reason_of
 from wiretape.core.providers.lookalikes import looks_like_provider
 from wiretape.core.text.printable import count
 from wiretape.files import write_output
-from wiretape.report import junit
 from wiretape.report.console import line, stale_lines
 from wiretape.report.report import Report
 
@@ -146,6 +145,8 @@ def write_report(path: Path, report: Report) -> None:
     """
     try:
         if path.suffix.lower() == ".xml":
+            from wiretape.report import junit  # late: XML takes 10 ms
+
             text = junit.dumps(report)
         else:
             text = json.dumps(report.as_json(), indent=2, ensure_ascii=False) + "\n"

@@ -1,11 +1,15 @@
 """The proxy of a run: replay's own front, or mitmproxy where something may go out."""
 
-from typing import TYPE_CHECKING, Final, Protocol
+import socket
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from wiretape.config.packs import built_in
 from wiretape.core.errors import WiretapeError
 from wiretape.core.providers.registry import Providers
 from wiretape.engine.late_roots import import_aiohttp
+from wiretape.ports import number_of, open_port
 from wiretape.report.report import Report
 from wiretape.sessions.control import Control
 from wiretape.tls.authority import Authority
@@ -48,17 +52,17 @@ class ReplayProxy:
         self.control = parts.control
         self.token = parts.control.token
         self._host = config.host
-        self._front = LateFront(lambda: _front(parts, report, authority))
-        report.open_streams = lambda: self._front.under_way
+        self._late = LateFront(partial(_replay_front, parts, authority))
+        report.open_streams = self._open_streams
+
+    def _open_streams(self) -> int:
+        return self._late.server.handler.under_way if self._late.server else 0
 
     async def start(self, port: int, base_url_port: int | None) -> tuple[int, int]:
         if self._parts.shared is not None:
             await self._parts.shared.catch_up()
-        listen, is_shared = self._front.listen, self._shares_port
-        first = listen(port, self._host, is_shared=is_shared)
-        if base_url_port is None:
-            return first, first
-        return first, listen(base_url_port, self._host, is_shared=is_shared)
+        numbers = [port] if base_url_port is None else [port, base_url_port]
+        return _listen(self._late, numbers, self._host, is_shared=self._shares_port)
 
     def host_keys(self) -> set[str]:
         """The hosts that the run has recordings of."""
@@ -68,15 +72,35 @@ class ReplayProxy:
         self.control.is_draining = True
 
     async def idle(self) -> None:
-        await self._front.idle()
+        if front := await self._late.settled():
+            await front.handler.idle()
 
     async def stop(self) -> None:
-        await self._front.close()
+        if front := await self._late.end():
+            await front.close()
         await self._parts.finish()
 
 
-def _front(parts: Parts, report: Report, authority: Authority) -> "Front":
-    """What answers in pure replay."""
+def _listen(
+    late: LateFront[Any], numbers: Sequence[int], host: str, *, is_shared: bool = False
+) -> tuple[int, int]:
+    """Open the ports of these numbers, and give the first and the last."""
+    ports: list[socket.socket] = []
+    try:
+        for number in numbers:
+            ports.append(open_port(number, host, is_shared=is_shared))
+    except WiretapeError:
+        for port in ports:
+            port.close()
+        raise
+    late.listen(ports)
+    return number_of(ports[0]), number_of(ports[-1])
+
+
+async def _replay_front(
+    parts: Parts, authority: Authority, ports: Sequence[socket.socket]
+) -> "Front":
+    """Serve pure replay on open ports."""
     import_aiohttp()
     from wiretape.engine.front import Front
     from wiretape.engine.handler import Handler
@@ -87,68 +111,80 @@ def _front(parts: Parts, report: Report, authority: Authority) -> "Front":
     handler = Handler(replayer, parts.settings.pace, control=control, max_body=max_body)
     # Where NO_PROXY lets a local server through, its neighbours come along.
     handler.passes_local = bool(local_names_among(own_hosts(config.providers)))
-    return Front(handler, authority, config.providers, report, config.other_hosts or "refuse")
+    others = config.other_hosts or "refuse"
+    front = Front(handler, authority, config.providers, parts.report, others)
+    for port in ports:
+        await front.serve(port)
+    return front
 
 
-_TRIES: Final = 3
+class _RecordFront(NamedTuple):
+    """What serves where something may go out."""
+
+    hooks: "Hooks"
+    proxy: "EmbeddedProxy"
+    engine: "Engine | None"
 
 
 class RecordProxy:
     """Through mitmproxy to the provider; in `auto` and `refresh` the recordings answer first."""
 
     def __init__(self, settings: Settings, report: Report, authority: Authority) -> None:
+        from wiretape_mitm.upstream_proxy import ways_out
+
+        config = settings.config
         self._settings = settings
         self._authority = authority
+        ways_out(config.upstream_proxy, settings.environ)  # before CMD runs, it is right
+        self._bundle = authority.upstream_bundle(settings.upstream_ca, settings.environ)
         self._parts = compose(settings, report)
         self.control = self._parts.control
         self.token = self.control.token
-        self._hooks = hooks_of(self._parts)
+        self._late = LateFront(self._serve)
         report.open_streams = self._open_streams
-        self._proxy = self._new_proxy()
-        self._engine: Engine | None = None
-
-    def _new_proxy(self) -> "EmbeddedProxy":
-        # mitmproxy takes half a second to import: only who records pays for it.
-        from wiretape_mitm.embedded import EmbeddedProxy
-
-        settings = self._settings
-        return EmbeddedProxy(
-            self._hooks,
-            self._authority,
-            self._authority.upstream_bundle(settings.upstream_ca, settings.environ),
-            http2=settings.config.http2,
-            upstream_proxy=settings.config.upstream_proxy,
-            environ=settings.environ,
-        )
 
     async def start(self, port: int, base_url_port: int | None) -> tuple[int, int]:
-        self._engine = await start_engine(self._parts, self._hooks)
-        host = self._settings.config.host
-        for _ in range(_TRIES):
-            try:
-                return await self._proxy.start(port, base_url_port or 0, host)
-            except WiretapeError:
-                if port and base_url_port:
-                    raise
-                # Another process may have taken a port that was free a moment ago.
-                self._proxy = self._new_proxy()
-        return await self._proxy.start(port, base_url_port or 0, host)
+        return _listen(self._late, (port, base_url_port or 0), self._settings.config.host)
+
+    async def _serve(self, ports: Sequence[socket.socket]) -> _RecordFront:
+        # mitmproxy takes half a second to import: only who records pays for it.
+        from wiretape_mitm.few_addons import leave_out_addons
+
+        leave_out_addons()
+        from wiretape_mitm.embedded import EmbeddedProxy
+
+        config, hooks = self._settings.config, hooks_of(self._parts)
+        proxy = EmbeddedProxy(
+            hooks,
+            self._authority,
+            self._bundle,
+            http2=config.http2,
+            upstream_proxy=config.upstream_proxy,
+            environ=self._settings.environ,
+        )
+        front = _RecordFront(hooks, proxy, await start_engine(self._parts, hooks))
+        await proxy.serve(ports, config.host)
+        return front
 
     def drain(self) -> None:
         self.control.is_draining = True
 
     def _open_streams(self) -> int:
-        replayed = self._engine.under_way if self._engine is not None else 0
-        return self._hooks.under_way + replayed
+        front = self._late.server
+        if front is None:
+            return 0
+        return front.hooks.under_way + (front.engine.under_way if front.engine else 0)
 
     async def idle(self) -> None:
-        await self._hooks.idle()
+        if front := await self._late.settled():
+            await front.hooks.idle()
 
     async def stop(self) -> None:
-        self._hooks.abandon()
-        await self._proxy.stop()
-        if self._engine is not None:
-            await self._engine.stop()
+        if front := await self._late.end():
+            front.hooks.abandon()
+            await front.proxy.stop()
+            if front.engine is not None:
+                await front.engine.stop()
         await self._parts.finish()
 
 
