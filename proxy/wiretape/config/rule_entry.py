@@ -1,5 +1,6 @@
 """Rules as they are written, in config.yaml and in provider packs, into rules that take effect."""
 
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
@@ -47,7 +48,7 @@ def rule(
         ignore_query=frozenset(entry.get("ignore_query", ())),
         ignore_headers=frozenset(entry.get("ignore_headers", ())),
         host=when.get("host"),
-        body=condition(when["body"]) if when.get("body") is not None else None,
+        body=_condition(json.dumps(when["body"])) if when.get("body") is not None else None,
         on=frozenset(on) if on is not None else None,
         only=_finders(entry.get("only", ())),
         null_is_absent=None if nulls is False else () if nulls is True else _finders(nulls),
@@ -76,13 +77,19 @@ def normaliser(entry: str | Mapping[str, Any]) -> Normaliser:
     return Normaliser("sorted", _finders(entry["sorted"]))
 
 
+@cache
+def _condition(text: str) -> Condition:
+    """The condition of a JSON text: rules with one condition share it, so it is tested once."""
+    return condition(json.loads(text))
+
+
 def condition(expected: str | Mapping[str, Any]) -> Condition:
     """What `when.body` says: a JSONPath that must find something, or JSONPaths each of which must
     find one of its values (texts may be globs).
     """
     if isinstance(expected, str):
         find = finder(expected)
-        return lambda body: any(True for _ in find(body))
+        return _of_members([expected], lambda body: any(True for _ in find(body)))
     tests = [
         (finder(path), [_equal(item) for item in (value if isinstance(value, list) else [value])])
         for path, value in expected.items()
@@ -94,7 +101,20 @@ def condition(expected: str | Mapping[str, Any]) -> Condition:
             for find, values in tests
         )
 
-    return holds
+    return _of_members(expected, holds)
+
+
+_MEMBER: Final = re.compile(r"\$\.([A-Za-z_][A-Za-z0-9_]*)")
+
+
+def _of_members(paths: Iterable[str], holds: Condition) -> Condition:
+    """The same condition, which costs next to nothing for a body without the members in which its
+    paths begin: most rules are for one client's requests.
+    """
+    members = {match[1] for path in paths if (match := _MEMBER.match(path))}
+    if not members:
+        return holds
+    return lambda body: isinstance(body, dict) and members <= body.keys() and holds(body)
 
 
 def _equal(expected: Any) -> Callable[[Json], bool]:

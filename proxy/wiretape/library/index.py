@@ -280,19 +280,15 @@ class Index:
         """Replace the facts of files; gives those with a new fault. `anew`: this run wrote them."""
         faults = []
         with self.transaction():
+            numbers = _Numbers(self._db)
             for facts in all_facts:
-                if self._put(facts, anew) and facts.fault is not None:
+                if self._put(facts, numbers, anew) and facts.fault is not None:
                     faults.append(facts)
         return faults
 
-    def _put(self, facts: Facts, anew: bool) -> bool:
+    def _put(self, facts: Facts, numbers: "_Numbers", anew: bool) -> bool:
         folder, _, name = facts.name.rpartition("/")
-        self._db.execute(
-            "INSERT OR IGNORE INTO folders (path, ino, changed) VALUES (?, 0, 0)", (folder,)
-        )
-        (folder_id,) = self._db.execute(
-            "SELECT id FROM folders WHERE path = ?", (folder,)
-        ).fetchone()
+        folder_id = numbers.folder(folder)
         row = self._db.execute(
             "SELECT id, since, content, fault FROM files WHERE folder = ? AND name = ?",
             (folder_id, name),
@@ -306,13 +302,15 @@ class Index:
             return False
         if row:
             self._forget([row[0]])
-        self._insert(folder_id, name, facts, row[1] if row and not anew else None)
+        self._insert(folder_id, name, facts, numbers, row[1] if row and not anew else None)
         return not row or row[3] != facts.fault
 
-    def _insert(self, folder: int, name: str, facts: Facts, since: int | None) -> None:
+    def _insert(
+        self, folder: int, name: str, facts: Facts, numbers: "_Numbers", since: int | None
+    ) -> None:
         ids = [(answer_id.text, answer_id.claim) for answer_id in facts.ids]
         row = {
-            "since": -1 if since is None else since,
+            "since": numbers.next_file if since is None else since,
             "folder": folder,
             "name": name,
             **dict(zip(("ino", "changed", "size"), facts.stat, strict=True)),
@@ -335,42 +333,31 @@ class Index:
             f"INSERT INTO files ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})",
             tuple(row.values()),
         ).lastrowid
-        self._db.execute("UPDATE files SET since = id WHERE id = ? AND since = -1", (number,))
-        self._put_keys(number, facts.keys)
-        self._db.executemany(
-            "INSERT OR IGNORE INTO creators (id, file) VALUES (?, ?)",
-            [(text, number) for text, claim in ids if claim == "created"],
-        )
-        self._db.executemany(
-            "INSERT OR IGNORE INTO sides (file, name) VALUES (?, ?)",
-            [(number, side) for side in facts.sides],
-        )
-        self._db.executemany(
-            "INSERT INTO traces (file, trace) VALUES (?, ?)",
-            [(number, trace) for trace in facts.traces],
-        )
+        assert number == numbers.next_file
+        numbers.next_file += 1
+        self._put_keys(number, facts.keys, numbers)
+        for text in (text for text, claim in ids if claim == "created"):
+            self._db.execute(
+                "INSERT OR IGNORE INTO creators (id, file) VALUES (?, ?)", (text, number)
+            )
+        for side in facts.sides:
+            self._db.execute(
+                "INSERT OR IGNORE INTO sides (file, name) VALUES (?, ?)", (number, side)
+            )
+        for trace in facts.traces:
+            self._db.execute("INSERT INTO traces (file, trace) VALUES (?, ?)", (number, trace))
 
-    def _put_keys(self, number: int | None, keys: Iterable[AnsweredKey]) -> None:
-        self._db.executemany(
-            "INSERT INTO keys (key, file, match_kind, endpoint) VALUES (?, ?, ?, ?)",
-            [
+    def _put_keys(self, number: int, keys: Iterable[AnsweredKey], numbers: "_Numbers") -> None:
+        for answered in keys:
+            self._db.execute(
+                "INSERT INTO keys (key, file, match_kind, endpoint) VALUES (?, ?, ?, ?)",
                 (
                     _blob(answered.key),
                     number,
                     answered.match_kind,
-                    self._endpoint(answered.endpoint),
-                )
-                for answered in keys
-            ],
-        )
-
-    def _endpoint(self, endpoint: Endpoint) -> int:
-        parts = json.dumps(endpoint)
-        self._db.execute("INSERT OR IGNORE INTO endpoints (parts) VALUES (?)", (parts,))
-        (number,) = self._db.execute(
-            "SELECT id FROM endpoints WHERE parts = ?", (parts,)
-        ).fetchone()
-        return int(number)
+                    numbers.endpoint(answered.endpoint),
+                ),
+            )
 
     def touch(self, files: Iterable[tuple[str, Same]]) -> None:
         """Note that files have another stat and the same content."""
@@ -462,6 +449,7 @@ class Index:
     def put_roots(self, rooted: Iterable[Rooted]) -> None:
         """Store the answers that created the ids of recordings."""
         with self.transaction():
+            numbers = _Numbers(self._db)
             for recording in rooted:
                 self._db.execute(
                     "UPDATE files SET links = ?, hops = ?, is_rooted = 1 WHERE id = ?",
@@ -473,7 +461,7 @@ class Index:
                 )
                 if recording.keys:
                     self._db.execute("DELETE FROM keys WHERE file = ?", (recording.id,))
-                    self._put_keys(recording.id, recording.keys)
+                    self._put_keys(recording.id, recording.keys, numbers)
 
     def links(self, name: str) -> dict[str, str]:
         """The ids that a recording's request sends back, with the tokens of their sources."""
@@ -612,6 +600,36 @@ def is_index(path: Path) -> bool:
 def _schema(database: sqlite3.Connection) -> list[tuple[Any, ...]]:
     tables = database.execute("SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name")
     return [database.execute("PRAGMA user_version").fetchone(), *tables]
+
+
+class _Numbers:
+    """The numbers of folders, endpoints and the next file, within one transaction that writes."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'files'").fetchone()
+        self.next_file = 1 + (int(row[0]) if row else 0)
+        self._folders: dict[str, int] = {}
+        self._endpoints: dict[Endpoint, int] = {}
+
+    def folder(self, path: str) -> int:
+        """The number of a folder, which is added if it is new."""
+        if path not in self._folders:
+            self._db.execute(
+                "INSERT OR IGNORE INTO folders (path, ino, changed) VALUES (?, 0, 0)", (path,)
+            )
+            row = self._db.execute("SELECT id FROM folders WHERE path = ?", (path,)).fetchone()
+            self._folders[path] = row[0]
+        return self._folders[path]
+
+    def endpoint(self, endpoint: Endpoint) -> int:
+        """The number of an endpoint, which is added if it is new."""
+        if endpoint not in self._endpoints:
+            parts = json.dumps(endpoint)
+            self._db.execute("INSERT OR IGNORE INTO endpoints (parts) VALUES (?)", (parts,))
+            row = self._db.execute("SELECT id FROM endpoints WHERE parts = ?", (parts,)).fetchone()
+            self._endpoints[endpoint] = row[0]
+        return self._endpoints[endpoint]
 
 
 def _ids(text: str) -> tuple[AnswerId, ...]:

@@ -146,12 +146,13 @@ class Sweep:
             or row[3]
             or name in broken
         ]
+        anew = broken | (files.keys() - known.keys())
         del known
         prefix = f"{path}/" if path else ""
         changed = self.read(
             index,
             (prefix + name for name in track(sorted(doubtful), "indexing")),
-            {prefix + name for name in broken},
+            {prefix + name for name in anew},
         )
         return changed or bool(removed)
 

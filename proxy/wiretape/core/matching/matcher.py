@@ -76,7 +76,7 @@ class Matcher:
         self._secret_query = frozenset(name.lower() for name in secret_query)
         self._distinct = frozenset(distinct)
         self._placeholders = Placeholders(self._distinct)
-        self._chosen: dict[tuple[str, str, str, str], tuple[Rule, ...]] = {}
+        self._chosen: dict[tuple[object, ...], tuple[Rule, ...]] = {}
 
     def with_rules(self, rules: Iterable[Rule]) -> "Matcher":
         """The same matcher with further rules: after the user's and before the packs'."""
@@ -227,28 +227,37 @@ class Matcher:
     ) -> list[Rule]:
         if not self.rules:
             return []
+        target = (host, port, host_key, method, path, self._providers.changes)
+        rules = self._chosen.get(target)
+        if rules is None:
+            if len(self._chosen) >= _MOST:
+                self._chosen.clear()
+            rules = self._chosen[target] = self._rules_of(host, port, host_key, method, path)
+        # Several rules have one condition.
+        holds = {
+            condition: condition is None or (body is not _NONE and condition(body))
+            for condition in dict.fromkeys(rule.body for rule in rules)
+        }
+        return [rule for rule in rules if holds[rule.body]]
+
+    def _rules_of(
+        self, host: str, port: int, host_key: str, method: str, path: str
+    ) -> tuple[Rule, ...]:
+        """The rules of a request, whatever its body."""
         # A host that a pattern covers has a key of its own, but its provider's rules too. A host of
         # no provider has the rules of the provider whose dialect the request is in.
         provider = self._providers.find(host, port)
         is_named = provider is not None and provider.errors is not None
         dialect = host_key if is_named else error_shape(None, path)
-        who = (host_key, provider.name if provider else host_key, dialect, method)
-        rules = self._chosen.get(who)
-        if rules is None:
-            if len(self._chosen) >= _MOST:
-                self._chosen.clear()
-            rules = self._chosen[who] = tuple(
-                rule
-                for rule in self.rules
-                if rule.provider in (None, *who[:3]) and rule.method in (None, method)
-            )
-        return [
+        names = (None, host_key, provider.name if provider else host_key, dialect)
+        return tuple(
             rule
-            for rule in rules
-            if rule.fits_path(path)
+            for rule in self.rules
+            if rule.provider in names
+            and rule.method in (None, method)
+            and rule.fits_path(path)
             and rule.fits_host(host, port)
-            and (rule.body is None or (body is not _NONE and rule.body(body)))
-        ]
+        )
 
 
 def holds_accept(exchange: Exchange) -> bool:
@@ -281,7 +290,7 @@ def without_selecting(request: Document) -> Document:
 
 
 _MOST: Final = 1000
-"""Places and methods that are remembered with their rules: a client may ask any host."""
+"""Targets that are remembered with their rules: a client may ask any host."""
 
 _NONE: Final = object()
 

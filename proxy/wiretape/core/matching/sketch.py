@@ -10,10 +10,8 @@ A sketch is good for choosing candidates and for nothing else: nothing is ever m
 the same on every machine and in every run, so an index may keep it.
 """
 
-import json
 import re
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from heapq import nsmallest
 from itertools import pairwise
 from typing import Any, Final
@@ -62,15 +60,19 @@ def rank[T](sketch: bytes, others: Iterable[tuple[T, bytes]], limit: int) -> lis
     return [name for _, _, name in nsmallest(limit, measured)]
 
 
-def _features(value: dict[str, Any]) -> Iterator[int]:
+def _features(value: dict[str, Any]) -> list[int]:
     """The hashes of what a value says, at most those of its first `_LEAVES` leaves."""
-    seen: Counter[int] = Counter()
+    features: list[int] = []
+    seen: dict[int, int] = {}
     leaves = 0
     stack: list[tuple[int, Any]] = [(0, value)]
     while stack and leaves < _LEAVES:
         path, here = stack.pop()
         if isinstance(here, dict):
-            stack += [(crc32(_bytes(name), path + 1), item) for name, item in here.items()]
+            stack += [
+                (crc32(name.encode("utf-8", "surrogatepass"), path + 1), item)
+                for name, item in here.items()
+            ]
             continue
         if isinstance(here, list):
             under = crc32(b"[]", path)
@@ -78,13 +80,14 @@ def _features(value: dict[str, Any]) -> Iterator[int]:
             continue
         leaves += 1
         if isinstance(here, str):
-            leaf = crc32(_bytes(here), path)
-            yield from _pairs(here, path)
+            leaf = crc32(here.encode("utf-8", "surrogatepass"), path)
+            features += _pairs(here, path)
         else:
-            leaf = crc32(json.dumps(here).encode(), ~path & 0xFFFFFFFF)
+            leaf = crc32(repr(here).encode(), ~path & 0xFFFFFFFF)
         # The third "user" of a conversation is another feature than the second.
-        seen[leaf] += 1
-        yield leaf + (seen[leaf] << 32)
+        times = seen[leaf] = seen.get(leaf, 0) + 1
+        features.append(leaf + (times << 32))
+    return features
 
 
 def _pairs(text: str, path: int) -> Iterable[int]:
@@ -93,10 +96,9 @@ def _pairs(text: str, path: int) -> Iterable[int]:
     """
     if len(text) > 2 * _END:
         text = f"{text[:_END]} {text[-_END:]}"
-    words = [crc32(word.encode("utf-8", "surrogatepass"), path) for word in _WORD.findall(text)]
+    texts = _WORD.findall(text)
+    if len(texts) < 2:
+        return ()
+    words = [crc32(word.encode("utf-8", "surrogatepass"), path) for word in texts]
     pairs = {(31 * first + second) * _MIX >> 16 & _ORDER_BITS for first, second in pairwise(words)}
     return pairs if len(pairs) <= _PAIRS else nsmallest(_PAIRS, pairs)
-
-
-def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")

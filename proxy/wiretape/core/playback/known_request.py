@@ -12,11 +12,11 @@ secret. So where the bytes are those of a recorded request, its key is that requ
 Whatever is in doubt has no digest, and goes the long way.
 """
 
-import base64
+import binascii
 import hashlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from operator import itemgetter
 from typing import Final, NamedTuple
@@ -104,6 +104,7 @@ _HEX: Final = re.compile(rf"[0-9A-Fa-f]{{{2 * SHORT}}}")
 # kind; in UTF-16 and UTF-32 there are zeros between.
 _KINDS: Final = bytes(97 if 32 <= octet < 127 else 48 if octet == 0 else 32 for octet in range(256))
 _STANDARD: Final = str.maketrans("-_", "+/")
+_PADS: Final = ("", "AAA", "AA", "A")
 _VISIBLE: Final = b"a" * SHORT
 _WIDE: Final = (b"a0" * 8, b"a000" * 8)
 _ZLIB: Final = re.compile(rb"(?:\0\0\0|\n)x[\x01\x5e\x9c\xda]")
@@ -119,23 +120,21 @@ def _hides_nothing(part: Document, body: bytes) -> bool:
         return False
     if _PERCENT.search(text) or _TOKEN_IDS.search(json_text) or _ASCII_ESCAPED.search(body):
         return False
-    runs = []
+    runs: dict[str, None] = {}
     for start, end in encodings.runs(text, _RUN):
         run = text[start:end]
         if len(run) >= _LINE and (text.startswith(("\n", "\r"), end) or "\n" in run):
             return False  # lines of base64, which decode together
         if _HEX.search(run):
             return False
-        runs.append(run)
-    return not runs or not any(_may_show(_decoded(runs, skip)) for skip in range(4))
+        runs[run] = None
+    return not runs or not _may_show(_decoded(runs))
 
 
-def _decoded(runs: list[str], skip: int) -> bytes:
-    """What runs of base64 decode to from a letter on, with zeros before, between and after them."""
-    cut = (run[skip:] for run in runs)
-    padded = (run + "A" * (-len(run) % 4) for run in cut)
-    text = f"AAAA{'AAAA'.join(padded)}AAAA"
-    return base64.b64decode(text.translate(_STANDARD))
+def _decoded(runs: Iterable[str]) -> bytes:
+    """What runs of base64 decode to from each of four letters on, with zeros around each."""
+    padded = [run[skip:] + _PADS[(len(run) - skip) % 4] for run in runs for skip in range(4)]
+    return binascii.a2b_base64(f"AAAA{'AAAA'.join(padded)}AAAA".translate(_STANDARD))
 
 
 def _may_show(data: bytes) -> bool:

@@ -16,6 +16,7 @@ resource have the same key, and are takes of one sequence.
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, Literal
 
 from wiretape.core.model import split_url
@@ -73,6 +74,7 @@ class IdSource:
     created: bool
 
 
+@lru_cache(maxsize=4096)
 def is_id_name(name: str) -> bool:
     """Whether a member of this name may hold an id or a list of ids."""
     return name in _NAMES or _NAME.search(name) is not None
@@ -150,7 +152,12 @@ def _ids_in(value: Any) -> Iterator[tuple[str, bool]]:
 
 
 def _gives_id(name: str, text: str) -> bool:
-    return name not in _OF_TOOL_CALLS and _NAME.search(name) is not None and _fits(text)
+    return _is_given_by(name) and _fits(text)
+
+
+@lru_cache(maxsize=4096)
+def _is_given_by(name: str) -> bool:
+    return name not in _OF_TOOL_CALLS and _NAME.search(name) is not None
 
 
 def _fits(text: str) -> bool:
