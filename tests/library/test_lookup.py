@@ -22,7 +22,9 @@ from wiretape.core.model import Chunk, Close, Exchange, Message, Request, Respon
 from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import Document, from_exchange, from_request
 from wiretape.core.recording.given_ids import AnswerId
-from wiretape.library import lookup
+from wiretape.core.redaction.redactor import Redactor
+from wiretape.core.redaction.rules import RedactionRules
+from wiretape.library import lookup, parallel, scan_folder
 from wiretape.library.library import Library, LocalState
 
 JSON = (("content-type", "application/json"),)
@@ -557,3 +559,46 @@ def test_what_recordings_hold_in_redacted_form_is_read_once(
     again = library(cache)
     assert again.redacted().digests == {"3f9a1c07", "00000001", "00000002"}
     assert not reads
+
+
+SECRET = "kV8w2Qz-dT5rXn1Lp-7fQ2mXw9RtB4"
+
+
+@pytest.mark.parametrize("named", [None, 0, 4, 9])
+def test_files_read_in_several_processes_give_the_same_index(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: int | None
+) -> None:
+    """Also where the redactor finds a secret in one file, which changes what others are read as."""
+    for number in range(10):
+        stored = from_exchange(exchange(f"{number}: {SECRET}", f"a{number}"))
+        if number == named:
+            stored["request"]["body"]["api_key"] = SECRET
+        path = tmp_path / "r" / HOST / f"{number}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(recording_format.dumps(stored), "utf-8")
+    (tmp_path / "r" / HOST / "8.json").write_text("{}")
+    for path in (tmp_path / "r" / HOST).iterdir():
+        os.utime(path, LONG_AGO)
+    monkeypatch.setattr(scan_folder, "_MANY", 10)
+    monkeypatch.setattr(scan_folder, "_BLOCK", 2)
+    in_processes = []
+    monkeypatch.setattr(
+        parallel,
+        "processors",
+        lambda: in_processes.append(1) or 2,  # type: ignore[func-returns-value]
+    )
+    dumps = []
+    for is_parallel in (False, True):
+        redactor = Redactor(RedactionRules(), remember=True)
+        library = Library(tmp_path / "r", Matcher(built_in()), redactor.request)
+        if is_parallel:
+            library.read_in_processes(lambda redactor=redactor: redactor.remembered_ever)  # type: ignore[misc]  # mypy cannot infer a lambda's defaults
+        library.load()
+        lines = library._index._db.iterdump()
+        # Whether a folder's time proves anything depends on when it was looked at.
+        rows = [line for line in lines if '"folders"' not in line]
+        dumps.append((rows, redactor.remembered))
+        library.close()
+    assert dumps[0] == dumps[1]
+    assert bool(dumps[1][1]) is (named is not None)
+    assert in_processes == [1]

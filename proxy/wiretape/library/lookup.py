@@ -247,6 +247,12 @@ class Lookup:
 
     # -------------------------------------------------------------- scanning
 
+    def read_in_processes(self, remembered: Callable[[], int]) -> None:
+        """Let `load` read many files in several processes at once, as long as `prepare` remembers
+        nothing of one for the next: `remembered` counts that.
+        """
+        self._sweep.remembered = remembered
+
     def load(self) -> None:
         """Read the folder. Files that are not recordings become `faults`; the others still work.
 
@@ -548,7 +554,7 @@ class Lookup:
             if not doubtful:
                 self._remember(memo_key, _Memo(entries, stats, monotonic()))
                 break
-            if not self._sweep.read(index, iter(doubtful)):
+            if not self._sweep.read(index, doubtful):
                 break
             self._memo.clear()
             self._find_roots(index)

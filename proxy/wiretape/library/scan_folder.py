@@ -8,13 +8,17 @@ place. What changed so lately that a clock's tick may hide another change is sca
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import closing
+from itertools import batched
 from pathlib import Path
 from typing import Final, Protocol
 
 from wiretape.core.errors import StoreError
-from wiretape.progress import track
+from wiretape.progress import Advance, steps
 
+from . import parallel
 from .index import Index
 from .recording_file import (
     Examine,
@@ -28,6 +32,9 @@ from .replace_files import SUFFIX as VOID_SUFFIX
 
 LINKED: Final = "a link to a folder, which is not followed: put the folder itself here"
 _BATCH: Final = 500
+_MANY: Final = 1_000
+"""From so many new files on, processes are worth their start."""
+_BLOCK: Final = 50
 
 
 class AskIndex(Protocol):
@@ -57,6 +64,10 @@ class Sweep:
         self._examine = examine
         self._report_fault = report_fault
         self._is_session = is_session
+        self.remembered: Callable[[], int] | None = None
+        """Counts what `examine` has remembered of files for those after them. Where it is known
+        that there is nothing, many files are read in several processes.
+        """
 
     def scan(self, index: Index, *, full: bool) -> bool:
         """Bring the index up to date; gives whether it changed. StoreError if the top folder exists
@@ -149,23 +160,30 @@ class Sweep:
         anew = broken | (files.keys() - known.keys())
         del known
         prefix = f"{path}/" if path else ""
-        changed = self.read(
-            index,
-            (prefix + name for name in track(sorted(doubtful), "indexing")),
-            {prefix + name for name in anew},
-        )
+        with steps("indexing", len(doubtful)) as advance:
+            changed = self.read(
+                index,
+                [prefix + name for name in sorted(doubtful)],
+                {prefix + name for name in anew},
+                advance,
+            )
         return changed or bool(removed)
 
-    def read(self, index: Index, names: Iterator[str], force: set[str] = frozenset()) -> bool:  # type: ignore[assignment]  # an empty set that nobody changes
+    def read(
+        self,
+        index: Index,
+        names: Sequence[str],
+        force: AbstractSet[str] = frozenset(),
+        advance: Advance = lambda number: None,
+    ) -> bool:
         """Read files again; gives whether the content of one changed. Those in `force` are parsed
         even if their content is unchanged.
         """
         changed = False
         batch: list[Facts] = []
         same: list[tuple[str, Same]] = []
-        for name in names:
-            content = None if name in force else index.content(name)
-            result = facts(self.folder, name, self._examine, content)
+        for name, result in self._facts(index, names, force):
+            advance(1)
             if result is None:
                 folder, _, last = name.rpartition("/")
                 index.forget(folder, [last])
@@ -188,6 +206,42 @@ class Sweep:
         """Put a recording into the folder, if it is kept elsewhere; FormatError and StoreError as
         `recording_file.load`. `query` asks the index.
         """
+
+    def _facts(
+        self, index: Index, names: Sequence[str], force: AbstractSet[str]
+    ) -> Iterator[tuple[str, Facts | Same | None]]:
+        """The facts of each file, as `recording_file.facts`."""
+        done = 0
+        is_many = len(names) >= _MANY and all(name in force for name in names)
+        if is_many and self.remembered is not None:
+            for name, result in self._facts_of_many(names, self.remembered):
+                yield name, result
+                done += 1
+        for name in names[done:]:
+            content = None if name in force else index.content(name)
+            yield name, facts(self.folder, name, self._examine, content)
+
+    def _facts_of_many(
+        self, names: Sequence[str], remembered: Callable[[], int]
+    ) -> Iterator[tuple[str, Facts | Same | None]]:
+        """The facts of the first of some files, worked out in several processes: up to a file that
+        changes what is known of those after it.
+        """
+
+        def work(block: Sequence[str]) -> list[Facts | Same | None] | None:
+            before = remembered()
+            results = [facts(self.folder, name, self._examine) for name in block]
+            return results if remembered() == before else None
+
+        number = parallel.processors()
+        if number < 2:
+            return
+        blocks = list(batched(names, _BLOCK))
+        with closing(parallel.in_processes(work, blocks, number)) as all_results:
+            for block, results in zip(blocks, all_results, strict=False):
+                if results is None:
+                    return
+                yield from zip(block, results, strict=True)
 
     def _put(self, index: Index, batch: list[Facts], same: list[tuple[str, Same]]) -> None:
         for fault in index.put(batch) if batch else ():

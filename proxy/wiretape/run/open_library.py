@@ -44,6 +44,7 @@ def open_library(
         LocalState(state_dir(), fingerprint or config_fingerprint(config, redactor.paths)),
         record_mode,
     )
+    library.read_in_processes(lambda: redactor.remembered_ever)
     if recording:
         library.join(since_ns)
     library.load()

@@ -294,7 +294,7 @@ class StoreSweep(Sweep):
         for start in range(0, len(names), _BATCH):
             batch = names[start : start + _BATCH]
             self._fetch({name: new[name] for name in batch}, path, files)
-            self.read(index, iter(batch), set(batch))
+            self.read(index, batch, set(batch))
 
     def _fetch(self, wanted: dict[str, bytes], path: str, listed: dict[str, bytes]) -> None:
         """Fetch recordings, and the side files that they name."""
