@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Final
 
-from wiretape.core.conversation.conversation import Summary, conversation, summary
+from wiretape.core.conversation.conversation import Conversation, Summary, conversation, summary
 from wiretape.core.cost.prices import Money, PriceTable
 from wiretape.core.errors import FormatError, StoreError
 from wiretape.core.model import Request
@@ -230,18 +230,28 @@ def _rows(
     for recording in track(list(named_recordings(files)), "reading"):
         try:
             data, stat = read_bytes(recording.path)
-            row, document = read_row(recording.name, data, files.session, known, stat[2])
+            stored = read_stored(data)
+            row = listed(stored, recording.name, files.session, known, stat[2])
         except (FormatError, StoreError) as error:
             faults.append((recording.name, str(error)))
             continue
-        if chosen.fits(row) and (wanted is None or wanted in conversation(document).text.lower()):
+        if chosen.fits(row) and (
+            wanted is None or wanted in conversation(stored.document).text.lower()
+        ):
             yield row
 
 
-def read_row(
-    name: str, data: bytes, session: str | None, known: Known, size: int
-) -> tuple[ListedRecording, Document]:
-    """The row and the document of a file's content; FormatError if that is not a recording."""
+@dataclass(frozen=True, slots=True)
+class StoredDocument:
+    """A recording's document, and its request without the body; `foreign`: it is llama-stack's."""
+
+    document: Document
+    request: Request
+    foreign: bool
+
+
+def read_stored(data: bytes) -> StoredDocument:
+    """Read a file's content; FormatError if it is not a recording."""
     document = recording_format.loads(data)
     foreign = llamastack.is_llamastack(document)
     if foreign:
@@ -250,8 +260,21 @@ def read_row(
     # The members but the chunks, which take longest to check.
     response = document["response"]
     to_response({**response, "body": [] if response.get("is_streaming") else None}, request.path)
-    provider, seen = _provider(request, known.providers), summary(document)
-    row = ListedRecording(
+    return StoredDocument(document, request, foreign)
+
+
+def listed(
+    stored: StoredDocument,
+    name: str,
+    session: str | None,
+    known: Known,
+    size: int,
+    whole: Conversation | None = None,
+) -> ListedRecording:
+    """The row of a recording; `whole` is its conversation, if that was read already."""
+    document, request = stored.document, stored.request
+    provider, seen = _provider(request, known.providers), summary(document, whole)
+    return ListedRecording(
         name=name,
         session=session,
         provider=provider,
@@ -260,10 +283,9 @@ def read_row(
         cost=known.prices.cost(provider, seen.model, seen.usage) if known.prices else None,
         recorded_at=recorded_at(document),
         size=size,
-        foreign=foreign,
+        foreign=stored.foreign,
         edited="edited" in document,
     )
-    return row, document
 
 
 def _provider(request: Request, providers: Providers) -> str:

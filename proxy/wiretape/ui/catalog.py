@@ -27,7 +27,7 @@ from wiretape.core.redaction.placeholder import PLACEHOLDER
 from wiretape.library.recording_file import read_bytes
 from wiretape.library.sequence import by_take
 from wiretape.maintenance.inventory import SessionFiles, sessions
-from wiretape.maintenance.listing import Known, read_row
+from wiretape.maintenance.listing import Known, listed, read_stored
 
 PAGE: Final = 100
 SEARCHED: Final = 20_000
@@ -142,29 +142,31 @@ class Catalog:
         row |= {"name": name, "session": files.session or "", "stat": stat, "text": ""}
         try:
             data, (_, _, size) = read_bytes(self.folder / name)
-            listed, document = read_row(name, data, files.session, Known(self._providers), size)
+            stored = read_stored(data)
+            whole = conversation(stored.document)
+            entry = listed(stored, name, files.session, Known(self._providers), size, whole)
         except (FormatError, StoreError) as error:
             return row | {"fault": str(error)}
-        summary = listed.summary
-        times = _times(document)
+        summary = entry.summary
+        times = _times(stored.document)
         rules = {rule_of(text) for text in PLACEHOLDER.findall(data.decode("utf-8", "ignore"))}
         return row | {
-            "prompt": listed.as_json()["prompt"],
+            "prompt": entry.as_json()["prompt"],
             "request": re.sub(r"(\.\d+)?\.json$", "", name),
-            "provider": listed.provider,
+            "provider": entry.provider,
             "model": summary.model or "",
-            "endpoint": listed.request.path,
-            "text": f"{name}\n{conversation(document).text}"[:SEARCHED],
+            "endpoint": entry.request.path,
+            "text": f"{name}\n{whole.text}"[:SEARCHED],
             "gaps": json.dumps(_sparks(times)),
             "status": summary.status,
             "chunks": summary.chunks,
             "tokens_in": summary.usage.tokens_in,
             "tokens_out": summary.usage.tokens_out,
             "usage": json.dumps(summary.usage.as_json()),
-            "size": listed.size,
+            "size": entry.size,
             "first": times[0] if times else None,
-            "total": document["response"].get("end_at"),
-            "recorded": listed.recorded_at.timestamp() if listed.recorded_at else None,
+            "total": stored.document["response"].get("end_at"),
+            "recorded": entry.recorded_at.timestamp() if entry.recorded_at else None,
             "end": summary.end,
             "redacted": ", ".join(sorted(rules)),
         }

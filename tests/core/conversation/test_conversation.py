@@ -266,6 +266,7 @@ def test_every_recording_of_llama_stack_has_an_answer() -> None:
         shown = conversation(recording)
         assert shown.answer, path.name
         assert summary(recording).prompt == shown.prompt
+        assert summary(recording, shown) == summary(recording)
         # No shape but those of lists of models and of reranking is unknown.
         if shown.answer[0].role == "answer":
             assert "/chat/" not in recording["request"]["url"]
@@ -351,3 +352,4 @@ def test_no_value_makes_a_traceback(data: st.DataObject) -> None:
     assert isinstance(text(shown), str)
     json.dumps(shown.as_json(), allow_nan=False)
     assert summary(recording).usage == shown.usage
+    assert summary(recording, shown) == summary(recording)

@@ -103,17 +103,20 @@ def conversation(document: Document) -> Conversation:
     )
 
 
-def summary(document: Document) -> Summary:
-    """Read what a list shows of a document."""
+def summary(document: Document, whole: Conversation | None = None) -> Summary:
+    """Read what a list shows of a document; `whole` is its conversation, if it was read before."""
     request, response = document["request"], document["response"]
-    body = _request_body(request)
-    answer = read(response)
-    values, items = answer.values, response.get("body")
-    status = response.get("status")
+    if whole is not None:
+        model, turns, usage = whole.model, whole.request, whole.usage
+    else:
+        body, answer = _request_body(request), read(response)
+        model, turns = _model(request, body, answer.values), tuple(_request_turns(request, body))
+        usage = _usage(request, response, body, answer)
+    items, status = response.get("body"), response.get("status")
     return Summary(
-        model=_model(request, body, values),
-        prompt=_prompt(_request_turns(request, body)),
-        usage=_usage(request, response, body, answer),
+        model=model,
+        prompt=_prompt(turns),
+        usage=usage,
         chunks=len(items) if isinstance(items, list) else int(items is not None),
         status=status if isinstance(status, int) else None,
         streamed=response.get("is_streaming") is True,
