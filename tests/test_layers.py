@@ -20,7 +20,7 @@ CORE = {
     *(f"core.{name}" for name in ("capture", "playback", "cost")),
 }
 ALLOWED = {
-    "wiretape": {"core", "api"},
+    "wiretape": {"core", "core.cost", "api"},
     "core": set[str](),
     "core.text": {"core"},
     "core.wire": LEAVES,

@@ -1,11 +1,11 @@
 """Lets requests out as long as a run's budget lasts (`--budget`)."""
 
-import asyncio
 from contextlib import suppress
 from typing import Final
 
 from mitmproxy import http
 
+from wiretape.budget_queue import BudgetQueue
 from wiretape.core.capture.recorder import Recorder
 from wiretape.core.conversation.estimate import estimate_of, expected, usage_of
 from wiretape.core.cost.budget import Budget, OverBudget
@@ -22,9 +22,9 @@ class SpendingGate:
 
     def __init__(self, budget: Budget, providers: Providers, status: int = MISS_STATUS) -> None:
         self._budget = budget
+        self._queue = BudgetQueue(budget)
         self._providers = providers
         self._status = status
-        self._settled = asyncio.Event()
 
     async def admit(self, flow: http.HTTPFlow, request: Request) -> str | None:
         """Wait until a request may go out; else give its flow an answer, and the reason."""
@@ -33,9 +33,7 @@ class SpendingGate:
         if ask is None:
             return None
         try:
-            while not self._budget.reserve(flow.id, ask):
-                self._settled.clear()
-                await self._settled.wait()
+            await self._queue.reserve(flow.id, ask)
         except OverBudget as error:
             shape = error_shape(provider, request.path)
             text = f"wiretape: {error}"
@@ -52,8 +50,7 @@ class SpendingGate:
         """
         if self._budget.holds(flow_id):
             usage = Usage() if recorder is None else _used(recorder, outcome)
-            self._budget.settle(flow_id, usage)
-            self._settled.set()
+            self._queue.settle(flow_id, usage)
 
 
 def _used(recorder: Recorder, outcome: Outcome) -> Usage | None:

@@ -17,9 +17,10 @@ import aiohttp
 from yarl import URL
 
 from wiretape import __version__
+from wiretape.budget_queue import BudgetQueue
 from wiretape.core.capture.recorder import Recorder
 from wiretape.core.conversation.estimate import expected, usage_of
-from wiretape.core.cost.budget import Budget, Expected, OverBudget
+from wiretape.core.cost.budget import Budget, OverBudget
 from wiretape.core.model import Outcome, Request, header
 from wiretape.core.text.printable import count
 
@@ -74,7 +75,7 @@ class LiveSender:
         self._resume_at: dict[str, float] = {}
         self._given_up: dict[str, str] = {}
         self._next_at = 0.0
-        self._settled = asyncio.Condition()
+        self._queue = None if options.budget is None else BudgetQueue(options.budget)
         self.sent = 0
         """How many requests were answered or tried, without their repetitions."""
 
@@ -91,29 +92,20 @@ class LiveSender:
         """Send a request until it is answered; NotMeasured says why it was not."""
         async with self._slots:
             self._check(request.authority)
-            budget, ask = self._options.budget, expected(request, provider)
-            if budget is None or ask is None:
+            queue, ask = self._queue, expected(request, provider)
+            if queue is None or ask is None:
                 return await self._send(request)
             token, usage = object(), None
-            await self._reserve(budget, token, ask)
             try:
+                await queue.reserve(token, ask)
                 answer = await self._send(request)
                 response = answer.recorder.finish(answer.outcome, answer.at).response
                 usage = usage_of(request, response)
+            except OverBudget as error:
+                raise NotMeasured(str(error)) from None
             finally:
-                budget.settle(token, usage)
-                async with self._settled:
-                    self._settled.notify_all()
+                queue.settle(token, usage)
             return answer
-
-    async def _reserve(self, budget: Budget, token: object, ask: Expected) -> None:
-        """Wait until the budget covers a request; NotMeasured where it never will."""
-        try:
-            while not budget.reserve(token, ask):
-                async with self._settled:
-                    await self._settled.wait()
-        except OverBudget as error:
-            raise NotMeasured(str(error)) from None
 
     async def _send(self, request: Request) -> LiveAnswer:
         if self._options.most is not None and self.sent >= self._options.most:
