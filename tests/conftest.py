@@ -35,7 +35,7 @@ SLOW: Final = (
     "api/test_proxy.py",
     "integrations/test_plugin.py",
     "integrations/test_program.py::test_its_wheel_holds_the_plugin_and_needs_pytest_alone",
-    "core/redaction/test_value_search.py::test_time_is_in_proportion_to_the_text",
+    "core/redaction/test_text_search.py::test_time_is_in_proportion_to_the_text",
     "starter/test_files.py::test_the_example_test_is_recorded_and_replays",
     "test_packaging.py::test_installed_wheel_runs_the_demo_outside_the_checkout",
 )

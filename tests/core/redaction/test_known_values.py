@@ -15,7 +15,8 @@ from wiretape.core.redaction.known_values import (
 )
 from wiretape.core.redaction.placeholder import is_strong, placeholder
 from wiretape.core.redaction.rules import Finding
-from wiretape.core.redaction.value_search import Search, Shapes
+from wiretape.core.redaction.secret_shapes import Shapes
+from wiretape.core.redaction.value_search import Search
 
 KEY = "tgp/v1+" + "aB3-dEfG_9hIjK2=mN"
 OTHER = "another~SECRET-value-77"

@@ -57,9 +57,10 @@ from .rules import (
     finding,
 )
 from .run_paths import NO_PATHS, RunPaths
+from .secret_shapes import Shapes
 from .token_ids import KnownTokenIds
 from .traces import KnownTraces
-from .value_search import Search, Shapes, public_values
+from .value_search import Search, public_values
 
 _RUN: Final = re.compile(r"[A-Za-z0-9_.~+/=-]{16,}")
 _LAYERS: Final = 3

@@ -22,7 +22,8 @@ from wiretape.core.recording.document import Document
 from . import streams
 from .key_patterns import Pattern
 from .known_values import Secrets
-from .value_search import Search, Shapes
+from .secret_shapes import Shapes
+from .value_search import Search
 
 _serialise: Final = json.JSONEncoder(ensure_ascii=False, check_circular=False).encode
 _PLAIN: Final = re.compile(r"/[\w.+@%=,:~ -]+(?:/[\w.+@%=,:~ -]+)*", re.ASCII)
