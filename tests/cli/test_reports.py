@@ -60,3 +60,12 @@ def test_a_report_that_cannot_be_written_is_named(here: Path) -> None:
     done = run("a.json", "-o", "no/such/folder.json")
     assert done.exit_code == 2
     assert "folder.json: cannot be written: No such file" in done.stderr
+
+
+def test_reports_in_a_store_become_one(here: Path) -> None:
+    pytest.importorskip("obstore", reason="obstore is in wiretape[fleet]")
+    (here / "reports").mkdir()
+    written(here / "reports/a.json", "replayed")
+    written(here / "reports/b.json", "replayed")
+    done = run(f"file://{here}/reports")
+    assert (done.exit_code, json.loads(done.stdout)["counts"]["replayed"]) == (0, 2)

@@ -11,11 +11,13 @@ import pytest
 from tests.support import paths
 from tests.support.commands import Wiretape, serving
 from tests.support.limits import PATIENCE
+from tests.support.parts import settings_in
 from tests.support.stream_call import CHAT, HOST, curl, options
 from tests.support.upstream import Answer, Upstream
 
+from wiretape.core.errors import WiretapeError
 from wiretape.report.report import Report
-from wiretape.run.ending import write_report
+from wiretape.run.ending import conclude, write_report
 
 NOTHING = "nothing reached the proxy"
 CI = {"CI": "true"}
@@ -191,3 +193,22 @@ def test_who_serves_is_told_where_to_look(clean_env: dict[str, str], tmp_path: P
         line = process.stdout.readline()
         assert line.startswith("wiretape replay: look at the run: http://127.0.0.1:")
         assert "/run?token=" in line
+
+
+def test_a_report_is_added_to_a_store_and_kept_here_where_that_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("obstore", reason="obstore is in wiretape[fleet]")
+    monkeypatch.setenv("WIRETAPE_HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    url = f"file://{tmp_path}/reports"
+    settings = settings_in(tmp_path, "replay", report=url, allow_none=True)
+    for _ in range(2):
+        conclude(settings, Report("replay"))
+    assert [report(path)["mode"] for path in (tmp_path / "reports").iterdir()] == ["replay"] * 2
+    shutil.rmtree(tmp_path / "reports")
+    (tmp_path / "reports").touch()
+    with pytest.raises(WiretapeError, match=r"it is in .*report-"):
+        conclude(settings, Report("replay"))
+    (path,) = (tmp_path / "home").glob("report-*.json")
+    assert report(path)["mode"] == "replay"

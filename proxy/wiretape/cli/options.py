@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
+
+from wiretape.store_url import is_store
 
 type Command = Callable[..., None]
 type Option = Callable[[Command], Command]
@@ -26,6 +28,16 @@ RECORDINGS: Final[Option] = click.option(
 DRY_RUN: Final[Option] = click.option(
     "-n", "--dry-run", is_flag=True, help="Only show what would be done."
 )
+
+
+class FileOrStore(click.Path):
+    """A file as a Path, or the URL of an object store as a text."""
+
+    def __init__(self, *, allow_dash: bool = False) -> None:
+        super().__init__(path_type=Path, dir_okay=False, allow_dash=allow_dash)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return value if is_store(str(value)) else super().convert(value, param, ctx)
 
 
 def record_mode(default: str | None = None) -> Option:

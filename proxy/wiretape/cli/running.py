@@ -21,6 +21,7 @@ from .options import (
     RECORDINGS,
     ROUTES,
     UPSTREAM_CA,
+    FileOrStore,
     as_json,
     html_file,
     record_mode,
@@ -48,9 +49,9 @@ _EVERY_RUN: Final[tuple[Callable[..., Any], ...]] = (
     session("Use the folder NAME below the recordings."),
     click.option(
         "--report",
-        type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+        type=FileOrStore(allow_dash=True),
         help="Write what happened to a JSON file, or as JUnit to one that ends in .xml; - is"
-        " standard output.",
+        " standard output. To s3://BUCKET/RUN every replica adds its own.",
     ),
     html_file("Write what happened as a page in one file.", "--html-report"),
     click.option(

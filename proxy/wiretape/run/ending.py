@@ -1,8 +1,9 @@
 """The end of a run: what it has to say of what did not happen, and its report file."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from secrets import token_hex
 
 from wiretape.config.load import Config
 from wiretape.config.packs import base_urls
@@ -12,6 +13,7 @@ from wiretape.core.text.printable import count
 from wiretape.files import write_output
 from wiretape.report.console import line, stale_lines
 from wiretape.report.report import Report
+from wiretape.state_dir import state_dir
 
 from .client_hints import base_url_example, ignoring_clients
 from .settings import Settings
@@ -23,14 +25,20 @@ def check_report(settings: Settings) -> None:
     if settings.as_json and str(settings.report) == "-":
         raise ConfigError("--json and --report - both write to standard output")
     for option, path in (("--report", settings.report), ("--html-report", settings.html_report)):
-        if path is not None and not path.absolute().parent.is_dir():
+        if isinstance(path, str):
+            from wiretape.stores.reports import check
+
+            check(path, settings.environ)
+        elif path is not None and not path.absolute().parent.is_dir():
             raise ConfigError(f"{option} {path}: its folder is not there; nothing was started")
 
 
 def conclude(settings: Settings, report: Report, command: Sequence[str] = ()) -> None:
     """Say what did not happen, and write the report file."""
     explain(settings, report, command)
-    if settings.report is not None:
+    if isinstance(settings.report, str):
+        _push_report(settings.report, settings.environ, report)
+    elif settings.report is not None:
         write_report(settings.report, report)
     if settings.as_json:
         write_report(Path("-"), report)
@@ -139,6 +147,23 @@ def _explain_rules(config: Config, report: Report) -> None:
         )
 
 
+def _push_report(url: str, environ: Mapping[str, str], report: Report) -> None:
+    from wiretape.stores.reports import push
+
+    try:
+        push(url, environ, _json(report))
+    except WiretapeError as error:
+        path = state_dir() / f"report-{token_hex(4)}.json"
+        write_report(path, report)
+        raise WiretapeError(f"--report {error}; it is in {path}") from error
+
+
+def _json(report: Report) -> bytes:
+    text = json.dumps(report.as_json(), indent=2, ensure_ascii=False) + "\n"
+    # A lone surrogate of a request has no UTF-8; this is the escape JSON has for it.
+    return text.encode("utf-8", "backslashreplace")
+
+
 def write_report(path: Path, report: Report) -> None:
     """Write the report as JSON, or as JUnit's XML where the file's name ends so; "-" is standard
     output.
@@ -147,11 +172,9 @@ def write_report(path: Path, report: Report) -> None:
         if path.suffix.lower() == ".xml":
             from wiretape.report import junit  # late: XML takes 10 ms
 
-            text = junit.dumps(report)
+            data = junit.dumps(report).encode("utf-8", "backslashreplace")
         else:
-            text = json.dumps(report.as_json(), indent=2, ensure_ascii=False) + "\n"
-        # A lone surrogate of a request has no UTF-8; this is the escape JSON has for it.
-        data = text.encode("utf-8", "backslashreplace")
+            data = _json(report)
         write_output(path, data)
     except OSError as error:
         raise WiretapeError(f"--report {path}: cannot be written: {reason_of(error)}") from error

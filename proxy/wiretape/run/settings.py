@@ -52,7 +52,8 @@ class Settings:
     """Whether takes that are missing in the middle are recorded."""
     budget: Money | None = None
     """The most that live requests may cost."""
-    report: Path | None = None
+    report: Path | str | None = None
+    """A file, or the URL below which an object store has the reports of a run's replicas."""
     as_json: bool = False
     """Whether standard output is the report's alone."""
     html_report: Path | None = None

@@ -86,9 +86,9 @@ class ObjectStore:
             options = {"client_options": self._client(), "retry_config": _RETRY}
         if self._scheme == "s3":
             options["config"] = _s3_config(environ, self._endpoint)
-        elif self._scheme == "file":
-            Path(urlsplit(url).path).mkdir(parents=True, exist_ok=True)
         try:
+            if self._scheme == "file":
+                Path(urlsplit(url).path).mkdir(parents=True, exist_ok=True)
             self._store = from_url(self.url, **options)
         except Exception as error:
             raise ConfigError(f"{self.url}: {_first_line(error)}") from None
