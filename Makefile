@@ -16,7 +16,7 @@ help:
 	@echo 'make test-fast   the same without the slow tests'
 	@echo 'make test-clients  install agents and client libraries from npm and PyPI and drive them; ARGS="codex" these alone'
 	@echo 'make lint        ruff check, ruff format --check, mypy'
-	@echo 'make bench       measure recording and replaying against mitmdump and aiohttp'
+	@echo 'make bench       measure recording and replaying against mitmdump, aiohttp, nginx and aimock'
 	@echo 'make screenshots  take those of docs/ui anew (needs a chromium on PATH)'
 	@echo 'make lock        write requirements.lock anew from pyproject.toml (needs uv; ARGS=--upgrade for newer ones)'
 	@echo 'make clean       remove .venv, caches and builds; recordings stay'

@@ -18,7 +18,7 @@ from rich.console import Console
 
 from wiretape.core.errors import WiretapeError
 
-from . import base_url, pieces, process, recording, replaying, startup
+from . import base_url, growth, paced, pieces, process, recording, replaying, several, startup
 from .client import Unexpected
 from .outcome import Section, as_json, as_markdown, as_svg, changes, show
 from .process import CannotStart
@@ -26,19 +26,27 @@ from .process import CannotStart
 MEASURED: Final = "<!-- measured -->"
 """What stands below this line in docs/benchmarks.md is written by `--markdown`."""
 
-SECTIONS: Final = ("recording", "base-url", "replay", "start-up", "pieces")
+SECTIONS: Final = (
+    *("recording", "base-url", "replay", "several", "paced", "growth", "start-up", "pieces"),
+)
 
 
-def _sections(wanted: list[str], *, quick: bool, folder: Path) -> Iterator[Callable[[], Section]]:
+def _sections(
+    wanted: list[str], *, quick: bool, many: bool, folder: Path
+) -> Iterator[Callable[[], Section]]:
     cores = process.cores()
     recorded = recording.QUICK if quick else recording.FULL
     replayed = replaying.QUICK if quick else replaying.FULL
+    counts = (100, 1000) if quick else (100, 1000, 10_000, *((growth.MANY,) if many else ()))
     every: dict[str, Callable[[], Section]] = {
         "recording": lambda: recording.section(recorded, folder, cores),
         "base-url": lambda: base_url.section(replayed, folder, cores),
         "replay": lambda: replaying.section(replayed, folder, cores),
-        "start-up": lambda: startup.section(2 if quick else 7, folder),
-        "pieces": lambda: pieces.section(0.1 if quick else 0.7),
+        "several": lambda: several.section(replayed, folder),
+        "paced": lambda: paced.section(paced.QUICK if quick else paced.FULL, folder, cores),
+        "growth": lambda: growth.section(counts, 0.1 if quick else 0.4, folder, cores),
+        "start-up": lambda: startup.section(2 if quick else 6, folder),
+        "pieces": lambda: pieces.section(0.1 if quick else 0.4),
     }
     return (every[name] for name in SECTIONS if not wanted or name in wanted)
 
@@ -51,14 +59,21 @@ def _machine() -> dict[str, str | int]:
         "python": platform.python_version(),
         "openssl": ssl.OPENSSL_VERSION,
         **{name: version(name) for name in ("wiretape", "mitmproxy", "aiohttp")},
-        **({"load average": f"{os.getloadavg()[0]:.1f}"} if hasattr(os, "getloadavg") else {}),
+        **({"load average": _load_average()} if hasattr(os, "getloadavg") else {}),
     }
+
+
+def _load_average() -> str:
+    return f"{os.getloadavg()[0]:.1f}"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("sections", nargs="*", help=f"which of {', '.join(SECTIONS)}; default all")
     parser.add_argument("--quick", action="store_true", help="less often, for a first look")
+    parser.add_argument(
+        "--many", action="store_true", help=f"also with {growth.MANY:,} recordings: minutes more"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers to FILE")
     parser.add_argument(
         "--markdown",
@@ -76,7 +91,7 @@ def main() -> None:
         parser.error(f"{unknown[0]}: expected one of {', '.join(SECTIONS)}")
     try:
         old = None if args.compare is None else json.loads(args.compare.read_text("utf-8"))
-        done, machine = _run(args.sections, quick=args.quick)
+        done, machine = _run(args.sections, quick=args.quick, many=args.many)
     except (CannotStart, Unexpected, WiretapeError, TimeoutError) as error:
         sys.exit(f"benchmarks: {error or 'a server did not answer in time'}")
     except (OSError, ValueError) as error:
@@ -104,7 +119,7 @@ def _shown(machine: _Machine) -> str:
     return ", ".join(f"{name} {value}" for name, value in machine.items())
 
 
-def _run(wanted: list[str], *, quick: bool) -> tuple[list[Section], _Machine]:
+def _run(wanted: list[str], *, quick: bool, many: bool) -> tuple[list[Section], _Machine]:
     console, machine = _console(), _machine()
     console.print(_shown(machine), highlight=False)
     if hasattr(os, "getloadavg") and os.getloadavg()[0] > 0.5:
@@ -116,10 +131,13 @@ def _run(wanted: list[str], *, quick: bool) -> tuple[list[Section], _Machine]:
     started = time.monotonic()
     done: list[Section] = []
     with tempfile.TemporaryDirectory(prefix="wiretape-bench-") as folder:
-        for measure in _sections(wanted, quick=quick, folder=Path(folder)):
+        for measure in _sections(wanted, quick=quick, many=many, folder=Path(folder)):
             done.append(measure())
             show(console, done[-1])
-    console.print(f"took {time.monotonic() - started:.0f} s")
+    machine["took"] = f"{time.monotonic() - started:.0f} s"
+    if "load average" in machine:
+        machine["load average"] = f"{machine['load average']} to {_load_average()}"
+    console.print(f"took {machine['took']}, load average {machine.get('load average', '?')}")
     return done, machine
 
 

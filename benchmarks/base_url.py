@@ -1,95 +1,83 @@
 """Replay at a base URL, over plain HTTP, in one process: `wiretape replay` against a bare aiohttp
-server that looks nothing up. Each answer is compared with its recording, byte for byte.
+server that looks nothing up, and against what else can be had (`rivals.py`). Each answer is
+compared with its recording, byte for byte.
 """
 
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from itertools import count, repeat
 from pathlib import Path
 from typing import Final
 
-from . import client, process, replaying, workload
+from . import client, process, replaying, rivals, workload
 from .client import Place
 from .outcome import Goal, Measure, Rounds, Section
-from .process import Server
 from .replaying import Effort
+from .rivals import Question, Rival
 
 LIMIT: Final = "bare aiohttp"
 REPLAY: Final = "wiretape replay"
-CONTESTANTS: Final = (LIMIT, REPLAY)
 _CONNECTIONS: Final = 8
 _WARM: Final = 0.1
 
-type _Question = tuple[bytes, bytes]
-"""A request, and its answer's body as it is framed."""
-
-
-@dataclass(frozen=True)
-class _Contestant:
-    place: Place
-    server: Server
-    loads: dict[str, Iterator[_Question]]
-
-
-_GOALS: Final = {
-    "small JSON, asked again": Goal(1.0),
-    "small JSON, never the same twice": Goal(1 / 0.8),
-    f"stream of {workload.CHUNKS} chunks": Goal(0.25),
-    "100 kB JSON": Goal(1 / 0.8),
-}
+_GOALS: Final = dict(
+    zip(workload.LOADS, (Goal(1.0), Goal(1 / 0.8), Goal(0.25), Goal(1 / 0.8)), strict=True)
+)
 """At most so many times the CPU of the limit."""
 
 
-def _loads(path: str, *, is_limit: bool) -> dict[str, Iterator[_Question]]:
+def _loads(path: str, *, is_limit: bool) -> dict[str, Iterator[Question]]:
     def ask(number: int, *, stream: bool = False) -> bytes:
         return workload.request(number, stream=stream, path=path, authority="127.0.0.1")
 
-    def different() -> Iterator[_Question]:
+    def different() -> Iterator[Question]:
         many = [ask(number) for number in range(workload.QUESTIONS)]
         for number in count():
             at = number % workload.QUESTIONS
             yield many[at], workload.answer(1 if is_limit else at)
 
-    chunks = [workload.chunk(number) for number in range(workload.CHUNKS)]
-    framed = b"".join(b"%x\r\n%b\r\n" % (len(data), data) for data in chunks)
-    questions = (
+    questions: tuple[Iterator[Question], ...] = (
         repeat((ask(1), workload.answer(1))),
         different(),
-        repeat((ask(0, stream=True), framed + b"0\r\n\r\n")),
+        repeat((ask(0, stream=True), workload.framed(map(workload.chunk, range(workload.CHUNKS))))),
         repeat((ask(workload.LARGE), workload.large_answer())),
     )
-    return dict(zip(_GOALS, questions, strict=True))
+    return dict(zip(workload.LOADS, questions, strict=True))
 
 
 def section(effort: Effort, folder: Path, cores: process.Cores) -> Section:
     """Measure; what is written goes to `folder`."""
     rounds = Rounds()
     with ExitStack() as stack:
-        contestants = _start(stack, folder, cores)
+        contestants, reasons = _start(stack, folder, cores)
         with process.on(cores.rest):
             for who in contestants.values():
                 for questions in who.loads.values():
                     client.compared(who.place, questions, _CONNECTIONS, _WARM)
             for _ in range(effort.rounds):
-                for what in _GOALS:
+                for what in workload.LOADS:
                     for name, who in contestants.items():
-                        _measure(rounds, what, name, who, effort.seconds)
+                        if what in who.loads:
+                            _measure(rounds, what, name, who, effort.seconds)
     return Section(
         "Replay at a base URL (plain HTTP)",
-        CONTESTANTS,
-        tuple(_measures(rounds)),
+        tuple(contestants),
+        tuple(_measures(rounds, tuple(contestants))),
         (
             f"{_CONNECTIONS} connections; every answer was compared with its recording, byte for"
-            f" byte; never the same twice: {workload.QUESTIONS} recordings in turn",
-            "each ratio is the median of the rounds' own",
-            *(f"{what}: {_spread(rounds, what)}" for what in _GOALS),
+            f" byte, and of aimock's whether it holds the text, for its chunks and ids are its own;"
+            f" never the same twice: {workload.QUESTIONS} recordings in turn",
+            "nginx sends files whatever is asked, a stream as one body",
+            "each ratio is the median of the rounds' own, with the lowest and the highest",
+            *reasons,
         ),
     )
 
 
-def _start(stack: ExitStack, folder: Path, cores: process.Cores) -> dict[str, _Contestant]:
+def _start(
+    stack: ExitStack, folder: Path, cores: process.Cores
+) -> tuple[dict[str, Rival], list[str]]:
     state, recordings = folder / "plain-state", folder / "plain-replayed"
     state.mkdir(exist_ok=True)
     replaying.write_recordings(recordings, workload.QUESTIONS)
@@ -97,18 +85,19 @@ def _start(stack: ExitStack, folder: Path, cores: process.Cores) -> dict[str, _C
     replay = [process.script("wiretape"), "replay", "-q", "--recordings", str(recordings)]
     bare = [sys.executable, "-m", "benchmarks.origin", str(state), ""]
     with process.on(cores.measured):
+        others, reasons = rivals.start(stack, folder)
         limit = stack.enter_context(process.serving(bare, env, process.ROOT, log))
         replayer = stack.enter_context(process.serving(replay, env, state, log))
     path = f"/{workload.HOST}{workload.PATH}"
-    return {
-        LIMIT: _Contestant(Place(limit.port, plain=True), limit, _loads(path, is_limit=True)),
-        REPLAY: _Contestant(
-            Place(replayer.port, plain=True), replayer, _loads(path, is_limit=False)
-        ),
+    contestants = {
+        **others,
+        LIMIT: Rival(Place(limit.port, plain=True), limit, _loads(path, is_limit=True)),
+        REPLAY: Rival(Place(replayer.port, plain=True), replayer, _loads(path, is_limit=False)),
     }
+    return contestants, reasons
 
 
-def _measure(rounds: Rounds, what: str, name: str, who: _Contestant, seconds: float) -> None:
+def _measure(rounds: Rounds, what: str, name: str, who: Rival, seconds: float) -> None:
     before = who.server.cpu()
     done = client.compared(who.place, who.loads[what], _CONNECTIONS, seconds)
     after = who.server.cpu()
@@ -117,12 +106,8 @@ def _measure(rounds: Rounds, what: str, name: str, who: _Contestant, seconds: fl
         rounds.add(f"{what}: CPU per answer", name, (after - before) / done.count * 1000)
 
 
-def _measures(rounds: Rounds) -> Iterator[Measure]:
+def _measures(rounds: Rounds, names: tuple[str, ...]) -> Iterator[Measure]:
+    others = [(name, None) for name in names if name not in (LIMIT, REPLAY)]
     for what, goal in _GOALS.items():
-        yield rounds.measure(f"{what}: answers", "1/s", CONTESTANTS, [(LIMIT, None)])
-        yield rounds.measure(f"{what}: CPU per answer", "ms", CONTESTANTS, [(LIMIT, goal)])
-
-
-def _spread(rounds: Rounds, what: str) -> str:
-    lowest, highest = rounds.spread(f"{what}: CPU per answer", REPLAY, LIMIT)
-    return f"CPU {lowest:.2f} to {highest:.2f} times"
+        yield rounds.measure(f"{what}: answers", "1/s", names, [*others, (LIMIT, None)])
+        yield rounds.measure(f"{what}: CPU per answer", "ms", names, [*others, (LIMIT, goal)])

@@ -21,14 +21,20 @@ from wiretape.tls.authority import Authority
 from . import workload
 
 
-async def _stream(http: web.BaseRequest, delay: float) -> web.StreamResponse:
-    """200 chunks, one write each; with a delay each at its own time, and stamped with it."""
+async def _stream(http: web.BaseRequest, delay: float, paced: int) -> web.StreamResponse:
+    """200 chunks, one write each; with a delay each at its own time and stamped with it, or `paced`
+    of them as a recording has them.
+    """
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
     response.enable_chunked_encoding()
     await response.prepare(http)
     loop = asyncio.get_running_loop()
     started = loop.time()
-    for number in range(workload.CHUNKS):
+    for number in range(paced):
+        due = started + FIRST_SECONDS + number * delay
+        await asyncio.sleep(max(0.0, due - loop.time()))
+        await response.write(workload.paced_chunk(number, paced))
+    for number in range(0 if paced else workload.CHUNKS):
         if not delay:
             await response.write(_CHUNKS[number])
             continue
@@ -38,16 +44,19 @@ async def _stream(http: web.BaseRequest, delay: float) -> web.StreamResponse:
     return response
 
 
+FIRST_SECONDS: Final = 0.1
+"""When the first of paced chunks leaves."""
+
 _CHUNKS: Final = [workload.chunk(number) for number in range(workload.CHUNKS)]
 _ANSWER: Final = workload.answer(1)
 _LARGE: Final = workload.large_answer()
 
 
-async def _serve(state: Path, host: str, delay: float) -> None:
+async def _serve(state: Path, host: str, delay: float, paced: int) -> None:
     async def handle(http: web.BaseRequest) -> web.StreamResponse:
         body = await http.read()
         if workload.is_stream(body):
-            return await _stream(http, delay)
+            return await _stream(http, delay, paced)
         answer = _LARGE if workload.is_large(body) else _ANSWER
         return web.Response(body=answer, content_type="application/json")
 
@@ -64,8 +73,9 @@ def main() -> None:
     parser.add_argument("state", type=Path)
     parser.add_argument("host")
     parser.add_argument("--delay", type=float, default=0.0, help="milliseconds between chunks")
+    parser.add_argument("--paced", type=int, default=0, help="chunks of a stream, unstamped")
     args = parser.parse_args()
-    asyncio.run(_serve(args.state, args.host, args.delay / 1000))
+    asyncio.run(_serve(args.state, args.host, args.delay / 1000, args.paced))
 
 
 if __name__ == "__main__":

@@ -35,6 +35,14 @@ class Ratio:
     name: str
     value: float
     goal: Goal | None = None
+    spread: tuple[float, float] | None = None
+    """The lowest and the highest of the rounds'."""
+
+    def __str__(self) -> str:
+        text = f"{number(self.value)}x"
+        if self.spread is None or self.spread[0] == self.spread[1]:
+            return text
+        return f"{text} [{number(self.spread[0])} to {number(self.spread[1])}]"
 
 
 @dataclass(frozen=True)
@@ -77,20 +85,19 @@ class Rounds:
         found = self.values.get((measure, contestant))
         return median(found) if found else None
 
-    def ratio(self, measure: str, contestant: str, other: str) -> float | None:
-        """The median of the rounds' ratios: what slows the machine slows both sides of a round."""
+    def ratio(
+        self, measure: str, contestant: str, other: str, goal: Goal | None = None
+    ) -> Ratio | None:
+        """The median of the rounds' ratios, and their spread: what slows the machine slows both
+        sides of a round. None where nothing was measured.
+        """
         ours, theirs = self.values.get((measure, contestant)), self.values.get((measure, other))
         if not ours or not theirs:
             return None
-        return median(one / two for one, two in zip(ours, theirs, strict=True))
-
-    def spread(self, measure: str, contestant: str, other: str) -> tuple[float, float]:
-        """The lowest and the highest of the rounds' ratios; NaN where nothing was measured."""
-        ours, theirs = self.values.get((measure, contestant)), self.values.get((measure, other))
-        if not ours or not theirs:
-            return math.nan, math.nan
-        ratios = [one / two for one, two in zip(ours, theirs, strict=True)]
-        return min(ratios), max(ratios)
+        ratios = [one / two for one, two in zip(ours, theirs, strict=True) if two]
+        if not ratios:
+            return None
+        return Ratio(other, median(ratios), goal, (min(ratios), max(ratios)))
 
     def measure(
         self,
@@ -101,14 +108,9 @@ class Rounds:
         goal: Goal | None = None,
     ) -> Measure:
         """The line of a measure, its last contestant compared with those in `against`."""
-        ratios = []
-        for other, limit in against:
-            value = self.ratio(name, contestants[-1], other)
-            if value is not None:
-                ratios.append(Ratio(other, value, limit))
-        return Measure(
-            name, unit, {who: self.median(name, who) for who in contestants}, tuple(ratios), goal
-        )
+        ratios = (self.ratio(name, contestants[-1], other, limit) for other, limit in against)
+        values = {who: self.median(name, who) for who in contestants}
+        return Measure(name, unit, values, tuple(filter(None, ratios)), goal)
 
 
 def number(value: float | None) -> str:
@@ -137,9 +139,7 @@ def _table(section: Section) -> tuple[list[str], list[list[_Cell]]]:
         row += [_Cell(number(measure.values.get(name))) for name in section.contestants]
         for name in compared:
             ratio = ratios.get(name)
-            row.append(
-                _cell(f"{number(ratio.value)}x", ratio.goal, ratio.value) if ratio else _NONE
-            )
+            row.append(_cell(str(ratio), ratio.goal, ratio.value) if ratio else _NONE)
         if goals:
             row.append(_cell("", measure.goal, measure.values.get(section.contestants[-1])))
         rows.append(row)
@@ -205,7 +205,11 @@ def as_json(section: Section) -> dict[str, Any]:
                 "unit": measure.unit,
                 "values": {name: _rounded(value) for name, value in measure.values.items()},
                 "ratios": {
-                    ratio.name: {"value": _rounded(ratio.value), **_goal(ratio.goal, ratio.value)}
+                    ratio.name: {
+                        "value": _rounded(ratio.value),
+                        **({"spread": [*map(_rounded, ratio.spread)]} if ratio.spread else {}),
+                        **_goal(ratio.goal, ratio.value),
+                    }
                     for ratio in measure.ratios
                 },
                 **_goal(measure.goal, measure.values.get(section.contestants[-1])),

@@ -86,8 +86,19 @@ class Server:
         self.port: Final = port
 
     def cpu(self) -> float | None:
-        """CPU seconds it has used by now, all its threads; None where the system does not tell."""
-        return cpu_seconds(self._process.pid)
+        """CPU seconds it and its children have used by now, all threads; None where the system does
+        not tell.
+        """
+        parts = [cpu_seconds(pid) for pid in (self._process.pid, *_below(self._process.pid))]
+        return None if None in parts else sum(filter(None, parts))
+
+    def memory(self) -> int | None:
+        """Bytes it has in memory; None where the system does not tell."""
+        try:
+            pages = Path(f"/proc/{self._process.pid}/statm").read_text().split()[1]
+        except OSError:
+            return None
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 @contextmanager
@@ -143,6 +154,18 @@ def _open(process: subprocess.Popen[bytes], port: int, log: Path) -> int:
 
 def _tail(log: Path) -> str:
     return log.read_text(errors="replace")[-2000:] or "it said nothing"
+
+
+def _below(pid: int) -> Iterator[int]:
+    """The processes that a process has started, and those that they have."""
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            children = [int(child) for child in path.read_text().split()]
+        except OSError:
+            continue
+        for child in children:
+            yield child
+            yield from _below(child)
 
 
 def free_port() -> int:

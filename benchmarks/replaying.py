@@ -41,7 +41,7 @@ class Effort:
 
 
 QUICK: Final = Effort(rounds=2, seconds=0.3)
-FULL: Final = Effort(rounds=5, seconds=1.0)
+FULL: Final = Effort(rounds=5, seconds=0.5)
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,15 @@ def write_recordings(folder: Path, count: int) -> None:
     )
     headers = (("content-type", "text/event-stream"),)
     _write(folder / "stream.json", 0, Response(200, headers, chunks, streaming=True), stream=True)
+
+
+def write_one(
+    recordings: Path, name: str, number: int, response: Response, *, stream: bool
+) -> None:
+    """Write the recording of one question below a folder."""
+    folder = recordings / workload.HOST / "v1-chat-completions"
+    folder.mkdir(parents=True, exist_ok=True)
+    _write(folder / f"{name}.json", number, response, stream=stream)
 
 
 def _write(path: Path, number: int, response: Response, *, stream: bool) -> None:

@@ -1,6 +1,7 @@
 """What is asked and what is answered, the same for everybody who is measured."""
 
 import json
+from collections.abc import Iterable
 from typing import Final
 
 HOST: Final = "api.together.xyz"
@@ -82,6 +83,25 @@ def answer(number: int) -> bytes:
         "usage": {"prompt_tokens": 31, "completion_tokens": 12, "total_tokens": 43},
     }
     return json.dumps(body, separators=(",", ":")).encode()
+
+
+LOADS: Final = (
+    "small JSON, asked again",
+    "small JSON, never the same twice",
+    f"stream of {CHUNKS} chunks",
+    "100 kB JSON",
+)
+"""What a replay at a base URL is asked."""
+
+
+def framed(chunks: Iterable[bytes]) -> bytes:
+    """A body as HTTP frames it that sends each chunk by itself."""
+    return b"".join(b"%x\r\n%b\r\n" % (len(data), data) for data in chunks) + b"0\r\n\r\n"
+
+
+def paced_chunk(number: int, count: int) -> bytes:
+    """Event `number` of a stream of `count`; the last one says [DONE]."""
+    return chunk(CHUNKS - 1) if number == count - 1 else chunk(number % (CHUNKS - 1))
 
 
 def chunk(number: int, sent_ns: int = 0) -> bytes:

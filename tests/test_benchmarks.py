@@ -1,11 +1,17 @@
 """What the benchmarks make of their numbers; measuring itself is `make bench`."""
 
+from contextlib import ExitStack
+from pathlib import Path
 from xml.etree import ElementTree
 
+import pytest
+from benchmarks import growth, paced, rivals, workload
+from benchmarks.client import Holding, Unexpected, _check
 from benchmarks.outcome import (
     Goal,
     Measure,
     Ratio,
+    Rounds,
     Section,
     as_json,
     as_markdown,
@@ -38,3 +44,46 @@ def test_the_picture_has_a_bar_for_each_ratio_and_a_line_for_each_goal() -> None
     bars = [child for child in picture if child.get("height") == "14"]
     assert [bar.get("fill") for bar in bars] == ["#c0392b", "#7f8c8d"]
     assert all(float(bar.get("width", "0")) > 100 for bar in bars)
+
+
+def test_a_ratio_is_the_median_of_the_rounds_with_its_spread() -> None:
+    rounds = Rounds()
+    for ours, theirs in ((2.0, 1.0), (3.0, 1.0), (8.0, 2.0)):
+        rounds.add("a", "x", theirs)
+        rounds.add("a", "y", ours)
+    (ratio,) = rounds.measure("a", "ms", ("x", "y"), [("x", Goal(2.5)), ("z", None)]).ratios
+    assert (ratio.value, ratio.spread) == (3.0, (2.0, 4.0))
+    assert str(ratio) == "3x [2 to 4]"
+    table = as_markdown(Section("T", ("x", "y"), (rounds.measure("a", "ms", ("x", "y")),)))
+    assert "| a [ms] | 1 | 3 |" in table
+
+
+def test_an_answer_is_compared_byte_for_byte() -> None:
+    _check(b"HTTP/1.1 200 OK\r\n\r\nabc", b"abc")
+    _check(b"HTTP/1.1 200 OK\r\n\r\nabc", Holding(b"b"))
+    for expected in (b"abcd", b"ab", Holding(b"x")):
+        with pytest.raises(Unexpected, match="not the recorded body"):
+            _check(b"HTTP/1.1 200 OK\r\n\r\nabc", expected)
+
+
+def test_each_measured_answer_has_a_question_of_its_own() -> None:
+    numbers = [load.number for load in paced.FULL] + [n for _, n, _ in growth._recordings()]
+    asked = {workload.question(number, stream=True) for number in numbers}
+    assert len(asked) == len(numbers)
+    chunks = [workload.paced_chunk(number, 3) for number in range(3)]
+    assert chunks[-1] == b"data: [DONE]\n\n"
+    assert workload.framed([b"abc"]) == b"3\r\nabc\r\n0\r\n\r\n"
+
+
+def test_a_rival_that_cannot_be_had_is_left_out_with_a_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda *_, **__: None)
+    monkeypatch.setattr(rivals, "_SCRATCH", tmp_path / "scratch")
+    with ExitStack() as stack:
+        found, reasons = rivals.start(stack, tmp_path)
+    assert found == {}
+    assert {reason.partition(" is left out: ")[0] for reason in reasons} == {
+        *(rivals.NGINX, rivals.AIMOCK, "buffr", "reel"),
+    }
+    assert all(reason.partition(": ")[2] for reason in reasons)
