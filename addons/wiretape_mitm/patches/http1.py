@@ -22,6 +22,7 @@ from mitmproxy.proxy.layers.http._events import (
     RequestEndOfMessage,
     RequestHeaders,
     RequestTrailers,
+    ResponseData,
     ResponseEndOfMessage,
     ResponseHeaders,
     ResponseProtocolError,
@@ -140,8 +141,17 @@ class PatchedHttp1Server(_http1.Http1Server):
     """The side of the client."""
 
     _trailers: http.Headers | None = None
+    _is_chunked = False
 
     def send(self, event: HttpEvent) -> layer.CommandGenerator[None]:
+        if isinstance(event, ResponseData):
+            # mitmproxy asks the head for its coding with each chunk.
+            data = event.data
+            if self._is_chunked:
+                data = b"%x\r\n%s\r\n" % (len(data), data)
+            if data:
+                yield commands.SendData(self.conn, data)
+            return
         if isinstance(event, ResponseTrailers):
             self._trailers = event.trailers
             return
@@ -151,6 +161,8 @@ class PatchedHttp1Server(_http1.Http1Server):
             return
         if isinstance(event, ResponseHeaders):
             event = self._framed(event)
+            coding = event.response.headers.get("transfer-encoding", "")
+            self._is_chunked = "chunked" in coding.lower()
         yield from _with_trailers(self, super().send(event), self._trailers)
         if isinstance(event, ResponseEndOfMessage):
             self._trailers = None

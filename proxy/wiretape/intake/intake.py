@@ -29,7 +29,7 @@ from wiretape.core.recording.document import (
     from_request,
     to_exchange,
 )
-from wiretape.core.recording.given_ids import answer_ids, stamp
+from wiretape.core.recording.given_ids import stamp
 from wiretape.core.recording.outage import is_outage
 from wiretape.core.redaction import gate
 from wiretape.core.redaction.clean_answer import CleanAnswer
@@ -386,7 +386,7 @@ class Intake:
             return replace(row, outcome="refused", note=note)
         if entry is None:
             return replace(row, outcome="passed", note=ALREADY_RECORDED)
-        session.known_ids.learn(answer_ids(document), entry.token)
+        session.known_ids.learn(entry.ids, entry.token)
         session.used.add(entry.name)
         self._written[session.writable.folder / entry.name] = known
         self._report.redactions.update(finding.rule for finding in prepared.findings)

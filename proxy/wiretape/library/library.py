@@ -31,7 +31,7 @@ from . import recording_file, replace_files
 from .index import Index, IndexRow
 from .lookup import LARGE, SESSION_NAME, Entry, LocalState, Lookup, SkippedFile
 from .processes import is_alive
-from .recording_file import MAX_FILE_BYTES, Facts, MatchKind, stat_of
+from .recording_file import MAX_FILE_BYTES, Facts, MatchKind, StoredRequest, stat_of
 from .scan_folder import LINKED, is_linked
 
 __all__ = [
@@ -140,7 +140,8 @@ class Library(Lookup):
         """
         from filelock import Timeout
 
-        key = self._stored_keys(document["request"])[0].key
+        stored = self._examine(document["request"])
+        key = stored.forms[0].key
         below = f"{host_folder(document)}/{endpoint_slug(document)}"
         folder = self.folder / below
         try:
@@ -152,7 +153,7 @@ class Library(Lookup):
                 listed = replace_files.list_path(folder, key)
                 if listed.exists():
                     self._forget(*replace_files.settle(self.folder, listed))
-                new = self._new_take(document, files)
+                new = self._new_take(document, stored, files)
                 if self.record_mode == "missing-only" and self._has_others(key, new):
                     return None
                 return self._write(folder, key, new, text.encode("utf-8"), files)
@@ -196,7 +197,7 @@ class Library(Lookup):
             name,
             stat_of(path),
             recording_file.digest(data),
-            self._examine,
+            lambda _: new.stored,
             settled=False,
         )
         facts = replace(facts, traces=traces_in(data))
@@ -260,11 +261,13 @@ class Library(Lookup):
                 return path, take, [old for old in void if old != name]
         raise StoreError(f"{folder}: a million takes of one request")
 
-    def _new_take(self, document: Document, files: dict[str, bytes]) -> "_NewTake":
+    def _new_take(
+        self, document: Document, stored: StoredRequest, files: dict[str, bytes]
+    ) -> "_NewTake":
         messages: tuple[str, ...] = ()
         if document["response"]["status"] == SWITCHING:
             messages = self._client_messages(to_exchange(document, files.__getitem__))
-        return _NewTake(document, (*_choosing_headers(document), messages), messages)
+        return _NewTake(document, stored, (*_choosing_headers(document), messages), messages)
 
     def _client_messages(self, exchange: Exchange) -> tuple[str, ...]:
         """The keys of the messages that a client sent over a WebSocket, in order; else empty."""
@@ -337,6 +340,7 @@ class _NewTake:
     """A recording to be written, and what distinguishes it from others of its key."""
 
     document: Document
+    stored: StoredRequest
     identity: tuple[object, ...]
     client_messages: tuple[str, ...]
     """The keys of the messages that the client sent over a WebSocket."""

@@ -196,6 +196,7 @@ class Lookup:
         """Called with each file that becomes bad after `load`, in any thread."""
         self._state = state or LocalState(Path(tempfile.gettempdir()))
         self._matcher = matcher
+        self._last_matched: tuple[Document, Canonical] | None = None
         self._prepare = prepare
         self._cached = (
             index_cache.database_path(self._state.indexes, self.folder, self._state.fingerprint)
@@ -403,13 +404,17 @@ class Lookup:
 
     def matched(self, request: Document) -> Canonical:
         """The canonical form of a live `request` part that has been redacted."""
-        return self._matcher.canonical(request)
+        # What is recorded is asked for twice, one right after the other.
+        last = self._last_matched
+        if last is None or last[0] is not request:
+            last = self._last_matched = request, self._matcher.canonical(request)
+        return last[1]
 
     def keys(self, request: Document) -> tuple[Canonical, ...]:
         """The canonical forms of a redacted `request` part: its own, and if it has `ids`, the one
         with these spelled out. A recording answers the keys of both.
         """
-        own = self._matcher.canonical(request)
+        own = self.matched(request)
         if "ids" not in request:
             return (own,)
         with_ids = self._matcher.canonical({k: v for k, v in request.items() if k != "ids"})

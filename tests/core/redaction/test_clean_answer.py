@@ -24,6 +24,7 @@ from wiretape.core.redaction.known_values import KnownValue, Secrets
 from wiretape.core.redaction.redactor import Redactor
 from wiretape.core.redaction.rules import RedactionRules
 
+pytestmark = pytest.mark.usefixtures("looks_at_short_texts")
 KEY = dict(KEYS)["together-key"]
 VALUE = "kV8w2Qz-T5rXn1Lp"
 KNOWN = "plain-Vanilla-Xk29-q"

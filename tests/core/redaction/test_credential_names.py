@@ -13,6 +13,7 @@ from wiretape.core.redaction.credential_names import (
     secret_parts,
 )
 
+pytestmark = pytest.mark.usefixtures("looks_at_short_texts")
 SECRET = "kV8w2Qz-T5rXn1Lp"
 
 

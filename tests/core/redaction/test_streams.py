@@ -27,6 +27,7 @@ from wiretape.core.redaction.rules import Finding, RedactionRules
 from wiretape.core.redaction.value_search import Search
 from wiretape.core.wire import sse
 
+pytestmark = pytest.mark.usefixtures("looks_at_short_texts")
 KNOWN = "vault-" + "7Qm2Zx9Lp4Rt6Yw8"
 KEY = "tgp_v1_" + "aB3dEfG9hIjK2mNoP4qRsT6uVwX8yZ0-_cD5eF7g"
 STANDS = {

@@ -11,6 +11,7 @@ from wiretape.core.redaction.rules import Finding
 from wiretape.core.redaction.secret_shapes import Shapes
 from wiretape.core.redaction.value_search import Search, public_values
 
+pytestmark = pytest.mark.usefixtures("looks_at_short_texts")
 KNOWN = "a/known+value-5f2e?8d1c~"
 SHAPED = "tgp_v1_" + "aB3dEfG9hIjK2mNoP4qRsT6uVwX8yZ0-_cD5eF7g"
 

@@ -135,20 +135,23 @@ def _ids_in(value: Any) -> Iterator[tuple[str, bool]]:
         node, is_top = stack.pop()
         below: list[tuple[Any, bool]] = []
         if isinstance(node, list):
-            below = [(item, False) for item in node]
+            below = [(item, False) for item in node if type(item) in _CONTAINERS]
         elif isinstance(node, dict):
             kind = node.get("type")
             is_call = isinstance(kind, str) and kind in _CALLS
             for name, item in node.items():
                 if not isinstance(item, str):
-                    if name not in ("tool_calls", "toolCalls"):
+                    if type(item) in _CONTAINERS and name not in ("tool_calls", "toolCalls"):
                         below.append((item, is_top))
                 elif name == "name":
                     resource = _RESOURCE.fullmatch(item)
                     yield from ((item, is_top), (resource[1], is_top)) if resource else ()
                 elif _gives_id(name, item) and not (is_call and name == "id"):
                     yield item, is_top and name == "id"
-        stack += reversed([pair for pair in below if isinstance(pair[0], (dict, list))])
+        stack += reversed(below)
+
+
+_CONTAINERS: Final = frozenset((dict, list))
 
 
 def _gives_id(name: str, text: str) -> bool:

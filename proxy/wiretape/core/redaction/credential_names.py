@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import unquote_plus
 
 from wiretape.core.text import exact_json
-from wiretape.core.text.regex import linear
+from wiretape.core.text.regex import is_short, linear, may_occur
 
 from . import encodings, nested_json
 from .known_values import USERINFO
@@ -288,7 +288,7 @@ class CredentialNames:
         text = encodings.text_of_json(json_text.replace('\\"', "'"))
         if text is None:
             return True
-        if not linear(self.signs).occurs_in(text):
+        if not may_occur(self.signs, text):
             return False
         if any(True for _ in self._by_position(text)):
             return True
@@ -377,6 +377,9 @@ class CredentialNames:
         """Stretches of a text in lower case that hold all of its naming words, found in one look
         for any of them: each overlaps, or is, one that is found.
         """
+        if is_short(lower):
+            yield 0, len(lower)
+            return
         first = last = 0
         for match in linear(self._in_lower_case).finditer(lower):
             start, end = match.span()

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Final
 from urllib.parse import quote, unquote, unquote_plus
 
-from wiretape.core.text.regex import linear
+from wiretape.core.text.regex import may_occur
 from wiretape.core.text.spans import Edit, Span, applied
 
 from . import encodings
@@ -57,10 +57,10 @@ class TextSearch:
             return True
         # One look for all that follows, which finds nothing in nearly every text.
         signs = self._shapes.signs
-        if not linear(f"{signs}|{encodings.run_of(self._run)}").occurs_in(text):
+        if not may_occur(f"{signs}|{encodings.run_of(self._run)}", text):
             return False
         return self._encoded_may_hold(text, 0) or (
-            linear(signs).occurs_in(text)
+            may_occur(signs, text)
             and (
                 ("%" in text and _PERCENT.search(text) is not None)
                 or encodings.is_escaped(text)
@@ -95,9 +95,11 @@ class TextSearch:
             plain = b"\n".join(decoded).decode("utf-8", "surrogateescape")
             if not (
                 self._shapes.own
-                or linear(self._shapes.signs).occurs_in(plain)
+                or SIGNS.search(plain)
+                or "%" in plain
                 or "\\" in plain
-                or self._secrets.may_occur_in(plain)
+                or "\0" in plain
+                or self._plain_may_hold(plain)
                 or self._encoded_may_hold(plain, depth + 1)
             ):
                 return False

@@ -59,6 +59,21 @@ def linear(pattern: str) -> Linear:
     return Linear(pattern)
 
 
+def may_occur(pattern: str, text: str) -> bool:
+    """Whether a text holds a match, or is too short to be looked at: False is certain."""
+    return is_short(text) or linear(pattern).occurs_in(text)
+
+
+def is_short(text: str) -> bool:
+    """Whether looking for one thing after the other in a text takes less time than one look by RE2,
+    whose tables for many things no processor keeps at hand.
+    """
+    return len(text) < _SHORT
+
+
+_SHORT: Final = 2048
+
+
 def _accepted(string: str) -> str:
     # A byte that is not UTF-8 is a lone surrogate here, which RE2 does not accept.
     return string if string.isascii() else _LONE.sub("\ufffd", string)
