@@ -154,6 +154,25 @@ def test_a_run_does_not_take_what_another_records_into_the_same_mirror(
     assert list(manifest.list_files(store)) == [name]
 
 
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_what_a_run_replaced_is_not_undone_by_another_of_this_machine(
+    store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_killed: bool
+) -> None:
+    first = Machine(store, tmp_path / "m")
+    name = first.record("hi", "2026-11-20T17:30:01Z")
+    assert first.end()
+    replacing = Machine(store, tmp_path / "m", "replace")
+    assert replacing.record("hi", "2026-11-20T17:31:00Z") == name
+    data = (replacing.mirror.folder / name).read_bytes()
+    monkeypatch.setattr("wiretape.stores.mirror.is_alive", lambda process: not is_killed)
+    other = Machine(store, tmp_path / "m")
+    assert (other.mirror.folder / name).read_bytes() == data
+    assert (manifest.list_files(store)[name] == manifest.digest(data)) is is_killed
+    assert other.end()
+    assert replacing.end()
+    assert manifest.list_files(store) == {name: manifest.digest(data)}
+
+
 def test_what_was_removed_from_the_store_is_removed_here(
     store: ObjectStore, tmp_path: Path
 ) -> None:

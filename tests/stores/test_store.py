@@ -12,7 +12,7 @@ from tests.support.ports import unused_port
 from tests.support.seaweedfs import environment, seaweedfs
 
 from wiretape.core.errors import ConfigError, StoreError
-from wiretape.stores.store import ObjectStore, OutOfReach
+from wiretape.stores.store import ObjectStore, OutOfReach, in_parallel
 
 pytest.importorskip("obstore", reason="obstore is in wiretape[fleet]")
 
@@ -82,6 +82,67 @@ def test_a_store_that_ignores_conditions_is_refused() -> None:
         with pytest.raises(StoreError, match=r"overwrites what was to be created.*wiretape push"):
             careless.probe()
         server.shutdown()
+
+
+class Failing(http.server.BaseHTTPRequestHandler):
+    """An S3 that answers the name of an object: its status and the code of an error."""
+
+    def do_GET(self) -> None:
+        status, code = self.path.rpartition("/")[2].split("-")
+        body = f"<Error><Code>{code}</Code></Error>".encode()
+        self.send_response(int(status))
+        self.send_header("etag", '"1"')
+        self.send_header("last-modified", "Mon, 30 Nov 2026 00:00:00 GMT")
+        self.send_header("content-length", str(len(body) + (status == "200")))
+        self.end_headers()
+        self.wfile.write(body)
+        self.close_connection = True
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def failing() -> Iterator[ObjectStore]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Failing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield ObjectStore("s3://b/p", environment(server.server_address[1]))
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("400-ExpiredToken", r"ExpiredToken.*AWS_SECRET_ACCESS_KEY.*expired"),
+        ("403-RequestTimeTooSkewed", r"RequestTimeTooSkewed.*clock is off"),
+        ("400-AuthorizationHeaderMalformed", r"AuthorizationHeaderMalformed.*AWS_REGION"),
+        ("301-PermanentRedirect", r"another region than AWS_REGION"),
+        ("404-NoSuchBucket", "NoSuchBucket"),
+        ("503-SlowDown", "does not answer .*"),
+        ("200-truncated", "."),
+    ],
+)
+def test_what_goes_wrong_is_told_with_what_to_do(
+    failing: ObjectStore, name: str, reason: str
+) -> None:
+    with pytest.raises(StoreError, match=reason):
+        failing.read(name)
+
+
+def test_a_listing_of_very_many_objects_is_not_in_memory_at_once() -> None:
+    most = begun = 0
+    done: list[str] = []
+
+    def names() -> Iterator[str]:
+        nonlocal begun, most
+        for number in range(20_000):
+            begun += 1
+            most = max(most, begun - len(done))
+            yield f"notes/{number}.txt"
+
+    in_parallel(done.append, names(), "reading")
+    assert len(done) == 20_000
+    assert most < 1_000
 
 
 def test_a_dead_endpoint_is_named_with_its_variable() -> None:

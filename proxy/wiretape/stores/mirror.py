@@ -7,6 +7,7 @@ and do not see it.
 """
 
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterable
@@ -19,6 +20,7 @@ from wiretape.core.errors import FormatError, StoreError
 from wiretape.core.recording import text as recording_format
 from wiretape.core.text.printable import count
 from wiretape.files import write_whole
+from wiretape.library.processes import is_alive
 from wiretape.library.recording_file import side_files
 from wiretape.library.sequence import take_of
 
@@ -32,6 +34,9 @@ _RESERVED_SECONDS: Final = 24 * 3600.0
 """How long a name is reserved by a run that did not end."""
 _PENDING: Final = ".wiretape-pending"
 _SEEN: Final = ".wiretape-seen"
+_OWN: Final = ".wiretape-run-"
+"""How the file begins that has the names a run has reserved, with their tags; its process's
+number follows."""
 
 
 class Mirror:
@@ -64,15 +69,17 @@ class Mirror:
             self.store.probe()
         self.folder.mkdir(parents=True, exist_ok=True)
         tidy(self.folder)
+        under_way = self._recorded_by_others(takes_over=records)
         pending = waiting(self.folder)
         if pending and records:
             self.upload(pending)
+            self._reserved.clear()
             pending = waiting(self.folder)
         self._remote = manifest.list_files(self.store)
         plan = transfer.plan_pull(transfer.local_files(self.folder), self._remote, delete=True)
         # What was never seen in the store is another run's, or still to be uploaded.
         seen = _names_in(self.folder, _SEEN)
-        unsent = frozenset(pending)
+        unsent = {*pending, *under_way}
         pull = tuple(name for name in plan.pull if name not in unsent)
         remove = tuple(name for name in plan.remove if name in seen and name not in unsent)
         transfer.pull(self.store, self.folder, replace(plan, pull=pull, remove=remove))
@@ -89,6 +96,7 @@ class Mirror:
             tag = self._reserved_tag(name, is_replaced=is_replaced)
             if tag is not None:
                 self._reserved[name] = tag
+                self._note_own(name, tag)
                 return None
             stem = name.removesuffix(".json")
             stem = stem.rpartition(".")[0] if take_of(name) > 1 else stem
@@ -99,6 +107,26 @@ class Mirror:
             self._is_lost = True
             self._notice(f"{error}; recordings are kept in {self.folder} until it does")
             return None
+
+    def _note_own(self, name: str, tag: str) -> None:
+        """Tell other runs of this machine, and the next one if this is killed, what is its own."""
+        with (self.folder / f"{_OWN}{os.getpid()}").open("a") as file:
+            file.write(json.dumps([name, tag]) + "\n")
+
+    def _recorded_by_others(self, *, takes_over: bool) -> set[str]:
+        """What runs of this machine have recorded and not uploaded yet. What those left that were
+        killed is uploaded by who `takes_over`.
+        """
+        names: set[str] = set()
+        for path in self.folder.glob(f"{_OWN}*"):
+            with suppress(OSError, ValueError):
+                tags = dict(map(json.loads, path.read_text().splitlines()))
+                names |= tags.keys()
+                if takes_over and not is_alive(int(path.name.removeprefix(_OWN))):
+                    self._reserved |= tags
+                    self._keep_names(_PENDING, sorted({*waiting(self.folder), *tags}))
+                    path.unlink()
+        return names
 
     def _reserved_tag(self, name: str, *, is_replaced: bool) -> str | None:
         marker = json.dumps({"wiretape_reserved": time.time(), "name": name}).encode()
@@ -155,6 +183,7 @@ class Mirror:
         except StoreError as error:
             failed |= dict.fromkeys(uploaded, str(error))
         self._keep_names(_PENDING, sorted(failed))
+        (self.folder / f"{_OWN}{os.getpid()}").unlink(missing_ok=True)
         if failed:
             self._notice(
                 f"{count(len(failed), 'recording')} could not be uploaded"

@@ -26,6 +26,9 @@ _S3_VARIABLES: Final = (
     *("AWS_REGION", "AWS_DEFAULT_REGION"),
 )
 _SIGNS_OF_SILENCE: Final = ("error sending request", "timed out", "retries", "operation timed")
+_STALE_CREDENTIALS: Final = ("ExpiredToken", "InvalidToken", "RequestTimeTooSkewed")
+_OTHER_REGION: Final = ("AuthorizationHeaderMalformed", "PermanentRedirect")
+"""Codes of S3: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html"""
 _RETRY: Final[Any] = {
     "max_retries": 2,
     "retry_timeout": timedelta(seconds=1),
@@ -204,28 +207,35 @@ class ObjectStore:
             errors.PermissionDeniedError,
             PermissionError,
         ) as error:
-            raise StoreError(
-                f"{self._shown()}: {name or 'listing'} is refused ({_code(error)}): the credentials"
-                f" ({ADVICE.get(self._scheme, 'of this user')}) may be wrong, expired or without"
-                " this permission, or this machine's clock is off"
-            ) from None
+            raise self._refused(name, error) from None
         except errors.GenericError as error:
             text = str(error)
+            if any(code in text for code in _STALE_CREDENTIALS):
+                raise self._refused(name, error) from None
+            if "redirect" in text or any(code in text for code in _OTHER_REGION):
+                raise StoreError(
+                    f"{self._shown()}: {_code(error)}: the bucket is in another region than"
+                    " AWS_REGION says, or at another endpoint"
+                ) from None
             is_answer = "non-2xx status code: 4" in text
             if not is_answer and any(sign in text for sign in _SIGNS_OF_SILENCE):
                 raise OutOfReach(
-                    f"{self._shown()} does not answer ({_first_line(error)[:160]})"
+                    f"{self._shown()} does not answer ({_code(error)[:160]})"
                     + ("" if self._endpoint else f"; {self._hint()} names another endpoint")
                 ) from None
-            raise StoreError(f"{self._shown()}: {_code(error)}{self._region(text)}") from None
+            raise StoreError(f"{self._shown()}: {_code(error)}") from None
         except Exception as error:
             raise StoreError(f"{self._shown()}: {name}: {_code(error)}") from None
 
     def _hint(self) -> str:
         return _ENDPOINTS.get(self._scheme, ("its URL",))[-1]
 
-    def _region(self, text: str) -> str:
-        return "; AWS_REGION may name another region than the bucket's" if "301" in text else ""
+    def _refused(self, name: str, error: BaseException) -> StoreError:
+        return StoreError(
+            f"{self._shown()}: {name or 'listing'} is refused ({_code(error)}): the credentials"
+            f" ({ADVICE.get(self._scheme, 'of this user')}) may be wrong, expired or without"
+            " this permission, or this machine's clock is off"
+        )
 
 
 def in_parallel(work: Callable[[str], None], names: Iterable[str], what: str) -> None:
