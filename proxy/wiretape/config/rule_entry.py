@@ -71,7 +71,7 @@ def normaliser(entry: str | Mapping[str, Any]) -> Normaliser:
     if "with" in entry:
         return Normaliser(entry["with"], finders)
     if "regex" in entry:
-        return Normaliser("regex", finders, linear_regex(entry["regex"]), entry["replace"])
+        return Normaliser("regex", finders, _checked_regex(entry["regex"]), entry["replace"])
     if "round" in entry:
         return Normaliser("round", finders, digits=entry["round"])
     return Normaliser("sorted", _finders(entry["sorted"]))
@@ -135,6 +135,13 @@ def linear_regex(text: str) -> "Linear":
     from wiretape.core.text.regex import Linear
 
     return Linear(text)
+
+
+@cache
+def _checked_regex(text: str) -> "Linear":
+    from wiretape.core.text.regex import Linear
+
+    return Linear(text, is_checked=True)
 
 
 @cache

@@ -26,3 +26,10 @@ def test_what_takes_more_than_linear_time_is_a_fault(pattern: str) -> None:
 
 def test_a_pattern_that_others_never_finish_ends() -> None:
     assert spans("(a+)+(a+)+$", "a" * 200_000 + "b") == []
+
+
+def test_one_that_is_checked_compiles_when_it_is_used() -> None:
+    late = Linear("(", is_checked=True)
+    with pytest.raises(ValueError, match="missing"):
+        late.occurs_in("(")
+    assert Linear("a+", is_checked=True).occurs_in("baa")

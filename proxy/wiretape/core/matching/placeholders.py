@@ -14,6 +14,7 @@ import base64
 import binascii
 import re
 from collections.abc import Callable, Iterable
+from functools import cached_property
 from typing import Any, Final
 
 from wiretape.core.recording.document import Document
@@ -45,8 +46,12 @@ class Placeholders:
 
     def __init__(self, distinct: Iterable[str] = ()) -> None:
         self._distinct = frozenset(distinct)
+
+    @cached_property
+    def _bare(self) -> re.Pattern[str]:
+        # Few requests hold a placeholder, and compiling this takes a moment at each start.
         labels = sorted({*_LABELS, *self._distinct}, key=len, reverse=True)
-        self._bare = re.compile(rf"REDACTED-(?:{'|'.join(map(re.escape, labels))})(?![a-z0-9])")
+        return re.compile(rf"REDACTED-(?:{'|'.join(map(re.escape, labels))})(?![a-z0-9])")
 
     def named(self, carried: Iterable[str]) -> Callable[[re.Match[str]], str]:
         """What stands for a placeholder where labels count, as in the names of files."""

@@ -6,7 +6,7 @@ RE2 knows neither look-around nor backreferences, and its \\w, \\d and \\s are A
 
 import re
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, Final, Protocol
 
 _LONE: Final = re.compile("[\ud800-\udfff]")
@@ -27,21 +27,28 @@ class Regex(Protocol):
 
 
 class Linear:
-    """An expression compiled by RE2; raises ValueError if RE2 does not support it."""
+    """An expression compiled by RE2; raises ValueError if RE2 does not support it. One that
+    `is_checked` compiles when it is first used, for few runs use all rules.
+    """
 
-    def __init__(self, pattern: str) -> None:
+    def __init__(self, pattern: str, *, is_checked: bool = False) -> None:
+        self.pattern: Final = pattern
+        if not is_checked:
+            _ = self._regex
+
+    @cached_property
+    def _regex(self) -> Any:
         import re2  # type: ignore[import-untyped]  # it ships no types; late: few need it
 
         options = re2.Options()
         options.log_errors = False
         options.never_capture = True
         try:
-            self._regex: Final[Any] = re2.compile(pattern, options)
+            return re2.compile(self.pattern, options)
         except re2.error as error:
             reason = error.args[0] if error.args else error
             text = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
             raise ValueError(text) from None
-        self.pattern: Final = pattern
 
     def finditer(self, string: str, pos: int = 0, /) -> Iterator[Match]:
         """The matches from `pos` on, in order."""
