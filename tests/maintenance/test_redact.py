@@ -426,7 +426,7 @@ def test_a_file_that_changes_while_it_is_proved_is_not_written_over(
         path.write_text(path.read_text().replace("login", "logon"))
         return answers
 
-    monkeypatch.setattr("wiretape.maintenance.redact.ask_again", edited)
+    monkeypatch.setattr("wiretape.maintenance.redact_proof.ask_again", edited)
     ran = folder.redact()
     assert (ran.exit_code, "was changed meanwhile" in ran.stderr) == (4, True)
     assert "logon" in path.read_text()

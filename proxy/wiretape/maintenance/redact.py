@@ -6,12 +6,10 @@ are rewritten; then the requests of the whole folder are replayed in the order o
 copy, before anything is written. All files are replaced together or none is.
 """
 
-import shutil
 import sys
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -25,14 +23,14 @@ from wiretape.core.redaction.rules import Finding
 from wiretape.core.text import exact_json
 from wiretape.library import replace_set
 from wiretape.library.library import LocalState, endpoint_slug, host_folder
-from wiretape.library.recording_file import read_bytes
+from wiretape.library.recording_file import read_bytes, side_files_beside
 from wiretape.progress import track
 from wiretape.report.report import EXIT_REFUSED
-from wiretape.scanning.redact_file import Refused, Rewritten, rewrite, with_side_files
+from wiretape.scanning.redact_file import Refused, Rewritten, rewrite
 from wiretape.state_dir import state_dir
 
-from .conversation import NOTHING, BeforeAfter, RecordedConversation, ask_again, merged, unanswered
-from .inventory import SessionFiles, sessions
+from .inventory import sessions
+from .redact_proof import FileChanges, LoadedFile, Prover, load_file
 
 if TYPE_CHECKING:
     from wiretape.config.load import Config
@@ -40,7 +38,6 @@ if TYPE_CHECKING:
 _ROUNDS: Final = 4
 """So often what was found anew in one recording is looked for in all others; twice is usual."""
 
-_SHOWN: Final = 20
 EXIT_FAULTY: Final = 1
 
 
@@ -51,14 +48,6 @@ class NotRedacted(WiretapeError):
         super().__init__(*(f"{name}: {text}" for name, text in faults))
         self.faults: Final = tuple(faults)
         self.status: Final = status
-
-
-@dataclass(frozen=True, slots=True)
-class _Loaded:
-    """A recording as it is on the disk."""
-
-    data: bytes
-    document: Document
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,15 +152,6 @@ def _sessions_in(planned: Plan) -> Iterator[Path]:
             yield files.folder
 
 
-@dataclass(slots=True)
-class _FileChanges:
-    """What is to be done below a folder: files written and void, recordings that move."""
-
-    new: dict[str, bytes] = field(default_factory=dict)
-    void: set[str] = field(default_factory=set)
-    moved: dict[str, str] = field(default_factory=dict)
-
-
 class _Planner:
     """Plans for one folder."""
 
@@ -180,7 +160,7 @@ class _Planner:
         self._within = within
         self._config = config
         self._redactor = redactor
-        self._stored: dict[str, _Loaded] = {}
+        self._stored: dict[str, LoadedFile] = {}
         self._rewritten: dict[str, Rewritten] = {}
 
     def plan(self, files: set[Path]) -> Plan:
@@ -188,9 +168,14 @@ class _Planner:
         self._rewrite()
         change = self._change()
         requests = unanswered = 0
+        prover = Prover(
+            self._root, self._within, self._config, self._redactor, self._stored, self._rewritten
+        )
         for session in sessions(self._root) if change.new else ():
-            both = self._prove(session, change)
-            requests, unanswered = requests + both[0], unanswered + both[1]
+            proof = prover.of(session, change)
+            if proof.faults:
+                raise self._refused(proof.faults)
+            requests, unanswered = requests + proof.requests, unanswered + proof.unanswered
         return Plan(
             root=self._root,
             new=change.new,
@@ -217,7 +202,7 @@ class _Planner:
                 faults.append((str(path), f"lies outside of {self._root}: name it by itself"))
                 continue
             try:
-                self._stored[path.relative_to(self._root).as_posix()] = _load(path)
+                self._stored[path.relative_to(self._root).as_posix()] = load_file(path)
             except FormatError as error:
                 text = f"{error}; only recordings of wiretape and of llama-stack can be rewritten"
                 (others if _is_of_others(path) else faults).append((str(path), text))
@@ -252,12 +237,12 @@ class _Planner:
         if faults:
             raise self._refused(faults)
 
-    def _rewritten_file(self, name: str, loaded: _Loaded) -> Rewritten | None:
-        side_file = _side_files_beside(self._root / name)
+    def _rewritten_file(self, name: str, loaded: LoadedFile) -> Rewritten | None:
+        side_file = side_files_beside(self._root / name)
         return rewrite(loaded.data, self._redactor, self._config.matcher, side_file)
 
-    def _change(self) -> _FileChanges:
-        change = _FileChanges()
+    def _change(self) -> FileChanges:
+        change = FileChanges()
         for name, rewritten in self._rewritten.items():
             target = _target(name, self._stored[name].document, rewritten.document)
             if target != name:
@@ -283,7 +268,7 @@ class _Planner:
         if faults:
             raise self._refused(faults)
 
-    def _void_sides(self, change: _FileChanges) -> Iterator[str]:
+    def _void_sides(self, change: FileChanges) -> Iterator[str]:
         """The side files that no recording beside them names any more."""
         gone: dict[str, set[str]] = {}
         for name, rewritten in self._rewritten.items():
@@ -298,116 +283,6 @@ class _Planner:
                     sides -= {side for side in sides if side.encode() in data}
             yield from (folder + side for side in sides)
 
-    # -------------------------------------------------------------- the proof
-
-    def _prove(self, session: SessionFiles, change: _FileChanges) -> tuple[int, int]:
-        """Replay a session as it is and as it would be; gives how many requests there are, and how
-        many of them nothing answers.
-        """
-        prefix = "" if session.session is None else session.session + "/"
-        session = self._confined(session)
-        parts = self._parts(session)
-        if all(part.before is part.after for part in parts.values()):
-            return 0, 0
-        conversation = RecordedConversation(parts, self._redactor)
-        with tempfile.TemporaryDirectory(prefix="wiretape-redact-") as folder:
-            root, copy = self._root, Path(folder) / "new"
-            if self._within:
-                root = Path(folder) / "old"
-                self._copy(root, session, prefix, _FileChanges())
-            self._copy(copy, session, prefix, change)
-            was = ask_again(root, session.session, conversation.before, self._config)
-            new = [
-                ask_again(copy, session.session, steps, self._config)
-                for steps in (conversation.after, conversation.own())
-            ]
-        names = {
-            old.removeprefix(prefix): to.removeprefix(prefix) for old, to in change.moved.items()
-        }
-        faults = dict(merged(names, was, new[0]))
-        for answers in new:
-            faults |= unanswered(conversation.order, names, was, answers)
-        if faults:
-            raise self._refused(self._told(session, prefix, parts, faults))
-        return len(was.names), was.names.count(NOTHING)
-
-    def _confined(self, session: SessionFiles) -> SessionFiles:
-        """A session without the recordings that take no part."""
-        if not self._within:
-            return session
-        names = (n for n in session.recordings if (session.folder / n).resolve() in self._within)
-        return replace(session, recordings=tuple(names))
-
-    def _parts(self, session: SessionFiles) -> dict[str, BeforeAfter]:
-        """The recordings of a session by name, also those that are not to be rewritten: what would
-        be redacted in these is what a client is given and sends.
-        """
-        parts = {}
-        for name in session.recordings:
-            path = (session.folder / name).resolve()
-            full = self._below(path)
-            try:
-                loaded = self._stored.get(full) or _load(path)
-                result = self._rewritten.get(full)
-                if full not in self._stored:
-                    side_file = _side_files_beside(path)
-                    with suppress(Refused):
-                        matcher = self._config.matcher
-                        result = rewrite(loaded.data, self._redactor, matcher, side_file)
-            except (FormatError, StoreError):
-                continue  # replay skips it as well
-            before = loaded.document
-            parts[name] = BeforeAfter(before, result.document if result is not None else before)
-        return parts
-
-    def _copy(self, copy: Path, session: SessionFiles, prefix: str, change: _FileChanges) -> None:
-        """Make a copy of a session as it would be; what stays is linked to."""
-        for name in (*session.recordings, *session.side_files):
-            full = prefix + name
-            path = self._root / full
-            real = path.resolve()
-            if full in change.void or full in change.new:
-                continue
-            target = copy / full
-            target.parent.mkdir(parents=True, exist_ok=True)
-            own = self._below(real)
-            own = change.moved.get(own, own)
-            if own in change.new:
-                target.write_bytes(change.new[own])
-                continue
-            try:
-                target.symlink_to(real)
-            except OSError:
-                shutil.copyfile(real, target)
-        for name, data in change.new.items():
-            (copy / name).parent.mkdir(parents=True, exist_ok=True)
-            (copy / name).write_bytes(data)
-
-    def _below(self, path: Path) -> str:
-        """The name of a file; "" outside of the folder."""
-        inside = path.is_relative_to(self._root)
-        return path.relative_to(self._root).as_posix() if inside else ""
-
-    def _told(
-        self,
-        session: SessionFiles,
-        prefix: str,
-        parts: Mapping[str, BeforeAfter],
-        faults: Mapping[str, str],
-    ) -> Iterator[tuple[str, str]]:
-        for name, text in list(faults.items())[:_SHOWN]:
-            path = session.folder / name
-            if prefix + name not in self._stored and parts[name].before != parts[name].after:
-                text += f"; what is redacted stands in it, too: wiretape redact {self._root}"
-            yield str(path), text
-        if len(faults) > _SHOWN:
-            yield str(session.folder), f"and {len(faults) - _SHOWN} more of its recordings"
-
-
-def _spelled(error: Refused) -> str:
-    leaks = (f"\n  {leak.where}: {leak.rule}; {leak.remedy}" for leak in error.leaks)
-    return f"{error}{''.join(leaks)}"
-
 
 def _target(name: str, before: Document, after: Document) -> str:
     """The name of a redacted recording: in the folder of its host and endpoint, if it was there."""
@@ -415,12 +290,6 @@ def _target(name: str, before: Document, after: Document) -> str:
     if "wiretape" not in before or tuple(parts[-3:-1]) != _place(before):
         return name
     return "/".join((*parts[:-3], *_place(after), parts[-1]))
-
-
-def _load(path: Path) -> _Loaded:
-    data = read_bytes(path)[0]
-    document = recording_format.loads(data)
-    return _Loaded(data, with_side_files(document, _side_files_beside(path), set()))
 
 
 def _is_of_others(path: Path) -> bool:
@@ -434,18 +303,3 @@ def _is_of_others(path: Path) -> bool:
         )
         return not all(isinstance(part, dict) for part in parts) or not parts
     return False
-
-
-def _side_files_beside(recording: Path) -> Callable[[str], bytes]:
-    def read(name: str) -> bytes:
-        if not recording_format.SIDE_FILE_NAME.fullmatch(name):
-            raise FormatError("a side file's name is 64 hex digits and .bin")
-        try:
-            data = recording.with_name(name).read_bytes()
-        except OSError as error:
-            raise FormatError(f"side file {name}: {error.strerror}") from None
-        if recording_format.side_file_name(data) != name:
-            raise FormatError(f"side file {name}: its content is not what its name says")
-        return data
-
-    return read
