@@ -11,15 +11,12 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any, Final
 
 from wiretape.core.model import DEFAULT_PORTS, Exchange, Request, header, split_url
 from wiretape.core.providers.registry import Providers, error_shape
-from wiretape.core.recording import given_ids
 from wiretape.core.recording.document import Document
 from wiretape.core.redaction.placeholder import WITH_DIGEST, is_encoded_in, may_be_in
-from wiretape.core.text.jsonpath import Path
 from wiretape.core.wire.header_names import HeaderNames
 from wiretape.core.wire.jsonrpc import SESSION_HEADER
 from wiretape.core.wire.selecting_headers import (
@@ -33,16 +30,14 @@ from wiretape.core.wire.selecting_headers import (
 )
 
 from . import normalise
+from .applied_rules import AppliedRules
 from .body import body_of, by_name
-from .canonical import Canonical, spelled
+from .canonical import Canonical
 from .placeholders import Placeholders, carried_by
 from .rule import Rule
 
 COMPARED_HEADERS: Final = ("anthropic-version", "anthropic-beta", "openai-beta")
 """The headers that count by default, besides those that decide an answer."""
-
-NOT_COMPARED: Final = "*"
-"""Stands for a method, provider or path that a rule leaves out."""
 
 
 class Matcher:
@@ -127,25 +122,23 @@ class Matcher:
         ids: Any = request.get("ids")
         if not isinstance(ids, dict):  # a recording may have been edited by hand
             ids = {}
-        builder = _CanonicalBuilder(
-            ids, self._providers.id_names(host, port) if ids else frozenset()
-        )
+        applied = AppliedRules(ids, self._providers.id_names(host, port) if ids else frozenset())
         counting = self._counting(headers, body if kind == "json" else None)
         compared_path, path_template = normalise.path_with_tokens(path, ids)
         value: dict[str, Any] = {
             "method": method,
             "provider": host_key,
             "path": compared_path,
-            "query": builder.query(by_name(query, self._secret_query), rules),
-            "headers": builder.given(headers, builder.headers(counting, self._named, rules)),
-            "body": {kind: builder.body(kind, body, rules)} if kind else None,
+            "query": applied.query(by_name(query, self._secret_query), rules),
+            "headers": applied.given(headers, applied.headers(counting, self._named, rules)),
+            "body": {kind: applied.body(kind, body, rules)} if kind else None,
         }
         never = next((rule.name for rule in rules if rule.never_recorded), "")
         if never:
-            builder.applied[never] = None
+            applied.names[never] = None
         for rule in rules:
             if rule.on is not None:
-                path_template = _leave_out(value, rule, builder, _host(host, port), path_template)
+                path_template = applied.leave_out(value, rule, _host(host, port), path_template)
         # ASCII, so a lone surrogate in a prompt can be hashed too.
         text = json.dumps(value, sort_keys=True, separators=(",", ":"))
         if "REDACTED-" in text:
@@ -157,8 +150,8 @@ class Matcher:
             endpoint=(value["provider"], value["method"], path_template),
             value=value,
             key=hashlib.sha256(text.encode()).hexdigest(),
-            ignored=builder.ignored,
-            rules=tuple(builder.applied),
+            ignored=applied.ignored,
+            rules=tuple(applied.names),
             never_recorded=never,
         )
         return canonical, text
@@ -294,178 +287,7 @@ _MOST: Final = 1000
 
 _NONE: Final = object()
 
-_header_names = lru_cache(maxsize=_MOST)(HeaderNames)
-"""A rule's names are needed for each request."""
-
 
 def _host(host: str, port: int) -> str:
     name = host.lower().rstrip(".")
     return name if port in DEFAULT_PORTS.values() else f"{name}:{port}"
-
-
-def _leave_out(
-    value: dict[str, Any], rule: Rule, builder: "_CanonicalBuilder", host: str, path_template: str
-) -> str:
-    """Leave out the parts that do not count under `rule.on`; gives the endpoint's path."""
-    on = rule.on or frozenset[str]()
-    empty: dict[str, Any] = {
-        "method": NOT_COMPARED,
-        "path": NOT_COMPARED,
-        "query": {},
-        "headers": {},
-        "body": None,
-    }
-    for part, nothing in empty.items():
-        if part not in on and value[part] != nothing:
-            raw = value[part]
-            inner = raw if isinstance(raw, dict) else {}
-            if part == "body":
-                builder.ignore(rule, "body", next(iter(inner.values()), None))
-            elif inner:
-                for name, item in inner.items():
-                    builder.ignore(rule, f"{part}.{name}", item)
-            else:
-                builder.ignore(rule, part, raw)
-            value[part] = nothing
-    if "host" in on:
-        value["provider"] = host
-        builder.applied[rule.name] = None
-    elif "provider" not in on and value["provider"] != NOT_COMPARED:
-        builder.ignore(rule, "provider", value["provider"])
-        value["provider"] = NOT_COMPARED
-    return path_template if "path" in on else NOT_COMPARED
-
-
-class _CanonicalBuilder:
-    """Builds one request's canonical form, and notes what rules did to it."""
-
-    def __init__(self, ids: Mapping[str, str], id_names: frozenset[str]) -> None:
-        self.ignored: dict[str, tuple[str, Any]] = {}
-        self.applied: dict[str, None] = {}
-        self._ids = ids
-        self._id_names = id_names
-
-    def ignore(self, rule: Rule, path: str, raw: Any) -> None:
-        self.applied[rule.name] = None
-        # What a built-in rule takes out changes in every run: that is not worth a report.
-        if rule.own:
-            self.ignored.setdefault(path, (rule.name, raw))
-
-    def query(self, query: dict[str, list[Any]], rules: Sequence[Rule]) -> dict[str, list[Any]]:
-        for rule in rules:
-            if rule.ignore_query:
-                dropped = {name.lower() for name in rule.ignore_query}
-                for name in [name for name in query if name.lower() in dropped]:
-                    self.ignore(rule, f"query.{name}", query.pop(name))
-        if self._ids:
-            for name, values in query.items():
-                query[name] = [
-                    {normalise.TOKEN: self._ids[text]} if text in self._ids else text
-                    for text in values
-                ]
-        return query
-
-    def headers(
-        self, headers: dict[str, Any], named: frozenset[str], rules: Sequence[Rule]
-    ) -> dict[str, Any]:
-        if not headers:
-            return headers
-        for rule in rules:
-            if not rule.ignore_headers:
-                continue
-            ignored = _header_names(rule.ignore_headers)
-            for name in list(headers):
-                if name in ignored and (rule.own or name not in named):
-                    self.ignore(rule, f"headers.{name}", headers.pop(name))
-        kind = headers.get("content-type")
-        if isinstance(kind, str) and kind.lower().startswith("multipart/"):
-            headers["content-type"] = kind.partition(";")[0]  # a boundary says nothing
-        return headers
-
-    def given(self, headers: Mapping[str, Any], compared: dict[str, Any]) -> dict[str, Any]:
-        """The headers that are compared, with those that name an id which an answer gave as its
-        token.
-        """
-        return compared | {
-            name: {normalise.TOKEN: self._ids[value]}
-            for name in given_ids.HEADERS
-            if name in compared or name != SESSION_HEADER
-            if isinstance(value := headers.get(name), str) and value in self._ids
-        }
-
-    def body(self, kind: str, value: Any, rules: Sequence[Rule]) -> Any:
-        if kind == "json":
-            value = self._without_ignored(value, rules)
-        if kind == "sha256":
-            return value
-        names = normalise.Names()
-        later: list[tuple[Rule, normalise.Normaliser]] = []
-        for rule in rules:
-            for normaliser in rule.normalise:
-                if normaliser.at and kind != "json":
-                    continue
-                if normaliser.kind == "ids":
-                    value = self._normalised(value, kind, rule, normaliser, names)
-                else:
-                    later.append((rule, normaliser))
-        if self._ids:
-            value = self._tokens(kind, value)
-        for rule, normaliser in later:
-            value = self._normalised(value, kind, rule, normaliser, names)
-        return value
-
-    def _without_ignored(self, value: Any, rules: Sequence[Rule]) -> Any:
-        """A JSON body without what rules leave out of it. All paths are found before any value is
-        removed, which would move the items after it.
-        """
-        doomed: set[Path] = set()
-        wanted: set[Path] | None = None
-        nulls: set[Path] = set()
-        for rule in rules:
-            if rule.only:
-                wanted = wanted or set()
-                wanted |= {tuple(path) for find in rule.only for path in find(value)}
-            paths = {tuple(path) for find in rule.ignore for path in find(value)}
-            doomed |= paths
-            for path in sorted(paths):
-                self.ignore(rule, spelled(path), normalise.at(value, path))
-            if rule.null_is_absent is not None:
-                null_paths = normalise.nulls(value, rule.null_is_absent)
-                nulls |= null_paths
-                if null_paths:
-                    self.applied[rule.name] = None
-        if wanted is not None:
-            rule = next(rule for rule in rules if rule.only)
-            for path in sorted(left_out := normalise.others(value, wanted)):
-                self.ignore(rule, spelled(path), normalise.at(value, path))
-            doomed.update(left_out)
-        return normalise.without(value, doomed | nulls)
-
-    def _normalised(
-        self,
-        value: Any,
-        kind: str,
-        rule: Rule,
-        normaliser: normalise.Normaliser,
-        names: normalise.Names,
-    ) -> Any:
-        def touched(path: Path, raw: Any) -> None:
-            if normaliser.kind in ("ids", "sorted"):
-                self.applied[rule.name] = None
-            else:
-                self.ignore(rule, spelled(path), raw)
-
-        return normalise.normalised(value, normaliser, names, touched)
-
-    def _tokens(self, kind: str, value: Any) -> Any:
-        if kind in ("json", "form"):
-            return normalise.with_tokens(value, self._ids, self._id_names)
-        if kind != "multipart":
-            return value
-        edits: dict[Path, Any] = {
-            (at, "text"): {normalise.TOKEN: self._ids[part["text"]]}
-            for at, part in enumerate(value)
-            if part.get("text") in self._ids
-            and normalise.is_id_place((part.get("name", ""),), self._id_names)
-        }
-        return normalise.edited(value, edits)
