@@ -110,17 +110,17 @@ def _positional_fields(node: ast.ClassDef) -> int:
     return sum("ClassVar" not in text and "init=False" not in text for text in fields)
 
 
-def _product() -> dict[str, str]:
-    roots = (paths.ROOT / "proxy", paths.ROOT / "addons")
+def _product(*folders: str) -> dict[str, str]:
     return {
         ".".join(file.relative_to(root).with_suffix("").parts): file.read_text(encoding="utf-8")
-        for root in roots
+        for root in (paths.ROOT / folder for folder in folders or ("proxy", "addons"))
         for file in sorted(root.rglob("*.py"))
     }
 
 
 def test_variables_name_the_thing() -> None:
-    vague = {module: names for module, text in _product().items() if (names := vague_names(text))}
+    sources = _product("proxy", "addons", "integrations/pytest")
+    vague = {module: names for module, text in sources.items() if (names := vague_names(text))}
     assert not vague, f"name the thing, at these lines: {vague}"
 
 

@@ -83,3 +83,16 @@ def test_a_file_of_no_format_is_named_in_words_and_as_json(here: Path) -> None:
     (row,) = json.loads(take_in("page.html", "--json").stdout)["files"]
     assert (row["file"], row["format"], row["imported"]) == ("page.html", None, 0)
     assert row["error"]
+
+
+def test_what_would_hold_a_secret_is_not_written_and_exits_with_4(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A number stays a number: redaction cannot take it out.
+    monkeypatch.setenv("PIN_TOKEN", "271828182845904523536028")
+    (here / "a.sse").write_text('data: {"n": 271828182845904523536028}\n\n')
+    done = take_in("a.sse", *ASKED)
+    assert done.exit_code == 4
+    assert "1 not carried over" in done.stderr
+    assert "2718281828" not in done.output
+    assert list((here / "recordings").rglob("*.json")) == []

@@ -107,3 +107,10 @@ def test_a_provider_that_nobody_knows_is_a_fault(name: str, is_any_host: bool) -
     ((location, text),) = wrong
     assert location == ("faults", 0)
     assert text.startswith("unknown provider, expected a host or one of: ")
+
+
+def test_a_rule_may_name_a_host_that_no_provider_has_yet() -> None:
+    """`--host` may add it."""
+    entry = "name: a, ignore: [$.x], when: {provider: 'later.example'}"
+    in_effect, _, wrong = collected(f"match:\n  rules:\n    - {{{entry}}}\n")
+    assert (in_effect[0].provider, wrong) == ("later.example", [])

@@ -80,7 +80,8 @@ class TestSession:
         self.folder = folder
         self.recordings = recordings / folder
         """Where the recordings of this test are."""
-        self.told: list[str] = []
+        self.reported: list[str] = []
+        """The problems that the test's reports have shown."""
 
     @property
     def mode(self) -> str:
@@ -109,10 +110,10 @@ class TestSession:
         """What the test has asked for by now: `counts`, `used` and `problems`."""
         return self._proxy.state(self.name)
 
-    def untold(self, problems: list[str]) -> list[str]:
-        """The problems that no report of the test has told yet."""
-        new = [problem for problem in problems if problem not in self.told]
-        self.told += new
+    def new_problems(self, problems: list[str]) -> list[str]:
+        """The problems that no report of the test has shown yet."""
+        new = [problem for problem in problems if problem not in self.reported]
+        self.reported += new
         return new
 
 
@@ -152,7 +153,7 @@ class Run:
         self._environment = Environment()
         self._finished: dict[str, Any] | None = None
         self._results: list[dict[str, Any]] = []
-        self._untold: list[str] = []
+        self._unreported: list[str] = []
 
     def _mode(self) -> tuple[bool, str]:
         option = self.config.getoption
@@ -295,23 +296,23 @@ class Run:
         outcome: Any = yield
         report = outcome.get_result()
         session = self.session
-        # What a fixture's set-up has missed is told with the test, unless that does not come.
+        # What a fixture's set-up has missed is shown with the test, unless that does not come.
         if session is None or (report.when == "setup" and report.outcome == "passed"):
             return
         if report.when == "teardown":
-            found = self._finished or {"problems": [], "used": [], "counts": {}}
+            state = self._finished or {"problems": [], "used": [], "counts": {}}
         else:
-            found = self._state(session)
-        problems = session.untold(found["problems"])
+            state = self._state(session)
+        problems = session.new_problems(state["problems"])
         if problems:
             again = f"Record this test: pytest --wiretape=record '{item.nodeid}'"
             _tell(report, "\n\n".join([*problems, again]))
         if report.when == "teardown":
             report.wiretape = {
                 "folder": session.folder,
-                "used": [f"{session.folder}/{name}" for name in found["used"]],
-                "problems": session.told,
-                "counts": found["counts"],
+                "used": [f"{session.folder}/{name}" for name in state["used"]],
+                "problems": session.reported,
+                "counts": state["counts"],
             }
 
     def _state(self, session: TestSession) -> dict[str, Any]:
@@ -329,28 +330,28 @@ class Run:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         self._environment.leave()
-        told = {problem for result in self._results for problem in result["problems"]}
+        problems = {problem for result in self._results for problem in result["problems"]}
         for proxy in self._proxies.values():
             if proxy.program is None:
                 continue
             try:
                 closed = proxy.program.ask("close")
             except WiretapeProblem as problem:
-                self._untold.append(str(problem))
+                self._unreported.append(str(problem))
                 continue
             finally:
                 proxy.program.end()
-            untold = [problem for problem in closed["problems"] if problem not in told]
+            others = [problem for problem in closed["problems"] if problem not in problems]
             # Where no test came to it there is nothing that it could have answered.
-            if untold or (closed["status"] and self._results and not closed["problems"]):
-                self._untold += [closed["summary"], *untold, *closed["report"]["notices"]]
-        if self._untold and session.exitstatus == pytest.ExitCode.OK:
+            if others or (closed["status"] and self._results and not closed["problems"]):
+                self._unreported += [closed["summary"], *others, *closed["report"]["notices"]]
+        if self._unreported and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        if self._untold:
+        if self._unreported:
             terminalreporter.section("wiretape: the run fails", red=True)
-            for text in self._untold:
+            for text in self._unreported:
                 terminalreporter.line(text)
         if self.config.getoption("--wiretape-unused"):
             self._list_unused(terminalreporter)

@@ -232,7 +232,7 @@ class _Rounds:
         )
 
     def _problem(self, number: int, report: Report, timed_out: bool) -> tuple[str, int]:
-        """Why a run is none to go on with, and the exit status for that."""
+        """Why the search cannot go on after a run, and the exit status for that; "" if it can."""
         run, status, counts = f"run {number}", report.command_status or 0, report.counts
         unanswered = sorted(
             {

@@ -139,7 +139,7 @@ def stat_of(path: str | Path) -> Stat:
 
 
 def stat_or_none(path: str | Path) -> Stat | None:
-    """A file's `Stat`; None if it has none."""
+    """A file's `Stat`; None if it cannot be had."""
     try:
         return stat_of(path)
     except OSError:
@@ -167,7 +167,7 @@ def digest(data: bytes) -> bytes:
 def read_bytes(path: str | Path) -> tuple[bytes, Stat]:
     """A file's content and `Stat`; StoreError with the system's reason."""
     try:
-        # Neither waits for a pipe's writer nor reads what is no file.
+        # Does not wait for a pipe's writer, and reads regular files only.
         descriptor = os.open(path, _READ)
         try:
             info = os.fstat(descriptor)

@@ -1,7 +1,6 @@
 """What lies in a folder of recordings: its sessions, their recordings and side files.
 
-The folders are gone through as `library/library.py` does; no file is opened here but the one asked
-for.
+Folders are walked as `library/library.py` walks them; a file is opened only when it is asked for.
 """
 
 import os
@@ -46,7 +45,7 @@ class SessionFiles:
 
 
 def sessions(folder: Path, session: str | None = None) -> list[SessionFiles]:
-    """The sessions of a folder, who are in none first; only one where `session` names it.
+    """The sessions of a folder, first the recordings in no session; only one if `session` names it.
 
     ConfigError if there is no such folder or session.
     """
@@ -83,7 +82,7 @@ def _names(folder: Path) -> list[str]:
 
 
 def _nested(folder: Path, name: str) -> list[str]:
-    """The sessions in a folder of sessions; empty where it is one itself, or holds none."""
+    """The sessions in a folder of sessions; empty if it is a session itself, or holds none."""
     top = folder / name
     sessions = []
     for where, folders, files in os.walk(top):  # `_files` reports what cannot be listed

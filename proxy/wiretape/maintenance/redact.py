@@ -53,7 +53,7 @@ class NotRedacted(WiretapeError):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What is to be written below `root` and what to be removed, by name; the new names of those
-    that move, the findings of each changed recording, the files that are no recordings, and how
+    that move, the findings of each changed recording, the files that are not recordings, and how
     many requests were replayed.
     """
 
@@ -194,7 +194,7 @@ class _Planner:
     # -------------------------------------------------------------- reading
 
     def _load_named(self, files: set[Path]) -> list[tuple[str, str]]:
-        """Load the recordings to be rewritten; gives the files that are none."""
+        """Load the recordings to be rewritten; gives the files that are not recordings."""
         others: list[tuple[str, str]] = []
         faults: list[tuple[str, str]] = []
         for path in track(sorted(files), "reading"):

@@ -13,7 +13,7 @@ _ADDED_UP: Final = frozenset(("cost", "other_hosts", "stale", "unpriced"))
 
 
 def merged(documents: Sequence[_Document]) -> _Document:
-    """Add up the documents of `--report`; ValueError for one that is none.
+    """Add up the documents of `--report`; ValueError if one is not a report.
 
     >>> one = {"wiretape_report": 1, "mode": "replay", "counts": {"missed": 1}, "notices": ["x"]}
     >>> merged([one, one])

@@ -72,8 +72,8 @@ def changes_for(difference: Differing) -> tuple[BodyChange, ...]:
 
 
 def _within(path: str | None, got: str, recorded: str) -> tuple[BodyChange, ...]:
-    """The patterns, as few as will do, without which two texts are the same; none where that
-    cannot be. In what may be a question only a date that is announced as one is such a pattern.
+    """The fewest patterns without which two texts are the same; empty where no patterns do that.
+    In what may be a question only the pattern of a date that is announced as one is tried.
     """
     changes = [BodyChange(path, kind) for kind in PATTERN_KINDS]
     if may_ask(member_names(path), got, recorded):

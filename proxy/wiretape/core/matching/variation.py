@@ -138,7 +138,7 @@ def _kind_of(*values: Any) -> str:
 def _within_text(
     around: "_Around", names: Sequence[str], got: str, recorded: str
 ) -> tuple[str, tuple[BodyChange, ...]]:
-    """What varied in a text, and the patterns to take out of it; none where they do not do."""
+    """What varied in a text, and the patterns to take out of it; no patterns if they do not do."""
     named = [
         change
         for kind in _NAMED
