@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import re
 import socket
 import sys
 import textwrap
@@ -28,15 +27,9 @@ from wiretape.core.model import Chunk, Exchange, Request, Response
 from wiretape.core.playback.pace import Pace
 from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import from_exchange
-from wiretape.engine import handler
 from wiretape.engine.answer import ReplayAnswer
 from wiretape.engine.sender import (
-    UNTYPED,
     AnswerSender,
-    RawHeaderWriter,
-    ReadyAnswer,
-    replayed_headers,
-    whole_response,
 )
 from wiretape.library.library import Library
 from wiretape.report.report import Report
@@ -407,62 +400,6 @@ def test_a_page_of_another_site_is_refused_after_who_may_ask(client: Client) -> 
         assert status == 403
         client.stream.read(int(headers["content-length"]))
     assert client.is_kept()
-
-
-# ------------------------------------------------------------------ ready answers
-
-
-READY = {
-    "JSON": Response(
-        200, (*JSON, ("content-length", "9"), ("x-a", "1"), ("x-a", "2")), WHOLE.chunks
-    ),
-    "no type": Response(200, (), (Chunk(b"?"),)),
-    "empty": Response(200, JSON),
-    "error": Response(429, (*JSON, ("retry-after", "1")), WHOLE.chunks),
-    "unusual": Response(299, (("connection", "close"), ("server", "other"))),
-    "not UTF-8": Response(200, (("x-a", "caf\udce9 é"),), (Chunk(b"\xff\0"),)),
-}
-
-
-def raw_answers(answer: Callable[[], web.StreamResponse]) -> bytes:
-    """What a connection gets for two requests, up to its end, without the time."""
-
-    async def handle(http: web.BaseRequest) -> web.StreamResponse:
-        http[UNTYPED] = "content-type" not in answer().headers
-        return answer()
-
-    async def ask() -> bytes:
-        loop = asyncio.get_running_loop()
-
-        def make(message, payload, protocol, writer, task):  # type: ignore[no-untyped-def]
-            raw = RawHeaderWriter(protocol, loop)
-            return handler.ReceivedRequest(message, payload, protocol, raw, task, loop)
-
-        server = web.Server(handle, request_factory=make)
-        listener = await loop.create_server(server, "127.0.0.1", 0)
-        reader, writer = await asyncio.open_connection(*listener.sockets[0].getsockname())
-        writer.write(head("whole") + head("whole", "Connection: close"))
-        data = await asyncio.wait_for(reader.read(), PATIENCE)
-        writer.close()
-        listener.close()
-        await handler.close(server)
-        return re.sub(rb"\r\nDate: [^\r]+", b"", data)
-
-    return asyncio.run(ask())
-
-
-@pytest.mark.filterwarnings("ignore::aiohttp.web_exceptions.NotAppKeyWarning")
-@pytest.mark.parametrize("name", READY)
-def test_a_ready_answer_is_the_one_that_aiohttp_would_write(name: str) -> None:
-    response, recording = READY[name], "api.openai.com/é/1.json"
-
-    def general() -> web.Response:
-        headers = replayed_headers(response.headers, recording).copy()
-        return whole_response(response.status, headers, response.body)
-
-    ready = raw_answers(lambda: ReadyAnswer(response, response.headers, recording))
-    assert ready == raw_answers(general)
-    assert ready.count(b"HTTP/1.1 ") == 2
 
 
 # ------------------------------------------------------------------ large, and not read

@@ -1,19 +1,16 @@
 """Accept connections for pure replay: CONNECT with TLS, plain proxy HTTP and base URLs on one port.
 
 No mitmproxy here: its import alone takes longer than a replayed test, and code that is not loaded
-cannot send anything out. The decrypted stream is handed to aiohttp (`handler.py`).
+cannot send anything out. Requests are answered by `protocol.py`.
 """
 
 import asyncio
 import logging
-import os
 import re
 import socket
 import ssl
-from dataclasses import replace
-from typing import Final, Literal
-
-from aiohttp import web
+from asyncio.sslproto import SSLProtocol
+from typing import Final, Literal, cast
 
 from wiretape import descriptors
 from wiretape.core.errors import StoreError, WiretapeError, reason_of
@@ -22,8 +19,9 @@ from wiretape.report.report import Report
 from wiretape.sessions.sessions import UnknownSession, of_credentials, session_error_text
 from wiretape.tls.authority import Authority
 
-from .handler import Handler, Origin, close
+from .handler import Handler, Origin
 from .local_servers import addresses_of, is_on_this_machine
+from .protocol import HttpServer
 from .tunnel import tunnel
 
 log = logging.getLogger(__name__)
@@ -54,7 +52,7 @@ class Front:
         self.providers: Final = providers
         self.report: Final = report
         self.other_hosts: Final = other_hosts
-        self.server: web.Server = handler.server()
+        self.server: Final = HttpServer(handler)
         self._listeners: list[asyncio.Server] = []
         self.tasks: Final[set[asyncio.Task[None]]] = set()
 
@@ -70,7 +68,7 @@ class Front:
         """Stop listening and end the connections."""
         for listener in self._listeners:
             listener.close()
-        await close(self.server)
+        await self.server.close()
         for task in list(self.tasks):
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
@@ -86,8 +84,7 @@ class _Connection(asyncio.Protocol):
         self._is_refused = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
         self._front.report.connections += 1
         # Refused after its request: an earlier answer would be lost with the connection.
         self._is_refused = descriptors.are_low()
@@ -96,9 +93,11 @@ class _Connection(asyncio.Protocol):
         assert self._transport is not None
         self._head += data
         if not self._head.startswith(_CONNECT[: len(self._head)]):
-            protocol = self._front.server()
+            server = self._front.server
+            protocol: asyncio.Protocol = server()
             if self._is_refused:
                 self._front.handler.refused.add(self._transport)
+                protocol = server.aiohttp()
             self._transport.set_protocol(protocol)
             protocol.connection_made(self._transport)
             protocol.data_received(self._head)
@@ -125,13 +124,14 @@ class _Connection(asyncio.Protocol):
         except (UnknownSession, StoreError) as error:
             self._refuse(403, session_error_text(error))
             return
+        early_data = self._head.partition(b"\r\n\r\n")[2]
         if front.providers.find(host, port) is not None:
-            service = self._serve(transport, Origin("https", host, port, session))
-        elif front.other_hosts == "tunnel" or (
+            self._serve(transport, Origin("https", host, port, session), early_data)
+            return
+        if front.other_hosts == "tunnel" or (
             front.handler.passes_local and addresses_of(host) and is_on_this_machine(transport)
         ):
             front.report.bypassed(host, port, "unrecorded")
-            early_data = self._head.partition(b"\r\n\r\n")[2]
             service = self._tunnel(transport, host, port, early_data)
         else:
             reason = (
@@ -177,13 +177,10 @@ class _Connection(asyncio.Protocol):
         self._front.report.not_served(advice)
         self._refuse(503, advice, "Retry-After: 1")
 
-    async def _serve(self, transport: asyncio.Transport, origin: Origin) -> None:
+    def _serve(self, transport: asyncio.Transport, origin: Origin, early_data: bytes) -> None:
         front = self._front
-        loop = asyncio.get_running_loop()
-        protocol = front.server()
         try:
             context = front.authority.context(origin.host)
-            descriptor = os.dup(transport.get_extra_info("socket").fileno())
         except WiretapeError as error:
             if descriptors.is_exhaustion(error):
                 self._refuse_unserved()
@@ -195,46 +192,62 @@ class _Connection(asyncio.Protocol):
             # The first certificate imports modules, and reading each needs a descriptor.
             self._refuse_unserved()
             return
-        try:
-            front.report.tunnels.setdefault(origin.host, False)
-            transport.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-            if await _first_byte(descriptor) not in (_HANDSHAKE, b""):
-                # Node's proxy agent asks for http through a tunnel, too.
-                front.handler.tunnels[transport] = replace(origin, scheme="http")
-                transport.set_protocol(protocol)
-                protocol.connection_made(transport)
-                transport.resume_reading()
-                return
-            tls = await loop.start_tls(transport, protocol, context, server_side=True)
-        except asyncio.CancelledError:
-            transport.abort()
-            raise
-        except OSError as error:
-            if isinstance(error, ssl.SSLError) and "unknown ca" in str(error).lower():
-                front.report.not_trusted(origin.host)
-            log.debug("TLS with a client for %s failed", origin.host)
-            transport.abort()
-            return
-        if tls is None:
-            return
-        front.handler.tunnels[tls] = origin
-        protocol.connection_made(tls)
+        front.report.tunnels.setdefault(origin.host, False)
+        transport.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        opened = _Opened(front, origin, context)
+        transport.set_protocol(opened)
+        opened.connection_made(transport)
+        if early_data:
+            opened.data_received(early_data)
 
 
-async def _first_byte(descriptor: int) -> bytes:
-    """Look at the first byte that a client sends into a tunnel, and leave it to be read; b"" if the
-    client leaves. `descriptor` is a socket's copy, which is closed. OSError if no byte comes in
-    time.
-    """
-    loop = asyncio.get_running_loop()
-    readable = asyncio.Event()
-    with socket.socket(fileno=descriptor) as peeking:
-        loop.add_reader(peeking, readable.set)
-        try:
-            await asyncio.wait_for(readable.wait(), _HANDSHAKE_SECONDS)
-        finally:
-            loop.remove_reader(peeking)
-        return peeking.recv(1, socket.MSG_PEEK)
+class _Opened(asyncio.Protocol):
+    """A tunnel to a provider until its first byte says whether TLS is spoken in it."""
+
+    def __init__(self, front: Front, origin: Origin, context: ssl.SSLContext) -> None:
+        self._front = front
+        self._origin = origin
+        self._context = context
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport
+        self._timeout: asyncio.TimerHandle
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._timeout = self._loop.call_later(_HANDSHAKE_SECONDS, self._transport.abort)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._timeout.cancel()
+
+    def data_received(self, data: bytes) -> None:
+        self._timeout.cancel()
+        if data.startswith(_HANDSHAKE):
+            self._shake_hands(data)
+            return
+        # Node's proxy agent asks for http through a tunnel, too.
+        protocol = self._front.server(self._origin._replace(scheme="http"))
+        self._transport.set_protocol(protocol)
+        protocol.connection_made(self._transport)
+        protocol.data_received(data)
+
+    def _shake_hands(self, data: bytes) -> None:
+        # `loop.start_tls` would have the bytes that came before it lost.
+        waiter = self._loop.create_future()
+        waiter.add_done_callback(self._shaken)
+        protocol = self._front.server(self._origin)
+        tls = SSLProtocol(self._loop, protocol, self._context, waiter, server_side=True)
+        self._transport.set_protocol(tls)
+        tls.connection_made(self._transport)
+        tls.get_buffer(len(data))[: len(data)] = data
+        tls.buffer_updated(len(data))
+
+    def _shaken(self, waiter: "asyncio.Future[None]") -> None:
+        error = None if waiter.cancelled() else waiter.exception()
+        if error is None:
+            return
+        log.debug("TLS with a client for %s failed", self._origin.host)
+        if isinstance(error, ssl.SSLError) and "unknown ca" in str(error).lower():
+            self._front.report.not_trusted(self._origin.host)
 
 
 def _credentials(head: bytes) -> str | None:

@@ -1,8 +1,11 @@
-"""Answer HTTP requests from recordings: one aiohttp handler for every way in.
+"""Answer HTTP requests from recordings: one handler for every way in.
 
 A request comes decrypted out of a CONNECT tunnel, in absolute form as a plain-HTTP proxy gets it,
 or in origin form as `/HOST/path` (base-URL mode). The answer's chunks leave one HTTP chunk each, at
 the recording's pace.
+
+`protocol.py` asks for answers that are ready (`answer_at_once`); aiohttp for the others (`handle`),
+some of which were begun there.
 """
 
 import asyncio
@@ -11,7 +14,7 @@ import socket
 from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import quote
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -34,11 +37,12 @@ from wiretape.sequences.shared_log import SequencesLost
 from wiretape.sessions.control import DECIDING, Control, LocalNames
 from wiretape.sessions.own_port import JSON, ForControl, Refusal, purpose_of
 from wiretape.sessions.sessions import HEADER as SESSION_HEADER
-from wiretape.sessions.sessions import Session, UnknownSession, of_credentials, session_error_text
+from wiretape.sessions.sessions import UnknownSession, of_credentials, session_error_text
 from wiretape.sessions.shared import SessionsChanged
 
 from . import local_servers, websocket
 from .answer import ReplayAnswer
+from .http_request import MOST_FIELD, HttpRequest, WholeRequest
 from .misses import MISS_HEADERS
 from .replayer import Replayer
 from .request import ReplayRequest
@@ -47,6 +51,7 @@ from .sender import (
     UNTYPED,
     AnswerSender,
     RawHeaderWriter,
+    ReadyAnswer,
     connection_headers,
     whole_response,
 )
@@ -69,8 +74,7 @@ class ReceivedRequest(web.BaseRequest):
             resp.headers.pop("content-type", None)
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """The host a tunnel's client asked for, and the session it named in its CONNECT."""
 
     scheme: str
@@ -85,6 +89,28 @@ class BadTarget(Exception):
 
 class _NotFetched(Exception):
     """A recording that would answer cannot be had from its store now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """What became of a request before aiohttp took it over: an answer (None: a miss), or an error.
+    `started` is the loop's time when it came.
+    """
+
+    started: float
+    request: ReplayRequest | None = None
+    answer: ReplayAnswer | None = None
+    door: str | None = None
+    error: Exception | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the same bytes from the same tunnel always mean; `door` as `_door` has it."""
+
+    request: ReplayRequest
+    session_name: str | None
+    door: str | None
 
 
 class Handler:
@@ -108,12 +134,14 @@ class Handler:
         self._pace = pace
         self._sender = AnswerSender(pace, replayer.report, replayer.providers)
         self._tickets = tickets
-        self._memo: dict[object, tuple[ReplayRequest, int]] = {}
+        self._memo: dict[object, _Known] = {}
         self._memo_bytes = 0
         self._destinations: dict[tuple[str, tuple[tuple[str, ...], ...]], Destination] = {}
         self._under_way = 0
         self._idle: asyncio.Event | None = None
         self.tunnels: Final[WeakKeyDictionary[asyncio.BaseTransport, Origin]] = WeakKeyDictionary()
+        self.begun: Final[WeakKeyDictionary[asyncio.BaseTransport, Begun]] = WeakKeyDictionary()
+        """What became of the next request on a connection that aiohttp takes over."""
         self.refused: Final[WeakSet[asyncio.BaseTransport]] = WeakSet()
         """Connections accepted when no descriptors were left to serve them."""
         self.passes_local = False
@@ -138,8 +166,8 @@ class Handler:
             handler_cancellation=True,
             access_log=None,
             auto_decompress=False,
-            max_line_size=64 * 1024,
-            max_field_size=64 * 1024,
+            max_line_size=MOST_FIELD,
+            max_field_size=MOST_FIELD,
         )
 
     def _report_unreadable(self) -> None:
@@ -164,6 +192,64 @@ class Handler:
             self._idle = asyncio.Event()
             await self._idle.wait()
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether no other process answers for the same run."""
+        return self._replayer.is_alone
+
+    def answer_at_once(
+        self, http: WholeRequest, tunnel: Origin | None
+    ) -> ReadyAnswer | Begun | None:
+        """The answer to a request, if it is ready; else what aiohttp goes on with, None where it is
+        to begin anew. Of a run that `is_alone`.
+        """
+        started = asyncio.get_running_loop().time()
+        try:
+            with deferring():
+                known = self._known(http, tunnel)
+                if known is None:
+                    return None
+                request = self._in_session(known)
+                answer = self._replayer.answer(request)
+            return self._ready(http, known, request, answer, started)
+        except NotHere:
+            return None
+        except Exception as error:
+            return Begun(started=started, error=error)
+
+    async def answer_in_turn(
+        self, http: WholeRequest, tunnel: Origin | None
+    ) -> ReadyAnswer | Begun | None:
+        """As `answer_at_once`, of a run that has other processes too."""
+        started = asyncio.get_running_loop().time()
+        try:
+            with deferring():
+                known = self._known(http, tunnel)
+                if known is None:
+                    return None
+                while True:
+                    with suppress(SessionsChanged):
+                        request, answer = await self._replayer.hand_out(self._in_session(known))
+                        return self._ready(http, known, request, answer, started)
+        except NotHere:
+            return None
+        except Exception as error:
+            return Begun(started=started, error=error)
+
+    def _ready(
+        self,
+        http: WholeRequest,
+        known: _Known,
+        request: ReplayRequest,
+        answer: ReplayAnswer | None,
+        started: float,
+    ) -> ReadyAnswer | Begun:
+        if answer is not None and not self._replayer.is_faulty:
+            ready = self._sender.ready(http, request, answer, started, known.door)
+            if ready is not None:
+                return ready
+        return Begun(started=started, request=request, answer=answer, door=known.door)
+
     async def handle(self, http: web.BaseRequest) -> web.StreamResponse:
         """Answer one request. A request without a recording is a miss; it is not sent on."""
         self._under_way += 1
@@ -183,23 +269,14 @@ class Handler:
         if http.transport in self.refused:
             return self._unavailable()
         try:
-            _requested_fault(http)
-            if self._tickets is not None:
-                issued = self._tickets.take(http.headers.get("x-wiretape-ticket", ""))
-                if issued is not None:
-                    return await self._send(http, *issued, started)
-            tunnel = self.tunnels.get(http.transport) if http.transport is not None else None
-            if tunnel is not None:
-                self._replayer.report.tunnels[tunnel.host] = True
-            if tunnel is None and (local_server := self._local_server(http)) is not None:
-                self._replayer.report.bypassed(local_server[0], local_server[1], "unrecorded")
-                return await local_servers.pass_on(http, *local_server)
-            purpose = self._purpose(http, tunnel)
-            if isinstance(purpose, Refusal):
-                return self._refused(purpose)
-            if isinstance(purpose, ForControl):
-                return await self._control_reply(http)
-            request, answer = await self._hand_out(http, tunnel, purpose)
+            begun = self.begun.pop(http.transport, None) if http.transport else None
+            if begun is None:
+                answered = await self._begin(http, started)
+                if isinstance(answered, web.StreamResponse):
+                    return answered
+                begun = answered
+            if begun.error is not None:
+                raise begun.error
         except (SequencesLost, _NotFetched) as error:
             return self._unavailable(str(error))
         except (BadTarget, UnknownSession) as error:
@@ -210,12 +287,40 @@ class Handler:
             if descriptors.is_exhaustion(error):
                 return self._unavailable()
             return self._refused(Refusal(session_error_text(error)))
+        request, answer = begun.request, begun.answer
+        assert request is not None
+        if begun.door is not None:
+            http[BASE_URL] = begun.door
         if answer is None:
             status, headers, body = await self._replayer.misses.answer_in_thread(request)
             with suppress(SequencesLost):  # the next request is told
                 await self._replayer.share(request.session)
             return whole_response(status, connection_headers(headers), body)
-        return await self._send(http, answer, request, started)
+        if isinstance(answer.response, WebSocket):
+            await asyncio.to_thread(_read_takes, request, answer)  # it chooses among them
+        return await self._send(http, answer, request, begun.started)
+
+    async def _begin(self, http: web.BaseRequest, started: float) -> Begun | web.StreamResponse:
+        """Look a request up; or the answer to one that no recording answers."""
+        _requested_fault(http)
+        if self._tickets is not None:
+            issued = self._tickets.take(http.headers.get("x-wiretape-ticket", ""))
+            if issued is not None:
+                answer, request = issued
+                return Begun(started=started, request=request, answer=answer)
+        tunnel = self.tunnels.get(http.transport) if http.transport is not None else None
+        if tunnel is not None:
+            self._replayer.report.tunnels[tunnel.host] = True
+        if tunnel is None and (local_server := self._local_server(http)) is not None:
+            self._replayer.report.bypassed(local_server[0], local_server[1], "unrecorded")
+            return await local_servers.pass_on(http, *local_server)
+        purpose = self._purpose(http, tunnel)
+        if isinstance(purpose, Refusal):
+            return self._refused(purpose)
+        if isinstance(purpose, ForControl):
+            return await self._control_reply(http)
+        request, taken = await self._hand_out(http, tunnel, purpose)
+        return Begun(started=started, request=request, answer=taken, door=_door(http, tunnel))
 
     async def _hand_out(
         self, http: web.BaseRequest, tunnel: Origin | None, destination: Destination
@@ -223,16 +328,13 @@ class Handler:
         body = b""
         if http.can_read_body:
             if not http.content.is_eof():
-                _acknowledge(http.transport)
+                acknowledge(http.transport)
             body = await self._body(http)
         while True:
             try:
                 with deferring():
-                    request = self._request_for(http, tunnel, destination, body)
-                    request, answer = await self._replayer.hand_out(request)
-                if answer is not None and isinstance(answer.response, WebSocket):
-                    await asyncio.to_thread(_read_takes, request, answer)  # it chooses among them
-                return request, answer
+                    known = self._prepared(http, tunnel, destination, body)
+                    return await self._replayer.hand_out(self._in_session(known))
             except SessionsChanged:
                 continue
             except NotHere as error:
@@ -272,18 +374,11 @@ class Handler:
         return whole_response(refusal.status, connection_headers(JSON), refusal.body())
 
     def _purpose(
-        self, http: web.BaseRequest, tunnel: Origin | None
+        self, http: HttpRequest, tunnel: Origin | None
     ) -> ForControl | Destination | Refusal:
         raw = http.raw_path
         if tunnel is not None and raw.startswith("/"):
             return Destination(tunnel.scheme, tunnel.host, tunnel.port, raw)
-        purpose = self._purpose_of(http)
-        if isinstance(purpose, Destination) and raw.startswith("/"):
-            # Links in the answer must lead back to the port that the client used.
-            http[BASE_URL] = f"http://{http.host}"
-        return purpose
-
-    def _purpose_of(self, http: web.BaseRequest) -> ForControl | Destination | Refusal:
         headers = http.headers
         who = tuple(tuple(headers.getall(name, ())) for name in DECIDING)
         known = self._destinations.get((http.raw_path, who))
@@ -301,7 +396,7 @@ class Handler:
             self._destinations[http.raw_path, who] = purpose
         return purpose
 
-    def _local_server(self, http: web.BaseRequest) -> tuple[str, int, str] | None:
+    def _local_server(self, http: HttpRequest) -> tuple[str, int, str] | None:
         """Host, port and target of a request in absolute form, if it may be passed on there."""
         if not self.passes_local:
             return None
@@ -314,28 +409,44 @@ class Handler:
             return None
         return (host, port, target) if local_servers.is_on_this_machine(http.transport) else None
 
-    def _session(self, http: web.BaseRequest, tunnel: Origin | None) -> Session:
+    def _known(self, http: WholeRequest, tunnel: Origin | None) -> _Known | None:
+        """A request for a provider as it is prepared; None if it is for somebody else."""
+        if tunnel is not None:
+            self._replayer.report.tunnels[tunnel.host] = True
+        # A test suite sends the same requests again and again, byte for byte.
+        memo_key = (tunnel, http.head, http.body)
+        known = self._memo.get(memo_key)
+        if known is not None:
+            return known
+        if FAULT_HEADER in http.headers or len(http.body) > self._max_body:
+            return None
+        if tunnel is None and self._local_server(http) is not None:
+            return None
+        purpose = self._purpose(http, tunnel)
+        if not isinstance(purpose, Destination):
+            return None
+        known = self._prepared(http, tunnel, purpose, http.body)
+        if len(http.body) <= _MOST_MEMO_BODY:
+            self._memo[memo_key] = known
+            self._memo_bytes += len(http.body)
+            while len(self._memo) > _MOST_MEMOS or self._memo_bytes > _MOST_MEMO_BYTES:
+                self._memo_bytes -= len(self._memo.pop(next(iter(self._memo))).request.live.body)
+        return known
+
+    def _prepared(
+        self, http: HttpRequest, tunnel: Origin | None, destination: Destination, body: bytes
+    ) -> _Known:
         name = http.headers.get(SESSION_HEADER) or (tunnel.session if tunnel else None)
         if not name and tunnel is None:
             name = of_credentials(http.headers.get("proxy-authorization"))
-        return self._replayer.sessions.get(name)
-
-    def _request_for(
-        self, http: web.BaseRequest, tunnel: Origin | None, destination: Destination, body: bytes
-    ) -> ReplayRequest:
-        session = self._session(http, tunnel)
-        # A test suite sends the same requests again and again, byte for byte.
-        memo_key = (tunnel, http.method, http.raw_path, http.raw_headers, body)
-        memo = self._memo.get(memo_key)
-        if memo is not None:
-            return self._replayer.with_current_ids(memo[0], session)
+        session = self._replayer.sessions.get(name)
         request = self._replayer.prepare(_request_of(http, destination, body), session)
-        if len(body) <= _MOST_MEMO_BODY:
-            self._memo[memo_key] = request, len(body)
-            self._memo_bytes += len(body)
-            while len(self._memo) > _MOST_MEMOS or self._memo_bytes > _MOST_MEMO_BYTES:
-                self._memo_bytes -= self._memo.pop(next(iter(self._memo)))[1]
-        return self._replayer.with_current_ids(request, session)
+        return _Known(request, name, _door(http, tunnel))
+
+    def _in_session(self, known: _Known) -> ReplayRequest:
+        """A request as its session knows it now."""
+        session = self._replayer.sessions.get(known.session_name)
+        return self._replayer.with_current_ids(known.request, session)
 
     async def _body(self, http: web.BaseRequest) -> bytes:
         """A request's body; TooLarge, once all of it has come, if it is over `max_body`."""
@@ -376,11 +487,11 @@ class Handler:
         return await self._sender.send(http, request, answer, started, fault)
 
 
-def _by_name(http: web.BaseRequest) -> dict[str, str]:
+def _by_name(http: HttpRequest) -> dict[str, str]:
     return {name.lower(): value for name, value in http.headers.items()}
 
 
-def _request_of(http: web.BaseRequest, destination: Destination, body: bytes) -> Request:
+def _request_of(http: HttpRequest, destination: Destination, body: bytes) -> Request:
     headers: Headers = tuple(
         (name.decode("latin-1"), value.decode("utf-8", "surrogateescape"))
         for name, value in http.raw_headers
@@ -402,7 +513,13 @@ def _requested_fault(http: web.BaseRequest) -> Fault | None:
         raise BadTarget(f"{FAULT_HEADER}: {error}") from None
 
 
-def _acknowledge(transport: asyncio.BaseTransport | None) -> None:
+def _door(http: HttpRequest, tunnel: Origin | None) -> str | None:
+    """The URL of the base-URL port that a request came to: links in the answer lead back there."""
+    is_base_url = tunnel is None and http.raw_path.startswith("/")
+    return f"http://{http.host}" if is_base_url else None
+
+
+def acknowledge(transport: asyncio.BaseTransport | None) -> None:
     """Acknowledge received data at once (Linux only).
 
     urllib3 sends head and body apart and leaves Nagle's algorithm on towards a proxy: its body

@@ -201,6 +201,11 @@ class Replayer:
             self.report.old[entry.name] = age.days
 
     @property
+    def is_alone(self) -> bool:
+        """Whether no other process answers for the same run."""
+        return self._shared is None
+
+    @property
     def is_faulty(self) -> bool:
         """Whether the configuration has faults on demand."""
         return bool(self._faults)

@@ -5,17 +5,17 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from http import HTTPStatus
 from time import perf_counter
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import quote
 
 from aiohttp import HttpVersion11, web
 from aiohttp.abc import AbstractStreamWriter
-from aiohttp.helpers import rfc822_formatted_time
 from aiohttp.http_writer import StreamWriter
 from multidict import CIMultiDict
 
-from wiretape.core.model import Headers, Response, header
+from wiretape.core.model import Headers, Response, WebSocket, header
 from wiretape.core.playback.faults import Fault
 from wiretape.core.playback.pace import Pace, Schedule
 from wiretape.core.providers.base_url import links_to_door
@@ -25,11 +25,13 @@ from wiretape.report.report import Report
 
 from .abrupt_end import end, reset
 from .answer import ReplayAnswer, replayed_row
+from .http_request import HttpRequest
 from .request import ReplayRequest
 
 _MOST_CACHED: Final = 256
 _MOST_CACHED_BYTES: Final = 1 << 20
 _MOST_LINKED: Final = 1024
+_MOST_READY_STREAM: Final = 1 << 16
 _PIECE: Final = 1 << 18
 """The most bytes of an answer that are written at once."""
 UNTYPED: Final = "wiretape.untyped"
@@ -37,11 +39,21 @@ UNTYPED: Final = "wiretape.untyped"
 BASE_URL: Final = "wiretape.door"
 """A key of a request: the URL of the base-URL port it came to."""
 _LONGEST_SILENCE: Final = 3600.0
+_REASONS: Final = {status.value: status.phrase for status in HTTPStatus}
 BODILESS: Final = frozenset((204, 304))
 # wiretape writes these itself, for its own connection and framing.
 _CONNECTION_HEADERS: Final = frozenset(
     ("connection", "content-length", "transfer-encoding", "keep-alive", "date", "server", "trailer")
 )
+
+
+class ReadyAnswer(NamedTuple):
+    """An answer in HTTP/1.1 that leaves in one write: its head up to the time in the `Date` that
+    ends it, and the body.
+    """
+
+    head: bytes
+    body: bytes
 
 
 class AnswerSender:
@@ -53,6 +65,7 @@ class AnswerSender:
         self._providers = providers
         self._encoded: dict[tuple[str, str | None], tuple[Response, Headers, Response]] = {}
         self._chunked: dict[str, tuple[Response, bytes]] = {}
+        self._ready: dict[tuple[str, str | None, str | None], tuple[Response, ReadyAnswer]] = {}
         self._linked: dict[tuple[Headers, str, str, int], Headers] = {}
 
     async def send(
@@ -79,11 +92,6 @@ class AnswerSender:
             headers, response = self._coded(answer.entry.name, response, accepted)
         if BASE_URL in http:
             headers = self._links_to_door(headers, request.live.url, http[BASE_URL])
-        if due is None and fault is None and _may_be_ready(http, response):
-            # The usual answer in a test suite, at a third of the cost of the general path.
-            took = asyncio.get_running_loop().time() - request_time
-            self._report.add(replayed_row(request, answer, None, took))
-            return ReadyAnswer(response, headers, answer.entry.name)
         sent_headers = replayed_headers(headers, answer.entry.name).copy()
         if fault is not None:
             sent_headers["x-wiretape-fault"] = fault.name
@@ -102,6 +110,54 @@ class AnswerSender:
         times = _Times(due=due, begun=request_time, started=due_from)
         sending = _Sending(self, http, request, answer, response, times)
         return await sending.run(sent_headers)
+
+    def ready(
+        self,
+        http: HttpRequest,
+        request: ReplayRequest,
+        answer: ReplayAnswer,
+        started: float,
+        door: str | None,
+    ) -> ReadyAnswer | None:
+        """The answer to a request in HTTP/1.1, not HEAD, if it can leave in one write; it is
+        reported then. Arguments as `send` has them; `door` is the URL of the base-URL port.
+        """
+        if not self._pace.is_instant or not _is_ready(answer.response):
+            return None
+        ready = self._ready_answer(http, request, answer, door)
+        if ready is not None:
+            took = asyncio.get_running_loop().time() - started
+            first = took if answer.response.streaming else None
+            self._report.add(replayed_row(request, answer, first, took))
+        return ready
+
+    def _ready_answer(
+        self, http: HttpRequest, request: ReplayRequest, answer: ReplayAnswer, door: str | None
+    ) -> ReadyAnswer | None:
+        response, name = answer.response, answer.entry.name
+        accepted = http.headers.get("accept-encoding") if response.coding is not None else None
+        cached = self._ready.get((name, door, accepted))
+        if cached is not None and cached[0] is response:
+            return cached[1]
+        headers, coded = response.headers, response
+        if response.coding is not None:
+            headers, coded = self._coded(name, response, accepted)
+        linked = headers
+        if door is not None:
+            linked = self._links_to_door(headers, request.live.url, door)
+        pieces = self.framed(name, coded) if response.streaming else (coded.body,)
+        if not isinstance(pieces, tuple):
+            return None
+        body = pieces[0]
+        if response.streaming and len(body) > _MOST_READY_STREAM:
+            return None
+        ready = ReadyAnswer(_ready_head(coded, linked, name, len(body)), body)
+        # Relative links lead elsewhere from another URL.
+        if linked == headers:
+            self._ready[name, door, accepted] = response, ready
+            if len(self._ready) > _MOST_CACHED:
+                del self._ready[next(iter(self._ready))]
+        return ready
 
     def _coded(
         self, name: str, response: Response, accepted: str | None
@@ -356,50 +412,21 @@ def _is_whole(response: Response) -> bool:
     )
 
 
-def _may_be_ready(http: web.BaseRequest, response: Response) -> bool:
-    """Whether an answer may leave as a `ReadyAnswer`."""
-    return (
-        not response.streaming
-        and _is_whole(response)
-        and response.status not in BODILESS
-        and http.method != "HEAD"
-        and http.version == HttpVersion11
-    )
+def _is_ready(response: Response) -> bool:
+    """Whether an answer may leave in one write."""
+    if isinstance(response, WebSocket) or response.status in BODILESS or response.status < 200:
+        return False
+    if response.streaming:
+        return response.end == "complete" and not response.trailers
+    return _is_whole(response)
 
 
-class ReadyAnswer(web.StreamResponse):
-    """A whole answer in HTTP/1.1, head and body in one write: what `whole_response` sends, without
-    the objects between.
-    """
-
-    def __init__(self, response: Response, headers: Headers, name: str) -> None:
-        super().__init__(status=response.status)
-        self._content = response.body
-        line = f"HTTP/1.1 {self.status} {self.reason}"
-        self._head = _ready_head(line, headers, name, len(self._content))
-        self._writer: AbstractStreamWriter | None = None
-
-    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
-        """Take over the connection; nothing is written yet."""
-        self._keep_alive = request.keep_alive
-        self._writer = request._payload_writer
-        return self._writer
-
-    async def write_eof(self, data: bytes = b"") -> None:
-        """Write all of it, and wait for a client that does not read."""
-        assert self._writer is not None
-        date = rfc822_formatted_time()
-        last = b"\r\n\r\n" if self._keep_alive else b"\r\nConnection: close\r\n\r\n"
-        await self._writer.write_eof(b"".join((self._head, date.encode(), last, self._content)))
-
-
-@lru_cache(maxsize=1024)
-def _ready_head(line: str, headers: Headers, name: str, length: int) -> bytes:
-    """The head of a recorded answer, up to the time in its last line."""
-    lines = [line]
-    lines += [f"{name}: {value}" for name, value in replayed_headers(headers, name).items()]
-    lines += [f"Content-Length: {length}", "Date: "]
-    return "\r\n".join(lines).encode("utf-8", "surrogateescape")
+def _ready_head(response: Response, headers: Headers, name: str, length: int) -> bytes:
+    """The head of a recorded answer, as aiohttp writes it."""
+    line = f"HTTP/1.1 {response.status} {_REASONS.get(response.status, '')}"
+    lines = [f"{name}: {value}" for name, value in replayed_headers(headers, name).items()]
+    framing = "Transfer-Encoding: chunked" if response.streaming else f"Content-Length: {length}"
+    return "\r\n".join((line, *lines, framing, "Date: ")).encode("utf-8", "surrogateescape")
 
 
 def whole_response(status: int, headers: CIMultiDict[str], body: bytes) -> web.Response:
