@@ -16,31 +16,59 @@ from tests.support.upstream import Upstream
 
 # How long an example takes says how busy the machine is; the whole test has a timeout.
 settings.register_profile("wiretape", deadline=None)
-settings.load_profile("wiretape")
+settings.register_profile("fast", deadline=None, max_examples=25)
 
 SLOW: Final = (
     "end_to_end/",
-    *("addons/test_mitmdump.py", "demo/test_demo.py", "doctor/test_doctor.py"),
+    "addons/test_mitmdump.py",
+    "api/test_proxy.py",
+    *("cli/test_stores.py", "cli/test_ui.py"),
     *(
-        "engine/test_replayer.py",
+        "core/redaction/test_redactor.py::test_any_document_loses_the_key_and_nothing_else",
+        "core/redaction/test_text_search.py::test_time_is_in_proportion_to_the_text",
+    ),
+    *("demo/test_demo.py", "doctor/test_doctor.py"),
+    "drift/test_measure.py::test_a_faithful_provider_has_no_regression",
+    *(
         "engine/test_misses.py",
-        "engine/test_verdict.py",
         "engine/test_next_take.py",
+        "engine/test_replayer.py",
+        "engine/test_rule_trials.py",
         "engine/test_sequences.py",
+        "engine/test_verdict.py",
+        "engine/test_websocket.py::test_a_large_message_of_the_client_is_met",
+    ),
+    "exchange_formats/test_importing.py::test_real_cassettes_are_carried_over_byte_for_byte",
+    *(
+        "integrations/test_github.py",
+        "integrations/test_node.py",
+        "integrations/test_plugin.py",
+        "integrations/test_program.py::test_its_wheel_holds_the_plugin_and_needs_pytest_alone",
+    ),
+    *(
+        "library/test_library.py"
+        "::test_a_run_killed_while_it_replaces_takes_leaves_the_old_or_the_new",
+        "library/test_library.py::test_two_runs_at_once_lose_nothing_of_one_another",
     ),
     *("run/test_ending.py", "run/test_run.py", "run/test_stubborn_clients.py"),
-    "stores/test_store.py",
-    "stores/test_mirror.py::test_writers_of_one_request_give_each_take_a_number_of_its_own",
+    "run/test_stdio.py::test_a_client_that_reads_no_more_does_not_keep_its_server",
     "run/test_workers.py::test_workers_give_each_take_once_and_a_killed_one_is_replaced",
-    "api/test_proxy.py",
-    "integrations/test_plugin.py",
-    "integrations/test_program.py::test_its_wheel_holds_the_plugin_and_needs_pytest_alone",
-    "core/redaction/test_text_search.py::test_time_is_in_proportion_to_the_text",
     "starter/test_files.py::test_the_example_test_is_recorded_and_replays",
-    "test_packaging.py::test_installed_wheel_runs_the_demo_outside_the_checkout",
+    *(
+        "stores/test_store.py",
+        "stores/test_mirror.py::test_writers_of_one_request_give_each_take_a_number_of_its_own",
+    ),
+    *("test_doc_examples.py", "test_packaging.py", "test_setup.py"),
+    "tls/test_authority.py::test_eight_processes_at_once_end_with_one_authority",
 )
 """What takes seconds, whole runs of wiretape above all: `make test-fast` leaves it out. Folders,
 files and functions, by how the name of a test begins."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Look for fewer examples of a property in `make test-fast`, before properties are defined."""
+    is_fast = config.getoption("markexpr") == "not slow"
+    settings.load_profile("fast" if is_fast else "wiretape")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
