@@ -10,7 +10,7 @@ function useWiretape(options) {
     return { file: testPath, names: [currentTestName] };
   };
   // Jest takes a hook with a parameter for one that calls back.
-  const each = (hook) => beforeEach(() => hook());
+  const each = (hook, milliseconds) => beforeEach(() => hook(), milliseconds);
   return use({ beforeAll, afterAll, beforeEach: each, afterEach, current }, options);
 }
 

@@ -9,7 +9,11 @@ function useWiretape(options) {
     file: context.filePath || process.argv[1] || "test",
     names: [context.fullName || context.name],
   });
-  return use({ beforeAll: before, afterAll: after, beforeEach, afterEach, current }, options);
+  // Its hooks take options where other runners take milliseconds.
+  const [beforeAll, afterAll, each, afterOne] = [before, after, beforeEach, afterEach].map(
+    (add) => (hook, timeout) => add(hook, { timeout }),
+  );
+  return use({ beforeAll, afterAll, beforeEach: each, afterEach: afterOne, current }, options);
 }
 
 module.exports = { useWiretape };

@@ -25,6 +25,10 @@ class WiretapeMiss extends Error {
   }
 }
 
+// A hook starts wiretape or asks it; on a busy machine that takes longer than runners give by
+// themselves (5 or 10 seconds).
+const HOOK_MILLISECONDS = 120_000;
+
 /** Add the hooks to a runner's; `current` gives the file and the names of the test that runs. */
 function use({ beforeAll, afterAll, beforeEach, afterEach, current }, options = {}) {
   let proxy;
@@ -33,24 +37,24 @@ function use({ beforeAll, afterAll, beforeEach, afterEach, current }, options = 
   beforeAll(async () => {
     proxy = await open(options);
     proxy.lead();
-  });
+  }, HOOK_MILLISECONDS);
   beforeEach(async (context) => {
     const { file, names } = current(context);
     session = sessionOf(file, names);
     await proxy.startSession(session, { folder: options.folder });
-  });
+  }, HOOK_MILLISECONDS);
   afterEach(async () => {
     const { problems } = await proxy.finishSession(session);
     problems.forEach((problem) => shown.add(problem));
     if (problems.length) throw new WiretapeMiss(problems);
-  });
+  }, HOOK_MILLISECONDS);
   afterAll(async () => {
     if (!proxy) return;
     const { problems } = await proxy.close();
     // What was asked between the tests, as in a hook, fails the file.
     const rest = problems.filter((problem) => !shown.has(problem));
     if (rest.length) throw new WiretapeMiss(rest);
-  });
+  }, HOOK_MILLISECONDS);
   return { get proxy() { return proxy; }, get session() { return session; } };
 }
 
