@@ -52,7 +52,7 @@ def seaweedfs(folder: Path) -> Iterator[Mapping[str, str]]:
     command += [f"-{kind}={port}" for kind, port in zip(kinds, ports, strict=True)]
     # gRPC's are 10,000 above by themselves, which may be beyond the last port.
     command += [f"-{kind}.grpc={unused_port()}" for kind in kinds]
-    command += [f"-s3.port.{kind}={unused_port()}" for kind in ("iceberg", "lance")]
+    command += ["-s3.port.iceberg=0", "-s3.port.lance=0"]
     command += [f"-s3.config={folder / 's3.json'}", "-volume.max=20", "-master.telemetry=false"]
     command += ["-master.volumeSizeLimitMB=64"]
     with (folder / "weed.log").open("w") as log:
