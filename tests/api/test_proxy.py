@@ -31,7 +31,7 @@ def body(prompt: str) -> dict[str, object]:
 
 
 def ask(prompt: str) -> int:
-    return httpx.post(URL, json=body(prompt)).status_code
+    return httpx.post(URL, json=body(prompt), timeout=600).status_code
 
 
 async def with_aiohttp(prompt: str) -> int:
@@ -141,7 +141,7 @@ def test_a_block_that_nothing_reached_fails(recorded: Path) -> None:
 async def test_a_block_may_be_async(recorded: Path) -> None:
     async with wiretape.replay(recorded) as proxy:
         assert await with_aiohttp("Hi") == 200
-        async with proxy.session("checkout"), httpx.AsyncClient() as client:
+        async with proxy.session("checkout"), httpx.AsyncClient(timeout=600) as client:
             assert (await client.post(URL, json=body("Pay"))).status_code == 200
     assert proxy.report().counts == {"replayed": 2}
 
@@ -200,11 +200,13 @@ def test_a_client_of_the_block_may_go_to_a_base_url(recorded: Path) -> None:
     with wiretape.replay(recorded, set_environment=False) as proxy:
         assert "HTTPS_PROXY" not in os.environ
         url = proxy.base_url("api.together.xyz") + "/v1/chat/completions"
-        assert httpx.post(url, json=body("Hi")).status_code == 200
+        assert httpx.post(url, json=body("Hi"), timeout=600).status_code == 200
         with proxy.session("checkout") as session:
-            answer = httpx.post(url, json=body("Pay"), headers=session.headers)
+            answer = httpx.post(url, json=body("Pay"), headers=session.headers, timeout=600)
             assert answer.status_code == 200
-            with httpx.Client(proxy=session.url, verify=session.ssl_context()) as client:
+            with httpx.Client(
+                proxy=session.url, verify=session.ssl_context(), timeout=600
+            ) as client:
                 assert client.post(URL, json=body("Pay")).status_code == 200
 
 
@@ -222,16 +224,16 @@ def test_what_is_recorded_replays(tmp_path: Path, upstream: Upstream) -> None:
     try:
         with wiretape.record(tmp_path / "new", arguments=more) as proxy:
             headers = {"authorization": f"Bearer {key}"}
-            answer = httpx.post(URL, json=body("Hi"), headers=headers)
+            answer = httpx.post(URL, json=body("Hi"), headers=headers, timeout=600)
             assert proxy.mode == "record"
             assert os.environ["TOGETHER_API_KEY"] == key
         assert proxy.report().counts == {"recorded": 1}
         with wiretape.auto(tmp_path / "new", arguments=more) as proxy:
-            assert httpx.post(URL, json=body("Hi")).content == answer.content
+            assert httpx.post(URL, json=body("Hi"), timeout=600).content == answer.content
         assert proxy.report().counts == {"replayed": 1}
         with wiretape.replay(tmp_path / "new"):
             assert os.environ["TOGETHER_API_KEY"] != key
-            assert httpx.post(URL, json=body("Hi")).content == answer.content
+            assert httpx.post(URL, json=body("Hi"), timeout=600).content == answer.content
     finally:
         del os.environ["TOGETHER_API_KEY"]
     (recording,) = wiretape.open(tmp_path / "new")
@@ -296,7 +298,7 @@ def test_blocks_beside_one_another_are_refused_unless_they_leave_the_environment
             told.append(str(error))
         with (
             wiretape.replay(recorded, set_environment=False) as proxy,
-            httpx.Client(proxy=proxy.url, verify=proxy.ssl_context()) as client,
+            httpx.Client(proxy=proxy.url, verify=proxy.ssl_context(), timeout=600) as client,
         ):
             told.append(str(client.post(URL, json=body("Hi")).status_code))
 

@@ -10,7 +10,7 @@ from .say import Call, async_events, events
 
 def whole(call: str, *, http2: bool = False) -> Callable[[], Iterator[str]]:
     def ask() -> Iterator[str]:
-        with httpx.Client(http2=http2) as client:
+        with httpx.Client(http2=http2, timeout=600) as client:
             answer = client.post(url(call), headers=headers(), json=body(call, stream=False))
             yield answer.raise_for_status().content.decode()
 
@@ -21,7 +21,7 @@ def streamed(call: str, *, http2: bool = False) -> Callable[[], Iterator[str]]:
     def ask() -> Iterator[str]:
         asked = body(call, stream=True)
         with (
-            httpx.Client(http2=http2) as client,
+            httpx.Client(http2=http2, timeout=600) as client,
             client.stream("POST", url(call), headers=headers(), json=asked) as answer,
         ):
             yield from events(answer.raise_for_status().iter_bytes())
@@ -30,7 +30,7 @@ def streamed(call: str, *, http2: bool = False) -> Callable[[], Iterator[str]]:
 
 
 async def async_whole() -> AsyncIterator[str]:
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=600) as client:
         call = "httpx.async_whole"
         asked = body(call, stream=False)
         answer = await client.post(url(call), headers=headers(), json=asked)
@@ -41,7 +41,7 @@ async def async_streamed() -> AsyncIterator[str]:
     call = "httpx.async_streamed"
     asked = body(call, stream=True)
     async with (
-        httpx.AsyncClient() as client,
+        httpx.AsyncClient(timeout=600) as client,
         client.stream("POST", url(call), headers=headers(), json=asked) as answer,
     ):
         async for event in async_events(answer.raise_for_status().aiter_bytes()):

@@ -105,7 +105,8 @@ def test_an_id_written_out_matches_as_it_is_spelled(wiretape: Wiretape, recorded
     alone = textwrap.dedent("""
         import httpx
         body = {"model": "m", "input": "And?", "previous_response_id": "resp_1a"}
-        print(httpx.post("https://api.openai.com/v1/responses", json=body).json()["id"])
+        url = "https://api.openai.com/v1/responses"
+        print(httpx.post(url, json=body, timeout=600).json()["id"])
     """)
     done = wiretape("replay", "-r", recorded, "--", sys.executable, "-c", alone)
     assert (done.returncode, done.stdout) == (0, "resp_1b\n"), done.stderr

@@ -11,7 +11,7 @@ ASK = """
 import httpx, sys
 answer = httpx.post(
     "https://api.openai.com/v1/chat/completions",
-    json={"model": "m", "messages": [{"role": "user", "content": sys.argv[1]}]},
+    json={"model": "m", "messages": [{"role": "user", "content": sys.argv[1]}]}, timeout=600,
 )
 print(answer.status_code, answer.text)
 """

@@ -153,8 +153,10 @@ def door(
         authority = Path(env["WIRETAPE_HOME"]) / "mitmproxy-ca-cert.pem"
         context = ssl.create_default_context(cafile=str(authority))
         with (
-            httpx.Client(proxy=found[1], verify=context, trust_env=False) as proxied,
-            httpx.Client(trust_env=False) as direct,
+            httpx.Client(
+                proxy=found[1], verify=context, trust_env=False, timeout=PATIENCE
+            ) as proxied,
+            httpx.Client(trust_env=False, timeout=PATIENCE) as direct,
         ):
             yield Door(int(found[2]), proxied, direct, by_base_url)
 

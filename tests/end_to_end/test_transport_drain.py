@@ -370,7 +370,7 @@ async def test_the_rest_of_an_http_2_client_that_left_is_read(state: Path, tmp_p
     async with over_http_2(state, tmp_path, provider, watch=watch) as (place, _, url):
         trust: ssl.SSLContext = place.trust()
         proxy = f"http://127.0.0.1:{place.port}"
-        async with httpx.AsyncClient(http2=True, proxy=proxy, verify=trust) as client:
+        async with httpx.AsyncClient(http2=True, proxy=proxy, verify=trust, timeout=600) as client:
             request = client.build_request("GET", url)
             answer = await client.send(request, stream=True)
             assert await anext(answer.aiter_raw()) == b"ok"

@@ -586,7 +586,7 @@ http.request({ host, port, method: 'CONNECT', path: 'HOST:443' })
 """.replace("HOST'", HOST + "'").replace("'HOST:", f"'{HOST}:")
 HTTPX_ASKS = """
 import httpx
-with httpx.Client(http2=True) as client:
+with httpx.Client(http2=True, timeout=600) as client:
     answer = client.get("https://HOST/v1/models")
     print(answer.http_version.lower(), answer.text, end="")
 """.replace("HOST", HOST)

@@ -65,7 +65,7 @@ def test_each_test_is_answered_from_its_own_folder(pytester: pytest.Pytester) ->
         + """
 @pytest.fixture(scope="session")
 def client():
-    with httpx.Client() as made:
+    with httpx.Client(timeout=600) as made:
         yield made
 
 @pytest.mark.wiretape
@@ -100,11 +100,12 @@ class TestShared:
 def test_the_fixture_marks_a_test(wiretape, wiretape_proxy):
     url = URL.replace("https://api.together.xyz", wiretape.base_url("api.together.xyz"))
     body = {"model": "m", "messages": [{"role": "user", "content": "base"}]}
-    assert httpx.post(url, json=body, headers=wiretape_proxy.headers).status_code == 200
+    answer = httpx.post(url, json=body, headers=wiretape_proxy.headers, timeout=600)
+    assert answer.status_code == 200
     assert wiretape.report()["counts"] == {"replayed": 1}
     assert wiretape.mode == "replay"
     assert wiretape.recordings.is_dir()
-    with httpx.Client(proxy=wiretape.url, verify=wiretape.ssl_context()) as client:
+    with httpx.Client(proxy=wiretape.url, verify=wiretape.ssl_context(), timeout=600) as client:
         assert ask("base", client) == 200
 
 def test_others_are_left_alone():

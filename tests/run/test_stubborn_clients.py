@@ -123,7 +123,7 @@ PYTHON = {
     "asyncio.run(main())''')",
     "urllib": "import urllib.request as u; print(u.urlopen(url).read().decode())",
     "requests": "import requests; print(requests.get(url).text)",
-    "httpx": "import httpx; print(httpx.get(url).text)",
+    "httpx": "import httpx; print(httpx.get(url, timeout=600).text)",
 }
 
 

@@ -612,6 +612,7 @@ async def test_a_client_gets_http_2_where_it_is_turned_on(
             http2=True,
             proxy=f"http://127.0.0.1:{proxy.port}",
             verify=proxy.trust(),
+            timeout=600,
         ) as client,
     ):
         got = await client.get(f"https://localhost:{port}/")
