@@ -441,6 +441,35 @@ def test_the_nearest_recording_comes_first(library: Open, folder: Path) -> None:
     assert opened.count(("together", "GET", "/v1/models")) == 0
 
 
+@pytest.mark.parametrize("change", ["added", "edited", "removed", "by another process"])
+def test_the_nearest_is_told_anew_once_recordings_change(
+    library: Open, folder: Path, cache: Path, change: str
+) -> None:
+    paths = [place(folder) / f"{number}.json" for number in range(3)]
+    for number, path in enumerate(paths):
+        path.write_text(text(f"what is {number} to {number * 7}?"))
+    opened = library(cache)
+    (asked,) = opened.keys(form("what is 1 to 7, pray?"))
+    assert opened.nearest(asked, 1)[0][0].endswith("1.json")
+    before = opened.count(asked.endpoint)
+    if change in ("added", "by another process"):
+        (place(folder) / "4.json").write_text(text("what is 1 to 7, pray? ?"))
+    elif change == "edited":
+        paths[2].write_text(text("what is 1 to 7, pray? ?"))
+    else:
+        paths[1].unlink()
+    if change == "by another process":  # whose index is the same file
+        library(cache)
+    opened.check()
+    nearest = opened.nearest(asked, 1)[0][0]
+    if change == "removed":
+        assert not nearest.endswith("1.json")
+    else:
+        assert nearest.endswith("2.json" if change == "edited" else "4.json")
+    number = {"edited": 0, "removed": -1}.get(change, 1)
+    assert opened.count(asked.endpoint) == before + number
+
+
 def test_what_stood_at_the_start_is_told_from_what_came_after(
     library: Open, folder: Path, cache: Path | None
 ) -> None:

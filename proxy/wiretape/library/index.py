@@ -17,6 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
+from wiretape.core.matching.sketch import Sketches
 from wiretape.core.playback.known_request import KnownRequest
 from wiretape.core.recording.given_ids import AnswerId
 
@@ -162,6 +163,8 @@ class Index:
         except BaseException:
             self._db.close()
             raise
+        self._sketches: dict[Endpoint, Sketches[int]] = {}
+        self._sketches_version = (-1, -1)
         weakref.finalize(self, self._db.close)
 
     def _create_tables(self) -> None:
@@ -498,15 +501,6 @@ class Index:
         (bad,) = self._db.execute("SELECT COUNT(*) FROM files WHERE fault IS NOT NULL").fetchone()
         return int(every) - int(bad)
 
-    def count_of(self, endpoint: Endpoint) -> int:
-        """How many recordings answer requests of an endpoint."""
-        (count,) = self._db.execute(
-            "SELECT COUNT(DISTINCT file) FROM keys JOIN endpoints ON endpoints.id = keys.endpoint"
-            " WHERE parts = ?",
-            (json.dumps(endpoint),),
-        ).fetchone()
-        return int(count)
-
     def host_keys(self) -> set[str]:
         """The hosts of the recordings, as `Providers.host_key` names them."""
         rows = self._db.execute(
@@ -525,13 +519,23 @@ class Index:
             (name, (ino, changed, size), _parts(parts)) for name, ino, changed, size, parts in rows
         )
 
-    def sketches(self, endpoint: Endpoint) -> Iterator[tuple[int, bytes]]:
-        """The row numbers of an endpoint's recordings, in order, each with its sketch."""
-        yield from self._db.execute(
-            "SELECT id, sketch FROM files WHERE id IN (SELECT file FROM keys WHERE endpoint ="
-            " (SELECT id FROM endpoints WHERE parts = ?))",
-            (json.dumps(endpoint),),
-        )
+    def sketches(self, endpoint: Endpoint) -> Sketches[int]:
+        """The sketches of an endpoint's recordings by row number, in order; kept in memory until a
+        row changes, here or in another process.
+        """
+        (others,) = self._db.execute("PRAGMA data_version").fetchone()
+        version = (self._db.total_changes, others)
+        if version != self._sketches_version:
+            self._sketches_version = version
+            self._sketches.clear()
+        if endpoint not in self._sketches:
+            rows = self._db.execute(
+                "SELECT id, sketch FROM files WHERE id IN (SELECT file FROM keys WHERE endpoint ="
+                " (SELECT id FROM endpoints WHERE parts = ?))",
+                (json.dumps(endpoint),),
+            )
+            self._sketches[endpoint] = Sketches(rows)
+        return self._sketches[endpoint]
 
     def names_of(self, numbers: Sequence[int]) -> list[str]:
         """The recording names of row numbers, in their order."""

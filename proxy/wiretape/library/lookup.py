@@ -593,7 +593,7 @@ class Lookup:
 
     def count(self, endpoint: Endpoint) -> int:
         """How many recordings are of an endpoint."""
-        return self._query(lambda index: index.count_of(endpoint))
+        return self._query(lambda index: len(index.sketches(endpoint)))
 
     def nearest(self, canonical: Canonical, limit: int = 20) -> list[tuple[str, Canonical]]:
         """The recordings of the same endpoint most like a request, the most like first, to explain
@@ -602,7 +602,8 @@ class Lookup:
         request_sketch = sketch(canonical.value)
 
         def nearest_names(index: Index) -> list[str]:
-            return index.names_of(rank(request_sketch, index.sketches(canonical.endpoint), limit))
+            nearest = index.sketches(canonical.endpoint).nearest(request_sketch, limit)
+            return index.names_of(nearest)
 
         neighbours = []
         for name in self._query(nearest_names):

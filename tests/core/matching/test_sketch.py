@@ -4,6 +4,8 @@ import json
 import random
 from typing import Any
 
+import pytest
+
 from wiretape.core.matching.sketch import LENGTH, rank, sketch
 
 SYSTEM = "You answer in one short sentence and never guess what you do not know. " * 40
@@ -79,6 +81,17 @@ def test_what_is_as_near_stays_in_its_order_and_the_limit_holds() -> None:
     one = sketch({"a": 1})
     assert rank(one, [(name, one) for name in "cab"], 2) == ["c", "a"]
     assert rank(one, [], 5) == []
+
+
+@pytest.mark.parametrize("limit", [1, 2, 7, 40, 100])
+def test_the_nearest_are_those_of_the_fewest_bits_that_differ(limit: int) -> None:
+    source = random.Random(limit)
+    # Few bits, so that many are as near.
+    others = [(n, bytes([source.randrange(8)]) + bytes(LENGTH - 1)) for n in range(40)]
+    for first in range(8):
+        wanted = bytes([first]) + bytes(LENGTH - 1)
+        by_distance = sorted(others, key=lambda other: (first ^ other[1][0]).bit_count())
+        assert rank(wanted, others, limit) == [name for name, _ in by_distance[:limit]]
 
 
 def test_lone_surrogates_deep_nesting_and_a_million_leaves_are_taken() -> None:
