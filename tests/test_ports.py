@@ -1,5 +1,6 @@
 """Ports to listen on."""
 
+import asyncio
 import socket
 
 import pytest
@@ -12,6 +13,21 @@ def test_an_open_port_has_its_number() -> None:
     with open_port(0, "127.0.0.1") as listening:
         number = number_of(listening)
         socket.create_connection(("127.0.0.1", number)).close()
+
+
+async def test_what_is_sent_to_a_client_leaves_at_once() -> None:
+    sent = asyncio.get_running_loop().create_future()
+
+    def accept(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = writer.get_extra_info("socket")
+        sent.set_result(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        writer.close()
+
+    listening = open_port(0, "127.0.0.1")
+    async with await asyncio.start_server(accept, sock=listening):
+        _, writer = await asyncio.open_connection("127.0.0.1", number_of(listening))
+        assert await sent
+        writer.close()
 
 
 def test_a_port_that_is_taken_is_named() -> None:

@@ -22,8 +22,11 @@ def open_port(port: int, host: str, *, is_shared: bool = False) -> socket.socket
             f"port {port} on {host} cannot be used ({reason_of(error)}):"
             " choose another with --port, or 0 for any free one"
         ) from error
-    listening.setblocking(False)
-    return listening
+    # asyncio turns Nagle's algorithm off where a socket says that it is TCP, and this one does not:
+    # each small answer would wait 40 ms for the client's acknowledgement.
+    tcp = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, listening.detach())
+    tcp.setblocking(False)
+    return tcp
 
 
 def number_of(listening: socket.socket) -> int:
