@@ -4,6 +4,7 @@ nginx.conf is run by tests/end_to_end/test_fleet.py.
 """
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -21,7 +22,26 @@ from wiretape.config.load import load
 
 FOLDER: Final = paths.ROOT / "integrations" / "fleet"
 KUBERNETES: Final = FOLDER / "kubernetes"
-KUBECTL: Final = shutil.which("kubectl")
+CHART: Final = FOLDER / "helm"
+TOOLS: Final = paths.ROOT / ".cache" / "kubernetes"
+
+
+def tool(name: str, *arguments: str | Path) -> str:
+    """The output of helm, kubectl or kubernetes-validate, of PATH or of `.ci/kubernetes-tools`."""
+    places = f"{os.environ.get('PATH', '')}{os.pathsep}{TOOLS}{os.pathsep}{TOOLS / 'site/bin'}"
+    program = shutil.which(name, path=places)
+    if program is None:
+        pytest.skip(f"no {name}: .ci/kubernetes-tools fetches it")
+    ran = subprocess.run(
+        [program, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+        env={**os.environ, "PYTHONPATH": str(TOOLS / "site")},
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return ran.stdout
 
 
 def documents(path: Path) -> list[Any]:
@@ -85,15 +105,53 @@ def test_the_compose_file_names_files_and_services_that_are_there() -> None:
 
 
 def test_kustomize_builds_the_manifests() -> None:
-    if KUBECTL is None:
-        pytest.skip("no kubectl to build them with")
-    built = subprocess.run(
-        [KUBECTL, "kustomize", KUBERNETES],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=PATIENCE,
-    )
-    assert built.returncode == 0, built.stderr
-    kinds = [document["kind"] for document in yaml.safe_load_all(built.stdout)]
-    assert sorted(kinds) == ["ConfigMap", "Deployment", "Service"]
+    built = by_kind(tool("kubectl", "kustomize", KUBERNETES))
+    assert sorted(built) == ["ConfigMap", "Deployment", "Service"]
+
+
+def by_kind(text: str) -> dict[str, Any]:
+    return {document["kind"]: document for document in yaml.safe_load_all(text)}
+
+
+def rendered(*values: str) -> dict[str, Any]:
+    sets = [word for value in values for word in ("--set", value)]
+    return by_kind(tool("helm", "template", "release", CHART, *sets))
+
+
+def test_the_chart_says_what_the_manifests_say(tmp_path: Path) -> None:
+    tool("helm", "lint", "--strict", CHART)
+    chart = rendered()
+    (deployment,) = documents(KUBERNETES / "deployment.yaml")
+    (service,) = documents(KUBERNETES / "service.yaml")
+    assert chart["Service"] == service
+    pod = deployment["spec"]["template"]
+    pod["metadata"]["annotations"] = chart["Deployment"]["spec"]["template"]["metadata"][
+        "annotations"
+    ]
+    pod["spec"]["containers"][0]["image"] += ":latest"
+    assert chart["Deployment"] == deployment
+    (tmp_path / "config.yaml").write_text(chart["ConfigMap"]["data"]["config.yaml"])
+    config, own = load(tmp_path / "config.yaml", {}), load(FOLDER / "config.yaml", {})
+    assert (config.store, config.sequences, config.host) == (own.store, own.sequences, own.host)
+    assert (config.port, config.names) == (own.port, own.names)
+
+
+def test_values_of_the_chart_reach_the_command_line() -> None:
+    chart = rendered("drain=45", "arguments={--pace,ttft=0.4}", "run=17", "config.listen.port=9000")
+    pod = chart["Deployment"]["spec"]["template"]["spec"]
+    container = pod["containers"][0]
+    assert options(container["args"])["drain"] == 45
+    assert options(container["args"])["pace"].ttft == pytest.approx(0.4)
+    assert pod["terminationGracePeriodSeconds"] > 45
+    assert container["env"] == [{"name": "WIRETAPE_RUN", "value": "17"}]
+    assert container["ports"][0]["containerPort"] == 9000
+
+
+@pytest.mark.parametrize("name", ["deployment", "service", "sidecar"])
+def test_kubernetes_knows_every_member_of_the_manifests(name: str) -> None:
+    tool("kubernetes-validate", "--strict", "-k", "1.33", KUBERNETES / f"{name}.yaml")
+
+
+def test_kubernetes_knows_every_member_of_the_chart(tmp_path: Path) -> None:
+    (tmp_path / "chart.yaml").write_text(tool("helm", "template", "release", CHART))
+    tool("kubernetes-validate", "--strict", "-k", "1.33", tmp_path / "chart.yaml")
