@@ -22,6 +22,7 @@ from wiretape.core.providers.registry import Providers
 from wiretape.core.redaction.subprotocols import credentials_as_headers
 from wiretape.core.text.wire_quotes import without_quotes
 from wiretape.core.wire.websocket import is_opening
+from wiretape.intake.exchange_writer import forget
 from wiretape.intake.intake import Intake
 from wiretape.report.report import Report
 from wiretape.sessions.own_port import JSON, Refusal
@@ -276,7 +277,7 @@ class RecordFlow:
             self._intake.report_unrecorded(
                 exchange.recorder.whole_request, "passed", note, exchange.session
             )
-            self._intake.forget(exchange.recorder)
+            forget(exchange.recorder)
             self._leave(flow, exchange)
         else:
             self._fail(flow, exchange, flow.error.msg, is_reset=end == "reset")
@@ -291,7 +292,7 @@ class RecordFlow:
         if _is_coming(flow):
             # Of a part of a request nothing would be found again.
             answer_error(message, reason, recorder.request, self._rules.providers)
-            self._intake.forget(recorder)
+            forget(recorder)
             self._leave(flow, exchange)
             return
         at = perf_counter() - exchange.started

@@ -15,7 +15,7 @@ from wiretape.core.playback.policy import RecordMode
 from wiretape.core.redaction.redactor import Redactor
 from wiretape.core.redaction.rules import RedactionRules
 from wiretape.exchange_formats.importing import ImportedFile, Importer, Source, session_names
-from wiretape.intake.intake import Intake
+from wiretape.intake.exchange_writer import ExchangeWriter
 from wiretape.library.library import Library, LocalState
 from wiretape.library.recording_file import load
 from wiretape.report.report import Report
@@ -69,8 +69,8 @@ def import_file(tmp_path: Path) -> Import:
             library.load()
             return library
 
-        intake = Intake(redactor, built_in(), Report("record"), record_errors=True)
-        importer = Importer(intake, opened)
+        writer = ExchangeWriter(redactor, built_in(), Report("record"), record_errors=True)
+        importer = Importer(writer, opened)
         try:
             return importer.add(path, session, source)
         finally:

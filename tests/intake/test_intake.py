@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,44 +14,18 @@ from wiretape.core.capture.recorder import Recorder
 from wiretape.core.capture.websocket import WebSocketRecorder
 from wiretape.core.matching.matcher import Matcher
 from wiretape.core.model import Headers, Outcome, Request
-from wiretape.core.redaction import encodings
 from wiretape.core.redaction.redactor import Redactor
-from wiretape.core.redaction.rules import JsonRule, RedactionRules
+from wiretape.core.redaction.rules import RedactionRules
+from wiretape.intake.exchange_writer import forget
 from wiretape.intake.intake import Intake
 from wiretape.intake.journal import Journal
 from wiretape.intake.journal_reader import read
 from wiretape.library.library import Library, LocalState
-from wiretape.report.report import Report, Row
+from wiretape.report.report import Report
 from wiretape.sessions.sessions import Sessions
 
 JSON: Headers = (("content-type", "application/json"),)
 UNGUESSABLE = "kV8w2Qz7T5rXn1Lp" + "Yb4Hs9Gd"
-
-
-async def kept(
-    folder: Path,
-    rules: RedactionRules,
-    body: bytes,
-    headers: Headers = JSON,
-    path: str = "/v1/x",
-) -> tuple[Row, list[Path]]:
-    """The row of an exchange with that answer, and the files there are then."""
-    report = Report("record")
-    providers = built_in()
-    sessions = Sessions(
-        lambda name: Library(folder / "r", Matcher(providers), state=LocalState(folder))
-    )
-    sessions.own.library.load()
-    intake = Intake(Redactor(rules, remember=True), providers, report)
-    recorder = Recorder(
-        Request("POST", "https", "api.together.xyz", 443, path, headers=JSON, body=b'{"model":"m"}')
-    )
-    recorder.start(200, headers, 0.1)
-    recorder.read(body, 0.2)
-    intake.put(recorder, "ended", 0.3, sessions.own)
-    await intake.finish()
-    (row,) = report.rows
-    return row, [path for path in (folder / "r").rglob("*") if path.suffix in (".json", ".bin")]
 
 
 @pytest.mark.timeout(60, method="signal")
@@ -71,86 +44,6 @@ async def test_draining_ends_where_the_last_was_written_a_moment_ago(
     intake.put(recorder, "ended", 0.1, sessions.own)
     await intake.drain()
     assert not intake.is_busy
-
-
-# A number stays a number: redaction cannot take it out.
-PIN = 271828182845904523536028
-SECRET = json.dumps({"user": {"pin": PIN}}).encode()
-RULES = RedactionRules(values=(("PIN_TOKEN", str(PIN)),))
-
-
-async def test_what_still_holds_a_secret_is_not_written(tmp_path: Path) -> None:
-    row, files = await kept(tmp_path, RULES, SECRET)
-    assert (row.outcome, files) == ("refused", [])
-    assert (row.note or "").startswith("not written: pin-token still stands")
-    assert str(PIN) not in str(row)
-
-
-async def test_or_is_written_and_told(tmp_path: Path) -> None:
-    row, files = await kept(tmp_path, replace(RULES, gate="warn"), SECRET)
-    assert (row.outcome, len(files)) == ("recorded", 1)
-    assert (row.note or "").startswith("written although pin-token still stands")
-
-
-async def test_what_can_be_replaced_is(tmp_path: Path) -> None:
-    body = json.dumps({"user": {"password": UNGUESSABLE}}).encode()
-    row, (file,) = await kept(tmp_path, RedactionRules(), body)
-    assert (row.outcome, row.note) == ("recorded", None)
-    assert UNGUESSABLE not in file.read_text()
-
-
-@pytest.mark.parametrize("later", ["the answer", "the request"])
-async def test_what_an_earlier_run_found_is_secret_in_a_later_one(
-    tmp_path: Path, later: str
-) -> None:
-    tokens = JsonRule("tok", lambda value: [("tok",)] if "tok" in value else [])
-    row, _ = await kept(
-        tmp_path, RedactionRules(json=(tokens,)), json.dumps({"tok": UNGUESSABLE}).encode()
-    )
-    assert row.outcome == "recorded"
-    in_answer = later == "the answer"
-    body = json.dumps({"say": f"is it {UNGUESSABLE}?" if in_answer else "no"}).encode()
-    path = "/v1/y" if in_answer else f"/v1/files/{UNGUESSABLE}"
-    row, files = await kept(tmp_path, RedactionRules(), body, path=path)
-    assert row.outcome == "recorded"
-    assert len(files) == 2
-    assert not any(UNGUESSABLE in str(file) + file.read_text() for file in files)
-
-
-async def test_side_files_go_through_the_gate(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    kind: Headers = (("content-type", "application/octet-stream"),)
-    body = b"\xff" * 300_000 + f"\npassword: {UNGUESSABLE}\n".encode()
-    row, files = await kept(tmp_path, RedactionRules(), body, kind)
-    assert (row.outcome, sorted(file.suffix for file in files)) == ("recorded", [".bin", ".json"])
-    assert not any(UNGUESSABLE.encode() in file.read_bytes() for file in files)
-    # As if redaction had overlooked it.
-    monkeypatch.setattr(Redactor, "document", lambda self, document, *_: (document, ()))
-    row, files = await kept(tmp_path / "other", RedactionRules(), body, kind)
-    assert (row.outcome, files) == ("refused", [])
-    assert "credential-field still stands in a side file" in (row.note or "")
-
-
-async def test_a_body_under_an_unknown_coding_is_not_written(tmp_path: Path) -> None:
-    odd: Headers = (*JSON, ("content-encoding", "x-odd"))
-    row, files = await kept(tmp_path, RedactionRules(), b"\x01\x02", odd)
-    assert (row.outcome, files) == ("refused", [])
-    assert row.note == (
-        "not written: content coding x-odd not decoded in response.body;"
-        " in config.yaml: redact: {unsearched: [x-odd]}"
-    )
-    rules = RedactionRules(unsearched=frozenset(["x-odd"]))
-    row, files = await kept(tmp_path, rules, b"\x01\x02", odd)
-    assert (row.outcome, len(files)) == ("recorded", 1)
-
-
-async def test_a_body_that_is_too_large_is_not_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(encodings, "MAX_DECODED", 100)
-    row, files = await kept(tmp_path, RedactionRules(), b'"' + b"a" * 200 + b'"')
-    assert (row.outcome, files) == ("refused", [])
 
 
 async def journaled(
@@ -205,7 +98,7 @@ async def test_an_outage_stays_in_the_journal_as_long_as_a_retry_may_come(tmp_pa
 
 async def test_an_exchange_that_is_forgotten_is_not_in_the_journal(tmp_path: Path) -> None:
     intake, recorder, journal = await journaled(tmp_path)
-    intake.forget(recorder)
+    forget(recorder)
     assert journal_files(journal) == []
     await intake.finish()
 

@@ -17,7 +17,7 @@ from wiretape.core.model import Headers, Outcome, Request
 from wiretape.core.playback.player import Player
 from wiretape.core.redaction.redactor import Redactor
 from wiretape.core.redaction.rules import RedactionRules
-from wiretape.intake.intake import EndedExchange, Intake
+from wiretape.intake.exchange_writer import EndedExchange, ExchangeWriter
 from wiretape.intake.journal import Journal
 from wiretape.intake.journal_reader import KEEP_SECONDS
 from wiretape.intake.recovery import recover
@@ -98,8 +98,10 @@ class Case:
         recorder = answered(None, answer)
         library = self.library()
         session = Session(name=None, library=library, player=Player("last"))
-        intake = Intake(Redactor(self.rules), PROVIDERS, Report("record"))
-        (row,) = intake.keep(EndedExchange(recorder, "ended", 0.5, session, recorded_at))
+        writer = ExchangeWriter(
+            Redactor(self.rules), PROVIDERS, Report("record"), record_errors=False
+        )
+        (row,) = writer.keep(EndedExchange(recorder, "ended", 0.5, session, recorded_at))
         assert row.outcome == "recorded"
         library.leave()
 

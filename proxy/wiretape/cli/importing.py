@@ -100,7 +100,7 @@ def _importer(
     config: "Config", redactor: "Redactor", folder: Path, record_mode: Any
 ) -> "Iterator[Importer]":
     from wiretape.exchange_formats.importing import Importer
-    from wiretape.intake.intake import Intake
+    from wiretape.intake.exchange_writer import ExchangeWriter
     from wiretape.report.report import Report
     from wiretape.run.open_library import check_writable, open_library
 
@@ -113,8 +113,8 @@ def _importer(
         )
 
     # An error that somebody kept is one that a test asks for.
-    intake = Intake(redactor, config.providers, report, record_errors=True)
-    importer = Importer(intake, opened)
+    writer = ExchangeWriter(redactor, config.providers, report, record_errors=True)
+    importer = Importer(writer, opened)
     try:
         yield importer
     finally:

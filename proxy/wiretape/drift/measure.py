@@ -18,7 +18,7 @@ from wiretape.core.playback.player import Player
 from wiretape.core.recording.document import from_exchange
 from wiretape.core.redaction.redactor import Redactor
 from wiretape.core.text.printable import count
-from wiretape.intake.intake import EndedExchange, Intake
+from wiretape.intake.exchange_writer import EndedExchange, ExchangeWriter
 from wiretape.report.report import EXIT_REFUSED, Report
 from wiretape.run.open_library import open_library
 from wiretape.sessions.sessions import Session
@@ -240,7 +240,7 @@ def record(
     the report; the takes that were there are replaced.
     """
     run = Report("refresh", keep_rows=False)
-    intake = Intake(plan.redactor, plan.config.providers, run, record_errors=True)
+    writer = ExchangeWriter(plan.redactor, plan.config.providers, run, record_errors=True)
     with _opened(plan, folder, run) as session_of:
         for measurement in measurements:
             name = session or measurement.target.session
@@ -248,7 +248,7 @@ def record(
                 ended = EndedExchange(
                     answer.recorder, answer.outcome, answer.at, session_of(name), answer.recorded_at
                 )
-                for row in intake.keep(ended):
+                for row in writer.keep(ended):
                     prefix = f"{name}/" if name else ""
                     if row.outcome == "recorded":
                         report.written.append(f"{prefix}{row.recording}")

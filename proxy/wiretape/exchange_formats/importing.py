@@ -14,7 +14,7 @@ from typing import BinaryIO, Final
 from wiretape.core.errors import FormatError
 from wiretape.core.model import Request
 from wiretape.core.playback.player import Player
-from wiretape.intake.intake import ALREADY_RECORDED, EndedExchange, Intake
+from wiretape.intake.exchange_writer import ALREADY_RECORDED, EndedExchange, ExchangeWriter
 from wiretape.library.library import Library
 from wiretape.progress import read_through
 from wiretape.report.report import Row
@@ -60,8 +60,8 @@ class Source:
 class Importer:
     """Puts files into the recordings that `opened` gives for a session's name."""
 
-    def __init__(self, intake: Intake, opened: Callable[[str | None], Library]) -> None:
-        self._intake: Final = intake
+    def __init__(self, writer: ExchangeWriter, opened: Callable[[str | None], Library]) -> None:
+        self._writer: Final = writer
         self._opened: Final = opened
         self._sessions: Final[dict[str | None, Session]] = {}
         self._latest: datetime | None = None
@@ -112,7 +112,7 @@ class Importer:
             session,
             self._recorded_at(item.recorded_at),
         )
-        for row in self._intake.keep(ended):
+        for row in self._writer.keep(ended):
             _count(row, item.where, result)
 
     def _recorded_at(self, at: datetime | None) -> str:

@@ -1,62 +1,32 @@
-"""Turn finished exchanges into files: document, redaction, gate, library, report.
+"""Take over finished exchanges, to be written and reported.
 
 One thread does the work, in the order the exchanges ended, so that neither a client nor its stream
 ever waits for it. Until it is done the journal holds what came.
 """
 
 import asyncio
-import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from pathlib import Path
 from typing import Final
 
 from wiretape.core.capture.recorder import Recorder
-from wiretape.core.conversation.estimate import usage_of
-from wiretape.core.errors import FormatError, StoreError, WiretapeError
-from wiretape.core.model import Exchange, Outcome, Request, Response, WebSocket
-from wiretape.core.playback.websocket import message_requests
+from wiretape.core.model import Outcome, Request
 from wiretape.core.providers.registry import Providers
-from wiretape.core.recording import text as recording_format
-from wiretape.core.recording.document import (
-    GUESSABLE,
-    Document,
-    from_exchange,
-    from_request,
-    to_exchange,
-)
-from wiretape.core.recording.given_ids import stamp
-from wiretape.core.recording.outage import is_outage
-from wiretape.core.redaction import gate
-from wiretape.core.redaction.clean_answer import CleanAnswer
-from wiretape.core.redaction.known_values import Secrets
+from wiretape.core.recording.document import from_request
 from wiretape.core.redaction.redactor import Redactor
-from wiretape.core.redaction.rules import Finding
 from wiretape.core.wire.content_coding import plain_request
-from wiretape.library.recording_file import side_files
 from wiretape.report.report import Report, Row, RowOutcome
 from wiretape.sessions.sessions import Session
 
+from .exchange_writer import EndedExchange, ExchangeWriter
 from .journal import ExchangeFile, Journal
-
-log = logging.getLogger(__name__)
 
 DEFER_SECONDS: Final = 0.05
 """A client's next request comes right after an answer: the file waits until it is sent."""
 
-ALREADY_RECORDED: Final = "it is recorded already (record.mode: missing-only)"
-"""The note on a row of an exchange that was left as it stands in the library."""
-
-_INDISTINCT: Final = (
-    "an earlier request differs from it only in a value that is redacted and could be guessed, so"
-    " replay could not tell whose answer is whose: use values that cannot be guessed, or let it not"
-    " count (match.rules: ignore)"
-)
-_MAX_WAITING_OUTAGES: Final = 200
 _MOST_BEHIND: Final = 500
 _MOST_BYTES_BEHIND: Final = 256 * 1024 * 1024
 
@@ -83,7 +53,9 @@ class Intake:
         self.redactor: Final = redactor
         self.providers: Final = providers
         self._report = report
-        self._record_errors = record_errors
+        self.writer: Final = ExchangeWriter(
+            redactor, providers, report, record_errors=record_errors
+        )
         self._journal = journal
         self._clock = clock
         self._latest = datetime.min.replace(tzinfo=UTC)
@@ -93,37 +65,7 @@ class Intake:
         self._room = asyncio.Event()
         self._room.set()
         self._waiting: list[EndedExchange] = []
-        # Outages wait for a retry that succeeds, and are dropped without one.
-        self._outages: dict[tuple[int, str], list[_PreparedExchange]] = {}
         self._timer: asyncio.TimerHandle | None = None
-        # What was written, and how many values were known then.
-        self._written: dict[Path, int] = {}
-
-    @property
-    def written(self) -> tuple[Path, ...]:
-        """The recordings that this run wrote."""
-        return tuple(self._written)
-
-    def holding_late_values(self) -> list[Path]:
-        """The recordings in which something stands that became known as a secret only after they
-        were written: a later answer named it, a later request carried it.
-        """
-        known = self.redactor.remembered_ever
-        return [
-            path
-            for path, known_then in self._written.items()
-            if known_then < known and self._holds_secret(path)
-        ]
-
-    def _holds_secret(self, path: Path) -> bool:
-        with suppress(OSError, FormatError):
-            data = path.read_bytes()
-            sides = [path.with_name(name) for name in side_files(recording_format.loads(data))]
-            return bool(
-                gate.inspect(data.decode("utf-8", "surrogatepass"), self.redactor)
-                or any(gate.inspect_bytes(side.read_bytes(), self.redactor) for side in sides)
-            )
-        return False
 
     def begin(self, recorder: Recorder, session: Session) -> None:
         """Begin an exchange: what its recorder gets is kept in the journal."""
@@ -131,12 +73,6 @@ class Intake:
             recorder.listener = self._journal.begin(
                 recorder.request, session.writable.session, self._now()
             )
-
-    def forget(self, recorder: Recorder) -> None:
-        """Drop an exchange from the journal: it is written, or will not be put."""
-        if recorder.listener is not None:
-            recorder.listener.drop()
-            recorder.listener = None
 
     def put(self, recorder: Recorder, outcome: Outcome, ended_at: float, session: Session) -> None:
         """Record an exchange that ended `ended_at` seconds after its request was sent."""
@@ -226,263 +162,21 @@ class Intake:
         """Wait until everything put is written or refused, drop outages, and end the thread."""
         await self.drain()
         self._worker.shutdown(wait=True)
-        for row in self._drop_outages(0):
+        for row in self.writer.drop_outages():
             self._report.add(row)
         if self._journal is not None:
             self._journal.close()
 
-    def _drop_outages(self, remaining: int) -> list[Row]:
-        """Drop waiting outages, the oldest first, until at most `remaining` are left."""
-        rows = []
-        while sum(map(len, self._outages.values())) > remaining:
-            retry_key = next(iter(self._outages))
-            for prepared in self._outages.pop(retry_key):
-                rows.append(replace(prepared.row, session=prepared.session.name))
-                self.forget(prepared.recorder)
-        return rows
-
-    def _keep_and_report(self, ending: "EndedExchange", loop: asyncio.AbstractEventLoop) -> None:
-        loop.call_soon_threadsafe(self._report_rows, self.keep(ending), ending.session)
-
-    def keep(self, ending: "EndedExchange", *, recovered: bool = False) -> list[Row]:
-        """Write or refuse an exchange now, in this thread, and give its rows.
-
-        StoreError if one that is `recovered` cannot be written: it may be tried again.
-        """
-        try:
-            return self._rows(ending, recovered=recovered)
-        except Exception as error:
-            if recovered and isinstance(error, StoreError):
-                raise
-            # A bug: the run fails and says so, without the error's text, which may hold secrets.
-            log.debug("an exchange could not be kept", exc_info=True)
-            self.forget(ending.recorder)
-            host = ending.recorder.request.host
-            provider = self.providers.find(host, ending.recorder.request.port)
-            note = f"not written: wiretape failed inside ({type(error).__name__}); -v shows where"
-            return [
-                Row("refused", provider.name if provider else host, "an", "exchange", note=note)
-            ]
+    def _keep_and_report(self, ending: EndedExchange, loop: asyncio.AbstractEventLoop) -> None:
+        loop.call_soon_threadsafe(self._report_rows, self.writer.keep(ending), ending.session)
 
     def _report_rows(self, rows: list[Row], session: Session) -> None:
         for row in rows:
             _count(row, session)
             self._report.add(replace(row, session=session.name))
 
-    def _rows(self, ending: "EndedExchange", *, recovered: bool) -> list[Row]:
-        """Write an exchange, and before it the outages that it is the retry of."""
-        prepared = self._prepare(ending)
-        if prepared.never_recorded:
-            self.forget(prepared.recorder)
-            return [
-                replace(
-                    prepared.row,
-                    outcome="passed",
-                    note=f"never recorded, by {prepared.never_recorded}",
-                )
-            ]
-        if prepared.recorder.unrecorded is not None:
-            self.forget(prepared.recorder)
-            note = f"not recorded: {prepared.recorder.unrecorded}"
-            return [replace(prepared.row, outcome="refused", note=note)]
-        if is_outage(prepared.status) and not self._record_errors:
-            self._outages.setdefault(prepared.retry_key, []).append(prepared)
-            # A long outage must not fill the memory: the oldest are dropped.
-            return self._drop_outages(_MAX_WAITING_OUTAGES)
-        outages = self._outages.pop(prepared.retry_key, [])
-        return [
-            self._write_and_forget(exchange, recovered=recovered)
-            for exchange in (*outages, prepared)
-        ]
-
-    def _prepare(self, ending: "EndedExchange") -> "_PreparedExchange":
-        recorder, ended_at, session = ending.recorder, ending.at, ending.session
-        exchange = recorder.finish(ending.outcome, ended_at, ending.recorded_at)
-        # Not the recorder's request, which lacks the body of a large upload.
-        request, response = exchange.request, exchange.response
-        secrets = self.redactor.secrets(request)
-        exchange = Exchange(plain_request(request), response, ending.recorded_at)
-        document = from_exchange(exchange)
-        # What an earlier run found is secret in this one, too.
-        recorded = session.library.redacted()
-        for part in ("request", "response"):
-            self.redactor.recognise(document[part], recorded)
-        exact = self.redactor.exact(document["request"], secrets)
-        clean = CleanAnswer()
-        document, findings = self.redactor.document(document, secrets, clean)
-        if exact is not None:
-            document = {**document, "request": {**document["request"], GUESSABLE: True}}
-        row = Row.of(
-            request,
-            self.providers,
-            document["request"],
-            outcome="skipped",
-            status=response.status,
-            chunks=len(response.chunks) if response.streaming else None,
-            first_chunk=recorder.first_chunk_at,
-            duration=ended_at,
-            note=_end_note(response, recorder.client_closed_at),
-            usage=usage_of(exchange.request, response) if self._report.prices is not None else None,
-        )
-        if is_outage(response.status) and not self._record_errors:
-            note = f"a {response.status} is not recorded (record.errors: true would)"
-            row = replace(row, note=note)
-        canonical = session.library.matched(document["request"])
-        self._report.applied.update(canonical.rules)
-        if isinstance(response, WebSocket):
-            self._count_message_rules(session, document["request"], response, secrets)
-        return _PreparedExchange(
-            session=session,
-            recorder=recorder,
-            request=request,
-            response=response,
-            document=document,
-            findings=findings,
-            secrets=secrets,
-            clean=clean,
-            row=row,
-            never_recorded=canonical.never_recorded,
-            key=canonical.key,
-            exact_key="" if exact is None else session.library.matched(exact).key,
-        )
-
-    def _count_message_rules(
-        self, session: Session, part: Document, socket: WebSocket, secrets: Secrets
-    ) -> None:
-        for request in message_requests(part["url"], part["endpoint"], socket.messages):
-            form = session.library.matched(self.redactor.request(request, secrets))
-            self._report.applied.update(form.rules)
-
-    def _write_and_forget(self, prepared: "_PreparedExchange", *, recovered: bool) -> Row:
-        row = self._write_recording(prepared, recovered=recovered)
-        self.forget(prepared.recorder)
-        return row
-
-    def _write_recording(self, prepared: "_PreparedExchange", *, recovered: bool) -> Row:
-        session, secrets, row = (
-            prepared.session,
-            prepared.secrets,
-            replace(prepared.row, note=prepared.end_note),
-        )
-        stamped = stamp(prepared.document["request"], session.known_ids)
-        document, files = recording_format.externalise({**prepared.document, "request": stamped})
-        text = recording_format.dumps(document)
-        known = self.redactor.remembered_ever
-        leak = self._leak(prepared, text, files)
-        if leak and self.redactor.rules.gate == "refuse":
-            return replace(row, outcome="refused", note=f"not written: {leak}")
-        if exact_key := prepared.exact_key:
-            first = session.exact_keys.setdefault(prepared.key, exact_key)
-            if first != exact_key:
-                return replace(row, outcome="refused", note=f"not written: {_INDISTINCT}")
-        if recovered and _is_recorded_already(prepared):
-            return replace(row, outcome="passed", note="it was recorded before the run was killed")
-        try:
-            entry = session.writable.write(document, text, files)
-        except WiretapeError as error:
-            if recovered:
-                raise
-            note = self.redactor.text(f"not written: {error}", secrets)
-            return replace(row, outcome="refused", note=note)
-        if entry is None:
-            return replace(row, outcome="passed", note=ALREADY_RECORDED)
-        session.known_ids.learn(entry.ids, entry.token)
-        session.used.add(entry.name)
-        self._written[session.writable.folder / entry.name] = known
-        self._report.redactions.update(finding.rule for finding in prepared.findings)
-        row = replace(row, outcome="recorded", recording=entry.name)
-        return replace(row, note=f"written although {leak}") if leak else row
-
-    def _leak(
-        self, prepared: "_PreparedExchange", text: str, files: Mapping[str, bytes]
-    ) -> str | None:
-        """The first secret found, as a note for the row, which never shows the value."""
-        secrets = prepared.secrets
-        leaks = (
-            gate.unsearchable(prepared.request, prepared.response, self.redactor)
-            or gate.inspect(text, self.redactor, secrets, prepared.clean)
-            or tuple(
-                leak
-                for data in files.values()
-                for leak in gate.inspect_bytes(data, self.redactor, secrets)
-            )
-        )
-        if not leaks:
-            return None
-        first, more = leaks[0], len(leaks) - 1
-        problem = first.masked if first.rule == "unsearched" else f"{first.rule} still stands"
-        location = f" in {first.where or 'a side file'}"
-        more_leaks = f" (and {more} more)" if more else ""
-        return f"{problem}{location}{more_leaks}; in config.yaml: {first.remedy}"
-
 
 def _count(row: Row, session: Session) -> None:
     session.counts[row.outcome] += 1
     if row.outcome in ("refused", "failed"):
         session.add_problem(f"{row.outcome}: {row.method} {row.path}: {row.note or ''}")
-
-
-def _is_recorded_already(prepared: "_PreparedExchange") -> bool:
-    """Whether an exchange was written before the run was killed, and only its journal stayed."""
-    library, exchange = prepared.session.library, to_exchange(prepared.document)
-    for entry in library.takes(library.keys(prepared.document["request"])[0].key):
-        with suppress(WiretapeError):
-            stored = library.read(entry.name)
-            same = stored.recorded_at == exchange.recorded_at
-            if same and stored.response == exchange.response:
-                return True
-    return False
-
-
-@dataclass(frozen=True, slots=True)
-class EndedExchange:
-    """An exchange that has ended, `at` seconds after its request was sent."""
-
-    recorder: Recorder
-    outcome: Outcome
-    at: float
-    session: Session
-    recorded_at: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _PreparedExchange:
-    """An exchange that is ready to be written; `row` is reported if it never is, `never_recorded`
-    names the rule that forbids it.
-    """
-
-    session: Session
-    recorder: Recorder
-    request: Request
-    response: Response
-    document: Document
-    findings: tuple[Finding, ...]
-    secrets: Secrets
-    clean: CleanAnswer
-    row: Row
-    never_recorded: str
-    key: str
-    exact_key: str
-    """The key that it had if values were told apart that have no digest; "" without any."""
-
-    @property
-    def status(self) -> int:
-        return self.response.status
-
-    @property
-    def retry_key(self) -> tuple[int, str]:
-        return (id(self.session), self.key)
-
-    @property
-    def end_note(self) -> str | None:
-        return _end_note(self.response, self.recorder.client_closed_at)
-
-
-def _end_note(response: Response, client_closed_at: float | None) -> str | None:
-    notes = []
-    if client_closed_at is not None:
-        count = sum((chunk.at or 0.0) <= client_closed_at for chunk in response.chunks)
-        notes.append(f"the client left after {count} {'chunk' if count == 1 else 'chunks'}")
-    if response.end != "complete":
-        notes.append(f"ended early: {response.end}")
-    return "; ".join(notes) or None

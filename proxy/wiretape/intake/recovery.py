@@ -22,7 +22,7 @@ from wiretape.library.processes import is_alive
 from wiretape.report.report import Report, Row
 from wiretape.sessions.sessions import Session
 
-from .intake import EndedExchange, Intake
+from .exchange_writer import EndedExchange, ExchangeWriter
 from .journal_key import remove_orphans
 from .journal_reader import KEEP_SECONDS, KilledRun, UnfinishedExchange, killed_runs
 
@@ -74,11 +74,11 @@ def recover(
                 f" could not be redacted. Set it as it was, or remove {killed_run.folder}"
             )
             continue
-        intake = Intake(redactor, providers, Report("record"), record_errors=record_errors)
+        writer = ExchangeWriter(redactor, providers, Report("record"), record_errors=record_errors)
         rows: list[Row] = []
         try:
             if not unknown:
-                _recover(killed_run, exchanges, intake, open_library, rows)
+                _recover(killed_run, exchanges, writer, open_library, rows)
             killed_run.remove()
         except StoreError as error:
             report.notice(f"exchanges of a run that was killed wait for the next run: {error}")
@@ -89,7 +89,7 @@ def recover(
 def _recover(
     killed_run: KilledRun,
     exchanges: list[UnfinishedExchange],
-    intake: Intake,
+    writer: ExchangeWriter,
     open_library: OpenLibrary,
     rows: list[Row],
 ) -> None:
@@ -110,7 +110,7 @@ def _recover(
                 sessions[library_key],
                 exchange.recorded_at,
             )
-            rows += intake.keep(ending, recovered=True)
+            rows += writer.keep(ending, recovered=True)
             with suppress(OSError):
                 exchange.path.unlink()
     finally:

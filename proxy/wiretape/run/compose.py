@@ -75,12 +75,12 @@ class Parts:
             await self.shared.close()
 
     def _redact_and_upload(self, intake: "Intake") -> None:
-        moved = redact_late_values(self.settings, intake, self.report)
+        moved = redact_late_values(self.settings, intake.writer, self.report)
         mirror = self.settings.mirror
         if mirror is None:
             return
         # What could not be redacted stays on this machine.
-        paths = set(intake.written) - set(intake.holding_late_values())
+        paths = set(intake.writer.written) - set(intake.writer.holding_late_values())
         names = [path.relative_to(mirror.folder).as_posix() for path in paths]
         if not mirror.upload([*self.recovered, *(moved.get(name, name) for name in names)]):
             self.report.unserved += 1

@@ -21,23 +21,25 @@ from wiretape.report.report import Report, Row
 from .settings import Settings
 
 if TYPE_CHECKING:
-    from wiretape.intake.intake import Intake
+    from wiretape.intake.exchange_writer import ExchangeWriter
     from wiretape.maintenance.redact import Plan
 
 
-def redact_late_values(settings: Settings, intake: "Intake", report: Report) -> Mapping[str, str]:
+def redact_late_values(
+    settings: Settings, writer: "ExchangeWriter", report: Report
+) -> Mapping[str, str]:
     """Redact the recordings of a run in which something stands that became known later.
 
     They are rewritten as `wiretape redact` does it, all or none, after the run's recordings were
     replayed. Where that cannot be, the run fails and says which hold it. Gives the new names of
     those that have one now, below the folder.
     """
-    late = intake.holding_late_values()
+    late = writer.holding_late_values()
     if not late:
         return {}
     from wiretape.maintenance.redact import NotRedacted, carry_out, plan
 
-    redactor = intake.redactor
+    redactor = writer.redactor
     root = settings.recordings
     names = [redactor.text(name_of(path)) for path in late]
     rows = [
@@ -45,7 +47,7 @@ def redact_late_values(settings: Settings, intake: "Intake", report: Report) -> 
     ]
     try:
         # All of the run's: another may hold the value as token ids alone.
-        planned = plan(root, intake.written, settings.config, redactor, within=intake.written)
+        planned = plan(root, writer.written, settings.config, redactor, within=writer.written)
         carry_out(planned)
     except NotRedacted as error:
         reasons = (f"{name_of(Path(path))}: {text}" for path, text in error.faults)
