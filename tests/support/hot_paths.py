@@ -4,6 +4,7 @@
 tests have cached, and how sets lie, would change the numbers.
 """
 
+import asyncio
 import json
 import os
 import sys
@@ -15,12 +16,15 @@ from typing import Final
 
 from wiretape.config.load import Config, load
 from wiretape.core.model import Chunk, Exchange, Request, Response
+from wiretape.core.playback.pace import Pace
 from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import from_exchange, to_exchange
 from wiretape.core.redaction import gate
 from wiretape.core.redaction.clean_answer import CleanAnswer
 from wiretape.core.redaction.redactor import Redactor
 from wiretape.core.text.exact_json import parse
+from wiretape.engine.handler import Handler
+from wiretape.engine.protocol import HttpServer
 from wiretape.engine.replayer import Replayer
 from wiretape.library.library import Library, LocalState
 from wiretape.report.report import Report
@@ -102,6 +106,26 @@ def asked(replayer: Replayer, requests: Iterable[Request]) -> Iterator[bool]:
         yield prepared.digest is not None
 
 
+class Unread(asyncio.Transport):
+    """A connection of which nobody reads what is written."""
+
+    def write(self, data: object) -> None: ...
+
+
+async def answered(replayer: Replayer) -> float:
+    """The instructions of an answer that is asked for again on its connection."""
+    live = request(1)
+    headers = "".join(f"{name}: {value}\r\n" for name, value in live.headers)
+    head = f"POST /{HOST}{live.target} HTTP/1.1\r\nHost: localhost\r\n{headers}"
+    data = f"{head}Content-Length: {len(live.body)}\r\n\r\n".encode() + live.body
+    connection = HttpServer(Handler(replayer, Pace()))()
+    connection.connection_made(Unread())
+    before = replayer.report.counts["replayed"]
+    count = instructions(lambda: connection.data_received(data), 10)
+    assert replayer.report.counts["replayed"] == before + 20
+    return count
+
+
 def measured(folder: Path) -> dict[str, float]:
     """The instructions of each hot path; writes recordings to a folder."""
     parse("1e0")  # a number that is spelled in its own way: from now on writers look for more
@@ -125,6 +149,7 @@ def measured(folder: Path) -> dict[str, float]:
         "the same request again": instructions(
             lambda: replayer.answer(replayer.with_current_ids(prepared)), 10
         ),
+        "an answer on its connection": asyncio.run(answered(replayer)),
         "a request that is read": instructions(lambda: next(read), 20),
         "a stream of 200 chunks becomes a recording": instructions(record, 2),
         "a recording of 200 chunks becomes a stream": instructions(

@@ -12,7 +12,7 @@ from wiretape.report.report import Row
 from .request import ReplayRequest
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class ReplayAnswer:
     """A recording's answer to a request.
 

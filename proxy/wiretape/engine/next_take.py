@@ -1,8 +1,7 @@
 """Choose the take that answers a request next."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from wiretape import descriptors
 from wiretape.core.errors import FormatError, StoreError
@@ -20,8 +19,7 @@ from .selecting import Choice, TakeSelector
 _FEW: Final = 100
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NextTake:
+class NextTake(NamedTuple):
     """The take that is next: not given yet."""
 
     takes: Sequence[Entry]

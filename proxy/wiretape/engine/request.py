@@ -90,7 +90,10 @@ class ReplayRequest:
     @property
     def sequence_key(self) -> Hashable:
         """Distinguishes its sequence of takes from those of other requests in the session."""
+        keys = self.keys
+        if not self.id_sources:
+            return keys[0], keys[-1]
         created = [
             (text, source.token) for text, source in self.id_sources.items() if source.created
         ]
-        return (self.keys[0], self.keys[-1], *sorted(created))
+        return (keys[0], keys[-1], *sorted(created))

@@ -17,7 +17,6 @@ from wiretape.core.wire.selecting_headers import (
     asks_for_stream,
     may_answer,
     tells_of_condition,
-    vary,
 )
 from wiretape.library.file_cache import CachedRecording
 from wiretape.library.library import Entry
@@ -116,7 +115,7 @@ class TakeSelector:
         self, recording: CachedRecording, request: ReplayRequest, is_same: bool = False
     ) -> dict[str, tuple[str, str]]:
         """The headers that differ; `is_same` says that both accept the same."""
-        if is_same and not vary(recording.response.headers):
+        if is_same and not recording.vary:
             return {}  # the usual case, for which the body need not be read
         streams = asks_for_stream(request.document.get("body"))
         return self._matcher.apart(recording.exchange, request.live, streams=streams)

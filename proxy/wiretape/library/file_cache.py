@@ -19,6 +19,7 @@ from wiretape.core.recording.document import (
     to_request,
     to_request_headers,
 )
+from wiretape.core.wire.selecting_headers import vary
 
 from .recording_file import Stat, load_answer, side_files_beside, stat_of
 
@@ -39,6 +40,7 @@ class CachedRecording:
     checked: float
     forms: tuple[Canonical, ...] = ()
     _exchange: Exchange | None = None
+    _vary: tuple[str, ...] | None = None
 
     @classmethod
     def of(cls, exchange: Exchange) -> "CachedRecording":
@@ -56,6 +58,13 @@ class CachedRecording:
     @property
     def response(self) -> Response:
         return self.answer.response
+
+    @property
+    def vary(self) -> tuple[str, ...]:
+        """The request headers that the answer's Vary names."""
+        if self._vary is None:
+            self._vary = vary(self.response.headers)
+        return self._vary
 
     @property
     def exchange(self) -> Exchange:

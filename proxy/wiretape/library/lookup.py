@@ -522,12 +522,12 @@ class Lookup:
         the texts it holds where ids are expected, and `id_sources` the answers that gave them to
         this session. llama-stack's recordings answer where no other does.
         """
-        created = {
-            text: source.token.rpartition("#")[0]
-            for text, source in (id_sources or {}).items()
+        created = [
+            (text, source.token.rpartition("#")[0])
+            for text, source in (id_sources.items() if id_sources else ())
             if source.created
-        }
-        memo_key = (keys[0], keys[-1], tuple(sorted(created.items())))
+        ]
+        memo_key = (keys[0], keys[-1], tuple(sorted(created)))
         with self._guard:
             self._look()
             memo = self._memo.get(memo_key)

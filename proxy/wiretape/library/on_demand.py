@@ -4,8 +4,7 @@ An event loop must not wait for a server: inside `deferring()` a recording that 
 fetched raises NotHere, and who catches it fetches in a thread and begins again.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Final, Protocol
@@ -48,14 +47,19 @@ class NotHere(WiretapeError):
         self.fetch: Final = fetch
 
 
-@contextmanager
-def deferring(*, active: bool = True) -> Iterator[None]:
+class deferring:  # a context manager, and quicker than a generator: each request has two
     """Have recordings that are not here raise NotHere inside the block; else they are fetched."""
-    token = _DEFERS.set(active)
-    try:
-        yield
-    finally:
-        _DEFERS.reset(token)
+
+    __slots__ = ("_active", "_token")
+
+    def __init__(self, *, active: bool = True) -> None:
+        self._active = active
+
+    def __enter__(self) -> None:
+        self._token = _DEFERS.set(self._active)
+
+    def __exit__(self, *_: object) -> None:
+        _DEFERS.reset(self._token)
 
 
 def may_defer() -> bool:

@@ -36,9 +36,10 @@ _NEWS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Row:
-    """One exchange as terminal and report show it; times in seconds, redacted throughout.
+    """One exchange as terminal and report show it; times in seconds, redacted throughout. It does
+    not change, and is not frozen: that would double the time in which a row is made.
 
     `take` counts from 1, `beyond` says that it was given again after the last one; `stale` is what
     rules leave out and has changed since the recording, `fault` the name of an injected fault.
@@ -183,12 +184,13 @@ class Report:
         self.rows.append(row)
         self._counts[row.outcome] += 1
         if row.session is not None:
-            self._sessions.setdefault(row.session, Counter())[row.outcome] += 1
+            _counter(self._sessions, row.session)[row.outcome] += 1
         if row.usage is not None:
             exchange = row.provider, row.model or "", row.usage
-            self._metered.setdefault(row.outcome, Counter())[exchange] += 1
-        self._stale.update({(change.path, change.rule) for change in row.stale})
-        self._stale_rules.update({change.rule for change in row.stale})
+            _counter(self._metered, row.outcome)[exchange] += 1
+        if row.stale:
+            self._stale.update({(change.path, change.rule) for change in row.stale})
+            self._stale_rules.update({change.rule for change in row.stale})
         if self.listen is not None:
             self.listen(row)
         for observe in self.observers:
@@ -362,6 +364,14 @@ class Report:
             {"host": host, **dict(sorted(fates.items()))}
             for host, fates in sorted(self.other_hosts.items())
         ]
+
+
+def _counter[K, V](counters: dict[K, Counter[V]], key: K) -> Counter[V]:
+    # `setdefault` would make a counter for each row.
+    counter = counters.get(key)
+    if counter is None:
+        counter = counters[key] = Counter()
+    return counter
 
 
 def other_host_lines(report: Report) -> list[str]:

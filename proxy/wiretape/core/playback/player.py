@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, NamedTuple, Protocol
 
 type Repeat = Literal["last", "cycle", "miss"]
 """What answers a request after the last take: that take, the first again, or nothing."""
@@ -15,8 +15,7 @@ class Take(Protocol):
     def name(self) -> str: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Pick:
+class Pick(NamedTuple):
     """The index of the take to give, and whether the takes are used up."""
 
     take: int

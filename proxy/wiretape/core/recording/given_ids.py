@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from wiretape.core.model import split_url
 from wiretape.core.wire.jsonrpc import SESSION_HEADER, is_message
@@ -66,8 +66,7 @@ class AnswerId:
     claim: Claim = "named"
 
 
-@dataclass(frozen=True, slots=True)
-class IdSource:
+class IdSource(NamedTuple):
     """The recording that gave a session an id."""
 
     token: str
