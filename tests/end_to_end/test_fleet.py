@@ -3,14 +3,16 @@ real SDK gets each take once.
 """
 
 import os
+import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,9 +24,12 @@ from tests.support.limits import PATIENCE, wait_until
 from tests.support.ports import unused_port
 from tests.support.redis_server import redis_server
 from tests.support.seaweedfs import seaweedfs
+from tests.support.stream_call import CHAT, EVENTS, STREAM, curl, options
+from tests.support.upstream import Answer, Upstream
 
 NGINX: Final = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 TAKES: Final = 40
+REPORTS: Final = "s3://recordings/reports/one"
 CLIENTS: Final = 4
 
 
@@ -50,6 +55,39 @@ def nginx(folder: Path, ports: list[int]) -> Iterator[int]:
         process.wait(PATIENCE)
 
 
+class Gate:
+    """A way to a server that can be shut, as if the server were gone."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._sockets: list[socket.socket] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def shut(self) -> None:
+        for connection in (self._listener, *self._sockets):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+            connection.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.create_connection(("127.0.0.1", self._port))
+                self._sockets += [client, server]
+                for pair in ((client, server), (server, client)):
+                    threading.Thread(target=self._copy, args=pair, daemon=True).start()
+
+    @staticmethod
+    def _copy(source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     for take in range(1, TAKES + 1):
@@ -73,7 +111,7 @@ def test_each_take_is_given_once_though_a_replica_is_killed(
         def replica(number: int) -> Any:
             home = {"WIRETAPE_HOME": str(folder / f"home-{number}")}
             arguments = ["replay", "--run", "one", "--port", str(ports[number])]
-            arguments += ["--report", f"{number}.json"]
+            arguments += ["--report", REPORTS]
             process = commands.start(arguments, {**environ, **home}, folder)
             assert process.stdout is not None
             assert "is ready" in process.stdout.readline()
@@ -92,12 +130,12 @@ def test_each_take_is_given_once_though_a_replica_is_killed(
         for process in replicas:
             process.terminate()
             process.communicate(timeout=PATIENCE)
+        merged = wiretape("report", "merge", REPORTS, env=store)
     given = Counter(names)
     last = max(given, key=lambda name: (len(name), name))
     assert all(count == 1 for name, count in given.items() if name != last), given
     # A take that the killed one handed out and did not send counts as given.
     assert TAKES - CLIENTS <= len(given) <= TAKES
-    merged = wiretape("report", "merge", "0.json", "1.json")
     assert merged.returncode == 0, merged.stderr
 
 
@@ -115,3 +153,28 @@ def ask_all(port: int, number: int, names: list[str]) -> None:
 
     with client, ThreadPoolExecutor(CLIENTS) as clients:
         list(clients.map(ask, range(number)))
+
+
+def test_what_was_recorded_when_the_store_went_is_uploaded_by_the_next_run(
+    tmp_path: Path, clean_env: dict[str, str], wiretape: Wiretape, upstream: Upstream
+) -> None:
+    upstream.script(CHAT, Answer(headers=STREAM, chunks=EVENTS))
+    url = "s3://recordings/gone"
+    with seaweedfs(tmp_path) as store:
+        gate = Gate(int(store["AWS_ENDPOINT_URL"].rpartition(":")[2]))
+        (tmp_path / "config.yaml").write_text(f"recordings: {url}\n")
+        record = ["record", *options(upstream, tmp_path)[2:], "--allow-none", "--"]
+        waits = f"{shlex.join(curl())} && touch recorded && until [ -e go ]; do sleep 0.1; done"
+        environ = {**clean_env, **store, "AWS_ENDPOINT_URL": gate.url}
+        process = commands.start([*record, "sh", "-c", waits], environ, tmp_path)
+        wait_until((tmp_path / "recorded").exists)
+        gate.shut()
+        (tmp_path / "go").touch()
+        errors = process.communicate(timeout=PATIENCE)[1]
+        assert (process.returncode, "could not be uploaded" in errors) == (4, True), errors
+        assert wiretape("pull", url, "-r", "before", env=store).returncode == 0
+        assert not list((tmp_path / "before").rglob("*.json"))
+        done = wiretape(*record, "true", env=store)
+        assert done.returncode == 0, done.stderr
+        assert wiretape("pull", url, "-r", "after", env=store).returncode == 0
+    assert len(list((tmp_path / "after").rglob("*.json"))) == 1
