@@ -22,7 +22,7 @@ from wiretape.library.library import Library, LocalState
 from wiretape.report.report import Report
 from wiretape.sequences.file_log import FileLog
 from wiretape.sequences.redis_log import RedisLog
-from wiretape.sequences.shared_log import SharedLog
+from wiretape.sequences.shared_log import SequencesLost, SharedLog
 from wiretape.sessions.control import Control
 from wiretape.sessions.sessions import Sessions
 from wiretape.sessions.shared import SessionsChanged, SharedSessions
@@ -208,6 +208,25 @@ async def test_a_reset_begins_anew_everywhere(folder: Path, open_log: OpenLog) -
     assert (await two.tell("GET", "s"))["used"] == []
     assert await two.ask(request_for("hello"), "s") is not None
     assert len((await one.tell("GET", "s"))["used"]) == 1  # type: ignore[arg-type]  # a list
+
+
+async def test_a_reset_that_cannot_be_shared_is_none_here_either(
+    folder: Path, open_log: OpenLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = Process(folder, open_log())
+    await one.tell("POST", "s/start?folder=checkout")
+    assert await one.ask(request_for("hello"), "s") is not None
+
+    async def lost(*_: object) -> None:
+        raise SequencesLost("the server is gone")
+
+    monkeypatch.setattr(one.shared, "announce", lost)
+    headers = {"host": "127.0.0.1:1", "authorization": "Bearer t"}
+    reply = await one.control.handle("POST", "/wiretape/sessions/s/reset", headers)
+    assert reply.status == 503
+    session = one.sessions.known("s")
+    assert session is not None
+    assert len(session.used) == 1
 
 
 async def test_a_problem_reaches_every_session(folder: Path, open_log: OpenLog) -> None:

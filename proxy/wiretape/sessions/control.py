@@ -243,9 +243,10 @@ class Control:
         if open_session is None:
             return _error(404, "this session is not open: POST …/start, or send a request in it")
         if action == "reset":
-            open_session.reset()
             if self._shared is not None:
                 await self._shared.announce("reset", name)
+            else:
+                open_session.reset()
             return Reply(200, _document_of(open_session))
         if self._drain is not None:
             await self._drain()
