@@ -45,7 +45,7 @@ def _sections(
         "several": lambda: several.section(replayed, folder),
         "paced": lambda: paced.section(paced.QUICK if quick else paced.FULL, folder, cores),
         "growth": lambda: growth.section(counts, 0.1 if quick else 0.4, folder, cores),
-        "start-up": lambda: startup.section(2 if quick else 6, folder),
+        "start-up": lambda: startup.section(2 if quick else 5, folder),
         "pieces": lambda: pieces.section(0.1 if quick else 0.4),
     }
     return (every[name] for name in SECTIONS if not wanted or name in wanted)
@@ -132,8 +132,10 @@ def _run(wanted: list[str], *, quick: bool, many: bool) -> tuple[list[Section], 
     done: list[Section] = []
     with tempfile.TemporaryDirectory(prefix="wiretape-bench-") as folder:
         for measure in _sections(wanted, quick=quick, many=many, folder=Path(folder)):
+            begun = time.monotonic()
             done.append(measure())
             show(console, done[-1])
+            console.print(f"  {time.monotonic() - begun:.0f} s\n", style="dim")
     machine["took"] = f"{time.monotonic() - started:.0f} s"
     if "load average" in machine:
         machine["load average"] = f"{machine['load average']} to {_load_average()}"

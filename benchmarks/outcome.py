@@ -267,39 +267,56 @@ _ROW, _LEFT, _WIDTH = 26, 430, 420
 
 
 def as_svg(sections: Sequence[Section]) -> str:
-    """Each ratio as a bar on a scale of powers of ten, 1 in the middle, with its goal as a line."""
-    rows = [
-        (f"{measure.name} vs {ratio.name}", ratio)
-        for section in sections
-        for measure in section.measures
-        for ratio in measure.ratios
-        if "CPU" in measure.name and ratio.value > 0
-    ]
-    middle, height = _LEFT + _WIDTH / 2, _ROW * (len(rows) + 2)
-
-    def x(value: float) -> float:
-        return middle + max(-1.0, min(1.0, math.log10(value) / 1.5)) * _WIDTH / 2
-
+    """Each ratio of CPU as a bar on a scale of powers of ten, 1 in the middle, with its goal as a
+    line; a heading for each section.
+    """
+    lines: list[tuple[str, Ratio | None]] = []
+    for section in sections:
+        ratios = [
+            (f"{measure.name.replace(': CPU per answer', '')} vs {ratio.name}", ratio)
+            for measure in section.measures
+            for ratio in measure.ratios
+            if "CPU" in measure.name and ratio.value > 0
+        ]
+        lines += [(section.title, None), *ratios] if ratios else []
+    middle, height = _LEFT + _WIDTH / 2, _ROW * (len(lines) + 2)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{_LEFT + _WIDTH + 70}" height="{height}"'
         ' font-family="sans-serif" font-size="12">',
         '<rect width="100%" height="100%" fill="white"/>',
-        f'<text x="{middle}" y="16" text-anchor="middle">CPU per answer, times the other\'s</text>',
     ]
-    for number_of, (name, ratio) in enumerate(rows):
-        y = _ROW * (number_of + 1)
-        low, high = sorted((middle, x(ratio.value)))
-        colour = "#7f8c8d"  # without a goal
-        if ratio.goal is not None:
-            colour = "#3a7d44" if ratio.goal.met(ratio.value) else "#c0392b"
+    for value in (0.1, 1, 10):
+        at = _across(value)
         parts += [
-            f'<text x="{_LEFT - 8}" y="{y + 15}" text-anchor="end">{escape(name)}</text>',
-            f'<rect x="{low:.1f}" y="{y + 4}" width="{high - low:.1f}" height="14"'
-            f' fill="{colour}"/>',
-            f'<text x="{_LEFT + _WIDTH + 8}" y="{y + 15}">{number(ratio.value)}x</text>',
+            f'<text x="{at:.1f}" y="16" text-anchor="middle">{value:g}x</text>',
+            f'<path d="M{at:.1f} 24V{height - _ROW}" stroke="#ccc"/>',
         ]
-        if ratio.goal is not None:
-            at = x(ratio.goal.limit)
-            parts.append(f'<path d="M{at:.1f} {y + 1}v20" stroke="black" stroke-dasharray="3 2"/>')
+    for number_of, (name, ratio) in enumerate(lines):
+        y = _ROW * (number_of + 1)
+        if ratio is None:
+            parts.append(f'<text x="8" y="{y + 17}" font-weight="bold">{escape(name)}</text>')
+        else:
+            parts += _bar(name, ratio, y)
     parts.append(f'<path d="M{middle} 24V{height - _ROW}" stroke="#888"/></svg>')
     return "\n".join(parts) + "\n"
+
+
+def _across(value: float) -> float:
+    """Where a ratio is on the scale, from left to right."""
+    return _LEFT + _WIDTH / 2 * (1 + max(-1.0, min(1.0, math.log10(value) / 1.5)))
+
+
+def _bar(name: str, ratio: Ratio, y: int) -> list[str]:
+    low, high = sorted((_across(1), _across(ratio.value)))
+    colour = "#7f8c8d"  # without a goal
+    if ratio.goal is not None:
+        colour = "#3a7d44" if ratio.goal.met(ratio.value) else "#c0392b"
+    parts = [
+        f'<text x="{_LEFT - 8}" y="{y + 15}" text-anchor="end">{escape(name)}</text>',
+        f'<rect x="{low:.1f}" y="{y + 4}" width="{high - low:.1f}" height="14" fill="{colour}"/>',
+        f'<text x="{_LEFT + _WIDTH + 8}" y="{y + 15}">{number(ratio.value)}x</text>',
+    ]
+    if ratio.goal is not None:
+        at = _across(ratio.goal.limit)
+        parts.append(f'<path d="M{at:.1f} {y + 1}v20" stroke="black" stroke-dasharray="3 2"/>')
+    return parts

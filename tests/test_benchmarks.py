@@ -40,7 +40,8 @@ def test_ratios_that_changed_are_listed_and_others_are_not() -> None:
 def test_the_picture_has_a_bar_for_each_ratio_and_a_line_for_each_goal() -> None:
     picture = ElementTree.fromstring(as_svg([section(9.0, 0.01)]))
     kinds = [child.tag.rpartition("}")[2] for child in picture]
-    assert (kinds.count("rect"), kinds.count("path")) == (3, 2)
+    assert (kinds.count("rect"), kinds.count("path")) == (3, 5)  # and the scale's four lines
+    assert "Replay" in [child.text for child in picture]
     bars = [child for child in picture if child.get("height") == "14"]
     assert [bar.get("fill") for bar in bars] == ["#c0392b", "#7f8c8d"]
     assert all(float(bar.get("width", "0")) > 100 for bar in bars)
