@@ -24,7 +24,12 @@ from wiretape.core.capture.websocket import WebSocketRecorder
 from wiretape.core.matching.matcher import Matcher
 from wiretape.core.model import Close, Headers, Message, Request, WebSocket
 from wiretape.core.playback.pace import Pace
-from wiretape.core.playback.websocket import LockStep, MessageMatcher, ReplayedConnection
+from wiretape.core.playback.websocket import (
+    LockStep,
+    MessageMatcher,
+    Mismatch,
+    ReplayedConnection,
+)
 from wiretape.core.recording.fields import Members
 from wiretape.core.recording.websocket import from_websocket, to_websocket
 from wiretape.core.redaction.redactor import Redactor
@@ -256,6 +261,10 @@ def stored(recorded: WebSocket) -> WebSocket:
     return replace(recorded, chunks=messages, close=close)
 
 
+async def explained(mismatch: Mismatch) -> None:
+    pass
+
+
 @asynccontextmanager
 async def replaying(
     recorded: WebSocket,
@@ -266,7 +275,7 @@ async def replaying(
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
         canonise = messages.of(f"https://provider.test{PATH}", PATH)
         lock = LockStep(["a"], {"a": recorded}.__getitem__, canonise)
-        return await play(request, lock, Pace(), ended.put_nowait)
+        return await play(request, lock, Pace(), ended.put_nowait, explained)
 
     runner = web.ServerRunner(web.Server(handle, handler_cancellation=True))
     await runner.setup()

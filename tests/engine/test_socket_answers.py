@@ -2,10 +2,13 @@
 
 import json
 from pathlib import Path
+from threading import get_ident
+from typing import Any
 
 import pytest
 from tests.support.asked_folder import SocketFolder
 
+from wiretape.core.matching.miss import Miss
 from wiretape.core.model import Message
 from wiretape.core.playback.websocket import LockStep, Mismatch, ReplayedConnection, Step
 from wiretape.engine.answer import ReplayAnswer
@@ -37,7 +40,7 @@ class Asked:
         data = json.dumps({"prompt": prompt}).encode()
         self.step: Step | Mismatch = self.lock.feed(Message(data, None, "client"))
 
-    def row(self) -> Row:
+    def row(self, *, explain: bool = True) -> Row:
         ended = ReplayedConnection(
             recording=self.lock.recording,
             sent=3,
@@ -46,7 +49,10 @@ class Asked:
             duration=0.2,
             mismatch=self.step if isinstance(self.step, Mismatch) else None,
         )
-        return self.replayer.sockets.row(self.request, self.answer, ended)
+        miss = None
+        if isinstance(self.step, Mismatch) and explain:
+            miss = self.replayer.sockets.explanation(self.request, self.step)()
+        return self.replayer.sockets.row(self.request, self.answer, ended, miss)
 
 
 def test_a_row_is_of_the_recording_that_answered_last(folder: SocketFolder) -> None:
@@ -73,3 +79,36 @@ def test_a_message_that_nobody_recorded_is_a_miss(folder: SocketFolder) -> None:
     assert row.miss is not None
     (difference,) = row.miss.differences
     assert (difference.got, difference.recorded) == ("how are you", "hi")
+
+
+def test_a_miss_is_a_problem_of_its_session(folder: SocketFolder) -> None:
+    asked = Asked(folder, "how are you")
+    row = asked.row()
+    assert row.miss is not None
+    assert asked.request.session.problems == [row.miss.message]
+    assert asked.request.session.counts["missed"] == 1
+
+
+def test_so_is_one_whose_client_left_before_it_was_explained(folder: SocketFolder) -> None:
+    asked = Asked(folder, "how are you")
+    row = asked.row(explain=False)
+    assert (row.outcome, row.miss) == ("missed", None)
+    assert asked.request.session.problems == [row.note]
+
+
+async def test_a_miss_is_explained_in_a_thread(
+    folder: SocketFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, threads = Asked(folder, "how are you"), set[int]()
+    explained = asked.replayer.misses.explain_message
+
+    def noted(*arguments: Any) -> Miss:
+        threads.add(get_ident())
+        return explained(*arguments)
+
+    monkeypatch.setattr(asked.replayer.misses, "explain_message", noted)
+    assert isinstance(asked.step, Mismatch)
+    miss = await asked.replayer.sockets.explain(asked.request, asked.step)
+    assert miss.differences[0].got == "how are you"
+    assert threads
+    assert get_ident() not in threads

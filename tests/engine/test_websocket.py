@@ -19,7 +19,12 @@ from wiretape.core.matching.matcher import Matcher
 from wiretape.core.matching.rule import Rule
 from wiretape.core.model import Close, End, Message, WebSocket
 from wiretape.core.playback.pace import Pace
-from wiretape.core.playback.websocket import LockStep, MessageMatcher, ReplayedConnection
+from wiretape.core.playback.websocket import (
+    LockStep,
+    MessageMatcher,
+    Mismatch,
+    ReplayedConnection,
+)
 from wiretape.core.redaction.redactor import Redactor
 from wiretape.core.redaction.rules import RedactionRules
 from wiretape.engine.websocket import play
@@ -67,13 +72,19 @@ class Door:
         )
         self.ended: asyncio.Queue[ReplayedConnection] = asyncio.Queue()
         self.url = ""
+        self.missed: asyncio.Queue[Mismatch] = asyncio.Queue()
+        self.may_explain = asyncio.Event()
+        self.may_explain.set()
 
     async def handle(self, http: web.BaseRequest) -> web.StreamResponse:
         canonise = self._messages.of(f"https://api.openai.com{PATH}", PATH)
         lock = LockStep(list(self._takes), self._takes.__getitem__, canonise)
-        return await play(
-            http, lock, self._pace, self.ended.put_nowait, [("x-wiretape", "replay a")]
-        )
+        headers = [("x-wiretape", "replay a")]
+        return await play(http, lock, self._pace, self.ended.put_nowait, self.explain, headers)
+
+    async def explain(self, mismatch: Mismatch) -> None:
+        self.missed.put_nowait(mismatch)
+        await self.may_explain.wait()
 
 
 @asynccontextmanager
@@ -356,3 +367,30 @@ async def test_a_connection_that_is_never_read_does_not_stop_the_others() -> Non
         for _ in range(3):
             await other.recv()
         assert await other.recv() == json.dumps(DONE)
+
+
+async def test_others_talk_while_a_miss_is_explained_and_its_client_waits_for_it() -> None:
+    recorded = talk(said(ASK), told(DONE))
+    async with door(recorded) as made, connect(made.url) as client:
+        made.may_explain.clear()
+        await client.send('{"type": "other"}')
+        assert (await made.missed.get()).number == 1
+        async with connect(made.url) as other:
+            await other.send(json.dumps(ASK))
+            assert await other.recv() == json.dumps(DONE)
+        assert client.close_code is None
+        made.may_explain.set()
+        with pytest.raises(websockets.ConnectionClosed):
+            await client.recv()
+        assert client.close_code == 4004
+
+
+async def test_a_client_that_leaves_before_that_is_reported_all_the_same() -> None:
+    async with door(talk(said(ASK), told(DONE))) as made:
+        made.may_explain.clear()
+        client = await connect(made.url)
+        await client.send('{"type": "other"}')
+        await made.missed.get()
+        client.transport.abort()
+        ended = await made.ended.get()
+        assert ended.mismatch is not None

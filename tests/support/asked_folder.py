@@ -140,7 +140,9 @@ class SocketFolder(AskedFolder):
             stale=lock.stale,
             rules=lock.rules,
         )
-        row = replayer.sockets.row(prepared, answer, ended)
+        mismatch = ended.mismatch
+        miss = replayer.sockets.explanation(prepared, mismatch)() if mismatch else None
+        row = replayer.sockets.row(prepared, answer, ended, miss)
         self.report.add(row)
         if row.miss is not None:
             return row.miss

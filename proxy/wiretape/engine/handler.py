@@ -23,10 +23,12 @@ from aiohttp.web_protocol import ERROR as NOT_A_REQUEST
 
 from wiretape import descriptors
 from wiretape.core.errors import FormatError, StoreError
+from wiretape.core.matching.miss import Miss
 from wiretape.core.model import MAX_BODY, Headers, Request, WebSocket, split_url
 from wiretape.core.playback.faults import HEADER as FAULT_HEADER
 from wiretape.core.playback.faults import Fault
 from wiretape.core.playback.pace import Pace
+from wiretape.core.playback.websocket import Mismatch, ReplayedConnection
 from wiretape.core.providers.base_url import Destination
 from wiretape.core.providers.registry import error_body
 from wiretape.core.redaction.subprotocols import credentials_as_headers
@@ -470,21 +472,34 @@ class Handler:
     ) -> web.StreamResponse:
         """Send a recorded answer; `started` is the loop's time when its request came."""
         if isinstance(answer.response, WebSocket):
-            replayer = self._replayer
-            response = await websocket.play(
-                http,
-                replayer.sockets.lock_step(request, answer),
-                self._pace,
-                lambda connection: replayer.report.add(
-                    replayer.sockets.row(request, answer, connection)
-                ),
-                [("x-wiretape", f"replay {quote(answer.entry.name)}")],
-            )
-            with suppress(SequencesLost):
-                await replayer.share(request.session)
-            return response
+            return await self._converse(http, answer, request)
         fault = self._replayer.fault(request, _requested_fault(http))
         return await self._sender.send(http, request, answer, started, fault)
+
+    async def _converse(
+        self, http: web.BaseRequest, answer: ReplayAnswer, request: ReplayRequest
+    ) -> web.StreamResponse:
+        """Replay a WebSocket."""
+        replayer, sockets = self._replayer, self._replayer.sockets
+        misses: list[Miss] = []
+
+        async def explain(mismatch: Mismatch) -> None:
+            misses.append(await sockets.explain(request, mismatch))
+
+        def report(connection: ReplayedConnection) -> None:
+            replayer.report.add(sockets.row(request, answer, connection, *misses))
+
+        response = await websocket.play(
+            http,
+            sockets.lock_step(request, answer),
+            self._pace,
+            report,
+            explain,
+            [("x-wiretape", f"replay {quote(answer.entry.name)}")],
+        )
+        with suppress(SequencesLost):
+            await replayer.share(request.session)
+        return response
 
 
 def _by_name(http: HttpRequest) -> dict[str, str]:

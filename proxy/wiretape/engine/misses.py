@@ -98,10 +98,18 @@ class Misses:
         return self._noted(request, self._explanation(request)())
 
     def _noted(self, request: ReplayRequest, miss: Miss) -> Miss:
-        request.session.add_problem(miss.message)
-        if self._is_shared:
-            request.session.unshared.append(("miss", miss.message))
+        self._note_problem(request.session, miss.message)
         return miss
+
+    def note(self, request: ReplayRequest, problem: str) -> None:
+        """Count a miss that came after a request was answered: that of a WebSocket's message."""
+        request.session.counts["missed"] += 1
+        self._note_problem(request.session, problem)
+
+    def _note_problem(self, session: Session, problem: str) -> None:
+        session.add_problem(problem)
+        if self._is_shared:
+            session.unshared.append(("miss", problem))
 
     def _explanation(self, request: ReplayRequest) -> Callable[[], Miss]:
         """What explains a miss, in any thread: it is slow where a rule is tried."""

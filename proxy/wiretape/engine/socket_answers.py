@@ -1,9 +1,18 @@
 """Answer WebSockets from recorded conversations."""
 
+import asyncio
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from wiretape.core.matching.matcher import Matcher
-from wiretape.core.playback.websocket import LockStep, MessageMatcher, ReplayedConnection
+from wiretape.core.matching.miss import Miss
+from wiretape.core.playback.websocket import (
+    LockStep,
+    MessageMatcher,
+    Mismatch,
+    ReplayedConnection,
+)
 from wiretape.core.redaction.redactor import Redactor
 from wiretape.report.report import Report, Row
 
@@ -46,10 +55,29 @@ class SocketAnswers:
             self._messages.of(request.url, request.path, secrets),
         )
 
+    async def explain(self, request: ReplayRequest, mismatch: Mismatch) -> Miss:
+        """Explain why no recording goes on with a message of the client. A rule may be tried on all
+        recordings for it: others are answered meanwhile.
+        """
+        return await asyncio.to_thread(self.explanation(request, mismatch))
+
+    def explanation(self, request: ReplayRequest, mismatch: Mismatch) -> Callable[[], Miss]:
+        """What explains it, in any thread."""
+        message = self._messages.request(
+            request.url, request.path, mismatch.message, self._redactor.secrets(request.live)
+        )
+        return partial(self._misses.explain_message, request, message, mismatch)
+
     def row(
-        self, request: ReplayRequest, answer: ReplayAnswer, connection: ReplayedConnection
+        self,
+        request: ReplayRequest,
+        answer: ReplayAnswer,
+        connection: ReplayedConnection,
+        miss: Miss | None = None,
     ) -> Row:
-        """The report's row of a WebSocket that was replayed, or of its miss."""
+        """The report's row of a WebSocket that was replayed, or of its `miss`: None if its client
+        left before that was explained.
+        """
         session = request.session
         session.take_order.used(connection.recording)
         session.used.add(connection.recording)
@@ -70,8 +98,5 @@ class SocketAnswers:
         mismatch = connection.mismatch
         if mismatch is None:
             return row
-        message = self._messages.request(
-            request.url, request.path, mismatch.message, self._redactor.secrets(request.live)
-        )
-        miss = self._misses.explain_message(request, message, mismatch)
+        self._misses.note(request, mismatch.reason if miss is None else miss.message)
         return replace(row, outcome="missed", note=mismatch.reason, miss=miss)

@@ -12,11 +12,11 @@ from typing import Final
 
 from wiretape.core.capture.stdio import FRESH, Messages, is_call, is_reply, request_of
 from wiretape.core.errors import FormatError, StoreError
+from wiretape.core.matching.miss import Miss
 from wiretape.core.model import Message, WebSocket, header
 from wiretape.core.playback.websocket import LockStep, Mismatch, ReplayedConnection, Step
 from wiretape.core.wire import jsonrpc
 from wiretape.core.wire.jsonrpc import SESSION_HEADER, spelled
-from wiretape.report.report import Row
 
 from .answer import ReplayAnswer
 from .replayer import Replayer
@@ -35,6 +35,8 @@ class _OpenConversation:
     received: int = 0
     first: float | None = None
     mismatch: Mismatch | None = None
+    miss: Miss | None = None
+    """Why there was a mismatch, once that is known."""
 
     @property
     def gives_state(self) -> str:
@@ -117,9 +119,12 @@ class StdioReplay:
             self.state = talk.gives_state
         if isinstance(step, Mismatch):
             talk.mismatch = step
-            row = self._report(talk)
-            assert row.miss is not None
-            await self._refuse(talk.request, self._replayer.misses.body(talk.request, row.miss))
+            talk.miss = await self._replayer.sockets.explain(talk.request, step)
+            if talk in self._open:  # the client has not left meanwhile
+                self._report(talk)
+                await self._refuse(
+                    talk.request, self._replayer.misses.body(talk.request, talk.miss)
+                )
         else:
             await self._send_step(talk, step)
 
@@ -153,7 +158,7 @@ class StdioReplay:
             note = "the client left" if end == "complete" else f"ended as recorded: {end}"
             self._report(talk, note)
 
-    def _report(self, talk: "_OpenConversation", note: str | None = None) -> Row:
+    def _report(self, talk: "_OpenConversation", note: str | None = None) -> None:
         self._open.remove(talk)
         self._asking = {text: other for text, other in self._asking.items() if other is not talk}
         connection = ReplayedConnection(
@@ -167,6 +172,5 @@ class StdioReplay:
             stale=talk.lock.stale,
             rules=talk.lock.rules,
         )
-        row = self._replayer.sockets.row(talk.request, talk.answer, connection)
+        row = self._replayer.sockets.row(talk.request, talk.answer, connection, talk.miss)
         self._replayer.report.add(row)
-        return row

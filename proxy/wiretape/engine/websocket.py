@@ -1,7 +1,7 @@
 """Replay a WebSocket: the upgrade, then the recorded conversation in lock step."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
 from aiohttp import WSCloseCode, WSMsgType, web
@@ -33,12 +33,13 @@ async def play(
     lock: LockStep,
     pace: Pace,
     report: Callable[[ReplayedConnection], None],
+    explain: Callable[[Mismatch], Awaitable[object]],
     headers: Iterable[tuple[str, str]] = (),
 ) -> web.StreamResponse:
     """Answer an opening request from a recording; `headers` go into the upgrade's answer.
 
-    A request that does not ask for a WebSocket is answered with 426. `report` is called once, also
-    if this is cancelled.
+    A request that does not ask for a WebSocket is answered with 426. A connection that misses is
+    closed once `explain` is done. `report` is called once, at the end, also if this is cancelled.
     """
     loop = asyncio.get_running_loop()
     started = loop.time()
@@ -68,7 +69,7 @@ async def play(
     if pace.factor is not None:
         await _until(started + (recorded.headers_at or 0.0) / pace.factor)
     await socket.prepare(http)
-    talk = _Talk(http, socket, lock, pace, started)
+    talk = _Talk(http, socket, lock, pace, started, explain)
     try:
         await talk.run()
     finally:
@@ -95,12 +96,14 @@ class _Talk:
         lock: LockStep,
         pace: Pace,
         started: float,
+        explain: Callable[[Mismatch], Awaitable[object]],
     ) -> None:
         self._http = http
         self._socket = socket
         self._lock = lock
         self._factor = pace.factor
         self._started = started
+        self._explain = explain
         self._loop = asyncio.get_running_loop()
         self._queue: asyncio.Queue[tuple[float, Message | ConnectionEnd]] = asyncio.Queue()
         self._due = 0
@@ -122,6 +125,7 @@ class _Talk:
                 self._feed(received.data)
             if self._mismatch is not None:
                 sender.cancel()
+                await self._explain(self._mismatch)
                 reason = f"wiretape: {self._mismatch.reason}"
                 await self._socket.close(code=MISS_CODE, message=_close_message(reason))
         finally:
