@@ -115,3 +115,8 @@ def test_nothing_that_a_tag_is_called_gets_into_a_script(workflow: dict[Any, Any
     assert [line for line in lines if "${{" in line] == []
     build = [step for step in workflow["jobs"]["build"]["steps"] if "checkout" in str(step)]
     assert build[0]["with"]["fetch-depth"] == 0, "the version is the tag's"
+
+
+def test_what_is_unreleased_now_could_be_released() -> None:
+    text = CHANGELOG.cut(TEXT, "999.0.0", "2099-01-01")
+    assert CHANGELOG.notes(text, "v999.0.0").startswith("### ")

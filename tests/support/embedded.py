@@ -290,3 +290,15 @@ async def _pump(reader: Reader, writer: Writer) -> None:
         writer.write(data)
         await writer.drain()
     writer.close()
+
+
+async def asking(proxy: Place, port: int, *, secure: bool) -> Client:
+    """A client that has asked a provider on localhost, over TLS or in plain text."""
+    if not secure:
+        client = await proxy.client()
+        await client.send(get(port))
+        return client
+    client = await proxy.tunnel(f"localhost:{port}")
+    await client.writer.start_tls(proxy.trust(), server_hostname="localhost")
+    await client.send(get(port, host="localhost").replace(b"http://localhost:%d" % port, b""))
+    return client

@@ -13,7 +13,7 @@ from mitmproxy.proxy.layers import http as http_layers
 from mitmproxy.proxy.layers import websocket
 from mitmproxy.proxy.layers.http import _http1
 
-from . import error_answers, http1, http2, listening, transport, websocket_close
+from . import connection_handler, error_answers, http1, http2, listening, transport, websocket_close
 
 
 class Patch(NamedTuple):
@@ -43,11 +43,11 @@ PATCHES: Final = (
     Patch(
         mode_servers,
         "ProxyConnectionHandler",
-        transport.PatchedConnectionHandler,
+        connection_handler.PatchedConnectionHandler,
         "A reset reads as any end of a connection, and what came before it is lost; five"
         " connections to one address live at a time; an HTTP/2 client that does not read fills"
         " memory; log lines quote what came on the wire.",
-        f"{_TESTS}/test_transport.py::test_a_provider_s_break_is_told_and_done_as_it_was",
+        f"{_TESTS}/test_connection_handler.py::test_a_provider_s_break_is_told_and_done_as_it_was",
         "Tell hooks how a connection ended; an option for the limit (#8322); back-pressure.",
     ),
     Patch(

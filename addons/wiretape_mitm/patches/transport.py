@@ -1,21 +1,13 @@
-"""What we change in how mitmproxy holds connections and streams: how one ended, and who waits.
+"""What we change in how mitmproxy holds streams: how one ended, and who waits.
 
 mitmproxy treats every end of a connection alike. Here a provider's reset stays a reset: it is given
-to the addon (`END`) and done to the client. A client that does not read slows the provider instead
-of filling memory, over HTTP/2 too, and no number of streams has to wait for a connection. An answer
-whose client has left can be read to its end (`DRAIN`), and a tunnel can carry bytes as they are
-(`RAW`). Tests pin what these classes rely on.
+to the addon (`END`) and done to the client. An answer whose client has left can be read to its end
+(`DRAIN`), and a tunnel can carry bytes as they are (`RAW`). The connections' side of this is
+`connection_handler.py`. Tests pin what these classes rely on.
 """
 
 import asyncio
-import logging
-import os
-import socket
-import struct
-import sys
-from collections import defaultdict
 from collections.abc import Callable, Generator
-from contextlib import suppress
 from time import perf_counter, time
 from typing import Any, Final, Literal
 from weakref import WeakKeyDictionary, WeakSet
@@ -24,7 +16,7 @@ from mitmproxy import connection, http
 from mitmproxy.flow import Error
 from mitmproxy.net.http.url import hostport
 from mitmproxy.net.server_spec import ServerSpec
-from mitmproxy.proxy import commands, events, layer, mode_servers, server_hooks, tunnel
+from mitmproxy.proxy import commands, events, layer, tunnel
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers import http as http_layers
 from mitmproxy.proxy.layers import tcp
@@ -39,7 +31,6 @@ from mitmproxy.proxy.layers.http._events import (
 )
 from mitmproxy.proxy.layers.http._hooks import HttpRequestHook
 
-from wiretape.core.text.wire_quotes import failure_text, without_quotes
 from wiretape_mitm.upload import Upload
 from wiretape_mitm.upstream_proxy import OuterProxy
 
@@ -77,13 +68,10 @@ DRAIN_SECONDS: Final = 600.0
 UPLOAD_PAUSE: Final = 0.5
 """Seconds without data after which a client is taken to wait for its answer."""
 
-HELD_LIMIT: Final = 4 * 1024 * 1024
-"""Bytes of an HTTP/2 stream kept for a client that does not read; then the provider waits."""
 HELD_MOST: Final = 64 * 1024 * 1024
 """Bytes of an HTTP/2 stream kept where others share the provider's connection, so that it cannot
 wait; then the stream ends.
 """
-_CONNECTIONS: Final = 1000
 
 broken: Final[WeakKeyDictionary[connection.Connection, AbruptEnd]] = WeakKeyDictionary()
 """Connections that did not end with a FIN."""
@@ -105,110 +93,6 @@ class UnreadStreams:
     def sizes(self) -> dict[int, int]:
         """Bytes kept for each stream that has any."""
         raise AssertionError("http2.py says it")
-
-
-class _Reader:
-    """A connection's reader that keeps how it broke and loses nothing that came before."""
-
-    def __init__(self, reader: asyncio.StreamReader, conn: connection.Connection) -> None:
-        self._reader = reader
-        self._connection = conn
-
-    async def read(self, size: int) -> bytes:
-        try:
-            return await self._reader.read(size)
-        except (OSError, asyncio.CancelledError) as error:
-            fault = self._reader.exception()
-            if isinstance(fault, OSError):
-                broken[self._connection] = "timeout" if isinstance(fault, TimeoutError) else "reset"
-            # asyncio raises at once, over the head of bytes that came before the reset.
-            rest: bytearray = self._reader._buffer  # type: ignore[attr-defined]  # has no getter
-            if rest and isinstance(error, OSError):
-                data = bytes(rest)
-                rest.clear()
-                return data
-            raise
-
-
-class PatchedConnectionHandler(mode_servers.ProxyConnectionHandler):
-    """One client's connection and those to providers made for it."""
-
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)  # type: ignore[no-untyped-call]  # mitmproxy's
-        # mitmproxy lets five connections to one address live at a time; the sixth stream waits.
-        self.max_conns = defaultdict(lambda: asyncio.Semaphore(_CONNECTIONS))
-        self._read_on = asyncio.Event()
-
-    async def handle_connection(self, connection: connection.Connection) -> None:
-        io = self.transports[connection]
-        if isinstance(io.reader, asyncio.StreamReader):
-            io.reader = _Reader(io.reader, connection)  # type: ignore[assignment]  # read alone
-        try:
-            await super().handle_connection(connection)
-        finally:
-            # A cancellation that comes while mitmproxy waits for its lock leaves the socket open.
-            if isinstance(io.writer, asyncio.StreamWriter):
-                io.writer.close()
-            self.transports.pop(connection, None)
-
-    def log(self, message: str, level: int = logging.INFO, exc_info: Any = None) -> None:
-        """Log without the bytes that mitmproxy quotes: any may be secret."""
-        error = sys.exception() if exc_info is True else exc_info and exc_info[1]
-        text = without_quotes(message)
-        if error is not None:
-            text = f"{text}\n{failure_text(error)}"
-        super().log(text, level)
-
-    async def handle_hook(self, hook: commands.StartHook) -> None:
-        if isinstance(hook, server_hooks.ClientDisconnectedHook):
-            # From here on mitmproxy closes the connections to providers.
-            await self._drain()
-        await super().handle_hook(hook)
-
-    async def _drain(self) -> None:
-        streams = tuple(draining.get(self.client, ()))
-        with suppress(TimeoutError):
-            async with asyncio.timeout(DRAIN_SECONDS):
-                for stream in streams:
-                    await stream.over.wait()
-        for stream in streams:
-            if not stream.over.is_set():
-                stream.flow.metadata.setdefault(END, "client-closed")
-
-    async def drain_writers(self) -> None:
-        await super().drain_writers()  # type: ignore[no-untyped-call]  # mitmproxy's
-        client = self.transports.get(self.client)
-        if client is None or client.handler is asyncio.current_task():
-            self._read_on.set()
-            return
-        # This task read from a provider: it reads on when the client has. The lock is not held,
-        # so that the client's own task goes on and takes its window updates.
-        while self._waits():
-            self._read_on.clear()
-            await self._read_on.wait()
-
-    def _waits(self) -> bool:
-        buffers = held.get(self.client)
-        if buffers is None or self.client not in self.transports:
-            return False
-        if not any(size > HELD_LIMIT for size in buffers.sizes().values()):
-            return False
-        # An HTTP/2 connection carries other streams too: `http2.py` ends the one
-        # that is too much.
-        task = asyncio.current_task()
-        return any(
-            io.handler is task and conn.alpn != b"h2" for conn, io in self.transports.items()
-        )
-
-    def close_connection(self, connection: connection.Connection, half_close: bool = False) -> None:
-        io = self.transports[connection]
-        if connection in to_reset and isinstance(io.writer, asyncio.StreamWriter):
-            sock = io.writer.get_extra_info("socket")
-            linger = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-        super().close_connection(connection, half_close)
-        if connection is self.client:
-            self._read_on.set()
 
 
 class PatchedHttpStream(http_layers.HttpStream):
