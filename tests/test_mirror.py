@@ -32,7 +32,6 @@ WITHOUT_A_MODULE: Final = {
 
 REACHED_BY: Final = {
     "sequences/shared_log": "an interface: tests/sequences hold both that implement it",
-    "engine/handler": "the other modules of the engine put together: tests/engine drive clients",
 }
 """Modules without a test file of their own, and why."""
 
