@@ -20,12 +20,12 @@ pytestmark = pytest.mark.skipif(
 )
 
 MOST: Final = {
-    "a recorded request, asked for the first time": 4_600,
+    "a recorded request, asked for the first time": 4_450,
     "the same request again": 1_025,
     "an answer on its connection": 1_700,
-    "a request that is read": 13_200,
+    "a request that is read": 11_050,
     "a stream of 200 chunks becomes a recording": 245_500,
-    "a recording of 200 chunks becomes a stream": 184_500,
+    "a recording of 200 chunks becomes a stream": 136_500,
 }
 MORE: Final = 1.1
 

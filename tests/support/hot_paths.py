@@ -153,7 +153,7 @@ def measured(folder: Path) -> dict[str, float]:
         "a request that is read": instructions(lambda: next(read), 20),
         "a stream of 200 chunks becomes a recording": instructions(record, 2),
         "a recording of 200 chunks becomes a stream": instructions(
-            lambda: to_exchange(recording_format.loads(text)), 2
+            lambda: to_exchange(recording_format.loads(text), parsed=True), 2
         ),
     }
 

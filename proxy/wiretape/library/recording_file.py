@@ -205,9 +205,11 @@ def load_answer(path: str | Path) -> tuple[Document, RecordedAnswer, Stat]:
     """
     data, stat = read_bytes(path)
     document = recording_format.loads(data)
-    if llamastack.is_llamastack(document):
+    foreign = llamastack.is_llamastack(document)
+    if foreign:
         document = llamastack.convert(document).document
-    return document["request"], to_answer(document, side_files_beside(path)), stat
+    answer = to_answer(document, side_files_beside(path), parsed=not foreign)
+    return document["request"], answer, stat
 
 
 def load_requests(path: Path, known: Stat | None = None) -> tuple[Document, ...]:
@@ -240,7 +242,7 @@ def parsed(data: bytes, stat: Stat, side_file: Callable[[str], bytes]) -> Loaded
         converted = llamastack.convert(document)
         document, also = converted.document, converted.also
     # A fault shows now, not when a test asks for the recording.
-    exchange = to_exchange(document, side_file)
+    exchange = to_exchange(document, side_file, parsed=not foreign)
     return LoadedRecording(document, exchange, also, foreign, stat)
 
 

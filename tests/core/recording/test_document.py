@@ -3,7 +3,7 @@
 import base64
 import copy
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ from wiretape.core.recording.document import (
     from_request,
     from_response,
     seconds,
+    to_answer,
     to_exchange,
     to_request,
     to_response,
@@ -640,6 +641,36 @@ def test_a_document_that_can_be_replayed_can_be_matched(document: Document) -> N
     except FormatError:
         return
     assert len(Matcher(built_in(), headers=["x-a"]).canonical(document["request"]).key) == 64
+
+
+def outcome(read: Callable[[], object]) -> object:
+    try:
+        return read()
+    except FormatError as error:
+        return type(error), str(error)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.one_of(EXCHANGES.map(from_exchange), untrusted()), st.data())
+def test_a_file_gives_the_same_however_it_is_read(document: Document, data: st.DataObject) -> None:
+    """Whole or for its answer alone, and with numbers written as they were read."""
+    response = document.get("response")
+    body = response.get("body") if isinstance(response, dict) else None
+    for item in body if isinstance(body, list) else [body]:
+        if isinstance(item, dict) and "__data__" in item:
+            item["__data__"] = [
+                item["__data__"],
+                data.draw(st.floats(allow_nan=False, allow_infinity=False)),
+            ]
+    try:
+        document = recording_format.loads(json.dumps(document))
+    except FormatError:
+        return
+    slow = outcome(lambda: to_exchange(document, no_side_file))
+    assert outcome(lambda: to_exchange(document, no_side_file, parsed=True)) == slow
+    if isinstance(slow, Exchange):
+        answer = to_answer(document, no_side_file, parsed=True)
+        assert answer == (slow.response, slow.recorded_at, slow.paths)
 
 
 def changed(base: int, *steps: Any, to: Any) -> Document:

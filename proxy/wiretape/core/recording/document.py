@@ -230,14 +230,17 @@ def _from_headers(headers: Headers) -> Document:
 # ------------------------------------------------------------------ from documents
 
 
-def to_exchange(document: Mapping[str, Any], side_file: SideFile | None = None) -> Exchange:
-    """The exchange of a document; `side_file` reads side files.
+def to_exchange(
+    document: Mapping[str, Any], side_file: SideFile | None = None, *, parsed: bool = False
+) -> Exchange:
+    """The exchange of a document; `side_file` reads side files. `parsed` promises that the document
+    is as `text.loads` gave it, and saves time.
 
     Raises FormatError, which names the wrong key.
     """
     top = Members(document)
-    request = to_request(top.object("request").values, side_file)
-    return Exchange(request, *_to_answer(top, request.path, side_file))
+    request = to_request(top.object("request").values, side_file, parsed=parsed)
+    return Exchange(request, *_to_answer(top, request.path, side_file, parsed=parsed))
 
 
 class RecordedAnswer(NamedTuple):
@@ -248,15 +251,19 @@ class RecordedAnswer(NamedTuple):
     paths: tuple[str, ...]
 
 
-def to_answer(document: Mapping[str, Any], side_file: SideFile | None = None) -> RecordedAnswer:
-    """The answer of a document; errors as `to_exchange`, but most of the request is not checked."""
+def to_answer(
+    document: Mapping[str, Any], side_file: SideFile | None = None, *, parsed: bool = False
+) -> RecordedAnswer:
+    """The answer of a document; as `to_exchange`, but most of the request is not checked."""
     top = Members(document)
     path = _target(top.object("request"))[3].partition("?")[0]
-    return _to_answer(top, path, side_file)
+    return _to_answer(top, path, side_file, parsed=parsed)
 
 
-def _to_answer(top: Members, path: str, side_file: SideFile | None) -> RecordedAnswer:
-    response = to_response(top.object("response").values, path, side_file)
+def _to_answer(
+    top: Members, path: str, side_file: SideFile | None, *, parsed: bool
+) -> RecordedAnswer:
+    response = to_response(top.object("response").values, path, side_file, parsed=parsed)
     recorded_at = top.text("recorded_at") if top.values.get("recorded_at") is not None else None
     return RecordedAnswer(response, recorded_at, _to_paths(top))
 
@@ -268,8 +275,10 @@ def _to_paths(top: Members) -> tuple[str, ...]:
     return tuple(paths)
 
 
-def to_request(document: Mapping[str, Any], side_file: SideFile | None = None) -> Request:
-    """The request of a document's `request` part; FormatError names the wrong key."""
+def to_request(
+    document: Mapping[str, Any], side_file: SideFile | None = None, *, parsed: bool = False
+) -> Request:
+    """The request of a document's `request` part, as `to_exchange`."""
     members = Members(document, "request")
     scheme, host, port, target = _target(members)
     method = members.text("method", "an HTTP method")
@@ -277,7 +286,9 @@ def to_request(document: Mapping[str, Any], side_file: SideFile | None = None) -
         raise members.wrong("method", "an HTTP method")
     headers = _to_headers(members)
     return Request(
-        method, scheme, host, port, target, headers=headers, body=_to_body(members, side_file)
+        *(method, scheme, host, port, target),
+        headers=headers,
+        body=_to_body(members, side_file, parsed=parsed),
     )
 
 
@@ -293,9 +304,10 @@ def to_request_headers(document: Mapping[str, Any]) -> Headers:
     return _to_headers(Members(document, "request"))
 
 
-def _to_body(members: Members, side_file: SideFile | None) -> bytes:
+def _to_body(members: Members, side_file: SideFile | None, *, parsed: bool) -> bytes:
     if "body" in members:
-        return exact_json.dumps(members.values["body"], members.style("body_json")).encode()
+        style = members.style("body_json")
+        return exact_json.dumps(members.values["body"], style, parsed=parsed).encode()
     if "body_text" in members:
         return members.encoded("body_text")
     if "body_base64" in members:
@@ -306,16 +318,18 @@ def _to_body(members: Members, side_file: SideFile | None) -> bytes:
 
 
 def to_response(
-    document: Mapping[str, Any], path: str, side_file: SideFile | None = None
+    document: Mapping[str, Any],
+    path: str,
+    side_file: SideFile | None = None,
+    *,
+    parsed: bool = False,
 ) -> Response:
-    """The answer of a document's `response` part; FormatError names the wrong key."""
+    """The answer of a document's `response` part, as `to_exchange`; `path` is the endpoint's."""
     members = Members(document, "response")
     streaming: bool = members.get("is_streaming", bool, "true or false")
     status = _to_status(members, streaming=streaming)
     headers = _to_headers(members)
-    end = document.get("end", "complete")
-    if end not in ENDS:
-        raise members.wrong("end", f"one of {', '.join(ENDS)}", show=True)
+    end = _to_end(members)
     if status == SWITCHING and streaming:
         messages, close = to_websocket(members, side_file)
         return WebSocket(
@@ -323,18 +337,17 @@ def to_response(
             headers,
             messages,
             streaming,
-            end=cast(End, end),
+            end=end,
             headers_at=members.seconds("headers_at"),
             end_at=members.seconds("end_at"),
             close=close,
         )
-    framing = document.get("framing") if streaming else None
-    if framing is not None and framing not in FRAMINGS:
-        raise members.wrong("framing", f"one of {', '.join(FRAMINGS)}", show=True)
+    framing = _to_framing(members) if streaming else None
     body_format = BodyFormat(
         _declared(headers, path, framing) if streaming else "whole",
         members.style("json"),
         spelling_of(members),
+        parsed,
     )
     chunks = tuple(
         Chunk(to_bytes(item, body_format, side_file), item.seconds("at"))
@@ -345,14 +358,28 @@ def to_response(
         headers,
         chunks,
         streaming,
-        cast(End, end),
+        end,
         headers_at=members.seconds("headers_at"),
         end_at=members.seconds("end_at"),
         coding=_coding(members),
-        framing=cast(Framing | None, framing),
+        framing=framing,
         trailers=_to_headers(members, "trailers") if document.get("trailers") is not None else (),
         until_close=document.get("until_close") is True,
     )
+
+
+def _to_end(members: Members) -> End:
+    end = members.values.get("end", "complete")
+    if end not in ENDS:
+        raise members.wrong("end", f"one of {', '.join(ENDS)}", show=True)
+    return cast(End, end)
+
+
+def _to_framing(members: Members) -> Framing | None:
+    framing = members.values.get("framing")
+    if framing is not None and framing not in FRAMINGS:
+        raise members.wrong("framing", f"one of {', '.join(FRAMINGS)}", show=True)
+    return cast(Framing | None, framing)
 
 
 def _to_status(members: Members, *, streaming: bool) -> int:
