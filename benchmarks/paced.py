@@ -31,6 +31,8 @@ CONTESTANTS: Final = (LIMIT, REPLAY)
 _TIMEOUT: Final = 60.0
 _READ: Final = 64 * 1024
 _WARM: Final = 0.7
+_GAP: Final = 0.001
+"""Seconds between the beginnings of two streams."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Load:
     streams: int
     chunks: int
     seconds: float
-    """Between two chunks; the streams begin spread over as long."""
+    """Between two chunks."""
     is_tls: bool = False
 
     @property
@@ -52,8 +54,8 @@ class Load:
 
 FULL: Final = (
     Load("1,000 streams", 1000, 12, 0.25),
-    Load("5,000 streams", 5000, 4, 1.0),
-    Load("1,000 streams, TLS", 1000, 8, 0.25, is_tls=True),
+    Load("5,000 streams", 5000, 7, 1.0),
+    Load("1,000 streams, TLS", 1000, 10, 0.25, is_tls=True),
 )
 QUICK: Final = (Load("200 streams", 200, 6, 0.25),)
 
@@ -78,8 +80,8 @@ def section(loads: tuple[Load, ...], folder: Path, cores: process.Cores) -> Sect
             "each chunk at its time; lateness: from the time at which a chunk was due to the"
             " client's read of it; client and server have a core each, and one client reads all",
             *(
-                f"{load.name}: {load.chunks} chunks, one every {load.seconds * 1000:g} ms;"
-                f" the streams begin within {load.seconds:g} s"
+                f"{load.name}: {load.chunks} chunks, one every {load.seconds * 1000:g} ms; a stream"
+                f" begins every {_GAP * 1000:g} ms"
                 for load in loads
             ),
             "memory: what the server has more while all streams are open, by their number",
@@ -171,14 +173,13 @@ def _play(place: Place, request: bytes, load: Load, server: Server) -> _Played:
     played, selector = _Played(), selectors.DefaultSelector()
     waiting = [_Stream(Connection(place).detached()) for _ in range(load.streams)]
     begin = time.perf_counter()
-    gap = load.seconds / load.streams
     expected = workload.framed(
         workload.paced_chunk(number, load.chunks) for number in range(load.chunks)
     )
     is_open, started = 0, 0
     while started < len(waiting) or is_open:
         now = time.perf_counter()
-        while started < len(waiting) and now >= begin + started * gap:
+        while started < len(waiting) and now >= begin + started * _GAP:
             stream = waiting[started]
             stream.socket.sendall(request)
             stream.sent = time.perf_counter()
@@ -189,7 +190,7 @@ def _play(place: Place, request: bytes, load: Load, server: Server) -> _Played:
                 played.memory = server.memory()
         if now > begin + _TIMEOUT:
             raise TimeoutError(f"{load.name}: {is_open} streams are not over")
-        for key, _ in selector.select(gap if started < len(waiting) else 1.0):
+        for key, _ in selector.select(_GAP if started < len(waiting) else 1.0):
             if _read(key.data, load, played):
                 selector.unregister(key.fileobj)
                 _compare(key.data, expected)
