@@ -4,6 +4,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -144,6 +145,30 @@ async def test_a_client_that_shakes_hands_gets_a_miss(client: Client) -> None:
     writer.write(b"GET /v1/models HTTP/1.1\r\nHost: api.openai.com\r\n\r\n")
     head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 20)
     assert head.startswith(b"HTTP/1.1 400 ")
+    writer.close()
+
+
+async def test_an_upload_over_tls_is_larger_than_its_buffer(client: Client) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", client._port)
+    writer.write(connect("api.openai.com:443"))
+    await reader.readuntil(b"\r\n\r\n")
+    context = ssl.create_default_context(cafile=client.front.authority.cert_path)
+    await writer.start_tls(context, server_hostname="api.openai.com")
+    writer.write(b"POST /v1/files HTTP/1.1\r\nHost: x\r\nContent-Length: 300000\r\n\r\n")
+    writer.write(bytes(300_000))
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 20)
+    assert head.startswith(b"HTTP/1.1 400 ")
+    writer.close()
+
+
+async def test_what_is_no_handshake_ends_the_connection(client: Client) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", client._port)
+    writer.write(connect("api.openai.com:443"))
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"\x16" * 60_000)  # more than the buffer, in one read
+    with suppress(ConnectionError):
+        await asyncio.wait_for(reader.read(), 20)
+    assert await client.status(connect("not.a.provider:443")) == 403
     writer.close()
 
 

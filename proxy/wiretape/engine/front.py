@@ -201,6 +201,12 @@ class _Connection(asyncio.Protocol):
             opened.data_received(early_data)
 
 
+class _SmallTls(SSLProtocol):
+    """TLS with a small buffer: asyncio's own takes 256 KiB for each connection."""
+
+    max_size = 8 * 1024
+
+
 class _Opened(asyncio.Protocol):
     """A tunnel to a provider until its first byte says whether TLS is spoken in it."""
 
@@ -235,11 +241,13 @@ class _Opened(asyncio.Protocol):
         waiter = self._loop.create_future()
         waiter.add_done_callback(self._shaken)
         protocol = self._front.server(self._origin)
-        tls = SSLProtocol(self._loop, protocol, self._context, waiter, server_side=True)
+        tls = _SmallTls(self._loop, protocol, self._context, waiter, server_side=True)
         self._transport.set_protocol(tls)
         tls.connection_made(self._transport)
-        tls.get_buffer(len(data))[: len(data)] = data
-        tls.buffer_updated(len(data))
+        for start in range(0, len(data), _SmallTls.max_size):
+            piece = data[start : start + _SmallTls.max_size]
+            tls.get_buffer(len(piece))[: len(piece)] = piece
+            tls.buffer_updated(len(piece))
 
     def _shaken(self, waiter: "asyncio.Future[None]") -> None:
         error = None if waiter.cancelled() else waiter.exception()
