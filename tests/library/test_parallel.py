@@ -3,6 +3,7 @@
 import os
 import signal
 from contextlib import closing
+from itertools import islice
 from typing import Final
 
 import pytest
@@ -51,10 +52,14 @@ def test_it_ends_early_where_a_process_does(
 
 
 def test_closing_ends_processes_that_have_more_to_do() -> None:
-    with closing(in_processes(lambda number: b"x" * (1 << 20), NUMBERS, 2)) as results:
-        next(results)
-    with pytest.raises(ChildProcessError):  # none is left to wait for
-        os.waitpid(-1, os.WNOHANG)
+    def work(number: int) -> tuple[int, bytes]:
+        return os.getpid(), b"x" * (1 << 20)
+
+    with closing(in_processes(work, NUMBERS, 2)) as results:
+        pids = [pid for pid, _ in islice(results, 2)]
+    for pid in pids:
+        with pytest.raises(ChildProcessError):  # it has been waited for
+            os.waitpid(pid, os.WNOHANG)
 
 
 def test_a_process_with_threads_is_not_copied(monkeypatch: pytest.MonkeyPatch) -> None:
