@@ -124,6 +124,33 @@ async def test_a_store_that_is_gone_is_told_and_is_no_miss(running: Running) -> 
     assert (await running.ask("one"))[0] == 200
 
 
+async def test_what_holds_a_secret_of_this_machine_alone_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was recorded as it is, where nobody knew that it is secret."""
+    monkeypatch.setenv("WIRETAPE_HOME", str(tmp_path / "home"))
+    url, secret = f"file://{tmp_path}/store", "Tq7-vanilla-Xk29"
+    for take in ("1", "2"):
+        document = stored.document(f"open {secret}", f"2026-11-20T17:30:0{take}Z")
+        stored.put(tmp_path / "store", document, f"{stored.CHAT}/aaaaaaaaaaaa.{take}.json")
+    stored.put(tmp_path / "store", stored.document("open something else"))
+    text = f"recordings: {url}\nredact:\n  env: [DOOR]\n"
+    settings = settings_in(tmp_path, "replay", text, recordings=mirror_of(url))
+    config = load(tmp_path / "config.yaml", {"DOOR": secret})
+    report = Report("replay")
+    parts = compose(with_store(replace(settings, config=config), report), report)
+    assert parts.replayer is not None
+    engine = Engine(parts.replayer, Pace(), None)
+    run = Running(SlowStore(url), parts, await engine.start())
+    assert (await run.ask(f"open {secret}"))[0] == 200
+    assert (await run.ask(f"open {secret}"))[0] == 200
+    assert (await run.ask("open everything"))[0] == 400
+    assert len(parts.sessions.own.used) == 2
+    assert parts.report.exit_status == 3
+    await engine.stop()
+    await parts.finish()
+
+
 async def test_a_miss_is_explained_by_what_is_nearest(running: Running) -> None:
     running.store.go.set()
     status, answer = await running.ask("three!")

@@ -11,8 +11,10 @@ some of which were begun there.
 import asyncio
 import logging
 import socket
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from ipaddress import ip_address
 from typing import Final, NamedTuple
 from urllib.parse import quote
@@ -279,6 +281,8 @@ class Handler:
                 begun = answered
             if begun.error is not None:
                 raise begun.error
+            if begun.answer is None and begun.request is not None:
+                begun = await self._seek(begun, begun.request)
         except (SequencesLost, _NotFetched) as error:
             return self._unavailable(str(error))
         except (BadTarget, UnknownSession) as error:
@@ -332,11 +336,32 @@ class Handler:
             if not http.content.is_eof():
                 acknowledge(http.transport)
             body = await self._body(http)
+
+        def find() -> ReplayRequest:
+            return self._in_session(self._prepared(http, tunnel, destination, body))
+
+        return await self._taken(find)
+
+    async def _seek(self, begun: Begun, request: ReplayRequest) -> Begun:
+        """The same, or what answers after all where a shared index has it under another key."""
+        library = request.session.library
+        if library.own_prepare is None or request.canonical.never_recorded:
+            return begun
+        sought = [await asyncio.to_thread(library.seek, form) for form in request.canonicals]
+        if not any(sought):
+            return begun
+        session = request.session
+        find = partial(self._replayer.with_current_ids, request, session)
+        request, answer = await self._taken(find)
+        return replace(begun, request=request, answer=answer)
+
+    async def _taken(
+        self, find: Callable[[], ReplayRequest]
+    ) -> tuple[ReplayRequest, ReplayAnswer | None]:
         while True:
             try:
                 with deferring():
-                    known = self._prepared(http, tunnel, destination, body)
-                    return await self._replayer.hand_out(self._in_session(known))
+                    return await self._replayer.hand_out(find())
             except SessionsChanged:
                 continue
             except NotHere as error:

@@ -175,6 +175,10 @@ class Lookup:
     request is redacted. `state` is where the lock of the folder is, and its index if it is large.
     """
 
+    own_prepare: Callable[[Document], Document] | None = None
+    """How this machine redacts a stored `request` part, where the index is one that others share.
+    """
+
     def __init__(
         self,
         folder: Path,
@@ -233,6 +237,11 @@ class Lookup:
         sweep = Sweep if self._origin is None else self._origin.sweep
         is_session = self.session is not None
         return sweep(self.folder, self._examine, self._faulty, is_session=is_session)
+
+    @cached_property
+    def _other_keys(self) -> dict[str, tuple[str, ...]]:
+        """What `seek` has looked for, and the keys it found."""
+        return {}
 
     @cached_property
     def _lock(self) -> "FileLock":
@@ -565,16 +574,22 @@ class Lookup:
             self._find_roots(index)
         return entries
 
+    def _takes(self, index: Index, key: str) -> list[IndexRow]:
+        keys = (key, *self._other_keys.get(key, ()))
+        return [row for each in keys for row in index.takes(each)]
+
     def _sequence(
         self, index: Index, memo_key: _MemoKey, request_ids: Iterable[str]
     ) -> list[IndexRow]:
         own_key, spelled_key, creator_pairs = memo_key
-        with_ids = [row for row in index.takes(spelled_key) if row.name not in self._replaced]
+        with_ids = [
+            row for row in self._takes(index, spelled_key) if row.name not in self._replaced
+        ]
         if len(with_ids) == 1 and own_key == spelled_key and not creator_pairs:
             return with_ids
         exact: list[IndexRow] = []
         if own_key != spelled_key:
-            exact = [row for row in index.takes(own_key) if row.name not in self._replaced]
+            exact = [row for row in self._takes(index, own_key) if row.name not in self._replaced]
         with_ids_ours = [row for row in with_ids if not row.is_foreign]
         exact_ours = [row for row in exact if not row.is_foreign]
         if not with_ids_ours and not exact_ours:
@@ -582,6 +597,25 @@ class Lookup:
         creators = index.created(dict.fromkeys(request_ids)) if with_ids_ours else {}
         created_by = {text: token for text, token in creator_pairs if text in creators}
         return sequence(exact_ours, with_ids_ours, created_by, creators)
+
+    def seek(self, canonical: Canonical) -> bool:
+        """Look among the nearest recordings for those of a request that a shared index has under
+        another key, since it holds a value or folder that only this machine knows as such; gives
+        whether there are some, which answer it from now on.
+        """
+        key = canonical.key
+        if self.own_prepare is None or key in self._other_keys:
+            return False
+        others: set[str] = set()
+        for name, _ in self.nearest(canonical):
+            with suppress(FormatError, StoreError):
+                forms = self.keys(self.own_prepare(self._linked_request(name)))
+                pairs = zip(forms, self.recorded(name), strict=False)
+                others.update(shared.key for own, shared in pairs if own.key == key != shared.key)
+        with self._guard:
+            self._other_keys[key] = tuple(sorted(others))
+            self._memo.clear()
+        return bool(others)
 
     def known_at_start(self, entries: Iterable[Entry]) -> bool:
         """Whether one of these was there when the run began, edited since or not."""
@@ -647,11 +681,14 @@ class Lookup:
         """The canonical forms of a recording's request, its own first; errors as `read`."""
         cached = self._recordings.get(name)
         if not cached.forms:
-            request = cached.request
-            if "ids" in request:
-                request = with_links(request, self._query(lambda index: index.links(name)))
-            cached.forms = self._stored_keys(request)
+            cached.forms = self._stored_keys(self._linked_request(name))
         return cached.forms
+
+    def _linked_request(self, name: str) -> Document:
+        request = self._recordings.get(name).request
+        if "ids" in request:
+            return with_links(request, self._query(lambda index: index.links(name)))
+        return request
 
     def endpoints(self) -> list[tuple[str, Stat, Endpoint]]:
         """The recordings by name, in order: each with its stat and an endpoint that it answers."""

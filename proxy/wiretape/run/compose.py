@@ -231,7 +231,9 @@ def _sessions(settings: Settings, redactor: Redactor, report: Report) -> Session
 
     def opened(name: str | None) -> Library:
         if settings.on_demand is not None:
-            return announced(open_on_demand(config, settings.on_demand, name), config, report)
+            library = open_on_demand(config, settings.on_demand, name)
+            library.own_prepare = redactor.request
+            return announced(library, config, report)
         library = open_library(
             config,
             folder,
