@@ -206,7 +206,7 @@ def test_a_run_tells_what_it_spent_and_what_it_did_not() -> None:
     assert out.getvalue().splitlines() == [
         "wiretape: recorded 1 answer: 100 tokens, 0.00020 USD spent",
         "wiretape: replayed 4 answers: 2.1 M tokens, 4.40 USD not spent"
-        " (1 estimated, as the provider told no tokens)",
+        " (1 estimated, as the provider gave no tokens)",
         "wiretape: no price is known for other (openai): 1 answer not counted in the cost"
         " (`prices` in config.yaml adds one)",
         "wiretape replay: 1 recorded, 4 replayed",

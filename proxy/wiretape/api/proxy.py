@@ -259,7 +259,7 @@ class Proxy(_Block):
             self._process.kill()
 
     def _untold(self, result: Result) -> bool:
-        # What a session has told is not told again.
+        # What a session has reported is not reported again.
         return not result.ok and not (result.problems and self._told.issuperset(result.problems))
 
     @property

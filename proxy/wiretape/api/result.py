@@ -47,7 +47,7 @@ class RunFailed(WiretapeError):
 
 
 def of_run(answer: Mapping[str, Any]) -> Result:
-    """A run's, from what its process told."""
+    """A run's, from what its process answered."""
     report = answer["report"]
     rows = report["exchanges"]
     return Result(
@@ -62,7 +62,7 @@ def of_run(answer: Mapping[str, Any]) -> Result:
 
 
 def of_session(name: str, document: Mapping[str, Any]) -> Result:
-    """A session's, from what the control endpoint told."""
+    """A session's, from what the control endpoint answered."""
     counts = document["counts"]
     outcomes = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
     return Result(

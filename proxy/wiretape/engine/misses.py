@@ -35,7 +35,7 @@ _EXPLAINED: Final = 1024
 class Misses:
     """Answers, explains and reports a run's misses, with `status`.
 
-    `is_shared`: other processes of the run are told of them.
+    `is_shared`: other processes of the run count them too.
     """
 
     def __init__(

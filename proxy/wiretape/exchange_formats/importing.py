@@ -49,8 +49,8 @@ class ImportedFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """What is known of the files: their format (None: told by their content), and the request of
-    answers that stand alone.
+    """What is known of the files: their format (None: detected from how they begin), and the
+    request of answers that stand alone.
     """
 
     format: str | None = None

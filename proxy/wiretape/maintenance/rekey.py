@@ -106,8 +106,8 @@ def plan(
         if settled:
             return tuple(_moves(recordings, names, ids, old_ids))
     raise FormatError(
-        "request.ids of some recordings name one another in a circle, so no key can be told: record"
-        " them anew"
+        "request.ids of some recordings name one another in a circle, so no key can be computed:"
+        " record them anew"
     )
 
 

@@ -95,7 +95,7 @@ def spending_lines(report: Report) -> list[str]:
         text += f"{rounded(spending.tokens_in + spending.tokens_out)} tokens"
         text += f", {costs}" if costs else ""
         if spending.estimated:
-            text += f" ({spending.estimated} estimated, as the provider told no tokens)"
+            text += f" ({spending.estimated} estimated, as the provider gave no tokens)"
         lines.append(text)
         if spending.unpriced:
             names = [f"{model or 'no model'} ({host})" for host, model in sorted(spending.unpriced)]

@@ -165,7 +165,7 @@ class Report:
     applied: set[str] = field(default_factory=set)
     """The names of the matching rules that found something in a request."""
     prices: Callable[[], PriceTable] | None = None
-    """What tokens cost; None: it is not told."""
+    """What tokens cost; None: costs are not reported."""
     budget: Budget | None = None
     """What live requests may cost."""
     keep_rows: InitVar[bool] = True

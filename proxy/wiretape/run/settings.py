@@ -89,7 +89,7 @@ class Settings:
     edits: "tuple[PartEdit, ...]" = ()
     """What recorded answers are to say instead, in this run."""
     max_age: str | None = None
-    """The age, such as 90d, beyond which a recording that answers is told."""
+    """The age, such as 90d, beyond which a recording that answers is reported."""
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
     @property

@@ -61,7 +61,7 @@ class Session:
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while a take is handed out that other processes may want too."""
     unshared: list[tuple[str, ...]] = field(default_factory=list)
-    """What other processes are still to be told."""
+    """What other processes do not know yet."""
 
     @property
     def writable(self) -> Library:

@@ -213,5 +213,5 @@ def _meta(value: object) -> RpcMessage:
 
 
 def progress_token(message: RpcMessage) -> object:
-    """The token that a request wants its progress told by; None without one."""
+    """The token that a request's progress is reported under; None without one."""
     return _meta(message.get("params")).get("progressToken")
