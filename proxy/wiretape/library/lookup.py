@@ -218,6 +218,7 @@ class Lookup:
         self._next_scan_at = 0.0
         self._next_full_scan_at = 0.0
         self._memo: dict[_MemoKey, _Memo] = {}
+        self._known: dict[bytes, KnownRequest] = {}
         self._recordings = RecordingCache(self.folder, self._fetch)
         self._edits: dict[str, CachedRecording] = {}
         # Rows up to this number were on disk when the run began.
@@ -450,13 +451,20 @@ class Lookup:
         """
         with self._guard:
             self._look()
-            answer = self._query(lambda index: index.known(digest))
-            if answer is None:
+            known, row = self._known.get(digest), None
+            if known is None:
+                answer = self._query(lambda index: index.known(digest))
+                if answer is None:
+                    return None
+                known, row = answer
+            is_answered = row is not None and self._is_answered_by(row, known.key)
+            if not is_answered and not self.answering((known.key,), known.request_ids):
                 return None
-            known, row = answer
-            if row is not None and self._is_answered_by(row, known.key):
-                return known
-            return known if self.answering((known.key,), known.request_ids) else None
+            # What is known depends on a request's bytes alone, not on what recordings there are.
+            if len(self._known) >= _MEMO:
+                self._known.clear()
+            self._known[digest] = known
+            return known
 
     def _is_answered_by(self, row: IndexRow, key: str) -> bool:
         """Whether the one take of a key answers it, its file being what it was; it is read at once,
