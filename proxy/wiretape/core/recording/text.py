@@ -9,6 +9,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Iterator
+from json.encoder import encode_basestring
 from typing import Any, Final
 
 from wiretape.core.errors import FormatError
@@ -110,6 +111,8 @@ def _response(response: Document) -> str:
 
 
 def _line(value: exact_json.Json) -> str:
+    if type(value) is str and value.isascii():
+        return encode_basestring(value)
     # The times in a document are rounded, and what else it holds was read.
     return exact_json.dumps(value, "spaced", parsed=True)
 

@@ -136,7 +136,7 @@ def _in_json(
     """
     search = redactor.search(redactor.known_in(document, secrets))
     recorded = _in_recording(document, redactor, secrets, clean)
-    may_hold = bool(recorded) or search.may_hold(text)
+    may_hold = bool(recorded) or _may_hold(document, search, is_recording=recorded is not None)
     reported: set[tuple[str, str]] = set()
     if may_hold:
         lines = _LineFinder(text)
@@ -171,6 +171,19 @@ def _in_json(
         # Not in a string, so in a number.
         for leak in _at_spans(text, search.literal_spans(text)):
             yield replace(leak, remedy=_NUMBER_REMEDY)
+
+
+def _may_hold(document: Any, search: Search, *, is_recording: bool) -> bool:
+    """Whether a string or number of a JSON value could hold a secret; False is certain."""
+    parts: list[Any] = [document]
+    if is_recording:
+        # What is in an answer need not make a long request be searched.
+        rest = {key: part for key, part in document.items() if key not in _PARTS}
+        parts = [rest, *({key: document[key]} for key in _PARTS)]
+    return any(search.may_hold(exact_json.dumps(part, parsed=True)) for part in parts)
+
+
+_PARTS: Final = ("request", "response")
 
 
 def _in_chunks(document: Any, redactor: Redactor, secrets: Secrets | None) -> Iterator[Leak]:

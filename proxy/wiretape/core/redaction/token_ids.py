@@ -20,6 +20,7 @@ from typing import Any, Final, NamedTuple
 
 from wiretape.core.recording.document import Document
 from wiretape.core.text import exact_json
+from wiretape.core.text.regex import linear
 
 from . import token_lists
 from .placeholder import PLACEHOLDER, WITH_DIGEST, hard_digest, is_encoded_in, may_be_in
@@ -58,6 +59,9 @@ _ITEM: Final = r'\\*"?\d{1,9}\\*"?'
 _IN_TEXT: Final = re.compile(
     rf'(\\*"(?:{"|".join(sorted(LISTS))})\\*"\s*:\s*\[[\[\s]*)({_ITEM}(?:[\s,\[\]]+{_ITEM})*)'
 )
+_SPACE: Final = r"(?:\s|\\+[nrt])*"
+_LIST: Final = rf'"(?:{"|".join(sorted(LISTS))})\\*"{_SPACE}:{_SPACE}\['
+"""Matches a JSON text with a list of one of those names, also within its strings: for RE2."""
 _NUMBER: Final = re.compile(r'("?)(\d+)')
 _RECORDED: Final = re.compile(
     rb'"(?:%b)": *\[[\[\s]*"?(\d"?(?:,\s*"?\d"?){%d}),\s*"?1"?((?:,\s*"?0"?)*)\s*\]'
@@ -161,10 +165,13 @@ def redact(document: Document, known: KnownTokenIds | None) -> tuple[Document, l
     """Make the lists of a redacted document neutral, and remember them in `known`."""
     findings: list[Finding] = []
     request, response = document["request"], document["response"]
-    if known is not None:
-        request = _request(request, known.neutral, findings)
     sent, given = _serialise(_bodies(request)), _serialise(response.get("body"))
-    standing = _neutral_in(request)
+    standing: list[Ids] = []
+    if linear(_LIST).occurs_in(sent):
+        if known is not None:
+            request = _request(request, known.neutral, findings)
+            sent = _serialise(_bodies(request))
+        standing = _neutral_in(request)
     is_given = may_be_in(given)
     if not (is_given or may_be_in(sent) or standing):
         return ({**document, "request": request} if findings else document), findings

@@ -57,7 +57,8 @@ class Linear:
 
     def occurs_in(self, string: str) -> bool:
         """Whether there is a match."""
-        return self._regex.search(_accepted(string)) is not None
+        # In bytes no place has to be counted in characters. A lone surrogate is no character there.
+        return self._regex.search(string.encode("utf-8", "surrogatepass")) is not None
 
 
 @lru_cache(maxsize=128)
