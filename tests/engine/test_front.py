@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.support.limits import PATIENCE
 
 from wiretape import descriptors
 from wiretape.config.load import load
@@ -169,6 +170,31 @@ async def test_what_is_no_handshake_ends_the_connection(client: Client) -> None:
     with suppress(ConnectionError):
         await asyncio.wait_for(reader.read(), 20)
     assert await client.status(connect("not.a.provider:443")) == 403
+
+
+async def test_a_handshake_may_come_in_one_packet_with_its_connect(client: Client) -> None:
+    context = ssl.create_default_context(cafile=client.front.authority.cert_path)
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(incoming, outgoing, server_hostname="api.openai.com")
+    reader, writer = await asyncio.open_connection("127.0.0.1", client._port)
+    before, text = connect("api.openai.com:443"), b""
+    with suppress(ssl.SSLWantReadError):
+        tls.do_handshake()
+    writer.write(before + outgoing.read())
+    await reader.readuntil(b"\r\n\r\n")
+    is_sent = False
+    while b"\r\n\r\n" not in text:
+        incoming.write(await asyncio.wait_for(reader.read(1 << 16), PATIENCE))
+        with suppress(ssl.SSLWantReadError):
+            tls.do_handshake()
+            if not is_sent:
+                # More than TLS is read at once of.
+                more = b"X-A: " + b"a" * 60_000 + b"\r\n\r\n"
+                tls.write(b"GET /v1/models HTTP/1.1\r\nHost: a\r\n" + more)
+                is_sent = True
+            text += tls.read()
+        writer.write(outgoing.read())
+    assert text.startswith(b"HTTP/1.1 400 ")
     writer.close()
 
 

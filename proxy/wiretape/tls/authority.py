@@ -273,6 +273,7 @@ def _owner() -> str:
     return f"{user}@{platform.node()}"
 
 
+@lru_cache(_CONTEXTS)
 def _host(host: str) -> str:
     """Give the one spelling of a host's name: lower case, no final dot, no brackets."""
     text = host.lower() if host.isascii() and len(host) <= 255 else ""
