@@ -47,3 +47,8 @@ def cache_of(url: str) -> Path:
 def mirror_of(url: str) -> Path:
     """The folder of this machine in which a store's recordings are used."""
     return state_dir() / "stores" / hashlib.sha256(url.rstrip("/").encode()).hexdigest()[:24]
+
+
+def is_mirror(folder: Path) -> bool:
+    """Whether a folder is one in which a store's recordings are used."""
+    return folder.parent == state_dir() / "stores"

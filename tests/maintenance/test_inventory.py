@@ -7,6 +7,7 @@ import pytest
 
 from wiretape.core.errors import ConfigError
 from wiretape.maintenance.inventory import orphans, recorded_at, sessions
+from wiretape.store_url import mirror_of
 
 SIDE = "0" * 64 + ".bin"
 OTHER = "1" * 64 + ".bin"
@@ -103,3 +104,11 @@ def test_beside_a_recording_that_cannot_be_read_no_side_file_is_an_orphan(tmp_pa
 )
 def test_the_time_of_a_recording_is_read(text: object, found: datetime | None) -> None:
     assert recorded_at({"recorded_at": text}) == found
+
+
+def test_where_a_store_was_not_pulled_it_says_how(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WIRETAPE_HOME", str(tmp_path))
+    with pytest.raises(ConfigError, match=r"object store.*wiretape pull"):
+        sessions(mirror_of("s3://bucket/prefix"))

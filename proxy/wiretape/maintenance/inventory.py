@@ -17,6 +17,7 @@ from wiretape.library.recording_file import read_bytes
 from wiretape.library.scan_folder import LINKED
 from wiretape.library.sequence import by_take
 from wiretape.progress import track
+from wiretape.store_url import is_mirror
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,11 @@ def sessions(folder: Path, session: str | None = None) -> list[SessionFiles]:
     """
     if not folder.is_dir():
         what = "not a folder" if folder.exists() else "no such folder"
+        if is_mirror(folder):
+            raise ConfigError(
+                "the recordings are in an object store, and not on this machine: `wiretape pull`"
+                " copies them into the folder recordings; then name it with -r"
+            )
         raise ConfigError(f"{folder}: {what}; name the folder of the recordings with -r")
     if session is not None:
         if not SESSION_NAME.fullmatch(session):
