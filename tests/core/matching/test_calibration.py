@@ -187,3 +187,24 @@ def test_each_endpoint_has_a_rule_and_names_are_new() -> None:
 
 def test_a_request_that_names_no_day_is_the_same_on_another() -> None:
     assert moved_pairs([sent("a", {"n": 1, "t": "2026-11-28"})], [DAY]) == []
+
+
+def test_what_varies_in_many_items_of_one_list_is_for_all_of_that_list_alone() -> None:
+    def asks(run: str) -> SentRequest:
+        batch = [{"meta": [{"run": f"{run}{n}"}, {"run": "fixed"}]} for n in range(4)]
+        return sent(run, {"model": "m", "batch": batch})
+
+    calibration = calibrate([RequestPair(asks("5f3a9c"), asks("99bc01"))], MATCHER)
+    (rule,) = calibration.rules
+    assert [change.path for change in rule.parts.changes] == ["$.batch[*].meta[0].run"]
+
+
+def test_what_varies_in_few_items_is_for_these_alone() -> None:
+    def asks(run: str) -> SentRequest:
+        batch = [{"run": f"{run}{n}" if n < 2 else "fixed"} for n in range(4)]
+        return sent(run, {"model": "m", "batch": batch})
+
+    calibration = calibrate([RequestPair(asks("5f3a9c"), asks("99bc01"))], MATCHER)
+    (rule,) = calibration.rules
+    paths = {change.path for change in rule.parts.changes}
+    assert paths == {"$.batch[0].run", "$.batch[1].run"}

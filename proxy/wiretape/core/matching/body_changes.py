@@ -7,6 +7,7 @@ for `question_guard.py` to say.
 
 import copy
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -36,6 +37,8 @@ _ANNOUNCEMENT: Final = re.compile(rf"(?i:date|today|time|now)[^\n0-9]{{0,16}}(?=
 
 SPREAD: Final = 3
 """From so many items of one list on a rule is for all of its items."""
+LIST_DEPTHS: Final = range(3)
+"""The lists of a path that are looked at, from the outermost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,18 +171,25 @@ def _changed(body: Any, changes: Iterable[BodyChange]) -> Any:
 
 def spread(got: Any, recorded: Any, changes: tuple[BodyChange, ...]) -> tuple[BodyChange, ...]:
     """The same for all items of a list where many of them have it: one path for all of them."""
-    for depth in range(3):
-        general: list[BodyChange] = []
-        for change in changes:
-            path = _template(change.path, depth) if change.path else None
-            similar = [c for c in changes if c.path and without_path(c) == without_path(change)]
-            if path and sum(_template(c.path or "", depth) == path for c in similar) >= SPREAD:
-                change = BodyChange(path, *without_path(change))
-            general.append(change)
-        fewer = tuple(dict.fromkeys(general))
+    for depth in LIST_DEPTHS:
+        fewer = tuple(dict.fromkeys(for_all_items(changes, depth)))
         if len(fewer) < len(changes) and are_equal(got, recorded, fewer):
             changes = fewer
     return changes
+
+
+def for_all_items(changes: Sequence[BodyChange], depth: int) -> list[BodyChange]:
+    """Changes, each for all items of a list where at least `SPREAD` of its items have it; the list
+    is that of the index number `depth` of its path.
+    """
+    templates = [_template(change.path, depth) if change.path else None for change in changes]
+    counts = Counter((path, without_path(c)) for path, c in zip(templates, changes, strict=True))
+    return [
+        BodyChange(path, *without_path(change))
+        if path is not None and counts[path, without_path(change)] >= SPREAD
+        else change
+        for path, change in zip(templates, changes, strict=True)
+    ]
 
 
 def without_path(change: BodyChange) -> tuple[NormaliserKind | None, int, str, str]:

@@ -8,7 +8,6 @@ anything varied that no rule may hide: that request has to be recorded anew in a
 
 import copy
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from datetime import date, timedelta
@@ -18,7 +17,7 @@ from wiretape.core.recording.document import Document
 from wiretape.core.text.jsonpath import Path
 from wiretape.core.text.moments import on_another_day
 
-from .body_changes import SPREAD, BodyChange, without_path
+from .body_changes import LIST_DEPTHS, BodyChange, for_all_items
 from .matcher import Matcher
 from .normalise import edited, leaves
 from .question_guard import in_question, may_ask
@@ -212,9 +211,10 @@ def _needed(
         return all(_are_equal(pair, changed) for pair, _ in members)
 
     items = list(dict.fromkeys(item for _, parts in members for item in _items(parts)))
-    spread = _for_all_items(items)
-    if is_enough(spread):
-        items = spread
+    for depth in LIST_DEPTHS:
+        spread = _for_all_items(items, depth)
+        if spread != items and is_enough(spread):
+            items = spread
     for item in _items(_of(items)):
         fewer = [other for other in items if other != item]
         if is_enough(fewer):
@@ -222,23 +222,13 @@ def _needed(
     return _of(items)
 
 
-def _for_all_items(items: Sequence[_Item]) -> list[_Item]:
+def _for_all_items(items: Sequence[_Item], depth: int) -> list[_Item]:
     """The same with one change where many items of a list have it."""
-    general = Counter(
-        (_any_item(item.path), without_path(item)) for _, item in items if _is_in_list(item)
+    changes = [item for name, item in items if name == "changes"]
+    spread = iter(for_all_items(changes, depth))
+    return list(
+        dict.fromkeys((name, next(spread) if name == "changes" else item) for name, item in items)
     )
-    spread: list[_Item] = []
-    for name, item in items:
-        if _is_in_list(item):
-            path = _any_item(item.path)
-            if general[path, without_path(item)] >= SPREAD:
-                item = BodyChange(path, *without_path(item))
-        spread.append((name, item))
-    return list(dict.fromkeys(spread))
-
-
-def _is_in_list(item: Any) -> bool:
-    return isinstance(item, BodyChange) and bool(re.search(r"\[[0-9]", item.path or ""))
 
 
 def _any_item(path: str) -> str:
