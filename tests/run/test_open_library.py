@@ -1,9 +1,12 @@
 """The recordings of a run: what is not one is reported, and theirs are the hosts that answer."""
 
 import json
+import os
+import sys
 from pathlib import Path
 
 import pytest
+from tests.support.commands import Wiretape
 
 from wiretape.config.load import load
 from wiretape.core.errors import StoreError
@@ -47,3 +50,24 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         check_writable(tmp_path / "file")
     check_writable(tmp_path / "new" / "folder")
     assert list((tmp_path / "new" / "folder").iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere one process reads")
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="there is one processor")
+def test_a_run_reads_many_new_recordings_in_several_processes(
+    wiretape: Wiretape, tmp_path: Path
+) -> None:
+    for number in range(20):
+        put(tmp_path / "r", f"{number}.json", f"https://api.openai.com/v1/models?page={number}")
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, sys\n"
+        "if '-m' in sys.orig_argv and 'wiretape' in sys.orig_argv:\n"
+        "    from wiretape.library import scan_folder\n"
+        "    scan_folder._MANY, scan_folder._BLOCK = 10, 5\n"
+        "    sys.addaudithook(lambda event, _: event == 'os.fork' and os.write(2, b'forked\\n'))\n"
+    )
+    client = ["curl", "-s", "https://api.openai.com/v1/models?page=7", "-o", os.devnull]
+    env = {"PYTHONPATH": str(tmp_path)}
+    done = wiretape("replay", "-r", tmp_path / "r", "--", *client, env=env)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("forked") >= 2

@@ -88,7 +88,7 @@ async def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
     report = Report("replay")
     settings = load(tmp_path / "config.yaml", {})
     run = Settings(mode="replay", config=settings, recordings=settings.recordings, pace=Pace())
-    parts = compose(with_store(run, report), report)
+    parts = compose(await with_store(run, report), report)
     assert parts.replayer is not None
     store.go.clear()
     engine = Engine(parts.replayer, Pace(), None)
@@ -138,7 +138,7 @@ async def test_what_holds_a_secret_of_this_machine_alone_is_found(
     settings = settings_in(tmp_path, "replay", text, recordings=mirror_of(url))
     config = load(tmp_path / "config.yaml", {"DOOR": secret})
     report = Report("replay")
-    parts = compose(with_store(replace(settings, config=config), report), report)
+    parts = compose(await with_store(replace(settings, config=config), report), report)
     assert parts.replayer is not None
     engine = Engine(parts.replayer, Pace(), None)
     run = Running(SlowStore(url), parts, await engine.start())
@@ -161,12 +161,12 @@ async def test_a_miss_is_explained_by_what_is_nearest(running: Running) -> None:
 
 def test_recordings_in_a_folder_need_no_store(tmp_path: Path) -> None:
     settings = settings_in(tmp_path, "replay")
-    assert with_store(settings, Report("replay")) is settings
+    assert asyncio.run(with_store(settings, Report("replay"))) is settings
 
 
 def test_another_folder_that_was_named_goes_before_the_store(tmp_path: Path) -> None:
     settings = settings_in(tmp_path, "replay", f"recordings: file://{tmp_path}/store\n")
-    assert with_store(settings, Report("replay")) is settings
+    assert asyncio.run(with_store(settings, Report("replay"))) is settings
 
 
 def test_a_run_that_edits_answers_has_all_of_them_here(
@@ -177,7 +177,7 @@ def test_a_run_that_edits_answers_has_all_of_them_here(
     url = f"file://{tmp_path}/store"
     settings = settings_in(tmp_path, "replay", f"recordings: {url}\n", recordings=mirror_of(url))
     edited = replace(settings, edits=(PartEdit(path.stem, "text", "Hello"),))
-    assert with_store(edited, Report("replay")).mirror is not None
+    assert asyncio.run(with_store(edited, Report("replay"))).mirror is not None
     copy = mirror_of(url) / path.relative_to(tmp_path / "store")
     assert copy.read_bytes() == path.read_bytes()
 

@@ -63,6 +63,7 @@ def _forked(work: Callable[[Any], object], items: Sequence[Any]) -> tuple[int, B
         # Who forked it hears of Ctrl-C, and ends it.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.set_wakeup_fd(-1)  # an event loop's, which is not copied
         os.close(reader)
         _widen(writer)
         with open(writer, "wb") as results:

@@ -1,5 +1,6 @@
 """Recordings in a store, for a run: in a mirror where it records, on demand where it replays."""
 
+import asyncio
 import json
 from contextlib import suppress
 from dataclasses import replace
@@ -24,13 +25,18 @@ if TYPE_CHECKING:
     from wiretape.stores.store import ObjectStore
 
 
-def with_store(settings: Settings, report: Report) -> Settings:
+async def with_store(settings: Settings, report: Report) -> Settings:
     """The settings of a run whose recordings can be had; StoreError where they cannot, or could not
     be recorded there without losing others.
     """
     url = settings.config.store
     if url is None or settings.recordings != mirror_of(url):
+        # Not in a thread: with one, this process could not be copied (`library/parallel.py`).
         return settings
+    return await asyncio.to_thread(_with_store, settings, url, report)
+
+
+def _with_store(settings: Settings, url: str, report: Report) -> Settings:
     # It takes a moment to import: only who has a store pays for it.
     from wiretape.stores.mirror import Mirror, tidy, waiting
     from wiretape.stores.store import ObjectStore

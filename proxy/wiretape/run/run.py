@@ -111,7 +111,7 @@ async def started(
     """
     descriptors.raise_limit()
     remove_leftovers()
-    settings = await asyncio.to_thread(with_store, settings, report)
+    settings = await with_store(settings, report)
     authority = Authority.load_or_create(state_dir())
     for notice in (*settings.config.notices, *filter(None, [authority.notice])):
         report.notice(notice)

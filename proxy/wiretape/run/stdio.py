@@ -100,7 +100,7 @@ async def bridge(settings: Settings, server: StdioServer, report: Report) -> int
         tell_outer(settings.recordings, row)
 
     report.listen = tell
-    settings = await asyncio.to_thread(with_store, settings, report)
+    settings = await with_store(settings, report)
     parts = compose(settings, report)
     folder = parts.sessions.own.library.folder
     if parts.intake is None and not folder.exists():
