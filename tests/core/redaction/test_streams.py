@@ -751,3 +751,21 @@ def test_a_stream_without_secrets_is_only_looked_at(monkeypatch: pytest.MonkeyPa
             continue  # a member with the name of a credential
         chunks = [*map(event, map(make, "Hello there")), b": a\n\n", b"data: [DONE]\n\n"]
         streamed(chunks)
+
+
+@pytest.mark.parametrize("kind", [SSE, LINES, BYTES])
+@pytest.mark.parametrize("secret", [KEY, KNOWN])
+@pytest.mark.parametrize("size", [1, 9, 30])
+def test_a_secret_divided_among_chunks_that_are_no_events_is_replaced(
+    kind: Headers, secret: str, size: int
+) -> None:
+    """As no server sends it, but a hand may write it."""
+    text = f"use {secret} now"
+    parts = [text[at : at + size] for at in range(0, len(text), size)]
+    document = from_exchange(Exchange(request(), Response(200, kind, (), streaming=True)))
+    document["response"]["body"] = [{"text": part} for part in [": a\n\n", *parts]]
+    redacted, findings = redactor.document(document, redactor.secrets(request()))
+    joined = "".join(part["text"] for part in redacted["response"]["body"])
+    assert joined == f": a\n\nuse {STANDS[secret]} now"
+    assert len([item for item in findings if item.where.startswith("response")]) == 1
+    assert redactor.document(redacted, redactor.secrets(request())) == (redacted, ())

@@ -338,11 +338,15 @@ class _Stream:
         """Search the joined text of reads."""
         for run in self._runs:
             is_last = self._is_cut and run is self._runs[-1]
-            if not is_last and (len(run.pieces) < 2 or self._events):
+            if not is_last and len(run.pieces) < 2:
                 continue
             text = run.text
-            # The strings of events are searched by `search_texts`.
-            spans = [] if self._events else nested_json.spans(text, self._search.spans)
+            if not self._events:
+                spans = nested_json.spans(text, self._search.spans)
+            else:
+                # The strings of events are searched by `search_texts`, which leaves what stands
+                # between texts that a client would read as one, but for their events' borders.
+                spans = self._search.spans(text) if len(run.pieces) > 1 else []
             if is_last:
                 spans += self._cut_off(text, spans)
             if not spans:
@@ -353,7 +357,9 @@ class _Stream:
                 if first < last
                 or (is_last and span.end == sum(map(len, run.pieces)))
                 or not (
-                    run.are_bytes or _moved(span, -offset) in self._search.spans(run.pieces[first])
+                    self._events
+                    or run.are_bytes
+                    or _moved(span, -offset) in self._search.spans(run.pieces[first])
                 )
             ]
             if across:
