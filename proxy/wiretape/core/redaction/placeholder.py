@@ -96,7 +96,7 @@ def digest_of(value: str) -> str | None:
         return match[2]
     if PLACEHOLDER.fullmatch(value):
         return None
-    return hard_digest(value) if _bits(value) >= DIGEST_BITS else None
+    return hard_digest(value) if _is_hard_to_guess(value) else None
 
 
 @lru_cache(maxsize=4096)
@@ -128,7 +128,7 @@ def is_strong(value: str) -> bool:
 
 def looks_random(value: str) -> bool:
     """Whether a part of the value is long and cannot be guessed, unlike those of model names."""
-    return any(_bits(part) >= DIGEST_BITS for part in re.findall(r"[A-Za-z0-9]{16,}", value))
+    return any(map(_is_hard_to_guess, re.findall(r"[A-Za-z0-9]{16,}", value)))
 
 
 def looks_like_secret(value: str) -> bool:
@@ -137,7 +137,7 @@ def looks_like_secret(value: str) -> bool:
         len(value) >= _SECRET_LENGTH
         and re.search(r"\s", value) is None
         and is_strong(value)
-        and _bits(value) >= DIGEST_BITS
+        and _is_hard_to_guess(value)
     )
 
 
@@ -167,13 +167,20 @@ def _reads_as_word(part: str) -> bool:
     )
 
 
-def _bits(value: str) -> float:
-    """A low estimate of a value's entropy in bits.
+def _is_hard_to_guess(value: str) -> bool:
+    """Whether a low estimate of a value's entropy is `DIGEST_BITS` or more.
 
     A run of letters of one case counts as a word out of sixteen thousand, unless it is too long for
     a word.
     """
-    return sum(map(_run_bits, _RUNS.findall(value))) if len(set(value)) >= 8 else 0.0
+    if len(set(value)) < 8:
+        return False
+    bits = 0.0
+    for run in _RUNS.finditer(value):
+        bits += _run_bits(run[0])
+        if bits >= DIGEST_BITS:
+            return True
+    return False
 
 
 def _run_bits(run: str) -> float:
