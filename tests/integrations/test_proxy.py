@@ -44,7 +44,7 @@ def opened(tmp_path: Path) -> Iterator[dict[str, Any]]:
         "def forget_environment(): done.append('forget')\n"
     )
     with HTTPServer(("127.0.0.1", 0), Control) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         host = f"127.0.0.1:{server.server_port}"
         yield {
             "mode": "replay",

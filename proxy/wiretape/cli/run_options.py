@@ -49,7 +49,7 @@ EVERY_RUN: Final[tuple[Option, ...]] = (
     click.option("-q", "--quiet", is_flag=True, help="Only misses, losses and notices."),
     click.option("-v", "--verbose", is_flag=True, help="Also what the proxy itself has to say."),
 )
-"""Of every run, those of `wiretape mcp` too."""
+"""The options of every run, `wiretape mcp` included."""
 
 RUN_OPTIONS: Final[tuple[Option, ...]] = (
     click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="[-- CMD …]"),
@@ -80,7 +80,7 @@ RUN_OPTIONS: Final[tuple[Option, ...]] = (
     ),
     *EVERY_RUN,
 )
-"""Of every run of CMD, or of a proxy that serves."""
+"""The options of every run of a command, or of a proxy that serves."""
 
 RECORD_MODE: Final = record_mode()
 
@@ -136,7 +136,7 @@ REPLAYED: Final[tuple[Option, ...]] = (
         help="Without CMD: how long to go on after SIGTERM, while /readyz says no.",
     ),
 )
-"""Of runs that answer from recordings."""
+"""The options of runs that answer from recordings."""
 
 
 def _edits(_c: click.Context, _p: click.Parameter, values: tuple[str, ...]) -> Any:
@@ -175,4 +175,4 @@ ONLY_REPLAYED: Final[tuple[Option, ...]] = (
         help="Tell which recordings that answered are older than this: 90d, 12h, 6w.",
     ),
 )
-"""Of runs that do nothing else."""
+"""The options of runs that only replay."""

@@ -4,12 +4,12 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 type State = Literal["ok", "note", "fault", "skipped"]
-"""In order; worth knowing; to be mended (exit status 1); not there to be looked at."""
+"""`note` is worth knowing, `fault` must be mended (exit status 1), `skipped` was not checked."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What was looked at, its state, what was seen, and what to do about it, if anything."""
+    """What was checked, its state, what was seen, and what to do about it, if anything."""
 
     name: str
     state: State

@@ -33,7 +33,7 @@ from .replace_files import SUFFIX as VOID_SUFFIX
 LINKED: Final = "a link to a folder, which is not followed: put the folder itself here"
 _BATCH: Final = 500
 _MANY: Final = 1_000
-"""From so many new files on, processes are worth their start."""
+"""The number of new files at which several processes are worth their start."""
 _BLOCK: Final = 50
 
 

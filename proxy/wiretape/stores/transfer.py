@@ -23,7 +23,7 @@ class TransferPlan:
     push: tuple[str, ...] = ()
     pull: tuple[str, ...] = ()
     remove: tuple[str, ...] = ()
-    """From where the copy goes."""
+    """Names of the files to delete at the destination."""
     conflicts: tuple[str, ...] = field(default=())
 
 

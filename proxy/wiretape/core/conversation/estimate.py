@@ -21,7 +21,7 @@ from .answers import known_turns
 from .turns import Turn, first, request_turns
 
 CHARACTERS: Final = 4
-"""Of a token."""
+"""Characters in a token, about."""
 
 _UNBILLED: Final = ("/count_tokens", ":countTokens", "/tokenize", "/cancel")
 """The ends of paths whose answers cost nothing, though they may tell a number of tokens."""

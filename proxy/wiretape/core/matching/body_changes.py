@@ -36,7 +36,7 @@ _ANNOUNCEMENT: Final = re.compile(rf"(?i:date|today|time|now)[^\n0-9]{{0,16}}(?=
 """What says, on its line, that a date comes next: "Today's date is 2026-01-02"."""
 
 SPREAD: Final = 3
-"""From so many items of one list on a rule is for all of its items."""
+"""When at least this many items of one list vary, the rule covers all of its items."""
 LIST_DEPTHS: Final = range(3)
 """The lists of a path that are looked at, from the outermost."""
 
