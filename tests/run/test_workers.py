@@ -18,6 +18,7 @@ from tests.support.commands import Wiretape
 from tests.support.limits import PATIENCE, wait_until
 
 from wiretape.report.report import _NEWS, EXIT_REFUSED, Report, Row
+from wiretape.run.workers import _reserve
 
 TAKES = 40
 
@@ -151,3 +152,18 @@ def status(port: int, path: str) -> int:
     code = connection.getresponse().status
     connection.close()
     return code
+
+
+def test_a_port_whose_last_connections_are_still_closing_is_free() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            served, _ = server.accept()
+            served.close()  # who closes first has the connection in TIME_WAIT
+            assert client.recv(1) == b""
+    reserved: list[socket.socket] = []
+    try:
+        assert _reserve(reserved, "127.0.0.1", port) == port
+    finally:
+        for each in reserved:
+            each.close()

@@ -339,6 +339,8 @@ def _reserve(reserved: list[socket.socket], host: str, port: int) -> int:
             probe.bind((host, port))
             port = int(probe.getsockname()[1])
         taken = socket.socket(family)
+        # Connections of a server that was here before may still be closing.
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         taken.bind((host, port))
     except OSError as error:
