@@ -66,3 +66,20 @@ def test_a_tag_cannot_be_a_path() -> None:
     assert manifest.frozen_name("v1.2") == f"{manifest.FROZEN}v1.2.json"
     with pytest.raises(StoreError, match="expected letters"):
         manifest.frozen_name("../v1")
+
+
+def test_no_object_is_read_twice_to_make_manifests(
+    store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"own/e/{number}.json" for number in range(5)]
+    for name in names:
+        store.put(name, name.encode())
+    reads: list[str] = []
+    read = store.read
+    monkeypatch.setattr(store, "read", lambda name: reads.append(name) or read(name))  # type: ignore[func-returns-value]  # it is a record
+    assert set(names) <= set(manifest.list_files(store))
+    assert sorted(name for name in reads if name in names) == names
+    store.remove(f"{manifest.MANIFESTS}own/e.json")
+    reads.clear()
+    manifest.update(store, "own/e", lambda files: None, dict.fromkeys(("0.json", "1.json"), ""))
+    assert sorted(name for name in reads if name in names) == names[2:]

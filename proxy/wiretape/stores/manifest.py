@@ -123,7 +123,7 @@ def rebuild_all(store: ObjectStore) -> Files:
             listed.update(in_folder(files, folder))
 
         try:
-            update(store, folder, change)
+            update(store, folder, change, in_folder(files, folder))
         except StoreError:
             break  # who may only read gets the files all the same
     return files
@@ -136,8 +136,14 @@ def in_folder(files: Files, folder: str) -> Files:
     }
 
 
-def _listed(store: ObjectStore, folder: str) -> Files:
-    return in_folder(_digests(store, store.names(folder)), folder)
+def _listed(store: ObjectStore, folder: str, known: Files | None = None) -> Files:
+    """The files right in a folder, by its objects, without those that are `known`."""
+    names = (
+        name
+        for name in store.names(folder)
+        if folder_of(name) == folder and name.rpartition("/")[2] not in (known or ())
+    )
+    return in_folder(_digests(store, names), folder)
 
 
 def _digests(store: ObjectStore, names: Iterable[str]) -> Files:
@@ -153,17 +159,24 @@ def _digests(store: ObjectStore, names: Iterable[str]) -> Files:
     return files
 
 
-def update(store: ObjectStore, folder: str, change: Callable[[Files], object]) -> None:
+def update(
+    store: ObjectStore,
+    folder: str,
+    change: Callable[[Files], object],
+    known: Files | None = None,
+) -> None:
     """Change a folder's manifest, whoever else does at the same time: `change` is given what it
-    lists, perhaps more than once. One that is not there is made of the folder's objects.
+    lists, perhaps more than once. One that is not there is made of the folder's objects, of which
+    those that `change` sets, being `known`, are not read.
     """
     name = _object(folder)
     for _ in range(_TRIES):
         there = store.read(name)
         try:
-            files = loads(there.data, f"{store.url}/{name}") if there else _listed(store, folder)
+            files = loads(there.data, f"{store.url}/{name}") if there else None
         except ValueError:
-            files = _listed(store, folder)
+            files = None
+        files = _listed(store, folder, known) if files is None else files
         change(files)
         data = dumps(files)
         if there is not None and there.data == data:

@@ -94,7 +94,7 @@ def list_in(store: ObjectStore, added: Files, removed: Files) -> None:
                 if folder_of(full) == folder and files.get(last) == value:
                     del files[last]
 
-        manifest.update(store, name, change)
+        manifest.update(store, name, change, manifest.in_folder(added, name))
 
     def remove(name: str) -> None:
         there = store.read(name)
