@@ -169,6 +169,7 @@ async def test_what_is_no_handshake_ends_the_connection(client: Client) -> None:
     writer.write(b"\x16" * 60_000)  # more than the buffer, in one read
     with suppress(ConnectionError):
         await asyncio.wait_for(reader.read(), 20)
+    writer.close()
     assert await client.status(connect("not.a.provider:443")) == 403
 
 
