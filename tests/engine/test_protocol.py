@@ -370,7 +370,7 @@ async def test_an_answer_is_the_one_that_aiohttp_would_write(
         assert ("x-take: 1" in answers) == (name not in ("cut", "half"))
 
 
-@pytest.mark.parametrize("scenario", ["base URL", "workers"])
+@pytest.mark.parametrize("scenario", ["base URL", "workers", "paced"])
 @pytest.mark.parametrize("name", [*REQUESTS, *MALFORMED])
 async def test_a_request_is_answered_as_aiohttp_would(
     folder: Path, name: str, scenario: str
@@ -403,7 +403,7 @@ names = st.sampled_from(
 @given(
     st.lists(names, min_size=1, max_size=5),
     st.lists(st.integers(0, 1000), max_size=4),
-    st.sampled_from(["base URL", "workers"]),
+    st.sampled_from(["base URL", "workers", "paced"]),
 )
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_requests_that_are_sent_at_once_are_answered_in_turn(
@@ -451,6 +451,55 @@ async def test_an_answer_that_nobody_waits_for_any_more_is_not_looked_up(folder:
     assert not way.report.rows
     assert not [task for task in asyncio.all_tasks() if "answer_in_turn" in repr(task)]
     await way.close()
+
+
+SLOW: Final = Scenario(pace=Pace(0.01))
+
+
+async def test_a_stream_at_a_pace_ends_when_its_client_leaves(folder: Path) -> None:
+    way = Way(replayers(folder, (), False)[1], SLOW, is_fast=True)
+    way.report.watched = True
+    way.wire.protocol.data_received(get("stream"))
+    assert way.handler.under_way == 1
+    (underway,) = way.report.underway.values()
+    assert (underway.row.path, underway.count()) == ("/v1/stream", 1)
+    assert EVENTS[0].data in way.wire.sent
+    way.wire.close()
+    await way.quiet()
+    (row,) = way.report.rows
+    assert (row.outcome, row.note, row.chunks) == ("replayed", "the client left", 4)
+    assert not way.report.underway
+    way.report.watched = False
+    await way.close()
+
+
+async def test_a_stream_at_a_pace_waits_for_a_client_that_does_not_read(folder: Path) -> None:
+    way = Way(replayers(folder, (), False)[1], Scenario(pace=Pace(1.0)), is_fast=True)
+    late: list[float] = []
+    way.report.lateness = late.append
+    way.wire.protocol.data_received(get("stream") + get("whole"))
+    way.wire.protocol.pause_writing()
+    before = len(way.wire.sent)
+    await asyncio.sleep(0.02)
+    assert len(way.wire.sent) == before
+    way.wire.protocol.resume_writing()
+    await way.quiet()
+    assert way.wire.sent.count(b"\r\n0\r\n\r\n") == 1
+    assert [row.path for row in way.report.rows] == ["/v1/stream", "/v1/whole"]
+    assert len(late) == len(EVENTS)
+    assert max(late) > 0.01
+    way.report.lateness = None
+    await way.close()
+
+
+async def test_a_server_that_closes_ends_a_stream_at_a_pace(folder: Path) -> None:
+    way = Way(replayers(folder, (), False)[1], SLOW, is_fast=True)
+    way.wire.protocol.data_received(get("stream"))
+    await way.server.close()
+    await way.quiet()
+    assert [row.note for row in way.report.rows] == ["the client left"]
+    assert way.wire.is_over
+    assert not way.handler.under_way
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET", get("whole"), get("miss"), post()[:-1]])

@@ -48,6 +48,7 @@ from . import local_servers, websocket
 from .answer import ReplayAnswer
 from .http_request import MOST_FIELD, HttpRequest, WholeRequest
 from .misses import MISS_HEADERS
+from .paced_stream import PacedAnswer
 from .replayer import Replayer
 from .request import ReplayRequest
 from .sender import (
@@ -190,6 +191,16 @@ class Handler:
         """How many answers are under way."""
         return self._under_way
 
+    def begin_answer(self) -> None:
+        """Count an answer that is under way."""
+        self._under_way += 1
+
+    def end_answer(self) -> None:
+        """Count it no more."""
+        self._under_way -= 1
+        if not self._under_way and self._idle is not None:
+            self._idle.set()
+
     async def idle(self) -> None:
         """Wait until no answer is under way."""
         if self._under_way:
@@ -203,7 +214,7 @@ class Handler:
 
     def answer_at_once(
         self, http: WholeRequest, tunnel: Origin | None
-    ) -> ReadyAnswer | Begun | None:
+    ) -> ReadyAnswer | PacedAnswer | Begun | None:
         """The answer to a request, if it is ready; else what aiohttp goes on with, None where it is
         to begin anew. Of a run that `is_alone`.
         """
@@ -223,7 +234,7 @@ class Handler:
 
     async def answer_in_turn(
         self, http: WholeRequest, tunnel: Origin | None
-    ) -> ReadyAnswer | Begun | None:
+    ) -> ReadyAnswer | PacedAnswer | Begun | None:
         """As `answer_at_once`, of a run that has other processes too."""
         started = asyncio.get_running_loop().time()
         try:
@@ -247,7 +258,7 @@ class Handler:
         request: ReplayRequest,
         answer: ReplayAnswer | None,
         started: float,
-    ) -> ReadyAnswer | Begun:
+    ) -> ReadyAnswer | PacedAnswer | Begun:
         if answer is not None and not self._replayer.is_faulty:
             ready = self._sender.ready(http, request, answer, started, known.door)
             if ready is not None:
@@ -256,7 +267,7 @@ class Handler:
 
     async def handle(self, http: web.BaseRequest) -> web.StreamResponse:
         """Answer one request. A request without a recording is a miss; it is not sent on."""
-        self._under_way += 1
+        self.begin_answer()
         try:
             return await self._answer(http)
         except Exception as error:
@@ -264,9 +275,7 @@ class Handler:
             log.debug("a request could not be answered", exc_info=True)
             return self._failed(http, error)
         finally:
-            self._under_way -= 1
-            if not self._under_way and self._idle is not None:
-                self._idle.set()
+            self.end_answer()
 
     async def _answer(self, http: web.BaseRequest) -> web.StreamResponse:
         started = asyncio.get_running_loop().time()

@@ -1,9 +1,9 @@
-"""Answer requests on a connection: those whose answers are ready in one write, others by aiohttp.
+"""Answer requests on a connection: in one write, at a pace, or by aiohttp.
 
 A request that came whole is looked up here. Most answers are ready then: whole ones, and streams
-that need not keep a pace. Whatever else there is (a miss, an end in the middle, an upload, a
-WebSocket, what is not HTTP) has aiohttp's protocol take the connection over, from that request's
-first byte on, and with the take that was chosen for it.
+without a pace. A stream at a pace is written by a timer. Whatever else there is (a miss, an end in
+the middle, an upload, a WebSocket, what is not HTTP) has aiohttp's protocol take the connection
+over, from that request's first byte on, and with the take that was chosen for it.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ from aiohttp.helpers import rfc822_formatted_time
 
 from .handler import Begun, Handler, Origin, acknowledge, close
 from .http_request import END, Head, Heads, WholeRequest
+from .paced_stream import PacedAnswer, PacedStream
 from .sender import ReadyAnswer
 
 _MOST_WAITING: Final = 64 * 1024
@@ -22,7 +23,7 @@ _MOST_WAITING: Final = 64 * 1024
 _KEEP: Final = b"\r\n\r\n"
 _CLOSE: Final = b"\r\nConnection: close\r\n\r\n"
 
-type _Outcome = ReadyAnswer | Begun | None
+type _Outcome = ReadyAnswer | PacedAnswer | Begun | None
 """What becomes of a request; None: aiohttp is to answer all of it."""
 
 
@@ -52,7 +53,7 @@ class HttpProtocol(asyncio.Protocol):
 
     __slots__ = (
         *("_buffer", "_handler", "_is_over", "_is_reading", "_is_writable", "_needed", "_server"),
-        *("_task", "_transport", "_tunnel"),
+        *("_stream", "_task", "_transport", "_tunnel"),
     )
 
     def __init__(self, server: HttpServer, tunnel: Origin | None = None) -> None:
@@ -66,6 +67,7 @@ class HttpProtocol(asyncio.Protocol):
         self._is_reading = self._is_writable = True
         self._is_over = False
         self._task: asyncio.Task[_Outcome] | None = None
+        self._stream: PacedStream | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -76,23 +78,36 @@ class HttpProtocol(asyncio.Protocol):
         self._is_over = True
         if self._task is not None:
             self._task.cancel()
+        self._leave_stream()
 
     def close(self) -> None:
         """End the connection once what was written is sent."""
         self._is_over = True
+        self._leave_stream()
         self._transport.close()
+
+    def _leave_stream(self) -> None:
+        if self._stream is not None:
+            self._stream.leave()
+            self._stream = None
+            self._handler.end_answer()
 
     def pause_writing(self) -> None:
         self._is_writable = False
+        if self._stream is not None:
+            self._stream.pause()
 
     def resume_writing(self) -> None:
         self._is_writable = True
+        if self._stream is not None:
+            self._stream.resume()
         self._go_on()
 
     @property
     def _is_free(self) -> bool:
         """Whether the next request may be answered."""
-        return self._is_writable and self._task is None and not self._is_over
+        is_idle = self._task is None and self._stream is None
+        return self._is_writable and is_idle and not self._is_over
 
     def data_received(self, data: bytes) -> None:
         if self._buffer or not self._is_free:
@@ -133,9 +148,9 @@ class HttpProtocol(asyncio.Protocol):
                 self._task = outcome
                 self._wait(data[start:], end - start)
                 return outcome.add_done_callback(partial(self._answer_late, head))
-            if not isinstance(outcome, ReadyAnswer):
+            if outcome is None or isinstance(outcome, Begun):
                 return self._hand_over(data[start:], outcome)
-            self._write(outcome, head)
+            self._send(outcome, head)
             if not self._is_free:
                 return self._wait(data[end:])
         return None
@@ -157,21 +172,35 @@ class HttpProtocol(asyncio.Protocol):
         if self._is_over:
             return
         outcome = task.result()
-        if not isinstance(outcome, ReadyAnswer):
+        if outcome is None or isinstance(outcome, Begun):
             data = bytes(self._buffer)
             self._buffer.clear()
             return self._hand_over(data, outcome)
         del self._buffer[: self._needed]
         self._needed = 0
-        self._write(outcome, head)
+        self._send(outcome, head)
         self._go_on()
 
-    def _write(self, answer: ReadyAnswer, head: Head) -> None:
+    def _send(self, answer: ReadyAnswer | PacedAnswer, head: Head) -> None:
         date = rfc822_formatted_time().encode()
         last = _KEEP if head.keep_alive else _CLOSE
+        if isinstance(answer, PacedAnswer):
+            first = b"".join((answer.head, date, last))
+            ended = partial(self._stream_ended, head)
+            self._stream = PacedStream(answer, first, self._transport.write, ended)
+            self._handler.begin_answer()
+            self._stream.begin()
+            return
         self._transport.write(b"".join((answer.head, date, last, answer.body)))
         if not head.keep_alive:
             self.close()
+
+    def _stream_ended(self, head: Head) -> None:
+        self._stream = None
+        self._handler.end_answer()
+        if not head.keep_alive:
+            self.close()
+        self._go_on()
 
     def _hand_over(self, data: bytes, begun: Begun | None = None) -> None:
         """Have aiohttp answer the request that `data` begins with, and all that follow."""

@@ -4,7 +4,7 @@ import asyncio
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from http import HTTPStatus
 from time import perf_counter
 from typing import Final, NamedTuple
@@ -26,6 +26,7 @@ from wiretape.report.report import Report
 from .abrupt_end import end, reset
 from .answer import ReplayAnswer, replayed_row
 from .http_request import HttpRequest
+from .paced_stream import PacedAnswer
 from .request import ReplayRequest
 
 _MOST_CACHED: Final = 256
@@ -118,12 +119,15 @@ class AnswerSender:
         answer: ReplayAnswer,
         started: float,
         door: str | None,
-    ) -> ReadyAnswer | None:
-        """The answer to a request in HTTP/1.1, not HEAD, if it can leave in one write; it is
-        reported then. Arguments as `send` has them; `door` is the URL of the base-URL port.
+    ) -> ReadyAnswer | PacedAnswer | None:
+        """The answer to a request in HTTP/1.1, not HEAD, if it can leave in one write, or is a
+        stream at a pace. What leaves in one write is reported then. Arguments as `send` has them;
+        `door` is the URL of the base-URL port.
         """
-        if not self._pace.is_instant or not _is_ready(answer.response):
+        if not _is_ready(answer.response):
             return None
+        if not self._pace.is_instant:
+            return self._paced(http, request, answer, started, door)
         ready = self._ready_answer(http, request, answer, door)
         if ready is not None:
             took = asyncio.get_running_loop().time() - started
@@ -142,9 +146,7 @@ class AnswerSender:
         headers, coded = response.headers, response
         if response.coding is not None:
             headers, coded = self._coded(name, response, accepted)
-        linked = headers
-        if door is not None:
-            linked = self._links_to_door(headers, request.live.url, door)
+        linked = self._linked_headers(headers, request, door)
         pieces = self.framed(name, coded) if response.streaming else (coded.body,)
         if not isinstance(pieces, tuple):
             return None
@@ -158,6 +160,37 @@ class AnswerSender:
             if len(self._ready) > _MOST_CACHED:
                 del self._ready[next(iter(self._ready))]
         return ready
+
+    def _linked_headers(
+        self, headers: Headers, request: ReplayRequest, door: str | None
+    ) -> Headers:
+        return headers if door is None else self._links_to_door(headers, request.live.url, door)
+
+    def _paced(
+        self,
+        http: HttpRequest,
+        request: ReplayRequest,
+        answer: ReplayAnswer,
+        started: float,
+        door: str | None,
+    ) -> PacedAnswer | None:
+        response, name = answer.response, answer.entry.name
+        if not response.streaming:
+            return None
+        headers, coded = response.headers, response
+        if response.coding is not None:
+            accepted = http.headers.get("accept-encoding")
+            headers, coded = self._coded(name, response, accepted)
+        return PacedAnswer(
+            head=_ready_head(coded, self._linked_headers(headers, request, door), name, 0),
+            chunks=coded.chunks,
+            due=self._pace.schedule(response),
+            started=started,
+            framed=_framed,
+            end=_last_chunk(coded),
+            row_of=partial(replayed_row, request, answer),
+            report=self._report,
+        )
 
     def _coded(
         self, name: str, response: Response, accepted: str | None
