@@ -1,12 +1,14 @@
 """`wiretape export`, as it is called; what is written is for tests/exchange_formats."""
 
 import json
+from errno import EPIPE
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 from tests.support.stored import document, put
 
+from wiretape.cli import exporting
 from wiretape.cli.main import main
 
 
@@ -70,6 +72,14 @@ def test_a_file_that_cannot_be_written_is_named() -> None:
     done = export("--to", "har", "-o", "no/such/folder")
     assert done.exit_code != 0
     assert "no/such/folder: cannot be written: No such file" in done.stderr
+
+
+def test_a_reader_that_has_enough_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(*_: object) -> None:
+        raise BrokenPipeError(EPIPE, "Broken pipe")
+
+    monkeypatch.setattr(exporting, "_write_file", closed)
+    assert export("--to", "jsonl").stderr == ""
 
 
 def test_a_folder_keeps_what_somebody_else_wrote_there(here: Path) -> None:

@@ -84,6 +84,8 @@ def export(
             _write_folder(output, recordings, leave_out, test_id)
         else:
             _write_file(None if to_stdout else output, target_format, recordings, leave_out)
+    except BrokenPipeError:  # the reader, `head` say, has enough
+        raise
     except OSError as error:
         raise StoreError(f"{output}: cannot be written: {error.strerror}") from None
     exported = folder.count - len({row["recording"] for row in left_out})
