@@ -58,7 +58,8 @@ def _machine() -> dict[str, str | int]:
         "cores": os.cpu_count() or 0,
         "python": platform.python_version(),
         "openssl": ssl.OPENSSL_VERSION,
-        **{name: version(name) for name in ("wiretape", "mitmproxy", "aiohttp")},
+        "wiretape": process.commit() or version("wiretape"),
+        **{name: version(name) for name in ("mitmproxy", "aiohttp")},
         **({"load average": _load_average()} if hasattr(os, "getloadavg") else {}),
     }
 

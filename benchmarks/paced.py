@@ -172,6 +172,7 @@ def _play(place: Place, request: bytes, load: Load, server: Server) -> _Played:
     """Have all streams played, and compare each with its recording."""
     played, selector = _Played(), selectors.DefaultSelector()
     waiting = [_Stream(Connection(place).detached()) for _ in range(load.streams)]
+    _settle(server)
     begin = time.perf_counter()
     expected = workload.framed(
         workload.paced_chunk(number, load.chunks) for number in range(load.chunks)
@@ -196,6 +197,16 @@ def _play(place: Place, request: bytes, load: Load, server: Server) -> _Played:
                 _compare(key.data, expected)
                 is_open -= 1
     return played
+
+
+def _settle(server: Server) -> None:
+    """Wait until a server has accepted all connections: until it rests."""
+    for _ in range(50):
+        before = server.cpu()
+        time.sleep(0.1)
+        after = server.cpu()
+        if before is None or after is None or after - before < 0.005:
+            return
 
 
 def _read(stream: _Stream, load: Load, played: _Played) -> bool:

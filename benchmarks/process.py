@@ -69,6 +69,18 @@ def environment(state: Path) -> dict[str, str]:
     }
 
 
+def commit() -> str | None:
+    """The commit that is measured; None where this is no checkout: an editable installation's
+    version is that of the day it was made.
+    """
+    command = ["git", "describe", "--always", "--dirty"]
+    try:
+        ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return ran.stdout.strip()
+
+
 def script(name: str) -> str:
     """A program that was installed beside this Python."""
     folder = sysconfig.get_path("scripts")
