@@ -20,10 +20,10 @@ pytestmark = pytest.mark.skipif(
 )
 
 MOST: Final = {
-    "a recorded request, asked for the first time": 4_450,
+    "a recorded request, asked for the first time": 4_060,
     "the same request again": 1_025,
     "an answer on its connection": 1_700,
-    "a request that is read": 11_050,
+    "a request that is read": 10_810,
     "a stream of 200 chunks becomes a recording": 245_500,
     "a recording of 200 chunks becomes a stream": 136_500,
 }

@@ -85,7 +85,7 @@ _KNOWN: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class IndexRow:
     """A file that answers a key; `id` numbers its content, `since` its name.
 
@@ -408,7 +408,7 @@ class Index:
         if not rows:
             return None
         (known, row_key, count, *columns), *more = rows
-        key, request_ids, model, rules = json.loads(known)
+        key, request_ids, model, rules = _decode(known)[0]
         is_alone = count == 1 and not more and row_key == _blob(key)
         return KnownRequest(key, tuple(request_ids), model, tuple(rules)), (
             _row(columns) if is_alone else None
@@ -636,8 +636,13 @@ class _Numbers:
         return self._endpoints[endpoint]
 
 
+# What is written here has no space around it, which `json.loads` would look for.
+_decode: Final = json.JSONDecoder().raw_decode
+_MATCH_KINDS: Final = {kind.value: kind for kind in MatchKind}
+
+
 def _ids(text: str) -> tuple[AnswerId, ...]:
-    return tuple(AnswerId(*pair) for pair in json.loads(text)) if text else ()
+    return tuple([AnswerId(*pair) for pair in _decode(text)[0]]) if text else ()
 
 
 def _blob(key: str) -> bytes:
@@ -656,7 +661,7 @@ def _row(columns: Sequence[Any]) -> IndexRow:
         content=content,
         take=take,
         token=token,
-        match_kind=MatchKind(match_kind),
+        match_kind=_MATCH_KINDS[match_kind],
         endpoint=_parts(endpoint),
         recorded=recorded,
         hops=hops,

@@ -328,8 +328,13 @@ def _to_event(item: Members, body_format: BodyFormat) -> bytes:
     return sse.encode(sse.Event(**fields), body_format.spelling)
 
 
+_USUAL: Final = sse.Spelling()
+
+
 def spelling_of(document: Members) -> sse.Spelling:
     """The spelling of events that a document names."""
+    if "line_end" not in document and "colon_space" not in document:
+        return _USUAL
     line_end = document.values.get("line_end", "\n")
     space = document.values.get("colon_space", True)
     if line_end not in ("\n", "\r", "\r\n"):

@@ -25,7 +25,7 @@ the time for: what it refuses, or would spell in its own way, Python does.
 import json
 import re
 from collections.abc import Callable, Iterable
-from functools import cache
+from functools import cache, lru_cache
 from itertools import product
 from json.encoder import encode_basestring, encode_basestring_ascii
 from typing import Any, Final, NamedTuple
@@ -189,7 +189,7 @@ _ENCODERS: Final[dict[tuple[str, bool], Callable[[Json], str]]] = {
 }
 
 
-@cache
+@lru_cache(maxsize=256)  # a file may name any
 def _parts(style: str) -> tuple[str, bool, bool, bool] | None:
     """A style's layout, and whether it has +ascii, +html and +newline; None if it is invalid."""
     match = _STYLE.fullmatch(style)
@@ -198,7 +198,7 @@ def _parts(style: str) -> tuple[str, bool, bool, bool] | None:
 
 def is_style(name: object) -> bool:
     """Whether `name` names a style."""
-    return isinstance(name, str) and _STYLE.fullmatch(name) is not None
+    return isinstance(name, str) and _parts(name) is not None
 
 
 def dumps(value: Json, style: str = "compact", *, parsed: bool = False) -> str:
