@@ -5,6 +5,7 @@ logging, exiting and trusting. One Master a process: mitmproxy's `ctx` is global
 """
 
 import asyncio
+import gc
 import inspect
 import logging
 import os
@@ -210,6 +211,9 @@ class EmbeddedProxy:
         sys.setswitchinterval(_SWITCH_SECONDS)
         self._task = asyncio.create_task(self._master.run())
         await ready.event.wait()
+        # What was imported stays. Looking through it takes the collector 60 ms each time, in which
+        # every stream stands still.
+        gc.freeze()
         faults = self._faults(host)
         if faults:
             await self.stop()
@@ -274,6 +278,7 @@ class EmbeddedProxy:
         await asyncio.gather(*closing)
         self._master.shutdown()
         await self._task
+        gc.unfreeze()
         sys.setswitchinterval(self._switch_interval)
 
 

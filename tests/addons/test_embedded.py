@@ -4,6 +4,7 @@ tests/addons/patches/test_transport.py drives it with real connections.
 """
 
 import asyncio
+import gc
 import socket
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,14 @@ async def test_a_request_goes_through_and_the_ports_are_free_afterwards(tmp_path
         for closed in (proxy.port, proxy.base_url_port):
             with pytest.raises(OSError, match="refused"):
                 socket.create_connection(("127.0.0.1", closed)).close()
+
+
+async def test_the_collector_leaves_out_what_was_imported_while_streams_pass(
+    tmp_path: Path,
+) -> None:
+    async with proxying(tmp_path):
+        assert gc.get_freeze_count() > 10_000
+    assert gc.get_freeze_count() == 0
 
 
 async def test_a_port_that_is_taken_is_named_and_nothing_is_left_up(tmp_path: Path) -> None:

@@ -39,6 +39,9 @@ class EventSplitter:
 
     def feed(self, data: bytes) -> list[bytes]:
         """Take one read; give the blocks it completes, in order."""
+        is_one = not self._buffer and data.find(b"\n\n") == len(data) - 2 > 0
+        if is_one and data[0] != 0x0A and b"\r" not in data and not self._has_cr:
+            return [data]  # as most servers write
         self._buffer += data
         # Look at each read alone: an event may take thousands of them.
         self._has_cr = self._has_cr or b"\r" in data
