@@ -55,7 +55,7 @@ class Load:
 FULL: Final = (
     Load("1,000 streams", 1000, 12, 0.25),
     Load("5,000 streams", 5000, 7, 1.0),
-    Load("1,000 streams, TLS", 1000, 10, 0.25, is_tls=True),
+    Load("1,000 streams, TLS", 1000, 6, 0.5, is_tls=True),
 )
 QUICK: Final = (Load("200 streams", 200, 6, 0.25),)
 
