@@ -4,6 +4,8 @@ rows of the report. aiohttp's way is the truth; both are fed by hand, without so
 
 import asyncio
 import re
+import socket
+import struct
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
@@ -16,6 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.support.limits import PATIENCE
+from tests.support.virtual_time import VirtualTimeLoop
 
 from wiretape.config.load import load
 from wiretape.config.packs import built_in
@@ -29,7 +32,7 @@ from wiretape.core.recording.document import from_exchange
 from wiretape.core.redaction.redactor import Redactor
 from wiretape.engine.handler import Handler, Origin
 from wiretape.engine.http_request import MOST_BODY
-from wiretape.engine.protocol import HttpServer
+from wiretape.engine.protocol import IDLE_SECONDS, HttpServer
 from wiretape.engine.replayer import Replayer, ReplayOptions
 from wiretape.library.library import Library
 from wiretape.report.report import Report
@@ -500,6 +503,48 @@ async def test_a_server_that_closes_ends_a_stream_at_a_pace(folder: Path) -> Non
     assert [row.note for row in way.report.rows] == ["the client left"]
     assert way.wire.is_over
     assert not way.handler.under_way
+
+
+def test_a_connection_without_requests_is_closed_after_an_hour(folder: Path) -> None:
+    async def test() -> None:
+        idle, asking = (
+            Way(replayers(folder, (), False)[1], Scenario(), is_fast=True) for _ in "ab"
+        )
+        idle.wire.protocol.data_received(get("whole"))
+        asking.server.connections.add(idle.wire.protocol)
+        for _ in range(2 * int(IDLE_SECONDS) // 1000):
+            await asyncio.sleep(1000)
+            asking.wire.protocol.data_received(get("whole"))
+        assert (idle.wire.is_over, asking.wire.is_over) == (True, False)
+        await asking.close()
+        await idle.server.close()
+
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        runner.run(test())
+
+
+async def test_many_clients_may_leave_at_once(folder: Path) -> None:
+    way = Way(replayers(folder, (), False)[1], Scenario(pace=Pace(1.0)), is_fast=True)
+    listener = await way.server.loop.create_server(way.server, "127.0.0.1", 0, backlog=1024)
+    address = listener.sockets[0].getsockname()
+    requests = (b"GET", get("whole"), get("stream"), post()[:-1], get("other"), get("cut"))
+    for number in range(300):
+        with socket.socket() as client:
+            client.setblocking(False)
+            await way.server.loop.sock_connect(client, address)
+            client.send(requests[number % len(requests)])
+            if number % 2:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    async with asyncio.timeout(PATIENCE):
+        while way.handler.under_way or len(way.server.connections) > 1:
+            await way.quiet()
+            await asyncio.sleep(0.01)
+    reader, writer = await asyncio.open_connection(*address)
+    writer.write(get("whole"))
+    assert await reader.readuntil(b'{"a":1}')
+    writer.close()
+    listener.close()
+    await way.close()
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET", get("whole"), get("miss"), post()[:-1]])

@@ -20,6 +20,9 @@ from .sender import ReadyAnswer
 
 _MOST_WAITING: Final = 64 * 1024
 """Bytes of requests that wait for the one before; beyond that nothing is read."""
+IDLE_SECONDS: Final = 3630.0
+"""After so long without a request a connection is closed; aiohttp's time for it."""
+_SWEEP_SECONDS: Final = 60.0
 _KEEP: Final = b"\r\n\r\n"
 _CLOSE: Final = b"\r\nConnection: close\r\n\r\n"
 
@@ -37,12 +40,22 @@ class HttpServer:
         self.loop: Final = asyncio.get_running_loop()
         self.heads: Final = Heads(self.loop)
         self.connections: Final[set[HttpProtocol]] = set()
+        self._sweeping = self.loop.call_later(_SWEEP_SECONDS, self._sweep)
 
     def __call__(self, tunnel: Origin | None = None) -> "HttpProtocol":
         return HttpProtocol(self, tunnel)
 
+    def _sweep(self) -> None:
+        """Close the connections that have been idle for long."""
+        since = self.loop.time() - IDLE_SECONDS
+        for connection in list(self.connections):
+            if connection.is_idle(since):
+                connection.close()
+        self._sweeping = self.loop.call_later(_SWEEP_SECONDS, self._sweep)
+
     async def close(self) -> None:
         """End the connections."""
+        self._sweeping.cancel()
         for connection in list(self.connections):
             connection.close()
         await close(self.aiohttp)
@@ -53,7 +66,7 @@ class HttpProtocol(asyncio.Protocol):
 
     __slots__ = (
         *("_buffer", "_handler", "_is_over", "_is_reading", "_is_writable", "_needed", "_server"),
-        *("_stream", "_task", "_transport", "_tunnel"),
+        *("_seen", "_stream", "_task", "_transport", "_tunnel"),
     )
 
     def __init__(self, server: HttpServer, tunnel: Origin | None = None) -> None:
@@ -68,6 +81,8 @@ class HttpProtocol(asyncio.Protocol):
         self._is_over = False
         self._task: asyncio.Task[_Outcome] | None = None
         self._stream: PacedStream | None = None
+        # The loop's time when something last came or an answer ended.
+        self._seen = server.loop.time()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -109,7 +124,12 @@ class HttpProtocol(asyncio.Protocol):
         is_idle = self._task is None and self._stream is None
         return self._is_writable and is_idle and not self._is_over
 
+    def is_idle(self, since: float) -> bool:
+        """Whether nothing has come, and no answer was under way, since a time of the loop."""
+        return self._seen < since and self._task is None and self._stream is None
+
     def data_received(self, data: bytes) -> None:
+        self._seen = self._server.loop.time()
         if self._buffer or not self._is_free:
             self._buffer += data
             if self._is_free:
@@ -197,6 +217,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def _stream_ended(self, head: Head) -> None:
         self._stream = None
+        self._seen = self._server.loop.time()
         self._handler.end_answer()
         if not head.keep_alive:
             self.close()
