@@ -90,6 +90,22 @@ def test_a_stream_has_a_line_for_each_chunk() -> None:
     )
 
 
+VALUES = st.recursive(
+    st.one_of(st.integers(), st.sampled_from(["a", "word " * 15, "word " * 30]), st.none()),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text("ab", max_size=3), inner),
+    max_leaves=20,
+)
+
+
+@given(VALUES)
+def test_a_body_is_laid_out_as_if_each_level_was_written_first(value: Any) -> None:
+    document = {"request": {"body": value}, "response": {"body": value}}
+    short = dumps(document)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recording_format, "_holds_long_text", lambda value: False)
+        assert short == dumps(document)
+
+
 def test_a_list_of_numbers_stays_on_one_line() -> None:
     embedding = b'{"embedding":[' + b",".join([b"-0.0123"] * 300) + b'],"a":["' + b"x" * 99 + b'"]}'
     lines = dumps(document(response=Response(200, JSON, (Chunk(embedding),)))).splitlines()

@@ -121,14 +121,18 @@ def _wrapped(value: exact_json.Json, indent: int, used: int) -> Iterator[str]:
     """Write a value on one line if it fits, else a member a line; a list of numbers always stays on
     one line.
     """
-    line = _line(value)
-    if (
-        not isinstance(value, (dict, list))
-        or len(line) + used <= WIDTH
-        or (isinstance(value, list) and not any(isinstance(i, (dict, list, str)) for i in value))
-    ):
-        yield line
-        return
+    # A long body is not written at each of its levels only to see that it is long.
+    if not isinstance(value, (dict, list)) or not _holds_long_text(value):
+        line = _line(value)
+        if (
+            not isinstance(value, (dict, list))
+            or len(line) + used <= WIDTH
+            or (
+                isinstance(value, list) and not any(isinstance(i, (dict, list, str)) for i in value)
+            )
+        ):
+            yield line
+            return
     gap = "\n" + " " * (indent + 2)
     yield "{" if isinstance(value, dict) else "["
     for count, item in enumerate(value):
@@ -138,6 +142,26 @@ def _wrapped(value: exact_json.Json, indent: int, used: int) -> Iterator[str]:
             value[item] if isinstance(value, dict) else item, indent + 2, indent + 3 + len(lead)
         )
     yield "\n" + " " * indent + ("}" if isinstance(value, dict) else "]")
+
+
+def _holds_long_text(value: exact_json.Json) -> bool:
+    """Whether a string in an object or list is longer than a line; False says little."""
+    level = [value]
+    for _ in range(_LEVELS):
+        below: list[exact_json.Json] = []
+        for part in level[:_LOOKED_AT]:
+            for item in part.values() if isinstance(part, dict) else part[:_LOOKED_AT]:
+                if isinstance(item, str):
+                    if len(item) > WIDTH:
+                        return True
+                elif isinstance(item, (dict, list)):
+                    below.append(item)
+        level = below
+    return False
+
+
+_LEVELS: Final = 4
+_LOOKED_AT: Final = 50
 
 
 def loads(text: str | bytes) -> Document:
