@@ -793,6 +793,13 @@ NOT_FINAL = "response.status: expected the status of a final answer (200 to 599)
             changed(0, "request", "body_base64", to="?"),
             "request.body_base64: expected base64 text, got text",
         ),
+        *(
+            (
+                changed(base, "request", "body_base64", to=None),
+                "request.body_base64: expected base64 text, got nothing",
+            )
+            for base in range(len(BASES))  # beside a body of another kind, too
+        ),
     ],
 )
 def test_what_is_wrong_with_a_document_is_said(document: Document, message: str) -> None:

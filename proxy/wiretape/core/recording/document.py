@@ -305,16 +305,16 @@ def to_request_headers(document: Mapping[str, Any]) -> Headers:
 
 
 def _to_body(members: Members, side_file: SideFile | None, *, parsed: bool) -> bytes:
+    # Checked where another goes before it, too: redaction and matching look into each.
+    data = members.base64("body_base64") if "body_base64" in members else b""
     if "body" in members:
         style = members.style("body_json")
         return exact_json.dumps(members.values["body"], style, parsed=parsed).encode()
     if "body_text" in members:
         return members.encoded("body_text")
-    if "body_base64" in members:
-        return members.base64("body_base64")
-    if "body_file" in members:
+    if "body_file" in members and "body_base64" not in members:
         return members.file("body_file", side_file)
-    return b""
+    return data
 
 
 def to_response(
