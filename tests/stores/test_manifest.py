@@ -9,7 +9,7 @@ from wiretape.core.errors import StoreError
 pytest.importorskip("obstore", reason="obstore is in wiretape[fleet]")
 
 from wiretape.stores import manifest  # after the skip: it imports obstore
-from wiretape.stores.store import ObjectStore
+from wiretape.stores.store import ListedObject, ObjectStore
 
 A, B = b"a", b"b"
 
@@ -83,3 +83,12 @@ def test_no_object_is_read_twice_to_make_manifests(
     reads.clear()
     manifest.update(store, "own/e", lambda files: None, dict.fromkeys(("0.json", "1.json"), ""))
     assert sorted(name for name in reads if name in names) == names[2:]
+
+
+def test_a_manifest_whose_folder_leads_out_is_none(
+    store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("_.json", "h/e.json", "../../out.json", "h/.hidden/e.json", "h/e.txt")
+    listed = [ListedObject(manifest.MANIFESTS + name, name, 0.0) for name in names]
+    monkeypatch.setattr(store, "listing", lambda prefix: iter(listed))
+    assert manifest.tags(store) == {"": "_.json", "h/e": "h/e.json"}

@@ -1,7 +1,9 @@
 """A store's recordings are fetched when they are first used, and are what its index says."""
 
+import sqlite3
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -179,6 +181,30 @@ def test_an_index_that_lies_about_what_a_recording_answers_is_found_out(
     (name,) = names(library, PROMPTS[2])
     with pytest.raises(StoreError, match="answers other requests than it does"):
         library.read(name)
+
+
+def test_an_index_that_names_a_file_outside_the_folder_writes_none(
+    indexed: CountedStore, tmp_path: Path
+) -> None:
+    machine = Machine(tmp_path / "a", indexed)
+    library = machine.open()
+    (name,) = names(library, PROMPTS[1])
+    data = indexed.read(name)
+    assert data is not None
+    path = library.index_file
+    assert path is not None
+    library.close()
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("UPDATE folders SET path = '../../outside'")
+        database.commit()
+    indexed.put("outside/" + name.rpartition("/")[2], data.data)
+    origin = OnDemand(indexed, machine.home / "s.cache", "rules")
+    with pytest.raises(StoreError, match=r"its index names '\.\./\.\./outside"):
+        origin.file(f"../../outside/{name.rpartition('/')[2]}", b"")
+    library = machine.open()
+    with suppress(StoreError):
+        library.read(f"../../outside/{name.rpartition('/')[2]}")
+    assert not list(tmp_path.rglob("outside"))
 
 
 def damaged(data: bytes) -> bytes:

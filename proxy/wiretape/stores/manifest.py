@@ -100,7 +100,7 @@ def tags(store: ObjectStore) -> dict[str, str]:
             listed.tag
         )
         for listed in store.listing(MANIFESTS)
-        if listed.name.endswith(".json")
+        if is_recording(listed.name.removeprefix(MANIFESTS))
     }
 
 

@@ -187,6 +187,8 @@ class OnDemand:
 
     def file(self, name: str, sha256: bytes) -> bytes:
         """The content of a file, which lies below the folder then; StoreError for any other."""
+        if not manifest.is_recording(name):  # an index may name any file of this machine
+            raise StoreError(f"{self._store.url}: its index names {name!r:.200}, no recording")
         path = self.folder / name
         for folder in filter(None, (self.folder, self._near)):
             with suppress(OSError):
