@@ -27,7 +27,7 @@ from . import patches
 from .hooks import Hooks
 
 if TYPE_CHECKING:
-    from wiretape.engine.handler import Engine
+    from wiretape.engine.engine import Engine
 
 log = logging.getLogger(__name__)
 

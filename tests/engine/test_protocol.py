@@ -30,8 +30,8 @@ from wiretape.core.playback.pace import Pace
 from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import from_exchange
 from wiretape.core.redaction.redactor import Redactor
-from wiretape.engine.handler import Handler, Origin
-from wiretape.engine.http_request import MOST_BODY
+from wiretape.engine.handler import Handler
+from wiretape.engine.http_request import MOST_BODY, Origin
 from wiretape.engine.protocol import IDLE_SECONDS, HttpServer
 from wiretape.engine.replayer import Replayer, ReplayOptions
 from wiretape.library.library import Library

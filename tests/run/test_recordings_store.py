@@ -17,7 +17,7 @@ from tests.support.parts import settings_in
 from wiretape.config.load import load
 from wiretape.config.schema import File
 from wiretape.core.playback.pace import Pace
-from wiretape.engine.handler import Engine
+from wiretape.engine.engine import Engine
 from wiretape.report.report import Report
 from wiretape.run import recordings_store
 from wiretape.run.compose import Parts, compose

@@ -19,7 +19,8 @@ from wiretape.report.report import Report
 from wiretape.sessions.sessions import UnknownSession, of_credentials, session_error_text
 from wiretape.tls.authority import Authority
 
-from .handler import Handler, Origin
+from .handler import Handler
+from .http_request import Origin
 from .local_servers import addresses_of, is_on_this_machine
 from .protocol import HttpServer
 from .tunnel import tunnel
@@ -129,7 +130,9 @@ class _Connection(asyncio.Protocol):
             self._serve(transport, Origin("https", host, port, session), early_data)
             return
         if front.other_hosts == "tunnel" or (
-            front.handler.passes_local and addresses_of(host) and is_on_this_machine(transport)
+            front.handler.requests.passes_local
+            and addresses_of(host)
+            and is_on_this_machine(transport)
         ):
             front.report.bypassed(host, port, "unrecorded")
             service = self._tunnel(transport, host, port, early_data)

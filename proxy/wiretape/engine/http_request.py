@@ -5,7 +5,8 @@ All others are aiohttp's, whose parser says here too what is HTTP and what is no
 """
 
 import asyncio
-from typing import Final, Protocol
+import socket
+from typing import Final, NamedTuple, Protocol
 
 from aiohttp import HttpVersion11
 from aiohttp.base_protocol import BaseProtocol
@@ -22,6 +23,15 @@ _MOST_HEAD: Final = 8 * 1024
 _READ_BYTES: Final = 1 << 16
 # A body in chunks, a client that waits for `100 Continue`, one that wants another protocol.
 _FOR_AIOHTTP: Final = ("transfer-encoding", "expect", "upgrade")
+
+
+class Origin(NamedTuple):
+    """The host a tunnel's client asked for, and the session it named in its CONNECT."""
+
+    scheme: str
+    host: str
+    port: int
+    session: str | None = None
 
 
 class HttpRequest(Protocol):
@@ -140,3 +150,14 @@ class Heads:
             return None
         start = message.method, message.path
         return Head(start, headers, message.raw_headers, length, not message.should_close)
+
+
+def acknowledge(transport: asyncio.BaseTransport | None) -> None:
+    """Acknowledge received data at once (Linux only).
+
+    urllib3 sends head and body apart and leaves Nagle's algorithm on towards a proxy: its body
+    waits for our acknowledgement of the head, which the kernel delays by 40 ms.
+    """
+    sock = transport.get_extra_info("socket") if transport is not None else None
+    if sock is not None and hasattr(socket, "TCP_QUICKACK"):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)

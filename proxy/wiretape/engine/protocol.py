@@ -13,8 +13,9 @@ from typing import Final, cast
 from aiohttp import web
 from aiohttp.helpers import rfc822_formatted_time
 
-from .handler import Begun, Handler, Origin, acknowledge, close
-from .http_request import END, Head, Heads, WholeRequest
+from .aiohttp_server import close
+from .handler import Begun, Handler
+from .http_request import END, Head, Heads, Origin, WholeRequest, acknowledge
 from .paced_stream import PacedAnswer, PacedStream
 from .sender import ReadyAnswer
 

@@ -20,8 +20,8 @@ from .late_front import LateFront
 from .settings import Settings
 
 if TYPE_CHECKING:
+    from wiretape.engine.engine import Engine
     from wiretape.engine.front import Front
-    from wiretape.engine.handler import Engine
     from wiretape_mitm.embedded import EmbeddedProxy
     from wiretape_mitm.hooks import Hooks
 
@@ -110,7 +110,7 @@ async def _replay_front(
     max_body, control = config.record_max_body, parts.control
     handler = Handler(replayer, parts.settings.pace, control=control, max_body=max_body)
     # Where NO_PROXY lets a local server through, its neighbours come along.
-    handler.passes_local = bool(local_names_among(own_hosts(config.providers)))
+    handler.requests.passes_local = bool(local_names_among(own_hosts(config.providers)))
     others = config.other_hosts or "refuse"
     front = Front(handler, authority, config.providers, parts.report, others)
     for port in ports:
@@ -217,7 +217,7 @@ async def start_engine(parts: Parts, hooks: "Hooks") -> "Engine | None":
     if parts.replayer is None:
         return None
     import_aiohttp()
-    from wiretape.engine.handler import Engine
+    from wiretape.engine.engine import Engine
 
     engine = Engine(parts.replayer, parts.settings.pace, hooks.tickets)
     hooks.exits.engine = await engine.start()
