@@ -29,10 +29,11 @@ from wiretape.files import write_whole
 
 from . import recording_file, replace_files
 from .index import Index, IndexRow
-from .lookup import LARGE, SESSION_NAME, Entry, LocalState, Lookup, SkippedFile
+from .lookup import Entry, Lookup
 from .processes import is_alive
 from .recording_file import MAX_FILE_BYTES, Facts, MatchKind, StoredRequest, stat_of
 from .scan_folder import LINKED, is_linked
+from .scanned_folder import LARGE, SESSION_NAME, LocalState, SkippedFile
 
 __all__ = [
     "LARGE",
