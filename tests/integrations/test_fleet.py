@@ -31,7 +31,7 @@ def tool(name: str, *arguments: str | Path) -> str:
     places = f"{os.environ.get('PATH', '')}{os.pathsep}{TOOLS}{os.pathsep}{TOOLS / 'site/bin'}"
     program = shutil.which(name, path=places)
     if program is None:
-        pytest.skip(f"no {name}: .ci/kubernetes-tools fetches it")
+        pytest.skip(f"no {name}: .venv/bin/python .ci/kubernetes-tools fetches it")
     ran = subprocess.run(
         [program, *arguments],
         capture_output=True,
