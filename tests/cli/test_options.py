@@ -7,6 +7,7 @@ from click.testing import CliRunner, Result
 from wiretape.cli.options import (
     DRY_RUN,
     HOSTS,
+    RECORDINGS,
     ROUTES,
     Option,
     as_json,
@@ -63,3 +64,11 @@ def test_the_help_of_record_mode_names_its_default(default: str | None) -> None:
 def test_a_page_in_one_file_may_go_to_standard_output() -> None:
     done = run(html_file("Write a page.", "--html-report"), "--html-report", "-")
     assert "'html_report'" in done.stdout
+
+
+@pytest.mark.parametrize("url", ["s3://bucket/prefix", "gs://bucket", "file:///srv/recordings"])
+def test_a_store_is_no_folder_of_recordings(url: str) -> None:
+    done = run(RECORDINGS, "-r", url)
+    assert done.exit_code == 2
+    assert "a store is `recordings` in config.yaml" in done.output
+    assert run(RECORDINGS, "-r", "some/folder").exit_code == 0

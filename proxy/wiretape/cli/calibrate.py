@@ -10,7 +10,16 @@ import click
 from wiretape.core.errors import WiretapeError
 
 from .command import FOUND, guarded, print_json, say
-from .options import BASE_URLS, CONFIG, HOSTS, ROUTES, UPSTREAM_CA, as_json, with_options
+from .options import (
+    BASE_URLS,
+    CONFIG,
+    HOSTS,
+    ROUTES,
+    UPSTREAM_CA,
+    LocalFolder,
+    as_json,
+    with_options,
+)
 
 if TYPE_CHECKING:
     from wiretape.calibration.rounds import CalibrationOutcome, CalibrationPlan
@@ -28,7 +37,7 @@ _CONTEXT: Final = {"ignore_unknown_options": False, "allow_interspersed_args": F
         "-r",
         "--recordings",
         "keep",
-        type=click.Path(path_type=Path, file_okay=False),
+        type=LocalFolder(),
         metavar="DIR",
         help="Keep the first run's recordings in this folder, which is empty or not there yet.",
     ),

@@ -19,10 +19,24 @@ CONFIG: Final[Option] = click.option(
     type=click.Path(path_type=Path),
     help="Configuration; default config.yaml in this folder, if there.",
 )
+
+
+class LocalFolder(click.Path):
+    """A folder as a Path. An object store is refused: it would become a folder named "s3:"."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path, file_okay=False)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if is_store(str(value)):
+            self.fail("expected a folder; a store is `recordings` in config.yaml", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 RECORDINGS: Final[Option] = click.option(
     "-r",
     "--recordings",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=LocalFolder(),
     help="Folder of the recordings; default recordings.",
 )
 DRY_RUN: Final[Option] = click.option(
