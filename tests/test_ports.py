@@ -5,8 +5,9 @@ import socket
 
 import pytest
 
+from wiretape import ports
 from wiretape.core.errors import WiretapeError
-from wiretape.ports import number_of, open_port
+from wiretape.ports import number_of, open_port, open_ports
 
 
 def test_an_open_port_has_its_number() -> None:
@@ -41,3 +42,17 @@ def test_one_that_is_shared_may_be_opened_twice() -> None:
     with open_port(0, "127.0.0.1", is_shared=True) as first:
         number = number_of(first)
         open_port(number, "127.0.0.1", is_shared=True).close()
+
+
+def test_several_are_opened_or_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[socket.socket] = []
+
+    def noted(port: int, host: str, *, is_shared: bool) -> socket.socket:
+        opened.append(open_port(port, host, is_shared=is_shared))
+        return opened[-1]
+
+    monkeypatch.setattr(ports, "open_port", noted)
+    taken = open_port(0, "127.0.0.1")
+    with taken, pytest.raises(WiretapeError, match="cannot be used"):
+        open_ports((0, number_of(taken)), "127.0.0.1")
+    assert [port.fileno() for port in opened] == [-1]

@@ -23,7 +23,7 @@ from mitmproxy.net.server_spec import ServerSpec
 
 from wiretape import descriptors
 from wiretape.core.errors import WiretapeError
-from wiretape.ports import number_of, open_port
+from wiretape.ports import number_of, open_ports
 from wiretape.report.report import Report
 from wiretape.tls.authority import Authority
 
@@ -188,14 +188,9 @@ class EmbeddedProxy:
         self, port: int, base_url_port: int, host: str = "127.0.0.1"
     ) -> tuple[int, int]:
         """Listen and give the two ports; WiretapeError, and nothing left up, if one is taken."""
-        first = open_port(port, host)
-        try:
-            second = open_port(base_url_port, host)
-        except WiretapeError:
-            first.close()
-            raise
-        await self.serve([first, second], host)
-        return number_of(first), number_of(second)
+        ports = open_ports((port, base_url_port), host)
+        await self.serve(ports, host)
+        return number_of(ports[0]), number_of(ports[1])
 
     async def serve(self, ports: Sequence[socket.socket], host: str = "127.0.0.1") -> None:
         """Serve two open ports, that for HTTPS_PROXY and that for base URLs."""

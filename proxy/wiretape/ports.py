@@ -1,6 +1,7 @@
 """Ports that wiretape listens on."""
 
 import socket
+from collections.abc import Iterable
 
 from .core.errors import WiretapeError, reason_of
 
@@ -27,6 +28,21 @@ def open_port(port: int, host: str, *, is_shared: bool = False) -> socket.socket
     tcp = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, listening.detach())
     tcp.setblocking(False)
     return tcp
+
+
+def open_ports(
+    numbers: Iterable[int], host: str, *, is_shared: bool = False
+) -> list[socket.socket]:
+    """Open several as `open_port` does, or none of them."""
+    ports: list[socket.socket] = []
+    try:
+        for number in numbers:
+            ports.append(open_port(number, host, is_shared=is_shared))
+    except WiretapeError:
+        for port in ports:
+            port.close()
+        raise
+    return ports
 
 
 def number_of(listening: socket.socket) -> int:

@@ -15,6 +15,7 @@ from typing import Final, Literal, cast
 from wiretape import descriptors
 from wiretape.core.errors import StoreError, WiretapeError, reason_of
 from wiretape.core.providers.registry import Providers
+from wiretape.ports import QUEUE
 from wiretape.report.report import Report
 from wiretape.sessions.sessions import UnknownSession, of_credentials, session_error_text
 from wiretape.tls.authority import Authority
@@ -28,8 +29,6 @@ from .tunnel import tunnel
 log = logging.getLogger(__name__)
 
 MAX_HEAD_BYTES: Final = 64 * 1024
-MAX_WAITING: Final = 1024
-"""How many connections may wait to be accepted."""
 _CONNECT: Final = b"CONNECT "
 _HANDSHAKE: Final = b"\x16"
 """The first byte of TLS (RFC 8446, section 5.1)."""
@@ -61,7 +60,7 @@ class Front:
         """Serve the connections to a port that is open."""
         loop = asyncio.get_running_loop()
         listener = await loop.create_server(
-            lambda: _Connection(self), sock=listening, backlog=MAX_WAITING
+            lambda: _Connection(self), sock=listening, backlog=QUEUE
         )
         self._listeners.append(listener)
 

@@ -6,10 +6,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from wiretape.config.packs import built_in
-from wiretape.core.errors import WiretapeError
 from wiretape.core.providers.registry import Providers
 from wiretape.engine.late_roots import import_aiohttp
-from wiretape.ports import number_of, open_port
+from wiretape.ports import number_of, open_ports
 from wiretape.report.report import Report
 from wiretape.sessions.control import Control
 from wiretape.tls.authority import Authority
@@ -85,14 +84,7 @@ def _listen(
     late: LateFront[Any], numbers: Sequence[int], host: str, *, is_shared: bool = False
 ) -> tuple[int, int]:
     """Open the ports of these numbers, and give the first and the last."""
-    ports: list[socket.socket] = []
-    try:
-        for number in numbers:
-            ports.append(open_port(number, host, is_shared=is_shared))
-    except WiretapeError:
-        for port in ports:
-            port.close()
-        raise
+    ports = open_ports(numbers, host, is_shared=is_shared)
     late.listen(ports)
     return number_of(ports[0]), number_of(ports[-1])
 
