@@ -37,6 +37,15 @@ _MANY: Final = 1_000
 _BLOCK: Final = 50
 
 
+def is_host_folder(name: str) -> bool:
+    """Whether a folder is a host's, by its name; others are sessions' (`library.host_folder`).
+
+    >>> is_host_folder("api.openai.com"), is_host_folder("localhost+8080"), is_host_folder("cart")
+    (True, True, False)
+    """
+    return "." in name[1:] or "+" in name
+
+
 class AskIndex(Protocol):
     """Asks an index, for one thread at a time."""
 
@@ -117,7 +126,7 @@ class Sweep:
                     elif entry.is_dir(follow_symlinks=False) or (
                         entry.is_symlink() and os.path.isdir(entry.path)
                     ):
-                        if not (path or self._is_session or "." in name[1:] or "+" in name):
+                        if not (path or self._is_session or is_host_folder(name)):
                             continue
                         if entry.is_symlink():
                             links.append(f"{path}/{name}" if path else name)

@@ -14,7 +14,7 @@ from wiretape.core.errors import ConfigError, FormatError, StoreError
 from wiretape.core.recording import text as recording_format
 from wiretape.library.library import SESSION_NAME
 from wiretape.library.recording_file import read_bytes
-from wiretape.library.scan_folder import LINKED
+from wiretape.library.scan_folder import LINKED, is_host_folder
 from wiretape.library.sequence import by_take
 from wiretape.progress import track
 from wiretape.store_url import is_mirror
@@ -94,7 +94,7 @@ def _nested(folder: Path, name: str) -> list[str]:
     for where, folders, files in os.walk(top):  # `_files` reports what cannot be listed
         folders.sort()
         session = Path(where).relative_to(folder).as_posix()
-        hosts = any("." in host[1:] or "+" in host for host in folders)
+        hosts = any(map(is_host_folder, folders))
         if hosts or any(file.endswith(".json") for file in files):
             if Path(where) == top:
                 return []
@@ -115,8 +115,7 @@ def _files(session: str | None, folder: Path) -> SessionFiles:
 
     for where, folders, files in os.walk(folder, onerror=fail):
         if session is None and Path(where) == folder:
-            # A host's folder has a dot or a plus in its name; others are sessions.
-            folders[:] = [name for name in folders if "." in name[1:] or "+" in name]
+            folders[:] = filter(is_host_folder, folders)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         links = [name for name in folders if os.path.islink(os.path.join(where, name))]
         unreadable += [(Path(where) / name, LINKED) for name in links]

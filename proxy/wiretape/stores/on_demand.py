@@ -37,7 +37,7 @@ from wiretape.library.recording_file import (
     sides_in,
     stat_or_none,
 )
-from wiretape.library.scan_folder import AskIndex, Sweep
+from wiretape.library.scan_folder import AskIndex, Sweep, is_host_folder
 
 from . import manifest
 from .manifest import digest
@@ -93,11 +93,10 @@ class OnDemand:
     def tags(self, session: str | None) -> dict[str, str]:
         """The tags of the manifests of a session's folders, by their paths below it."""
         if session is None:
-            tops = {path: path.partition("/")[0] for path in self._tags}
             return {
                 path: tag
                 for path, tag in self._tags.items()
-                if not path or "." in tops[path][1:] or "+" in tops[path]
+                if not path or is_host_folder(path.partition("/")[0])
             }
         lead = f"{session}/"
         return {
@@ -110,8 +109,7 @@ class OnDemand:
         """The sessions of so many files or more, by what of their manifests is known here."""
         counts: Counter[str] = Counter()
         for path in self._tags:
-            parts = path.split("/")
-            names = list(takewhile(lambda part: "." not in part[1:] and "+" not in part, parts))
+            names = list(takewhile(lambda name: not is_host_folder(name), path.split("/")))
             if not names:
                 continue
             count = len(self.listed(path))
