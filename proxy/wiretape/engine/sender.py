@@ -69,22 +69,18 @@ class AnswerSender:
         fault: Fault | None = None,
     ) -> web.StreamResponse:
         """Answer a request that came at the loop's time `started`."""
-        response, headers = answer.response, answer.response.headers
-        request_time = due_from
+        response, request_time = answer.response, due_from
         if fault is not None:
             response = fault.apply(response, request.shape)
-            headers = response.headers
             due_from += fault.delay or 0.0
             answer = replace(answer, response=response, fault=fault.name)
         due = None if self._pace.is_instant else self._pace.schedule(response)
         if due is None and fault is not None and fault.delay:
             due = Schedule(0.0, (0.0,) * len(response.chunks), 0.0)
-        if response.coding is not None:
-            accepted = http.headers.get("accept-encoding")
-            headers, response = self._coded(answer.entry.name, response, accepted)
-        if BASE_URL in http:
-            headers = self._links_to_door(headers, request.live.url, http[BASE_URL])
-        sent_headers = replayed_headers(headers, answer.entry.name).copy()
+        name, door = answer.entry.name, http.get(BASE_URL)
+        headers, response = self._coded(name, response, _accepted(http, response))
+        headers = self._with_links(headers, request, door)
+        sent_headers = replayed_headers(headers, name).copy()
         if fault is not None:
             sent_headers["x-wiretape-fault"] = fault.name
         if http.method == "HEAD":
@@ -130,14 +126,12 @@ class AnswerSender:
         self, http: HttpRequest, request: ReplayRequest, answer: ReplayAnswer, door: str | None
     ) -> ReadyAnswer | None:
         response, name = answer.response, answer.entry.name
-        accepted = http.headers.get("accept-encoding") if response.coding is not None else None
+        accepted = _accepted(http, response)
         cached = self._ready.get((name, door, accepted))
         if cached is not None and cached[0] is response:
             return cached[1]
-        headers, coded = response.headers, response
-        if response.coding is not None:
-            headers, coded = self._coded(name, response, accepted)
-        linked = self._linked_headers(headers, request, door)
+        headers, coded = self._coded(name, response, accepted)
+        linked = self._with_links(headers, request, door)
         pieces = self._chunked.of(name, coded) if response.streaming else (coded.body,)
         if not isinstance(pieces, tuple):
             return None
@@ -152,11 +146,6 @@ class AnswerSender:
                 del self._ready[next(iter(self._ready))]
         return ready
 
-    def _linked_headers(
-        self, headers: Headers, request: ReplayRequest, door: str | None
-    ) -> Headers:
-        return headers if door is None else self._links_to_door(headers, request.live.url, door)
-
     def _paced(
         self,
         http: HttpRequest,
@@ -168,12 +157,9 @@ class AnswerSender:
         response, name = answer.response, answer.entry.name
         if not response.streaming:
             return None
-        headers, coded = response.headers, response
-        if response.coding is not None:
-            accepted = http.headers.get("accept-encoding")
-            headers, coded = self._coded(name, response, accepted)
+        headers, coded = self._coded(name, response, _accepted(http, response))
         return PacedAnswer(
-            head=ready_head(coded, self._linked_headers(headers, request, door), name, 0),
+            head=ready_head(coded, self._with_links(headers, request, door), name, 0),
             chunks=coded.chunks,
             due=self._pace.schedule(response),
             started=started,
@@ -189,6 +175,8 @@ class AnswerSender:
         """Encode an answer in the content coding that its provider chose, if the client accepts it;
         the latest few are cached.
         """
+        if response.coding is None:
+            return response.headers, response
         cached = self._encoded.get((name, accepted))
         if cached is not None and cached[0] is response:
             return cached[1:]
@@ -203,12 +191,19 @@ class AnswerSender:
                 del self._encoded[next(iter(self._encoded))]
         return headers, encoded
 
-    def _links_to_door(self, headers: Headers, url: str, door: str) -> Headers:
-        """An answer's headers with links that lead back to a base-URL port."""
-        providers = self._providers
+    def _with_links(self, headers: Headers, request: ReplayRequest, door: str | None) -> Headers:
+        """An answer's headers; with links that lead back to a base-URL port, if it came to one."""
+        if door is None:
+            return headers
+        providers, url = self._providers, request.live.url
         key = (headers, url, door, providers.changes)
         if key not in self._linked:
             if len(self._linked) >= _MOST_LINKED:
                 self._linked.clear()
             self._linked[key] = links_to_door(headers, url, door, providers)
         return self._linked[key]
+
+
+def _accepted(http: HttpRequest, response: Response) -> str | None:
+    """The content codings that a client accepts, where an answer has one."""
+    return http.headers.get("accept-encoding") if response.coding is not None else None
