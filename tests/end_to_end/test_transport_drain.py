@@ -30,7 +30,7 @@ from tests.support.embedded import (
 )
 from tests.support.limits import PATIENCE
 
-from wiretape_mitm.patches import connection_handler, transport
+from wiretape_mitm.patches import transport
 
 HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 REST = b"4\r\nmore\r\n0\r\n\r\n"
@@ -240,8 +240,7 @@ async def test_what_is_not_wanted_any_more_is_left(proxy: tuple[Place, Drained])
 async def test_a_silent_provider_is_left_after_a_while(
     state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (transport, connection_handler):
-        monkeypatch.setattr(module, "DRAIN_SECONDS", 0.05)
+    monkeypatch.setattr(transport, "DRAIN_SECONDS", 0.05)
     provider, watch = Provider(), Drained()
     async with proxying(state, watch=watch) as place, providing(provider) as port:
         client = await half_read(place, port)

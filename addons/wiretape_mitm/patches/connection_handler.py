@@ -20,7 +20,7 @@ from mitmproxy.proxy import commands, mode_servers, server_hooks
 
 from wiretape.core.text.wire_quotes import failure_text, without_quotes
 
-from .transport import DRAIN_SECONDS, END, broken, draining, held, to_reset
+from .transport import END, broken, drain_timeout, draining, held, to_reset
 
 HELD_LIMIT: Final = 4 * 1024 * 1024
 """Bytes of an HTTP/2 stream kept for a client that does not read; then the provider waits."""
@@ -89,7 +89,7 @@ class PatchedConnectionHandler(mode_servers.ProxyConnectionHandler):
     async def _drain(self) -> None:
         streams = tuple(draining.get(self.client, ()))
         with suppress(TimeoutError):
-            async with asyncio.timeout(DRAIN_SECONDS):
+            async with drain_timeout():
                 for stream in streams:
                     await stream.over.wait()
         for stream in streams:

@@ -338,6 +338,11 @@ def ended(flow: http.HTTPFlow) -> AbruptEnd | None:
     return end
 
 
+def drain_timeout() -> asyncio.Timeout:
+    """Ends what reads on for a client that has left, after `DRAIN_SECONDS`."""
+    return asyncio.timeout(DRAIN_SECONDS)
+
+
 def left_at(flow: http.HTTPFlow) -> float | None:
     """The `perf_counter()` at which the client left an answer that was read on; None for others."""
     at: float | None = flow.metadata.get(LEFT)
