@@ -45,9 +45,8 @@ def fingerprint(cache: Path, *parts: str | bytes) -> str:
 def shared_fingerprint(*parts: str) -> str:
     """The fingerprint of a set of rules that holds no secret, which is the same on all machines."""
     digest = hashlib.sha256(f"{VERSION}".encode())
-    for path in sorted(_PACKAGE.rglob("*")):
-        if path.suffix in (".py", ".yaml"):
-            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    for file in _files():
+        digest.update(hashlib.sha256(Path(file).read_bytes()).digest())
     for part in parts:
         digest.update(hashlib.sha256(part.encode("utf-8", "surrogatepass")).digest())
     return digest.hexdigest()[:40]
@@ -55,13 +54,18 @@ def shared_fingerprint(*parts: str) -> str:
 
 def _program() -> Iterator[str]:
     # In a checkout the code changes while the version stays.
+    for file in _files():
+        info = os.stat(file)
+        yield f"{os.path.relpath(file, _PACKAGE)} {info.st_mtime_ns} {info.st_size}"
+
+
+def _files() -> Iterator[str]:
+    """The files of wiretape that keys and facts depend on, in an order that is always the same."""
     for folder, below, names in os.walk(_PACKAGE):
         below.sort()
         for name in sorted(names):
             if name.endswith((".py", ".yaml")):
-                file = os.path.join(folder, name)
-                info = os.stat(file)
-                yield f"{os.path.relpath(file, _PACKAGE)} {info.st_mtime_ns} {info.st_size}"
+                yield os.path.join(folder, name)
 
 
 def _key(cache: Path) -> bytes:
