@@ -102,7 +102,7 @@ def _response(response: Document) -> str:
     parts = []
     for key, value in response.items():
         if key == "body" and isinstance(value, list):
-            chunks = ",\n      ".join(exact_json.dumps_each(value, "spaced"))
+            chunks = ",\n      ".join(map(_line, value))
             text = f"[\n      {chunks}\n    ]" if value else "[]"
         else:
             text = "".join(_wrapped(value, 4, len(key) + 8))

@@ -211,21 +211,6 @@ def dumps(value: Json, style: str = "compact", *, parsed: bool = False) -> str:
     return _dumps(value, style, parsed=parsed)
 
 
-def dumps_each(values: Iterable[Json], style: str) -> list[str]:
-    """Write values from `parse` in a style, as `dumps` writes each."""
-    native = _native()
-    if native is None or style != "spaced":
-        return [dumps(value, style, parsed=True) for value in values]
-    encode, spaced = native.encode, native.format
-    result = []
-    for value in values:
-        try:
-            result.append(spaced(encode(value), 0).decode())
-        except Exception:  # a lone surrogate, or more levels than it takes
-            result.append(dumps(value, style))
-    return result
-
-
 def _dumps(value: Json, style: str, *, parsed: bool = True, numbers: bool = True) -> str:
     parts = _parts(style)
     if parts is None:
