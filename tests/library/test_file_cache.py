@@ -17,7 +17,7 @@ def names(tmp_path: Path) -> list[str]:
 
 
 def kept(cache: RecordingCache, names: list[str]) -> list[str]:
-    return [name for name in names if name in cache]
+    return [name for name in names if name in cache._recordings]
 
 
 def test_the_least_lately_used_go_first(

@@ -95,10 +95,6 @@ class RecordingCache:
         self.cache_seconds = 0.0
         """Seconds until a file is checked again."""
 
-    def __contains__(self, name: str) -> bool:
-        """Whether a recording is cached, as it once was."""
-        return name in self._recordings
-
     def get(self, name: str) -> CachedRecording:
         """A recording as it is now; FormatError or StoreError if it went bad."""
         now = monotonic()
