@@ -22,6 +22,7 @@ from wiretape.core.redaction.clean_answer import CleanAnswer
 from wiretape.core.redaction.known_values import Secrets
 from wiretape.core.redaction.redactor import Redactor
 from wiretape.core.redaction.rules import Finding
+from wiretape.core.text.printable import count
 from wiretape.core.wire.content_coding import plain_request
 from wiretape.library.recording_file import side_files
 from wiretape.report.report import Report, Row
@@ -324,8 +325,8 @@ def _is_recorded_already(prepared: _PreparedExchange) -> bool:
 def _end_note(response: Response, client_closed_at: float | None) -> str | None:
     notes = []
     if client_closed_at is not None:
-        count = sum((chunk.at or 0.0) <= client_closed_at for chunk in response.chunks)
-        notes.append(f"the client left after {count} {'chunk' if count == 1 else 'chunks'}")
+        passed = sum((chunk.at or 0.0) <= client_closed_at for chunk in response.chunks)
+        notes.append(f"the client left after {count(passed, 'chunk')}")
     if response.end != "complete":
         notes.append(f"ended early: {response.end}")
     return "; ".join(notes) or None
