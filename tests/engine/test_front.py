@@ -48,6 +48,13 @@ class Client:
         finally:
             writer.close()
 
+    async def tunnel(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection whose CONNECT to a provider was answered."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+        writer.write(connect("api.openai.com:443"))
+        await reader.readuntil(b"\r\n\r\n")
+        return reader, writer
+
     async def status(self, *pieces: bytes) -> int:
         return int((await self.send(*pieces)).split()[1])
 
@@ -138,9 +145,7 @@ async def test_where_descriptors_are_low_each_kind_of_request_is_a_503(
 
 
 async def test_a_client_that_shakes_hands_gets_a_miss(client: Client) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", client._port)
-    writer.write(connect("api.openai.com:443"))
-    await reader.readuntil(b"\r\n\r\n")
+    reader, writer = await client.tunnel()
     context = ssl.create_default_context(cafile=client.front.authority.cert_path)
     await writer.start_tls(context, server_hostname="api.openai.com")
     writer.write(b"GET /v1/models HTTP/1.1\r\nHost: api.openai.com\r\n\r\n")
@@ -150,9 +155,7 @@ async def test_a_client_that_shakes_hands_gets_a_miss(client: Client) -> None:
 
 
 async def test_an_upload_over_tls_is_larger_than_its_buffer(client: Client) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", client._port)
-    writer.write(connect("api.openai.com:443"))
-    await reader.readuntil(b"\r\n\r\n")
+    reader, writer = await client.tunnel()
     context = ssl.create_default_context(cafile=client.front.authority.cert_path)
     await writer.start_tls(context, server_hostname="api.openai.com")
     writer.write(b"POST /v1/files HTTP/1.1\r\nHost: x\r\nContent-Length: 300000\r\n\r\n")
@@ -163,9 +166,7 @@ async def test_an_upload_over_tls_is_larger_than_its_buffer(client: Client) -> N
 
 
 async def test_what_is_no_handshake_ends_the_connection(client: Client) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", client._port)
-    writer.write(connect("api.openai.com:443"))
-    await reader.readuntil(b"\r\n\r\n")
+    reader, writer = await client.tunnel()
     writer.write(b"\x16" * 60_000)  # more than the buffer, in one read
     with suppress(ConnectionError):
         await asyncio.wait_for(reader.read(), 20)

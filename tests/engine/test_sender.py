@@ -16,6 +16,7 @@ import pytest
 import zstandard
 from tests.support.commands import Wiretape, port_of, serving
 from tests.support.limits import PATIENCE
+from tests.support.timed_stream import EVENTS, STREAM
 
 from wiretape.config.packs import built_in
 from wiretape.core.matching.matcher import Matcher
@@ -25,17 +26,8 @@ from wiretape.core.recording.document import from_exchange
 from wiretape.library.library import Library
 
 HOST = "api.openai.com"
-EVENTS = [b'data: {"n":%d}\n\n' % n for n in range(4)] + [b"data: [DONE]\n\n"]
 TEXT, JSON, BYTES = (
     (("content-type", kind),) for kind in ("text/plain", "application/json", "audio/mpeg")
-)
-STREAM = Response(
-    200,
-    (("content-type", "text/event-stream"),),
-    tuple(Chunk(event, n / 10) for n, event in enumerate(EVENTS)),
-    streaming=True,
-    headers_at=0.0,
-    end_at=0.5,
 )
 WHOLE = Response(200, JSON, (Chunk(b'{"a":1}', 0.1),))
 LARGE = bytes(range(256)) * 20_000

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 from aiohttp import web
+from tests.support.timed_stream import STREAM
 from tests.support.virtual_time import VirtualTimeLoop
 
 from wiretape.config.packs import built_in
@@ -17,15 +18,6 @@ from wiretape.engine.sender import AnswerSender
 from wiretape.report.report import Report
 
 HOST = "api.openai.com"
-EVENTS = [b'data: {"n":%d}\n\n' % n for n in range(4)] + [b"data: [DONE]\n\n"]
-STREAM = Response(
-    200,
-    (("content-type", "text/event-stream"),),
-    tuple(Chunk(event, n / 10) for n, event in enumerate(EVENTS)),
-    streaming=True,
-    headers_at=0.0,
-    end_at=0.5,
-)
 
 
 def arrivals(answer: Response, pace: str, late: float) -> list[float]:
