@@ -172,6 +172,24 @@ def test_what_is_refused_is_told_with_where_credentials_are_from(
     assert str(secret) not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("url", "service", "variable"),
+    [
+        ("s3://b/x", "http://169.254.169.254/latest/api/token", "AWS_ACCESS_KEY_ID"),
+        ("gs://b/x", "http://metadata.google.internal/v1", "GOOGLE_APPLICATION_CREDENTIALS"),
+    ],
+)
+def test_who_gives_no_credentials_is_told_where_they_are_read(
+    url: str, service: str, variable: str
+) -> None:
+    """obstore asks the machine's own service then, which answers what no user understands."""
+    exceptions = pytest.importorskip("obstore.exceptions", reason="it is in wiretape[fleet]")
+    store = ObjectStore(url, {})
+    refused = pytest.raises(StoreError, match=f"no credentials are given.*{variable}")
+    with refused, store._errors("a"):
+        raise exceptions.GenericError(f"Error performing PUT {service}: 403 Forbidden")
+
+
 def test_a_bucket_that_is_not_there_is_no_empty_store(s3: Mapping[str, str]) -> None:
     store = ObjectStore("s3://nowhere/x", s3)
     with pytest.raises(StoreError, match="NoSuchBucket"):

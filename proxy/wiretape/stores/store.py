@@ -27,6 +27,8 @@ _S3_VARIABLES: Final = (
 )
 _SIGNS_OF_SILENCE: Final = ("error sending request", "timed out", "retries", "operation timed")
 _STALE_CREDENTIALS: Final = ("ExpiredToken", "InvalidToken", "RequestTimeTooSkewed")
+_OWN_SERVICES: Final = ("169.254.", "metadata.google.internal")
+"""Where a machine of a cloud has its credentials from, who is asked where none are given."""
 _OTHER_REGION: Final = ("AuthorizationHeaderMalformed", "PermanentRedirect")
 """Codes of S3: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html"""
 _RETRY: Final[Any] = {
@@ -212,6 +214,11 @@ class ObjectStore:
             text = str(error)
             if any(code in text for code in _STALE_CREDENTIALS):
                 raise self._refused(name, error) from None
+            if any(service in text for service in _OWN_SERVICES):
+                raise StoreError(
+                    f"{self._shown()}: no credentials are given, and this machine has none of its"
+                    f" own: they are read from {ADVICE.get(self._scheme, 'the environment')}"
+                ) from None
             if "redirect" in text or any(code in text for code in _OTHER_REGION):
                 raise StoreError(
                     f"{self._shown()}: {_code(error)}: the bucket is in another region than"
