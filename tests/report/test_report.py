@@ -170,3 +170,10 @@ def test_what_is_not_written_to_a_file_is_kept_in_numbers_alone() -> None:
         assert report.exchanges == 3_000
         assert report.sessions == {"a": {"replayed": 1_500}}
         assert report.stale == {("body.n", "mine"): 3_000}
+
+
+def test_a_client_that_could_not_be_served_has_reached_the_proxy() -> None:
+    report = Report("replay", expects_requests=True)
+    assert report.is_silent
+    report.not_served("the store is gone")
+    assert (report.is_silent, report.exit_status) == (False, 4)

@@ -323,7 +323,8 @@ class Report:
     @property
     def is_reached(self) -> bool:
         """Whether anything reached the proxy, besides what replay answers without a recording."""
-        return self.exchanges > (self._counts["passed"] if self.mode == "replay" else 0)
+        unrecorded = self._counts["passed"] if self.mode == "replay" else 0
+        return self.unserved > 0 or self.exchanges > unrecorded
 
     def as_json(self) -> dict[str, Any]:
         """The document `--report` writes."""
