@@ -7,7 +7,7 @@ TEST_ARGS = $(if $(ARGS),$(ARGS),-n auto)
 # Without it each worker would rewrite the assertions of all tests anew at each start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test test-fast test-clients lint bench screenshots lock clean
+.PHONY: help setup demo test test-fast test-clients lint bench packs screenshots lock clean
 
 help:
 	@echo 'make setup       make .venv or bring it up to date'
@@ -17,6 +17,7 @@ help:
 	@echo 'make test-clients  install agents and client libraries from npm and PyPI and drive them; ARGS="codex" these alone'
 	@echo 'make lint        ruff check, ruff format --check, mypy'
 	@echo 'make bench       measure recording and replaying against mitmdump, aiohttp, nginx and aimock'
+	@echo 'make packs       write config/shipped.json anew from the provider packs and prices'
 	@echo 'make screenshots  take those of docs/ui anew (needs a chromium on PATH)'
 	@echo 'make lock        write requirements.lock anew from pyproject.toml (needs uv; ARGS=--upgrade for newer ones)'
 	@echo 'make clean       remove .venv, caches and builds; recordings stay'
@@ -44,6 +45,9 @@ lint: setup
 
 bench: setup
 	$(PYTHON) -m benchmarks $(ARGS)
+
+packs: setup
+	$(PYTHON) -m wiretape.config.write_shipped
 
 screenshots: setup
 	$(PYTHON) -m tests.support.screenshots

@@ -5,17 +5,13 @@ from pkgutil import get_data
 import pytest
 
 from wiretape.config import packs
-from wiretape.config.pack_file import PackFile, faults
+from wiretape.config.pack_file import faults
 
 
 @pytest.mark.parametrize("name", packs.NAMES)
 def test_a_pack_of_wiretapes_is_well_formed(name: str) -> None:
     data = get_data("wiretape.config", f"packs/{name}.yaml")
     assert faults(name, data or b"", packs.NAMES) == []
-
-
-def test_the_quick_look_knows_the_same_keys() -> None:
-    assert packs._KEYS.keys() == PackFile.model_fields.keys()
 
 
 @pytest.mark.parametrize(

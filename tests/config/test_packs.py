@@ -14,11 +14,9 @@ from wiretape.config.packs import (
     drift_rules,
     packs,
     providers,
-    read_pack,
     rules,
 )
 from wiretape.core.drift.rules import FoundChange, judged
-from wiretape.core.errors import ConfigError
 from wiretape.core.matching.matcher import Matcher
 from wiretape.core.recording.document import Document
 
@@ -44,33 +42,6 @@ def request(provider: str, body: Any, **headers: str) -> Document:
 
 def key(provider: str, body: Any, **headers: str) -> str:
     return MATCHER.canonical(request(provider, body, **headers)).key
-
-
-WRONG = {
-    "host: [a.example]": "packs/groq.yaml:2: host: unknown key, expected one of: base_url_env,"
-    " drift, errors, hosts, ids, key_env, key_header, like, name, rules, tested"
-    ' (did you mean "hosts"?)',
-    "hosts: a.example": "packs/groq.yaml:2: hosts: expected a list, in brackets or with a dash"
-    " before each item, got text",
-    "rules:\n- {name: a, ignores: [$.x]}": "packs/groq.yaml:3: rules[0].ignores: unknown key,",
-    "drift:\n- {verdict: benign, teir: shape}": "packs/groq.yaml:3: drift[0].teir: unknown key,",
-    "rules: [{ignore: [$.x]}]": "packs/groq.yaml:2: rules[0].name: missing, it has no default",
-    "key_header: {env: [A]}": "packs/groq.yaml:2: key_header: expected a header's name, or {name:",
-    "key_env: {A_KEY: {when_set: a}}": "packs/groq.yaml:2: key_env.A_KEY: expected the dummy that",
-    "hosts: [": "packs/groq.yaml:3:1: not YAML: ",
-}
-
-
-@pytest.mark.parametrize("text", WRONG)
-def test_a_pack_with_a_fault_is_refused_with_its_line_and_what_was_expected(text: str) -> None:
-    with pytest.raises(ConfigError) as caught:
-        read_pack("groq", f"name: groq\n{text}\n".encode())
-    assert str(caught.value).startswith(WRONG[text])
-
-
-def test_a_pack_is_called_as_its_file_is() -> None:
-    with pytest.raises(ConfigError, match="name: expected groq, as the file is called"):
-        read_pack("groq", b"name: grok\n")
 
 
 def test_every_file_is_a_pack() -> None:

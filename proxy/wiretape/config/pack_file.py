@@ -1,8 +1,6 @@
 """A provider pack as it is written: every key of its file, and what is wrong with one.
 
-`packs.py` reads the packs at every start and looks only whether their keys are known: checking them
-as config.yaml is checked takes 150 ms. This is what it calls where something is wrong, and what a
-test calls for each pack that comes with wiretape.
+Packs are checked when `shipped.json` is made of them (`write_shipped.py`); a run reads that.
 """
 
 from collections.abc import Collection

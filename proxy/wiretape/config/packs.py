@@ -23,19 +23,17 @@ and so do those of `mcp`, whose servers are at any host.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import cache
-from pkgutil import get_data
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import yaml
-
-from wiretape.core.drift.rules import DriftRule
-from wiretape.core.errors import ConfigError
-from wiretape.core.matching.rule import Rule
 from wiretape.core.providers.registry import ErrorShape, Provider, Providers
 
-from .rule_entry import MEMBERS, rule
+from .shipped import shipped
+
+if TYPE_CHECKING:
+    from wiretape.core.drift.rules import DriftRule
+    from wiretape.core.matching.rule import Rule
 
 _COMMON: Final = "common"
 AGENTS: Final = (
@@ -55,9 +53,6 @@ NAMES: Final = (
 
 DUMMY_KEY: Final = "wiretape-replay-no-key"
 """What stands in replay for a key whose shape nobody knows."""
-
-# libyaml's reads ten times as fast; PyYAML may have been built without it.
-_Loader: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,50 +89,10 @@ class DummyKey:
     always: bool = True
 
 
-_KEYS: Final[Mapping[str, type | tuple[type, ...]]] = {
-    **dict.fromkeys(("name", "tested", "errors"), str),
-    **dict.fromkeys(("hosts", "like", "ids", "rules", "drift"), list),
-    **dict.fromkeys(("key_env", "base_url_env"), dict),
-    "key_header": (str, dict),
-}
-"""The keys of a pack, and what their values are."""
-
-_RULE_KEYS: Final = frozenset(("name", "when", *MEMBERS))
-_DRIFT_KEYS: Final = frozenset(member.name for member in fields(DriftRule)) - {"provider"}
-
-
 @cache
 def packs() -> Mapping[str, Pack]:
-    """All packs that come with wiretape, by name; ConfigError if one is not as it has to be."""
-    # The package's own data, read as its modules are: the same in every run.
-    files = {name: get_data(__package__, f"packs/{name}.yaml") or b"" for name in NAMES}
-    return {name: read_pack(name, data) for name, data in files.items()}
-
-
-def read_pack(name: str, data: bytes) -> Pack:
-    """The pack of a file; a ConfigError names the line, the key and what was expected.
-
-    packs/groq.yaml:2: host: unknown key, expected one of: …, hosts, … (did you mean "hosts"?)
-    """
-    try:
-        text = yaml.load(data, _Loader)
-        if _has_known_keys(text) and text["name"] == name:
-            return _pack(text)
-    except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError):
-        pass  # what it is, is said in full below
-    # Imported late: it takes 150 ms, and packs are right.
-    from .pack_file import faults
-
-    raise ConfigError(*(faults(name, data, NAMES) or [f"packs/{name}.yaml: not a pack"]))
-
-
-def _has_known_keys(text: Any) -> bool:
-    return (
-        text.keys() <= _KEYS.keys()
-        and all(isinstance(value, _KEYS[key]) for key, value in text.items())
-        and all({"name"} <= entry.keys() <= _RULE_KEYS for entry in text.get("rules", ()))
-        and all(entry.keys() <= _DRIFT_KEYS for entry in text.get("drift", ()))
-    )
+    """All packs that come with wiretape, by name."""
+    return {name: _pack(text) for name, text in shipped()["packs"].items()}
 
 
 def _pack(text: Mapping[str, Any]) -> Pack:
@@ -223,8 +178,10 @@ def key_header(provider: Provider) -> KeyHeader:
     return KeyHeader(known.key_header.name, provider.key_env)
 
 
-def drift_rules() -> tuple[DriftRule, ...]:
+def drift_rules() -> "tuple[DriftRule, ...]":
     """The packs' rules for what `wiretape drift` finds; those of `common` are every provider's."""
+    from wiretape.core.drift.rules import DriftRule
+
     return tuple(
         DriftRule(**entry, provider=None if pack.provider is None else pack.name)
         for pack in packs().values()
@@ -246,7 +203,7 @@ def id_names(errors: ErrorShape) -> tuple[str, ...]:
     return next((known.ids for known in providers() if known.name == errors), ())
 
 
-def rules(of: Iterable[Provider]) -> Iterator[Rule]:
+def rules(of: Iterable[Provider]) -> "Iterator[Rule]":
     """The rules of packs: everybody's, agents', MCP's, each provider's. One that no pack is
     named for has those of the provider in whose shape its errors are.
     """
@@ -261,7 +218,9 @@ def rules(of: Iterable[Provider]) -> Iterator[Rule]:
             yield from _rules(source, provider.name, provider.name)
 
 
-def _rules(pack: Pack, provider: str | None, prefix: str) -> Iterator[Rule]:
+def _rules(pack: Pack, provider: str | None, prefix: str) -> "Iterator[Rule]":
+    from .rule_entry import rule
+
     for entry in pack.rules:
         name = f"{prefix}/{entry['name']}"
         yield rule(entry, name, provider=provider, own=False, origin=f"pack {pack.name}")

@@ -3,22 +3,19 @@
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import cache
-from pkgutil import get_data
 from typing import TYPE_CHECKING, Any, Final
-
-import yaml
 
 from wiretape.core.cost.prices import Price, PriceTable
 from wiretape.core.providers.registry import Providers
-from wiretape.core.text.located import Location
 
-from .rules import Wrong, host_key
+from .shipped import shipped
 
 if TYPE_CHECKING:
+    from wiretape.core.text.located import Location
+
+    from .rules import Wrong
     from .schema import PriceEntry
 
-# As texts: no number is to be a binary fraction on its way to a decimal one.
-_Loader: Final[Any] = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 _GLOB: Final = frozenset("*?[")
 _AMOUNTS: Final = ("input", "output", "cached_input", "cache_write", "cache_write_1h")
 
@@ -26,7 +23,6 @@ _AMOUNTS: Final = ("input", "output", "cached_input", "cache_write", "cache_writ
 @cache
 def built_in_prices() -> tuple[Price, ...]:
     """The prices that come with wiretape."""
-    groups: Any = yaml.load(get_data(__package__, "prices.yaml") or b"", _Loader)
     return tuple(
         Price(
             provider=group["provider"],
@@ -36,7 +32,7 @@ def built_in_prices() -> tuple[Price, ...]:
             date=group["date"],
             **_amounts(entry),
         )
-        for group in groups
+        for group in shipped()["prices"]
         for entry in group["prices"]
     )
 
@@ -52,11 +48,13 @@ def price_table(own: tuple[Price, ...] = ()) -> PriceTable:
 
 
 def own_prices(
-    entries: Sequence["PriceEntry"], providers: Providers, wrong: list[Wrong]
+    entries: Sequence["PriceEntry"], providers: Providers, wrong: "list[Wrong]"
 ) -> Iterator[Price]:
     """The prices of a file, whose entries have been checked; problems between them are added to
     `wrong`.
     """
+    from .rules import host_key
+
     subjects: set[tuple[str, str, int]] = set()
     for index, entry in enumerate(entries):
         location: Location = ("prices", index)

@@ -13,16 +13,16 @@ from wiretape.core.matching.rule import Condition, Rule
 from wiretape.core.text.exact_json import Json
 from wiretape.core.text.jsonpath import Finder, compiled
 
-if TYPE_CHECKING:
-    from jsonpath import JSONPathEnvironment
-
-    from wiretape.core.text.regex import Linear
-
 MEMBERS: Final = (
     *("on", "ignore", "only", "ignore_query", "ignore_headers", "normalise", "null_is_absent"),
     "record",
 )
 """The keys of a rule that say what it does."""
+
+if TYPE_CHECKING:
+    from jsonpath import JSONPathEnvironment
+
+    from wiretape.core.text.regex import Linear
 
 
 def rule(

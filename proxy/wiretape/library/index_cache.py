@@ -64,7 +64,7 @@ def _files() -> Iterator[str]:
     for folder, below, names in os.walk(_PACKAGE):
         below.sort()
         for name in sorted(names):
-            if name.endswith((".py", ".yaml")):
+            if name.endswith((".py", ".yaml", ".json")):
                 yield os.path.join(folder, name)
 
 

@@ -1,0 +1,41 @@
+"""Write `shipped.json`, which runs read, of the provider packs and the prices: `make packs`."""
+
+import json
+from pathlib import Path
+from pkgutil import get_data
+from typing import Any
+
+import yaml
+
+from wiretape.core.errors import ConfigError
+
+from .pack_file import faults
+from .packs import NAMES
+from .shipped import NAME
+
+
+def read_pack(name: str, data: bytes) -> dict[str, Any]:
+    """What a pack's file says; a ConfigError names the line, the key and what was expected.
+
+    packs/groq.yaml:2: host: unknown key, expected one of: …, hosts, … (did you mean "hosts"?)
+    """
+    if problems := faults(name, data, NAMES):
+        raise ConfigError(*problems)
+    text: dict[str, Any] = yaml.safe_load(data)
+    return text
+
+
+def as_text() -> str:
+    """The content of `shipped.json`; ConfigError if a pack is not as it has to be."""
+    files = {name: get_data(__package__, f"packs/{name}.yaml") or b"" for name in NAMES}
+    packs = [f"{json.dumps(name)}: {json.dumps(read_pack(name, files[name]))}" for name in NAMES]
+    # As texts: no number is to be a binary fraction on its way to a decimal one.
+    groups = yaml.load(get_data(__package__, "prices.yaml") or b"", yaml.BaseLoader)
+    prices = map(json.dumps, groups)
+    # An item a line, so that a diff says what has changed.
+    lines = ('{"packs": {', ",\n".join(packs), "},", '"prices": [', ",\n".join(prices), "]}", "")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    Path(__file__).with_name(NAME).write_text(as_text(), encoding="utf-8")
