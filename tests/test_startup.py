@@ -35,18 +35,25 @@ COMMANDS: Final[dict[str, tuple[list[str], tuple[str, ...]]]] = {
     ),
     "ls": (
         ["ls", "-r", str(RECORDINGS)],
-        ("cryptography", "asyncio", "filelock", "ssl", "wiretape.engine", "wiretape.run"),
+        (
+            *("cryptography", "asyncio", "filelock", "ssl", "hashlib", "yaml", "sqlite3", "brotli"),
+            *("wiretape.engine", "wiretape.run", "wiretape.config.load", "wiretape.library.index"),
+            *("wiretape.core.matching", "wiretape.core.redaction", "wiretape.core.playback"),
+        ),
     ),
     "replay": (
         ["replay", "-q", "-r", str(RECORDINGS), "--", sys.executable, "-S", "-c", ""],
         (
-            *("cryptography", "wiretape_mitm", "wiretape.engine.front", "wiretape.intake"),
+            *("cryptography", "wiretape_mitm", "wiretape.engine.front", "wiretape.intake", "yaml"),
             *("wiretape.run.edits", "wiretape.run.stdio", "wiretape.drift"),
         ),
     ),
     "record": (
         ["record", "-q", "-r", "new", "--", sys.executable, "-S", "-c", ""],
-        ("wiretape.engine.front", "wiretape_mitm.hooks", "wiretape.run.stdio", "wiretape.drift"),
+        (
+            *("wiretape.engine.front", "wiretape_mitm.hooks", "wiretape.run.stdio", "yaml"),
+            "wiretape.drift",
+        ),
     ),
 }
 """Commands, and what they do not import besides `NEVER`, with all below it."""

@@ -5,7 +5,6 @@ import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from secrets import token_hex
 from typing import Final
 
 from wiretape.core.errors import ConfigError
@@ -107,6 +106,8 @@ def write_whole(path: Path, data: bytes | Iterable[bytes], mode: int | None = No
 
     `data` may come in pieces. Without a `mode` it is what the user's umask leaves of 0644.
     """
+    from secrets import token_hex  # late: it needs OpenSSL, which who only reads does not
+
     temporary = path.with_name(f".{os.getpid()}-{token_hex(6)}.tmp")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     handle = os.open(temporary, flags, 0o644 if mode is None else mode & 0o600)

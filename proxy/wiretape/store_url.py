@@ -1,11 +1,7 @@
 """The URL of an object store, as the configuration and the command line have it."""
 
-import hashlib
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
-
-from .state_dir import state_dir
 
 SCHEMES: Final = ("s3", "gs", "az", "file", "memory")
 ADVICE: Final = {
@@ -27,6 +23,8 @@ def is_store(text: str) -> bool:
 
 def why_unfit(url: str) -> str | None:
     """Say what is wrong with the URL of a store, without what it may hold of a secret."""
+    from urllib.parse import urlsplit
+
     parts = urlsplit(url)
     if "@" in parts.netloc or parts.query or parts.fragment:
         where = ADVICE.get(parts.scheme, "the environment")
@@ -46,9 +44,17 @@ def cache_of(url: str) -> Path:
 
 def mirror_of(url: str) -> Path:
     """The folder of this machine in which a store's recordings are used."""
-    return state_dir() / "stores" / hashlib.sha256(url.rstrip("/").encode()).hexdigest()[:24]
+    import hashlib  # with what it needs the longest import of this module
+
+    return _mirrors() / hashlib.sha256(url.rstrip("/").encode()).hexdigest()[:24]
 
 
 def is_mirror(folder: Path) -> bool:
     """Whether a folder is one in which a store's recordings are used."""
-    return folder.parent == state_dir() / "stores"
+    return folder.parent == _mirrors()
+
+
+def _mirrors() -> Path:
+    from .state_dir import state_dir
+
+    return state_dir() / "stores"

@@ -1,7 +1,6 @@
 """One file: read whole, or refused with the reason; and what an index keeps of it."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ from wiretape.config.packs import built_in
 from wiretape.core.errors import FormatError, StoreError
 from wiretape.core.matching.matcher import Matcher
 from wiretape.core.recording.document import Document
-from wiretape.library import recording_file as module
 from wiretape.library.recording_file import (
     MTIME_GRANULARITY_NS,
     Facts,
@@ -25,7 +23,6 @@ from wiretape.library.recording_file import (
     links_of,
     load,
     load_requests,
-    read_bytes,
     recorded_us,
     side_files,
     stat_of,
@@ -45,24 +42,6 @@ def test_a_recording_is_loaded_with_its_exchange(tmp_path: Path) -> None:
     assert loaded.exchange == exchange("Hi")
     assert (loaded.foreign, loaded.also) == (False, ())
     assert loaded.stat == stat_of(tmp_path / CHAT / f"{key12(document('Hi'))}.json")
-
-
-@pytest.mark.parametrize(
-    ("make", "reason"),
-    [
-        (lambda path: None, "cannot be read: No such file or directory"),
-        (lambda path: path.mkdir(), "neither a file nor a link to one, not read"),
-        (lambda path: os.mkfifo(path), "neither a file nor a link to one, not read"),
-        (lambda path: path.write_bytes(b"x" * 11), "larger than 0 MiB, not read"),
-    ],
-)
-def test_what_cannot_be_read_says_why(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Any, reason: str
-) -> None:
-    monkeypatch.setattr(module, "MAX_FILE_BYTES", 10)
-    make(tmp_path / "x.json")
-    with pytest.raises(StoreError, match=reason):
-        read_bytes(tmp_path / "x.json")
 
 
 def test_what_is_not_a_recording_is_a_fault(tmp_path: Path) -> None:

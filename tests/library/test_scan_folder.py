@@ -9,7 +9,7 @@ import pytest
 from wiretape.core.errors import FormatError
 from wiretape.library.index import Index
 from wiretape.library.recording_file import Facts
-from wiretape.library.scan_folder import Sweep, has_at_least, is_host_folder, is_linked
+from wiretape.library.scan_folder import Sweep, has_at_least, is_linked
 
 
 @pytest.mark.parametrize(("minimum", "expected"), [(0, True), (2, True), (3, False)])
@@ -82,14 +82,3 @@ def test_a_file_that_is_gone_and_one_that_has_changed_are_noticed(tmp_path: Path
     assert scanned.scan()
     assert not scanned.scan()
     scanned.index.close()
-
-
-@pytest.mark.parametrize(
-    ("name", "is_host"),
-    [
-        *(("api.openai.com", True), ("localhost+8080", True), ("127.0.0.1+9", True)),
-        *(("checkout", False), ("test_cart-2", False), (".hidden", False), ("", False)),
-    ],
-)
-def test_a_hosts_folder_is_told_by_its_name(name: str, is_host: bool) -> None:
-    assert is_host_folder(name) is is_host

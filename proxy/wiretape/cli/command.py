@@ -5,7 +5,6 @@ With `--json` a command prints one document on standard output, whatever happens
 """
 
 import functools
-import json
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -79,6 +78,8 @@ def say(text: str) -> None:
 
 def print_json(kind: str, /, **members: Any) -> None:
     """Print the document of `--json`, which names its kind and version."""
+    import json
+
     context = click.get_current_context(silent=True)
     if context is not None:
         context.meta[_PRINTED] = True

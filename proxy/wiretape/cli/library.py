@@ -113,12 +113,12 @@ def list_(
     """
     from datetime import UTC, datetime
 
-    from wiretape.config.load import load
+    from wiretape.config.folder_settings import folder_settings
     from wiretape.maintenance import listing
 
     from .terminal import echo_cells
 
-    config = load(config_file, os.environ)
+    config = folder_settings(config_file, os.environ)
     now = datetime.now(UTC)
     if age is not None:
         filters["until"] = now - _age(age or config.stale_after)

@@ -5,25 +5,28 @@ takes a sixth of a run's start.
 """
 
 from types import SimpleNamespace as Section
-from typing import TYPE_CHECKING, cast
-
-from wiretape.core.playback.pace import Pace
-from wiretape.core.playback.policy import MISS_STATUS
+from typing import TYPE_CHECKING, Final, cast
 
 if TYPE_CHECKING:
     from .schema import File
 
+RECORDINGS: Final = "recordings"
+STALE_AFTER: Final = "90d"
+
 
 def default_file() -> "File":
     """The file in which every key has its default."""
+    from wiretape.core.playback.pace import Pace
+    from wiretape.core.playback.policy import MISS_STATUS
+
     file = Section(
         version=1,
-        recordings="recordings",
+        recordings=RECORDINGS,
         pace=Pace(),
         other_hosts=None,
         on_miss=None,
         http2=False,
-        stale_after="90d",
+        stale_after=STALE_AFTER,
         upstream_proxy=None,
         sequences=None,
         listen=Section(host="127.0.0.1", names=[], port=0, base_url_port=None),

@@ -28,12 +28,13 @@ from wiretape.core.wire.selecting_headers import document_vary
 from wiretape.files import write_whole
 
 from . import recording_file, replace_files
+from .folder_names import LINKED, SESSION_NAME
 from .index import Index, IndexRow
 from .lookup import Entry, Lookup
 from .processes import is_alive
 from .recording_file import MAX_FILE_BYTES, Facts, MatchKind, StoredRequest, stat_of
-from .scan_folder import LINKED, is_linked
-from .scanned_folder import LARGE, SESSION_NAME, LocalState, SkippedFile
+from .scan_folder import is_linked
+from .scanned_folder import LARGE, LocalState, SkippedFile
 
 __all__ = [
     "LARGE",

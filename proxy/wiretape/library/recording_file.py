@@ -1,9 +1,7 @@
 """Read one recording's file, and derive the facts an index keeps of it."""
 
 import hashlib
-import os
 import re
-import stat
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -29,9 +27,12 @@ from wiretape.core.recording.document import (
 from wiretape.core.recording.given_ids import AnswerId, answer_ids
 from wiretape.core.redaction.traces import traces_in
 
+from .read_file import MAX_FILE_BYTES as MAX_FILE_BYTES
+from .read_file import Stat as Stat
+from .read_file import read_bytes as read_bytes
+from .read_file import stat_of as stat_of
 from .sequence import take_of
 
-MAX_FILE_BYTES: Final = 256 * 1024 * 1024
 MTIME_GRANULARITY_NS: Final = 20_000_000
 """A file changed less long ago may change again and keep its time: clocks have ticks."""
 
@@ -42,9 +43,6 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 class SideFileError(FormatError):
     """A recording lacks a side file, which may still be written."""
 
-
-type Stat = tuple[int, int, int]
-"""A file's inode, time of change (ns) and size in bytes; it differs when the content does."""
 
 type Endpoint = tuple[str, str, str]
 
@@ -132,12 +130,6 @@ type Examine = Callable[[Document], StoredRequest]
 """Examines a stored `request` part."""
 
 
-def stat_of(path: str | Path) -> Stat:
-    """A file's `Stat`; OSError as the system has it."""
-    info = os.stat(path)
-    return info.st_ino, info.st_mtime_ns, info.st_size
-
-
 def stat_or_none(path: str | Path) -> Stat | None:
     """A file's `Stat`; None if it cannot be had."""
     try:
@@ -162,36 +154,6 @@ def token_of(name: str, key: str) -> str:
 def digest(data: bytes) -> bytes:
     """The SHA-256 of a file's content, as the manifests of a store have it in hex."""
     return hashlib.sha256(data).digest()
-
-
-def read_bytes(path: str | Path) -> tuple[bytes, Stat]:
-    """A file's content and `Stat`; StoreError with the system's reason."""
-    try:
-        # Does not wait for a pipe's writer, and reads regular files only.
-        descriptor = os.open(path, _READ)
-        try:
-            info = os.fstat(descriptor)
-            if not stat.S_ISREG(info.st_mode):
-                raise StoreError("neither a file nor a link to one, not read")
-            if info.st_size > MAX_FILE_BYTES:
-                raise StoreError(f"larger than {MAX_FILE_BYTES >> 20} MiB, not read")
-            data = os.read(descriptor, info.st_size + 1)
-            while len(data) != info.st_size and (more := os.read(descriptor, _MORE)):
-                data += more
-            return data, (info.st_ino, info.st_mtime_ns, info.st_size)
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        raise StoreError(f"cannot be read: {error.strerror}") from error
-
-
-_READ: Final = (
-    os.O_RDONLY
-    | getattr(os, "O_CLOEXEC", 0)
-    | getattr(os, "O_NONBLOCK", 0)
-    | getattr(os, "O_BINARY", 0)
-)
-_MORE: Final = 1 << 20
 
 
 def load(path: str | Path) -> LoadedRecording:

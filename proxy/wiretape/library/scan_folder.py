@@ -19,6 +19,8 @@ from wiretape.core.errors import StoreError
 from wiretape.progress import Advance, steps
 
 from . import parallel
+from .folder_names import LINKED as LINKED
+from .folder_names import is_host_folder as is_host_folder
 from .index import Index
 from .recording_file import (
     Examine,
@@ -30,20 +32,10 @@ from .recording_file import (
 )
 from .replace_files import SUFFIX as VOID_SUFFIX
 
-LINKED: Final = "a link to a folder, which is not followed: put the folder itself here"
 _BATCH: Final = 500
 _MANY: Final = 1_000
 """The number of new files at which several processes are worth their start."""
 _BLOCK: Final = 50
-
-
-def is_host_folder(name: str) -> bool:
-    """Whether a folder is a host's, by its name; others are sessions' (`library.host_folder`).
-
-    >>> is_host_folder("api.openai.com"), is_host_folder("localhost+8080"), is_host_folder("cart")
-    (True, True, False)
-    """
-    return "." in name[1:] or "+" in name
 
 
 class AskIndex(Protocol):

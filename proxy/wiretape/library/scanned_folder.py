@@ -23,17 +23,14 @@ from wiretape.core.errors import StoreError
 from wiretape.core.recording.document import Document
 
 from . import index_cache, replace_files, replace_set
+from .folder_names import LINKED, SESSION_NAME
 from .index import Index
 from .on_demand import RecordingOrigin
 from .recording_file import MTIME_GRANULARITY_NS, Facts, StoredRequest
-from .scan_folder import LINKED, Sweep, has_at_least
+from .scan_folder import Sweep, has_at_least
 
 if TYPE_CHECKING:
     from filelock import FileLock
-
-_FOLDER_NAME: Final = "[A-Za-z0-9][A-Za-z0-9_-]{0,99}"
-SESSION_NAME: Final = re.compile(f"{_FOLDER_NAME}(?:/{_FOLDER_NAME}){{0,9}}")
-"""A session's folder, which may lie in others: "checkout", "tests/test_cart/test_pays"."""
 
 LARGE: Final = 200
 """Folders of at least so many recordings keep their index between runs."""

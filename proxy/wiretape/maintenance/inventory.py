@@ -12,9 +12,8 @@ from typing import Any
 
 from wiretape.core.errors import ConfigError, FormatError, StoreError
 from wiretape.core.recording import text as recording_format
-from wiretape.library.library import SESSION_NAME
-from wiretape.library.recording_file import read_bytes
-from wiretape.library.scan_folder import LINKED, is_host_folder
+from wiretape.library.folder_names import LINKED, SESSION_NAME, is_host_folder
+from wiretape.library.read_file import read_bytes
 from wiretape.library.sequence import by_take
 from wiretape.progress import track
 from wiretape.store_url import is_mirror

@@ -19,7 +19,7 @@ from wiretape.core.recording import llamastack
 from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import Document, to_request, to_response
 from wiretape.core.text.printable import printable, size
-from wiretape.library.recording_file import read_bytes
+from wiretape.library.read_file import read_bytes
 from wiretape.library.sequence import by_take
 from wiretape.progress import track
 

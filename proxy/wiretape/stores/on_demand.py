@@ -24,6 +24,7 @@ import zstandard
 from wiretape.core.errors import FormatError, StoreError
 from wiretape.files import write_whole
 from wiretape.library import index_cache
+from wiretape.library.folder_names import is_host_folder
 from wiretape.library.index import Index, StoredFile, is_index
 from wiretape.library.library import Library, LocalState
 from wiretape.library.lookup import with_links
@@ -37,7 +38,7 @@ from wiretape.library.recording_file import (
     sides_in,
     stat_or_none,
 )
-from wiretape.library.scan_folder import AskIndex, Sweep, is_host_folder
+from wiretape.library.scan_folder import AskIndex, Sweep
 
 from . import manifest
 from .manifest import digest

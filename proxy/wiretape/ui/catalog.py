@@ -24,7 +24,7 @@ from wiretape.core.errors import FormatError, StoreError
 from wiretape.core.providers.registry import Providers
 from wiretape.core.recording.document import Document
 from wiretape.core.redaction.placeholder import PLACEHOLDER
-from wiretape.library.recording_file import read_bytes
+from wiretape.library.read_file import read_bytes
 from wiretape.library.sequence import by_take
 from wiretape.maintenance.inventory import SessionFiles, sessions
 from wiretape.maintenance.listing import Known, listed, read_stored

@@ -13,7 +13,6 @@ from wiretape.core.cost.budget import Expected
 from wiretape.core.cost.usage import Usage, json_values, reported
 from wiretape.core.model import Request, Response, WebSocket, models_in_path
 from wiretape.core.text import exact_json
-from wiretape.core.wire.content_coding import plain_request
 from wiretape.core.wire.jsonrpc import is_mcp
 from wiretape.core.wire.websocket import is_opening
 
@@ -81,6 +80,9 @@ def expected(request: Request, provider: str) -> Expected | None:
         return None
     if is_mcp(request.headers):
         return None
+    # Imported late: the libraries of the codings are not needed for a recording, which is decoded.
+    from wiretape.core.wire.content_coding import plain_request
+
     request = plain_request(request)
     body = _body(request)
     named = first(body, "model", "modelId")

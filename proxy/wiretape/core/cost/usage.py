@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from wiretape.core.model import Response, WebSocket, header
 from wiretape.core.text import exact_json
-from wiretape.core.wire import aws_eventstream, sse
+from wiretape.core.wire import sse
 from wiretape.core.wire.framing import declared_framing
 
 
@@ -239,6 +239,8 @@ def json_values(response: Response, *, every: bool = False) -> Iterator[exact_js
             body = _json(response.body)
             yield from body if isinstance(body, list) else [body]
     elif framing == "frames":
+        from wiretape.core.wire import aws_eventstream
+
         # The first and the last events have counts, and a frame takes long to read.
         few = (*response.chunks[:1], *response.chunks[1:][-2:])
         for chunk in response.chunks if every else few:
@@ -264,6 +266,8 @@ def _json(data: bytes | str) -> exact_json.Json:
 
 
 def _base64_json(text: str) -> exact_json.Json:
+    from wiretape.core.wire import aws_eventstream
+
     try:
         return _json(aws_eventstream.base64_bytes(text))
     except ValueError:

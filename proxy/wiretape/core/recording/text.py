@@ -6,7 +6,6 @@ changed word as a changed line. Large binary bodies move to side files named by 
 """
 
 import base64
-import hashlib
 import re
 from collections.abc import Iterator
 from json.encoder import encode_basestring
@@ -32,6 +31,8 @@ SIDE_FILE_NAME: Final = re.compile(r"[0-9a-f]{64}\.bin")
 
 def side_file_name(data: bytes) -> str:
     """The name of the side file that holds `data`: its SHA-256 and ".bin"."""
+    import hashlib  # late: it needs OpenSSL, which who only reads does not
+
     return hashlib.sha256(data).hexdigest() + ".bin"
 
 

@@ -1,0 +1,36 @@
+"""What a command that lists a folder has to know of config.yaml: little, and soon."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from wiretape.core.cost.prices import PriceTable
+from wiretape.core.providers.registry import Providers
+
+from .defaults import RECORDINGS, STALE_AFTER
+from .packs import built_in
+from .prices import price_table
+
+
+@dataclass(frozen=True, slots=True)
+class FolderSettings:
+    """The folder of recordings, and what rows about them are made with."""
+
+    recordings: Path
+    stale_after: str
+    """An age limit: 90d, 12h."""
+    providers: Providers
+    prices: PriceTable
+
+
+def folder_settings(path: Path | None, environ: Mapping[str, str]) -> FolderSettings:
+    """Read a configuration file as `load` does; ConfigError if it is not right.
+
+    Where there is none, matching and redaction are not imported.
+    """
+    if path is None and not Path("config.yaml").exists(follow_symlinks=False):
+        return FolderSettings(Path(RECORDINGS), STALE_AFTER, built_in(), price_table())
+    from .load import load
+
+    config = load(path, environ)
+    return FolderSettings(config.recordings, config.stale_after, config.providers, config.prices)
