@@ -4,6 +4,7 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -106,19 +107,55 @@ def write_whole(path: Path, data: bytes | Iterable[bytes], mode: int | None = No
 
     `data` may come in pieces. Without a `mode` it is what the user's umask leaves of 0644.
     """
-    from secrets import token_hex  # late: it needs OpenSSL, which who only reads does not
+    file = StagedFile(path, data, mode)
+    file.sync()
+    file.rename()
 
-    temporary = path.with_name(f".{os.getpid()}-{token_hex(6)}.tmp")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    handle = os.open(temporary, flags, 0o644 if mode is None else mode & 0o600)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.writelines([data] if isinstance(data, bytes) else data)
-            file.flush()
-            os.fsync(file.fileno())
-        if mode is not None:
-            os.chmod(temporary, mode)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+
+class StagedFile:
+    """A new file's content, in a temporary file beside the path where it is to be: `write_whole` in
+    steps, so that several files are synced in one round before the first of them is there.
+
+    Each step raises OSError as the system has it, and then leaves nothing behind.
+    """
+
+    def __init__(self, path: Path, data: bytes | Iterable[bytes], mode: int | None = None) -> None:
+        from secrets import token_hex  # late: it needs OpenSSL, which who only reads does not
+
+        self._path = path
+        self._mode = mode
+        self._temporary = f"{path.parent}{os.sep}.{os.getpid()}-{token_hex(6)}.tmp"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        handle = os.open(self._temporary, flags, 0o644 if mode is None else mode & 0o600)
+        self._file = os.fdopen(handle, "wb")
+        with self._discarded_on_error():
+            self._file.writelines([data] if isinstance(data, bytes) else data)
+            self._file.flush()
+
+    def sync(self) -> None:
+        """Have the content on disk."""
+        with self._discarded_on_error():
+            os.fsync(self._file.fileno())
+            self._file.close()
+            if self._mode is not None:
+                os.chmod(self._temporary, self._mode)
+
+    def rename(self) -> None:
+        """Put the file where it is to be, in place of what is there."""
+        with self._discarded_on_error():
+            os.replace(self._temporary, self._path)
+
+    def discard(self) -> None:
+        """Remove the temporary file."""
+        with suppress(OSError):
+            self._file.close()
+        with suppress(OSError):
+            os.unlink(self._temporary)
+
+    @contextmanager
+    def _discarded_on_error(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self.discard()
+            raise

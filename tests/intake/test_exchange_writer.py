@@ -1,9 +1,10 @@
 """From a finished exchange to a file, and what is kept from becoming one."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -195,3 +196,99 @@ def test_a_fault_inside_fails_the_run_and_shows_no_text(
     (row,) = writer.keep(ended(session))
     assert row.outcome == "refused"
     assert row.note == "not written: wiretape failed inside (KeyError); -v shows where"
+
+
+def opened(folder: Path, redactor: Redactor) -> tuple[ExchangeWriter, Session]:
+    providers = built_in()
+    library = Library(folder / "r", Matcher(providers), state=LocalState(folder))
+    library.load()
+    session = Session(name=None, library=library, player=Player("last"))
+    return ExchangeWriter(redactor, providers, Report("record"), record_errors=False), session
+
+
+def test_one_that_is_refused_leaves_those_written_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Refused by the gate, by the disk, by a fault of ours: each says so, in its place."""
+    writer, session = opened(tmp_path, Redactor(RULES, remember=True))
+    bodies = [b"[1]", SECRET, b"[2]", b"[3]", b"[4]"]
+    paths = [f"/v1/x{number}" for number in range(5)]
+    endings = [
+        EndedExchange(answered(body, path=path), "ended", 0.3, session, WHEN)
+        for body, path in zip(bodies, paths, strict=True)
+    ]
+    dropped: list[str] = []
+    for ending in endings:
+        ending.recorder.listener = cast(Any, Listener(ending.recorder.request.path, dropped))
+    monkeypatch.setattr(endings[3].recorder, "finish", None)
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r" / ".gitattributes").touch()
+    real, calls = os.fsync, 0
+
+    def sync(handle: int) -> None:
+        nonlocal calls
+        calls += 1
+        # Nothing is dropped from the journal before it is on disk.
+        assert dropped == [paths[1], paths[3]]
+        if calls == 2:
+            raise OSError(5, "Input/output error")
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    rows = [row for (row,) in writer.keep_together(endings)]
+    outcomes = ["recorded", "refused", "refused", "refused", "recorded"]
+    assert [row.outcome for row in rows] == outcomes
+    assert [row.path for row in rows if row.outcome == "recorded"] == [paths[0], paths[4]]
+    for row, note in zip(rows[1:4], ("pin-token", "Input/output", "failed inside"), strict=True):
+        assert note in (row.note or "")
+    assert sorted(dropped) == sorted(paths)
+    files = sorted((tmp_path / "r").rglob("*.json"))
+    assert [json.loads(path.read_bytes())["request"]["url"][-2:] for path in files] == ["x0", "x4"]
+    assert writer.written == tuple(session.library.folder / str(rows[n].recording) for n in (0, 4))
+
+
+class Listener:
+    def __init__(self, name: str, dropped: list[str]) -> None:
+        self.name, self.dropped = name, dropped
+
+    def drop(self) -> None:
+        self.dropped.append(self.name)
+
+
+def test_a_fault_of_ours_while_a_batch_is_written_is_told_of_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer, session = opened(tmp_path, Redactor(RedactionRules()))
+    recorders = [answered(b"[%d]" % number, path=f"/v1/x{number}") for number in range(2)]
+    endings = [EndedExchange(recorder, "ended", 0.3, session, WHEN) for recorder in recorders]
+    monkeypatch.setattr(os, "replace", None)
+    rows = [row for (row,) in writer.keep_together(endings)]
+    assert [row.outcome for row in rows] == ["refused"] * 2
+    monkeypatch.undo()
+    assert list((tmp_path / "r").rglob("*.tmp")) == []
+    (row,) = writer.keep(EndedExchange(answered(b"[2]"), "ended", 0.3, session, WHEN))
+    assert row.outcome == "recorded"
+
+
+def test_an_id_is_named_by_an_answer_that_is_written_with_the_request(tmp_path: Path) -> None:
+    writer, session = opened(tmp_path, Redactor(RedactionRules(), remember=True))
+    made = answered(b'{"id":"batch_abc123","object":"batch"}', path="/v1/batches")
+    asked = answered(b'{"id":"batch_abc123","status":"done"}', path="/v1/batches/batch_abc123")
+    endings = [EndedExchange(each, "ended", 0.3, session, WHEN) for each in (made, asked)]
+    (first,), (second,) = writer.keep_together(endings)
+    document = json.loads((session.library.folder / str(second.recording)).read_bytes())
+    token = str(first.recording).rpartition("/")[2].removesuffix(".json")
+    assert document["request"]["ids"] == {"batch_abc123": f"{token}#0"}
+
+
+def test_exchanges_of_several_sessions_are_written_each_in_its_own(tmp_path: Path) -> None:
+    redactor = Redactor(RedactionRules(), remember=True)
+    places = [opened(tmp_path / name, redactor) for name in ("a", "b")]
+    writer = places[0][0]
+    endings = [
+        EndedExchange(answered(b"[%d]" % n), "ended", 0.3, places[n % 2][1], WHEN) for n in range(4)
+    ]
+    rows = [row for (row,) in writer.keep_together(endings)]
+    for number, row in enumerate(rows):
+        path = places[number % 2][1].library.folder / str(row.recording)
+        assert json.loads(path.read_bytes())["response"]["body"]["__data__"] == [number]

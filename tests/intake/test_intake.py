@@ -153,3 +153,37 @@ async def test_rules_that_found_something_are_known_whatever_became_of_the_reque
     await intake.finish()
     assert [row.outcome for row in report.rows] == ["failed", "recorded"]
     assert report.applied == {"a", "b"}
+
+
+async def test_what_ended_in_one_moment_is_written_in_one_round(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Few at a time, though, and what is large by itself: the folder is locked meanwhile."""
+    providers = built_in()
+    sessions = Sessions(
+        lambda name: Library(tmp_path / "r", Matcher(providers), state=LocalState(tmp_path))
+    )
+    report = Report("record")
+    intake = Intake(Redactor(RedactionRules()), providers, report)
+    batches: list[int] = []
+    keep = intake.writer.keep_together
+
+    def counted(endings: Any) -> Any:
+        batches.append(len(endings))
+        return keep(endings)
+
+    monkeypatch.setattr(intake.writer, "keep_together", counted)
+    monkeypatch.setattr("wiretape.intake.intake._MOST_TOGETHER", 4)
+    monkeypatch.setattr("wiretape.intake.intake._MOST_BYTES_TOGETHER", 1000)
+    for number in range(8):
+        request = Request("GET", "https", "api.openai.com", 443, f"/v1/models/{number}")
+        recorder = Recorder(request)
+        recorder.start(200, JSON, 0.1)
+        recorder.read(b"[%s1]" % (b" " * (2000 if number == 5 else 0)), 0.2)
+        intake.put(recorder, "ended", 0.3, sessions.own)
+    assert intake.backlog == 8
+    await intake.drain()
+    assert (batches, intake.backlog) == ([4, 1, 1, 2], 0)
+    assert [row.path for row in report.rows] == [f"/v1/models/{number}" for number in range(8)]
+    assert len(list((tmp_path / "r").rglob("*.json"))) == 8
+    await intake.finish()

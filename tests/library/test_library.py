@@ -20,7 +20,13 @@ from wiretape.core.model import Chunk, Close, Exchange, Message, Request, Respon
 from wiretape.core.playback.policy import RecordMode
 from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import from_exchange, from_request
-from wiretape.library.library import Library, LocalState, endpoint_slug, host_folder
+from wiretape.library.library import (
+    Library,
+    LocalState,
+    StagedTake,
+    endpoint_slug,
+    host_folder,
+)
 
 SEEDS = paths.RECORDINGS
 JSON = (("content-type", "application/json"),)
@@ -479,9 +485,11 @@ def test_a_write_that_fails_does_not_count_as_the_keys_first(
     assert answers(library(folder), exchange("Hi")) == ["new"]
 
 
-KILLED = """
-import os, sys; sys.path.insert(0, sys.argv[1])
+IN_ANOTHER_PROCESS = """
+import os, shutil, sys; sys.path.insert(0, sys.argv[1])
 from tests.library.test_library import *
+"""
+KILLED = f"""{IN_ANOTHER_PROCESS}
 folder, call, step = Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
 later = library(folder)
 real, done = getattr(os, call), 0
@@ -660,3 +668,160 @@ def test_what_replaces_is_on_disk_before_what_it_replaces_is_gone(
         "remove .json",
         "remove .void",
     ]
+
+
+def stage(into: Library, what: Exchange) -> StagedTake:
+    smaller, files = recording_format.externalise(from_exchange(what))
+    take = into.stage(smaller, recording_format.dumps(smaller), files)
+    assert take is not None
+    return take
+
+
+def test_what_is_staged_is_written_together_each_as_it_would_be_by_itself(tmp_path: Path) -> None:
+    """Takes of one key, of others, over old ones, with side files: the same names and contents."""
+    heard = spoken(bytes(range(256)) * 400)
+    batch = [exchange("Hi", "1"), exchange("Ho", "2"), heard, exchange("Hi", "3"), exchange("Ha")]
+
+    def files(folder: Path) -> dict[str, bytes]:
+        found = [path for path in folder.rglob("*") if path.is_file()]
+        return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
+
+    for way in ("one", "together"):
+        first = library(tmp_path / way)
+        for old in ("old", "older"):
+            write(first, exchange("Hi", old))
+        later = library(tmp_path / way)
+        if way == "one":
+            for what in batch:
+                write(later, what)
+            continue
+        before = files(tmp_path / way)
+        takes = [stage(later, what) for what in batch]
+        assert files(tmp_path / way).keys() == before.keys()
+        later.commit()
+        assert [take.error for take in takes] == [None] * 5
+        assert [later.read(take.entry.name).response.body for take in takes] == [
+            what.response.body for what in batch
+        ]
+        assert answers(later, exchange("Hi")) == ["1", "3"]
+    assert files(tmp_path / "one") == files(tmp_path / "together")
+    assert len(library(tmp_path / "together")) == 5
+
+
+def test_a_batch_is_synced_before_the_first_of_it_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    into = library(tmp_path / "r")
+    write(into, exchange("Hi", "old"))
+    acts: list[str] = []
+    real = {name: getattr(os, name) for name in ("fsync", "replace")}
+
+    def sync(handle: int) -> None:
+        path = os.readlink(f"/proc/self/fd/{handle}")
+        acts.append("sync folder" if os.path.isdir(path) else "sync")
+        real["fsync"](handle)
+
+    def swap(source: Any, target: Any) -> None:
+        acts.append("rename")
+        real["replace"](source, target)
+
+    later = library(tmp_path / "r")
+    takes = [stage(later, exchange(prompt)) for prompt in ("Hi", "Ho", "Ha")]
+    monkeypatch.setattr(os, "fsync", sync)
+    monkeypatch.setattr(os, "replace", swap)
+    later.commit()
+    assert acts == [*["sync"] * 3, *["rename"] * 3, "sync folder"]
+    assert [take.error for take in takes] == [None] * 3
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+@pytest.mark.parametrize("failing", [1, 2, 3])
+def test_one_that_cannot_be_written_leaves_the_others_of_its_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, failing: int
+) -> None:
+    """Also the one that was to replace the older takes: the next of its key does that then."""
+    first = library(tmp_path / "r")
+    for answer in ("one", "two"):
+        write(first, exchange("Hi", answer))
+    write(first, exchange("Ho", "old"))
+    later = library(tmp_path / "r")
+    takes = [stage(later, exchange("Ho", answer)) for answer in ("new", "newer", "newest")]
+    takes.append(stage(later, exchange("Hi", "new")))
+    real, calls = getattr(os, call), 0
+
+    def full(*arguments: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == failing:
+            raise OSError(28, "No space left on device")
+        real(*arguments)
+
+    monkeypatch.setattr(os, call, full)
+    later.commit()
+    monkeypatch.undo()
+    assert [take.error is not None for take in takes] == [n == failing - 1 for n in range(4)]
+    assert "No space left" in str(takes[failing - 1].error)
+    expected = ["new", "newer", "newest"]
+    del expected[failing - 1]
+    for opened in (later, library(tmp_path / "r")):
+        assert answers(opened, exchange("Ho")) == expected
+        assert answers(opened, exchange("Hi")) == ["new"]
+    assert [path for path in (tmp_path / "r").rglob(".*") if path.suffix in (".tmp", ".void")] == []
+    # What names its source names no other: a name that was given is not given again.
+    names = [take.entry.name for take in takes]
+    assert len({*names, stage(later, exchange("Ho")).entry.name}) == 5
+    later.commit()
+
+
+BATCH_KILLED = f"""{IN_ANOTHER_PROCESS}
+root = Path(sys.argv[2])
+names = ("fsync", "replace", "unlink", "open")
+real = {{name: getattr(os, name) for name in names}}
+def batch(folder, step):
+    done = 0
+    later = library(folder)
+    for prompt in ("Hi", "Ho", "Ha"):
+        stage(later, exchange(prompt, "new"))
+    def dying(call):
+        def instead(*args, **named):
+            nonlocal done
+            done += 1
+            if done == step:
+                os._exit(9)
+            return call(*args, **named)
+        return instead
+    for name in names:
+        setattr(os, name, dying(real[name]))
+    later.commit()
+first = library(root / "before")
+for prompt in ("Hi", "Hi", "Ho"):
+    write(first, exchange(prompt, "old"))
+for step in range(1, 100):
+    folder = root / str(step)
+    shutil.copytree(root / "before", folder)
+    child = os.fork()
+    if child == 0:
+        batch(folder, step)
+        os._exit(0)
+    if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0:
+        break
+"""
+
+
+def test_a_batch_that_is_killed_at_any_step_leaves_each_old_or_new(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", BATCH_KILLED, str(paths.ROOT), str(tmp_path)]
+    subprocess.run(command, check=True, timeout=PATIENCE)
+    steps = [path for path in tmp_path.iterdir() if path.name.isdecimal()]
+    steps.sort(key=lambda path: int(path.name))
+    assert len(steps) > 12
+    seen = []
+    for folder in steps:
+        after = library(folder)
+        seen.append([answers(after, exchange(prompt)) for prompt in ("Hi", "Ho", "Ha")])
+        assert seen[-1][0] in (["old", "old"], ["new"])
+        assert seen[-1][1] in (["old"], ["new"])
+        assert seen[-1][2] in ([], ["new"])
+        assert after.faults == []
+        assert list(folder.rglob("*.void")) == []
+    assert seen[0] == [["old", "old"], ["old"], []]
+    assert seen[-1] == [["new"], ["new"], ["new"]]

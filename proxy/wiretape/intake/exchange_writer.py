@@ -1,9 +1,10 @@
 """Write a finished exchange: document, redaction, gate, library. Outages wait for their retry."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +25,7 @@ from wiretape.core.redaction.redactor import Redactor
 from wiretape.core.redaction.rules import Finding
 from wiretape.core.text.printable import count
 from wiretape.core.wire.content_coding import plain_request
+from wiretape.library.library import StagedTake
 from wiretape.library.recording_file import side_files
 from wiretape.report.report import Report, Row
 from wiretape.sessions.sessions import Session
@@ -85,6 +87,18 @@ class _PreparedExchange:
         return _end_note(self.response, self.recorder.client_closed_at)
 
 
+@dataclass(frozen=True, slots=True)
+class _StagedExchange:
+    """An exchange whose recording is staged, its row once that is written, and how many values were
+    `known` when it was searched for them.
+    """
+
+    prepared: _PreparedExchange
+    take: StagedTake
+    row: Row
+    known: int
+
+
 def forget(recorder: Recorder) -> None:
     """Drop an exchange from the journal: it is written, or will not be."""
     if recorder.listener is not None:
@@ -93,7 +107,7 @@ def forget(recorder: Recorder) -> None:
 
 
 class ExchangeWriter:
-    """Writes exchanges one at a time, in the order they ended."""
+    """Writes exchanges in the order they ended."""
 
     def __init__(
         self, redactor: Redactor, providers: Providers, report: Report, *, record_errors: bool
@@ -138,8 +152,39 @@ class ExchangeWriter:
 
         StoreError if one that is `recovered` cannot be written: it may be tried again.
         """
+        return self.keep_together([ending], recovered=recovered)[0]
+
+    def keep_together(
+        self, endings: Sequence[EndedExchange], *, recovered: bool = False
+    ) -> list[list[Row]]:
+        """Write or refuse exchanges now, those of one session together; gives the rows of each.
+
+        What is wrong with one does not touch the others. None is dropped from the journal before
+        its file is on disk.
+        """
+        rows: dict[int, list[Row]] = {}
+        by_session: dict[int, list[int]] = {}
+        for number, ending in enumerate(endings):
+            by_session.setdefault(id(ending.session), []).append(number)
+        for numbers in by_session.values():
+            library = endings[numbers[0]].session.writable
+            staged: dict[int, list[Row | _StagedExchange]] = {}
+            try:
+                for number in numbers:
+                    stage = partial(self._staged, endings[number], recovered=recovered)
+                    staged[number] = self._attempt(endings[number], stage, recovered=recovered)
+            finally:
+                fault = _fault_of(library.commit)
+            for number in numbers:
+                rows_of = partial(self._rows_of, staged[number], fault, recovered=recovered)
+                rows[number] = self._attempt(endings[number], rows_of, recovered=recovered)
+        return [rows[number] for number in range(len(endings))]
+
+    def _attempt[T: (Row, Row | _StagedExchange)](
+        self, ending: EndedExchange, work: Callable[[], list[T]], *, recovered: bool
+    ) -> list[T]:
         try:
-            return self._rows(ending, recovered=recovered)
+            return work()
         except Exception as error:
             if recovered and isinstance(error, StoreError):
                 raise
@@ -163,8 +208,10 @@ class ExchangeWriter:
                 forget(prepared.recorder)
         return rows
 
-    def _rows(self, ending: EndedExchange, *, recovered: bool) -> list[Row]:
-        """Write an exchange, and before it the outages that it is the retry of."""
+    def _staged(self, ending: EndedExchange, *, recovered: bool) -> list[Row | _StagedExchange]:
+        """Stage an exchange, and before it the outages that it is the retry of; rows of what is not
+        to be written.
+        """
         prepared = self._prepare(ending)
         if prepared.never_recorded:
             forget(prepared.recorder)
@@ -182,12 +229,9 @@ class ExchangeWriter:
         if is_outage(prepared.status) and not self._record_errors:
             self._outages.setdefault(prepared.retry_key, []).append(prepared)
             # A long outage must not fill the memory: the oldest are dropped.
-            return self.drop_outages(_MAX_WAITING_OUTAGES)
+            return [*self.drop_outages(_MAX_WAITING_OUTAGES)]
         outages = self._outages.pop(prepared.retry_key, [])
-        return [
-            self._write_and_forget(exchange, recovered=recovered)
-            for exchange in (*outages, prepared)
-        ]
+        return [self._stage(exchange, recovered=recovered) for exchange in (*outages, prepared)]
 
     def _prepare(self, ending: EndedExchange) -> _PreparedExchange:
         recorder, ended_at, session = ending.recorder, ending.at, ending.session
@@ -247,17 +291,32 @@ class ExchangeWriter:
             form = session.library.matched(self.redactor.request(request, secrets))
             self._report.applied.update(form.rules)
 
-    def _write_and_forget(self, prepared: _PreparedExchange, *, recovered: bool) -> Row:
-        row = self._write_recording(prepared, recovered=recovered)
-        forget(prepared.recorder)
-        return row
+    def _rows_of(
+        self,
+        staged: Sequence[Row | _StagedExchange],
+        fault: Exception | None,
+        *,
+        recovered: bool,
+    ) -> list[Row]:
+        if fault is not None and any(isinstance(item, _StagedExchange) for item in staged):
+            raise fault
+        return [
+            item if isinstance(item, Row) else self._row_of(item, recovered=recovered)
+            for item in staged
+        ]
 
-    def _write_recording(self, prepared: _PreparedExchange, *, recovered: bool) -> Row:
-        session, secrets, row = (
-            prepared.session,
-            prepared.secrets,
-            replace(prepared.row, note=prepared.end_note),
-        )
+    def _stage(self, prepared: _PreparedExchange, *, recovered: bool) -> Row | _StagedExchange:
+        """Stage an exchange in its library; the row of one that is not to be written."""
+        staged = self._stage_recording(prepared, recovered=recovered)
+        if isinstance(staged, Row):
+            forget(prepared.recorder)
+        return staged
+
+    def _stage_recording(
+        self, prepared: _PreparedExchange, *, recovered: bool
+    ) -> Row | _StagedExchange:
+        session = prepared.session
+        row = replace(prepared.row, note=prepared.end_note)
         stamped = stamp(prepared.document["request"], session.known_ids)
         document, files = recording_format.externalise({**prepared.document, "request": stamped})
         text = recording_format.dumps(document)
@@ -272,20 +331,36 @@ class ExchangeWriter:
         if recovered and _is_recorded_already(prepared):
             return replace(row, outcome="passed", note="it was recorded before the run was killed")
         try:
-            entry = session.writable.write(document, text, files)
+            take = session.writable.stage(document, text, files)
         except WiretapeError as error:
             if recovered:
                 raise
-            note = self.redactor.text(f"not written: {error}", secrets)
-            return replace(row, outcome="refused", note=note)
-        if entry is None:
+            return self._unwritten(prepared, error)
+        if take is None:
             return replace(row, outcome="passed", note=ALREADY_RECORDED)
-        session.known_ids.learn(entry.ids, entry.token)
-        session.used.add(entry.name)
-        self._written[session.writable.folder / entry.name] = known
+        # A request of the same batch may send them back.
+        session.known_ids.learn(take.entry.ids, take.entry.token)
+        if leak:
+            row = replace(row, note=f"written although {leak}")
+        return _StagedExchange(prepared, take, replace(row, outcome="recorded"), known)
+
+    def _row_of(self, staged: _StagedExchange, *, recovered: bool) -> Row:
+        """The row of an exchange whose library has been asked to write it."""
+        prepared, take = staged.prepared, staged.take
+        if take.error is not None and recovered:
+            raise take.error
+        forget(prepared.recorder)
+        if take.error is not None:
+            return self._unwritten(prepared, take.error)
+        session = prepared.session
+        session.used.add(take.entry.name)
+        self._written[session.writable.folder / take.entry.name] = staged.known
         self._report.redactions.update(finding.rule for finding in prepared.findings)
-        row = replace(row, outcome="recorded", recording=entry.name)
-        return replace(row, note=f"written although {leak}") if leak else row
+        return replace(staged.row, recording=take.entry.name)
+
+    def _unwritten(self, prepared: _PreparedExchange, error: WiretapeError) -> Row:
+        note = self.redactor.text(f"not written: {error}", prepared.secrets)
+        return replace(prepared.row, outcome="refused", note=note)
 
     def _leak(
         self, prepared: _PreparedExchange, text: str, files: Mapping[str, bytes]
@@ -308,6 +383,14 @@ class ExchangeWriter:
         location = f" in {first.where or 'a side file'}"
         more_leaks = f" (and {more} more)" if more else ""
         return f"{problem}{location}{more_leaks}; in config.yaml: {first.remedy}"
+
+
+def _fault_of(work: Callable[[], None]) -> Exception | None:
+    try:
+        work()
+    except Exception as error:
+        return error
+    return None
 
 
 def _is_recorded_already(prepared: _PreparedExchange) -> bool:

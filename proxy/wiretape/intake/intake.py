@@ -1,11 +1,12 @@
 """Take over finished exchanges, to be written and reported.
 
 One thread does the work, in the order the exchanges ended, so that neither a client nor its stream
-ever waits for it. Until it is done the journal holds what came.
+ever waits for it: those that ended within `DEFER_SECONDS` are written together. Until they are on
+disk the journal holds what came.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -27,6 +28,9 @@ from .journal import ExchangeFile, Journal
 DEFER_SECONDS: Final = 0.05
 """A client's next request comes right after an answer: the file waits until it is sent."""
 
+_MOST_TOGETHER: Final = 64
+_MOST_BYTES_TOGETHER: Final = 1024 * 1024
+"""So long the folder's lock is not held that another run would have to wait for it."""
 _MOST_BEHIND: Final = 500
 _MOST_BYTES_BEHIND: Final = 256 * 1024 * 1024
 
@@ -61,6 +65,7 @@ class Intake:
         self._latest = datetime.min.replace(tzinfo=UTC)
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="wiretape-intake")
         self._pending: set[asyncio.Future[None]] = set()
+        self._behind = 0
         self._bytes_behind = 0
         self._room = asyncio.Event()
         self._room.set()
@@ -91,25 +96,27 @@ class Intake:
 
     def _start_waiting(self, loop: asyncio.AbstractEventLoop) -> None:
         self._timer = None
-        for ending in self._waiting:
-            task = loop.run_in_executor(self._worker, self._keep_and_report, ending, loop)
-            size = ending.recorder.size
+        for batch in _batches(self._waiting):
+            task = loop.run_in_executor(self._worker, self._keep_and_report, batch, loop)
+            size = sum(ending.recorder.size for ending in batch)
             self._pending.add(task)
+            self._behind += len(batch)
             self._bytes_behind += size
-            task.add_done_callback(partial(self._task_done, size))
+            task.add_done_callback(partial(self._task_done, len(batch), size))
         self._waiting.clear()
         if self._is_behind:
             self._room.clear()
 
-    def _task_done(self, size: int, task: asyncio.Future[None]) -> None:
+    def _task_done(self, count: int, size: int, task: asyncio.Future[None]) -> None:
         self._pending.discard(task)
+        self._behind -= count
         self._bytes_behind -= size
         if not self._is_behind:
             self._room.set()
 
     @property
     def _is_behind(self) -> bool:
-        return len(self._pending) > _MOST_BEHIND or self._bytes_behind > _MOST_BYTES_BEHIND
+        return self._behind > _MOST_BEHIND or self._bytes_behind > _MOST_BYTES_BEHIND
 
     async def wait_for_room(self) -> None:
         """Wait while too much in memory is still to be written, which slows a client that asks
@@ -139,7 +146,7 @@ class Intake:
     @property
     def backlog(self) -> int:
         """How many exchanges that were put are not written yet."""
-        return len(self._waiting) + len(self._pending)
+        return len(self._waiting) + self._behind
 
     @property
     def is_busy(self) -> bool:
@@ -167,13 +174,29 @@ class Intake:
         if self._journal is not None:
             self._journal.close()
 
-    def _keep_and_report(self, ending: EndedExchange, loop: asyncio.AbstractEventLoop) -> None:
-        loop.call_soon_threadsafe(self._report_rows, self.writer.keep(ending), ending.session)
+    def _keep_and_report(self, batch: list[EndedExchange], loop: asyncio.AbstractEventLoop) -> None:
+        rows = self.writer.keep_together(batch)
+        loop.call_soon_threadsafe(self._report_rows, batch, rows)
 
-    def _report_rows(self, rows: list[Row], session: Session) -> None:
-        for row in rows:
-            _count(row, session)
-            self._report.add(replace(row, session=session.name))
+    def _report_rows(self, batch: list[EndedExchange], rows: list[list[Row]]) -> None:
+        for ending, rows_of_one in zip(batch, rows, strict=True):
+            for row in rows_of_one:
+                _count(row, ending.session)
+                self._report.add(replace(row, session=ending.session.name))
+
+
+def _batches(endings: Iterable[EndedExchange]) -> Iterator[list[EndedExchange]]:
+    """Exchanges in their order, a few at a time; a large one by itself."""
+    batch: list[EndedExchange] = []
+    size = 0
+    for ending in endings:
+        size += ending.recorder.size
+        if batch and (len(batch) >= _MOST_TOGETHER or size > _MOST_BYTES_TOGETHER):
+            yield batch
+            batch, size = [], ending.recorder.size
+        batch.append(ending)
+    if batch:
+        yield batch
 
 
 def _count(row: Row, session: Session) -> None:

@@ -10,8 +10,8 @@ finds them; this module writes them.
 import math
 import os
 import re
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from secrets import token_hex
@@ -25,14 +25,14 @@ from wiretape.core.playback.websocket import as_request
 from wiretape.core.recording.document import Document, to_exchange, to_request
 from wiretape.core.redaction.traces import traces_in
 from wiretape.core.wire.selecting_headers import document_vary
-from wiretape.files import write_whole
+from wiretape.files import StagedFile, write_whole
 
 from . import recording_file, replace_files
 from .folder_names import LINKED, SESSION_NAME
 from .index import Index, IndexRow
 from .lookup import Entry, Lookup
 from .processes import is_alive
-from .recording_file import MAX_FILE_BYTES, Facts, MatchKind, StoredRequest, stat_of
+from .recording_file import MAX_FILE_BYTES, Facts, MatchKind, StoredRequest, stat_of, stat_or_none
 from .scan_folder import is_linked
 from .scanned_folder import LARGE, LocalState, SkippedFile
 
@@ -91,6 +91,8 @@ class Library(Lookup):
         self._rewritten: set[tuple[str, object]] = set()
         # The next take of a key to try, so that earlier ones are not looked for again.
         self._next_takes: dict[str, int] = {}
+        self._staged: list[StagedTake] = []
+        self._staged_folders: set[str] = set()
         self._marker: Path | None = None
         self._has_attributes = False
         # Files younger than this are the work of another run that is still recording.
@@ -140,6 +142,22 @@ class Library(Lookup):
         which the client sent the same messages. StoreError names the file and the system's reason;
         nothing is left half written.
         """
+        try:
+            take = self.stage(document, text, files)
+        finally:
+            self.commit()
+        if take is None:
+            return None
+        if take.error is not None:
+            raise take.error
+        return take.entry
+
+    def stage(self, document: Document, text: str, files: dict[str, bytes]) -> "StagedTake | None":
+        """Give a recording its name, to be written by `commit` together with the others that are
+        staged; arguments, None and StoreError as `write` has them.
+
+        Until then this thread holds the folder's lock: stage few, and commit whatever happens.
+        """
         from filelock import Timeout
 
         stored = self._examine(document["request"])
@@ -147,24 +165,46 @@ class Library(Lookup):
         below = f"{host_folder(document)}/{endpoint_slug(document)}"
         folder = self.folder / below
         try:
-            if is_linked(self.folder, below):
-                raise StoreError(f"{folder}: {LINKED}")
-            with self._lock:
+            if not self._lock.is_locked:
+                self._lock.acquire()
+            if below not in self._staged_folders:
+                if is_linked(self.folder, below):
+                    raise StoreError(f"{folder}: {LINKED}")
                 folder.mkdir(parents=True, exist_ok=True)
                 self._write_attributes()
-                listed = replace_files.list_path(folder, key)
-                if listed.exists():
-                    self._forget(*replace_files.settle(self.folder, listed))
-                new = self._new_take(document, stored, files)
-                if self.record_mode == "missing-only" and self._has_others(key, new):
-                    return None
-                return self._write(folder, key, new, text.encode("utf-8"), files)
+                self._staged_folders.add(below)
+            listed = replace_files.list_path(folder, key)
+            if os.path.lexists(listed):
+                self._forget(*replace_files.settle(self.folder, listed))
+            new = self._new_take(document, stored, files)
+            if self.record_mode == "missing-only" and self._has_others(key, new):
+                return None
+            take = self._staged_take(folder, key, new, text.encode("utf-8"), files)
+            self._staged.append(take)
+            return take
         except Timeout as error:
             raise StoreError(f"{folder}: locked by another wiretape for 30 s") from error
         except OSError as error:
-            raise StoreError(
-                f"{error.filename or folder}: cannot be written: {error.strerror}"
-            ) from error
+            raise _store_error(error, folder) from error
+
+    def commit(self) -> None:
+        """Write what is staged: each file is synced before the first is renamed to its name, and
+        their folders once after the last. Where one cannot be written, its `error` says why, and
+        the others are.
+        """
+        staged, self._staged = self._staged, []
+        self._staged_folders.clear()
+        try:
+            if staged:
+                self._write(staged)
+        except BaseException:
+            for take in staged:
+                if take.file is not None:
+                    take.file.discard()
+            raise
+        finally:
+            if self._lock.is_locked:
+                self._lock.release()
 
     def _write_attributes(self) -> None:
         """Keep git from changing line ends; an existing .gitattributes stays."""
@@ -178,45 +218,90 @@ class Library(Lookup):
                 write_whole(path, ATTRIBUTES.encode())
         self._has_attributes = True
 
-    def _write(
+    def _staged_take(
         self, folder: Path, key: str, new: "_NewTake", data: bytes, files: dict[str, bytes]
-    ) -> Entry:
-        folder_name = folder.relative_to(self.folder).as_posix()
-        path, take, void = self._reserved_path(folder, key, new)
+    ) -> "StagedTake":
+        path, void = self._reserved_path(folder, key, new)
         name = path.relative_to(self.folder).as_posix()
-        folder_before = self._query(lambda index: index.folders().get(folder_name))
-        stat_before = folder.stat()
-        for side_name, content in files.items():
-            write_whole(folder / side_name, content)
-        side_files = self._sides([*void, name])
-        listed = replace_files.list_path(folder, key)
-        replace_files.replace(self.folder, listed, path, data, [self.folder / old for old in void])
-        self._next_takes[key] = take + 1
+        is_first = (key, new.identity) not in self._rewritten
         self._rewritten.add((key, new.identity))
-        self._written_here.add(name)
         facts = recording_file.of_document(
             new.document,
             name,
-            stat_of(path),
+            (0, 0, 0),
             recording_file.digest(data),
             lambda _: new.stored,
             settled=False,
         )
-        facts = replace(facts, traces=traces_in(data))
+        return StagedTake(
+            entry=_entry_of(facts),
+            path=path,
+            key=key,
+            new=new,
+            data=data,
+            files=files,
+            facts=replace(facts, traces=traces_in(data)),
+            void=void,
+            is_first=is_first,
+        )
+
+    def _write(self, staged: Sequence["StagedTake"]) -> None:
+        folders = {take.path.parent for take in staged}
+        before = {folder: (self._known_folder(folder), _folder_stat(folder)) for folder in folders}
+        sides = self._sides([name for take in staged for name in (*take.void, take.entry.name)])
+        for take in staged:
+            take.prepare()
+        for take in staged:
+            take.sync()
+        failed: set[tuple[str, object]] = set()
+        for take in staged:
+            if take.first in failed and take.error is None:
+                # The one before it was to replace the older takes: now this one does.
+                take.is_first = True
+                take.void = [
+                    name
+                    for name in self._older_takes(take.key, take.new)
+                    if name != take.entry.name
+                ]
+            take.rename(self.folder)
+            if take.is_first and take.error is not None:
+                failed.add(take.first)
+            elif take.is_first:
+                failed.discard(take.first)
+        self._rewritten -= failed
+        for folder in {take.path.parent for take in staged if not take.void and not take.error}:
+            replace_files.sync(folder)
+        self._put([take for take in staged if take.error is None], before)
+        self._remove_sides(sides)
+
+    def _put(
+        self,
+        written: Sequence["StagedTake"],
+        before: Mapping[Path, tuple[tuple[int, int] | None, tuple[int, int] | None]],
+    ) -> None:
+        """Put what was written into the index."""
+        self._written_here.update(take.entry.name for take in written)
+        stats = ((take.facts, stat_or_none(take.path)) for take in written)
+        # What is gone already is for a scan to find out.
+        all_facts = [replace(facts, stat=stat) for facts, stat in stats if stat is not None]
 
         def update(index: Index) -> None:
-            for old in void:
-                index.forget(old.rpartition("/")[0], [old.rpartition("/")[2]])
-            index.put([facts], anew=True)
-            # No other process changed the folder in between: it need not be scanned again.
-            if folder_before == (stat_before.st_ino, stat_before.st_mtime_ns):
-                stat_after = folder.stat()
-                index.put_folder(folder_name, stat_after.st_ino, stat_after.st_mtime_ns)
+            for take in written:
+                for old in take.void:
+                    index.forget(old.rpartition("/")[0], [old.rpartition("/")[2]])
+            index.put(all_facts, anew=True)
+            for folder, (known, stat_before) in before.items():
+                # No other process changed the folder in between: it need not be scanned again.
+                stat_after = _folder_stat(folder)
+                if known is not None and known == stat_before and stat_after is not None:
+                    index.put_folder(folder.relative_to(self.folder).as_posix(), *stat_after)
             self._memo.clear()
 
         self._query(update)
-        self._remove_sides(side_files)
-        return _entry_of(facts)
+
+    def _known_folder(self, folder: Path) -> tuple[int, int] | None:
+        name = folder.relative_to(self.folder).as_posix()
+        return self._query(lambda index: index.folders().get(name))
 
     def _has_others(self, key: str, new: "_NewTake") -> bool:
         return any(
@@ -224,44 +309,51 @@ class Library(Lookup):
             for entry in self.takes(key)
         )
 
-    def _reserved_path(
-        self, folder: Path, key: str, new: "_NewTake"
-    ) -> tuple[Path, int, list[str]]:
-        """As `_next_path`, for no two machines that share a store the same."""
-        while True:
-            path, take, void = self._next_path(folder, key, new)
-            if self.names_elsewhere is None:
-                return path, take, void
-            later = self.names_elsewhere.reserve(path, is_replaced=os.path.lexists(path))
-            if later is None:
-                self.names_elsewhere.drop([self.folder / name for name in void])
-                return path, take, void
-            self._next_takes[key] = max(take + 1, later)
+    def _reserved_path(self, folder: Path, key: str, new: "_NewTake") -> tuple[Path, list[str]]:
+        """The path of a key's next take, and the names of the files it replaces; for no two
+        machines that share a store the same.
 
-    def _next_path(self, folder: Path, key: str, new: "_NewTake") -> tuple[Path, int, list[str]]:
-        """The path of a key's next take, its number, and the names of the files it replaces.
-
-        Replaced are the takes that were here when the run began and are unchanged since; not those
-        of a second writer, nor of a request with other headers. The path may be that of a replaced
-        take, which is then written over and not listed.
+        The path may be that of a replaced take, which is then written over and not listed.
         """
-        void: list[str] = []
-        rewritten = (key, new.identity) in self._rewritten
-        if self.record_mode == "replace" and not rewritten:
-            rows = self._query(lambda index: index.takes(key))
-            void = [
-                row.name
-                for row in rows
-                if row.match_kind is MatchKind.EXACT
-                and self._is_unchanged(row)
-                and self._is_replaced_by(row.name, new)
-            ]
+        first = (key, new.identity)
+        void = [] if first in self._rewritten else self._older_takes(key, new)
+        staged = {take.path for take in self._staged}
+        # What one before it replaces will be gone then.
+        gone = [old for take in self._staged if take.first == first for old in take.void]
+        free = {*void, *gone}
         for take in range(self._next_takes.get(key, 1), 1_000_000):
             path = folder / (f"{key[:12]}.json" if take == 1 else f"{key[:12]}.{take}.json")
             name = path.relative_to(self.folder).as_posix()
-            if name in void or not os.path.lexists(path):
-                return path, take, [old for old in void if old != name]
+            exists = os.path.lexists(path)
+            is_taken = path in staged or (exists and name not in free)
+            if is_taken or take < self._next_takes.get(key, 1):
+                continue
+            if self.names_elsewhere is not None:
+                later = self.names_elsewhere.reserve(path, is_replaced=exists)
+                if later is not None:
+                    self._next_takes[key] = max(take + 1, later)
+                    continue
+            # Whether it can be written or not: a request that follows may name it as its source.
+            self._next_takes[key] = take + 1
+            void = [old for old in void if old != name]
+            if self.names_elsewhere is not None:
+                self.names_elsewhere.drop([self.folder / old for old in void])
+            return path, void
         raise StoreError(f"{folder}: a million takes of one request")
+
+    def _older_takes(self, key: str, new: "_NewTake") -> list[str]:
+        """The takes that a key's first one in this run replaces: those that were here when it began
+        and are unchanged since; not those of a second writer, nor of a request with other headers.
+        """
+        if self.record_mode != "replace":
+            return []
+        return [
+            row.name
+            for row in self._query(lambda index: index.takes(key))
+            if row.match_kind is MatchKind.EXACT
+            and self._is_unchanged(row)
+            and self._is_replaced_by(row.name, new)
+        ]
 
     def _new_take(
         self, document: Document, stored: StoredRequest, files: dict[str, bytes]
@@ -335,6 +427,79 @@ class Library(Lookup):
             with suppress(OSError):
                 for name in names - self._query(used):
                     (self.folder / folder / name).unlink(missing_ok=True)
+
+
+@dataclass(slots=True, kw_only=True)
+class StagedTake:
+    """A recording that is to be written: its `entry`, and after `commit` the `error` that kept it
+    from being.
+    """
+
+    entry: Entry
+    error: StoreError | None = None
+    path: Path
+    key: str
+    new: "_NewTake"
+    data: bytes
+    files: dict[str, bytes]
+    facts: Facts
+    void: list[str]
+    """The names of the takes that it replaces, beside the one it is written over."""
+    is_first: bool
+    """Whether it is the first of its key in this run."""
+    file: StagedFile | None = None
+
+    @property
+    def first(self) -> tuple[str, object]:
+        """What only one take of a run is the first of."""
+        return self.key, self.new.identity
+
+    def prepare(self) -> None:
+        """Write the side files, and the recording's temporary file."""
+        with self._noting_error():
+            for name, content in self.files.items():
+                write_whole(self.path.parent / name, content)
+            # What replaces others is written by itself, by a list of them.
+            self.file = None if self.void else StagedFile(self.path, self.data)
+
+    def sync(self) -> None:
+        """Have the temporary file on disk."""
+        with self._noting_error():
+            if self.file is not None:
+                self.file.sync()
+
+    def rename(self, root: Path) -> None:
+        """Put the recording where it is to be, in place of those that it replaces."""
+        if self.error is not None:
+            return
+        with self._noting_error():
+            if self.void:
+                if self.file is not None:
+                    self.file.discard()
+                listed = replace_files.list_path(self.path.parent, self.key)
+                void = [root / old for old in self.void]
+                replace_files.replace(root, listed, self.path, self.data, void)
+            elif self.file is not None:
+                self.file.rename()
+
+    @contextmanager
+    def _noting_error(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self.file = None
+            self.error = _store_error(error, self.path.parent)
+
+
+def _store_error(error: OSError, folder: Path) -> StoreError:
+    wrapped = StoreError(f"{error.filename or folder}: cannot be written: {error.strerror}")
+    wrapped.__cause__ = error
+    return wrapped
+
+
+def _folder_stat(folder: Path) -> tuple[int, int] | None:
+    stat = stat_or_none(folder)
+    return None if stat is None else stat[:2]
 
 
 @dataclass(frozen=True, slots=True)
