@@ -2,13 +2,15 @@
 
 Most of what a start costs is imports, and the suite starts wiretape many hundred times. A forked
 one is a process of its own, with its own environment, folder, streams and signals, and ends as
-any Python does; only its modules were imported before. What must start as the user starts it
+any Python does; only its modules were imported before, and are not taken apart at the end: the
+memory shared with the server would be copied for that. What must start as the user starts it
 (what it imports, how long it takes, how much memory it has) uses `commands.command` instead.
 
 Run as a program, this file is the server. A request is a JSON document with its length before it,
 and four descriptors: the streams of the new process and where its exit status is written to.
 """
 
+import atexit
 import gc
 import importlib
 import json
@@ -22,8 +24,9 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from select import select
-from typing import IO, Any, Final, NamedTuple, cast
+from typing import IO, Any, Final, NamedTuple, NoReturn, cast
 
 LENGTH: Final = struct.Struct("!I")
 STATUS: Final = struct.Struct("!i")
@@ -211,6 +214,19 @@ def _become(request: Request) -> None:
     sys.argv[1:] = request.args
 
 
+def _end(end: SystemExit) -> NoReturn:
+    """End as Python does, but for the modules' memory, which stays as it is."""
+    threading_, atexit_ = cast("Any", threading), cast("Any", atexit)
+    if isinstance(end.code, int | None):
+        with suppress(OSError):  # of a stream that is closed: Python says so
+            threading_._shutdown()
+            atexit_._run_exitfuncs()
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit((end.code or 0) & 0xFF)
+    raise end
+
+
 def _main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
     control.set_inheritable(False)
@@ -221,7 +237,10 @@ def _main() -> None:
     if request is not None:
         control.detach()
         _become(request)
-        runpy.run_module("wiretape", run_name="__main__", alter_sys=True)
+        try:
+            runpy.run_module("wiretape", run_name="__main__", alter_sys=True)
+        except SystemExit as end:
+            _end(end)
 
 
 if __name__ == "__main__":
