@@ -57,6 +57,14 @@ print(d.are_low())
     assert (gone, one_free, all_free) == ("True", "False", "False") or one_free == "True"
 
 
+def test_one_that_was_just_opened_tells_how_many_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(descriptors, "limit", lambda: 100)
+    monkeypatch.setattr("os.open", lambda *args: pytest.fail("opened another"))
+    first_low = 100 - descriptors.RESERVE
+    assert [descriptors.are_low(newest) for newest in (first_low - 1, first_low)] == [False, True]
+    assert descriptors.are_low(50, reserve=50)
+
+
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
 def test_exhaustion_is_known_by_its_cause(number: int) -> None:
     error = OSError(number, os.strerror(number))

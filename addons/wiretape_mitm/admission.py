@@ -28,7 +28,7 @@ class Admission:
 
     def client_connected(self, client: connection.Client) -> None:
         self._clients += 1
-        if descriptors.are_low(descriptors.RESERVE + self._clients):
+        if descriptors.are_low(reserve=descriptors.RESERVE + self._clients):
             self._refused.add(client.id)
 
     def client_disconnected(self, client: connection.Client) -> None:

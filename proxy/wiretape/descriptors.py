@@ -57,18 +57,20 @@ def limited_to(soft: int | None) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, (current, hard))
 
 
-def are_low(reserve: int = RESERVE) -> bool:
-    """Whether fewer than about `reserve` descriptors are left to this process."""
+def are_low(newest: int | None = None, reserve: int = RESERVE) -> bool:
+    """Whether fewer than about `reserve` descriptors are left to this process; `newest` is one that
+    was just opened, where there is one: the system gives the lowest that is free.
+    """
     most = limit()
     if most is None:
         return False
-    try:
-        # The system gives the lowest that is free.
-        lowest = os.open(os.devnull, os.O_RDONLY)
-    except OSError as error:
-        return is_exhaustion(error)
-    os.close(lowest)
-    return lowest >= most - reserve
+    if newest is None:
+        try:
+            newest = os.open(os.devnull, os.O_RDONLY)
+        except OSError as error:
+            return is_exhaustion(error)
+        os.close(newest)
+    return newest >= most - reserve
 
 
 def is_exhaustion(error: BaseException | None) -> bool:

@@ -133,7 +133,7 @@ async def test_a_session_that_cannot_be_is_refused(client: Client) -> None:
 async def test_where_descriptors_are_low_each_kind_of_request_is_a_503(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(descriptors, "are_low", lambda: True)
+    monkeypatch.setattr(descriptors, "are_low", lambda newest: True)
     base = b"GET /api.openai.com/v1/models HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
     absolute = b"GET http://other.example/ HTTP/1.1\r\nHost: other.example\r\n\r\n"
     for request in (connect("api.openai.com:443"), base, absolute):

@@ -30,6 +30,9 @@ log = logging.getLogger(__name__)
 
 MAX_HEAD_BYTES: Final = 64 * 1024
 _CONNECT: Final = b"CONNECT "
+_FIRST_BYTES: Final = 8 * 1024
+"""At most so many are read at once before it is known what they are."""
+
 _HANDSHAKE: Final = b"\x16"
 """The first byte of TLS (RFC 8446, section 5.1)."""
 _HANDSHAKE_SECONDS: Final = 60.0
@@ -74,10 +77,32 @@ class Front:
         await asyncio.gather(*self.tasks, return_exceptions=True)
 
 
-class _Connection(asyncio.Protocol):
+class _Undecided(asyncio.BufferedProtocol):
+    """A connection of which nobody knows yet what is spoken on it.
+
+    For an `asyncio.Protocol` 256 KiB are mapped and unmapped around each read, which costs more
+    than all else that is done here.
+    """
+
+    def __init__(self) -> None:
+        self._buffer = bytearray(_FIRST_BYTES)
+
+    def get_buffer(self, sizehint: int) -> bytearray:
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self.data_received(bytes(memoryview(self._buffer)[:nbytes]))
+
+    def data_received(self, data: bytes) -> None:
+        """Take the first bytes, and hand the connection to who speaks what they begin."""
+        raise NotImplementedError
+
+
+class _Connection(_Undecided):
     """A client's connection until its first bytes say whether it wants a tunnel or HTTP."""
 
     def __init__(self, front: Front) -> None:
+        super().__init__()
         self._front = front
         self._head = b""
         self._transport: asyncio.Transport | None = None
@@ -87,7 +112,7 @@ class _Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         self._front.report.connections += 1
         # Refused after its request: an earlier answer would be lost with the connection.
-        self._is_refused = descriptors.are_low()
+        self._is_refused = descriptors.are_low(transport.get_extra_info("socket").fileno())
 
     def data_received(self, data: bytes) -> None:
         assert self._transport is not None
@@ -207,12 +232,18 @@ class _SmallTls(SSLProtocol):
     """TLS with a small buffer: asyncio's own takes 256 KiB for each connection."""
 
     max_size = 8 * 1024
+    _incoming: ssl.MemoryBIO
+
+    def begin_with(self, data: bytes) -> None:
+        """Take what came before the handshake begins, so that it need not be tried in vain."""
+        self._incoming.write(data)
 
 
-class _Opened(asyncio.Protocol):
+class _Opened(_Undecided):
     """A tunnel to a provider until its first byte says whether TLS is spoken in it."""
 
     def __init__(self, front: Front, origin: Origin, context: ssl.SSLContext) -> None:
+        super().__init__()
         self._front = front
         self._origin = origin
         self._context = context
@@ -245,11 +276,8 @@ class _Opened(asyncio.Protocol):
         protocol = self._front.server(self._origin)
         tls = _SmallTls(self._loop, protocol, self._context, waiter, server_side=True)
         self._transport.set_protocol(tls)
+        tls.begin_with(data)
         tls.connection_made(self._transport)
-        for start in range(0, len(data), _SmallTls.max_size):
-            piece = data[start : start + _SmallTls.max_size]
-            tls.get_buffer(len(piece))[: len(piece)] = piece
-            tls.buffer_updated(len(piece))
 
     def _shaken(self, waiter: "asyncio.Future[None]") -> None:
         error = None if waiter.cancelled() else waiter.exception()
