@@ -14,7 +14,7 @@ from wiretape.core.model import Chunk, Exchange, Headers, Request, Response
 from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import from_exchange, from_request, to_exchange
 from wiretape.core.redaction import gate
-from wiretape.core.redaction.clean_answer import CleanAnswer
+from wiretape.core.redaction.clean_parts import CleanParts
 from wiretape.core.redaction.redactor import Redactor
 
 from . import workload
@@ -77,7 +77,7 @@ def _measures(seconds: float) -> Iterator[Measure]:
 
     def kept(exchange: Exchange) -> str:
         secrets = redactor.secrets(exchange.request)
-        clean = CleanAnswer()
+        clean = CleanParts()
         document, _ = redactor.document(from_exchange(exchange), secrets, clean)
         smaller, _ = recording_format.externalise(document)
         text = recording_format.dumps(smaller)
@@ -92,14 +92,14 @@ def _measures(seconds: float) -> Iterator[Measure]:
     stream = recorder.finish("ended", 5.0, "2026-11-20T17:30:00Z")
     secrets = redactor.secrets(stream.request)
     document = from_exchange(stream)
-    clean = CleanAnswer()
+    clean = CleanParts()
     redacted, _ = redactor.document(document, secrets, clean)
     text = recording_format.dumps(redacted)
     what = f"{workload.CHUNKS} chunks"
     pieces: list[tuple[str, Callable[[], object]]] = [
         (f"{what}: reads to exchange", lambda: recorder.finish("ended", 5.0)),
         (f"{what}: exchange to document", lambda: from_exchange(stream)),
-        (f"{what}: redact", lambda: redactor.document(document, secrets, CleanAnswer())),
+        (f"{what}: redact", lambda: redactor.document(document, secrets, CleanParts())),
         (f"{what}: document to text", lambda: recording_format.dumps(redacted)),
         (
             f"{what}: look again before writing",

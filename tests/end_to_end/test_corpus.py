@@ -26,7 +26,7 @@ from wiretape.core.matching.rule_trial import RuleTrial
 from wiretape.core.model import Exchange
 from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import Document, from_exchange, from_request, to_exchange
-from wiretape.core.redaction.clean_answer import CleanAnswer
+from wiretape.core.redaction.clean_parts import CleanParts
 from wiretape.core.redaction.gate import inspect, inspect_bytes, unsearchable
 from wiretape.core.redaction.placeholder import PLACEHOLDER
 from wiretape.core.redaction.redactor import Redactor
@@ -69,7 +69,7 @@ def keep(positive: Positive) -> Kept:
     redactor = Redactor(RedactionRules(values=positive.source.environment))
     secrets = redactor.secrets(positive.exchange.request)
     exchange = recorded(positive.exchange)
-    clean = CleanAnswer()
+    clean = CleanParts()
     document, findings = redactor.document(from_exchange(exchange), secrets, clean)
     smaller, files = recording_format.externalise(document)
     text = recording_format.dumps(smaller)
@@ -243,7 +243,7 @@ def _changes(negative: Negative) -> Iterator[str]:
     redactor = Redactor(RedactionRules())
     exchange = recorded(negative.exchange)
     secrets = redactor.secrets(exchange.request)
-    clean = CleanAnswer()
+    clean = CleanParts()
     document, findings = redactor.document(from_exchange(exchange), secrets, clean)
     headers = tuple(h for h in exchange.request.headers if h not in negative.carried)
     bare = replace(exchange, request=replace(exchange.request, headers=headers))

@@ -20,7 +20,7 @@ from wiretape.core.playback.pace import Pace
 from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import from_exchange, to_exchange
 from wiretape.core.redaction import gate
-from wiretape.core.redaction.clean_answer import CleanAnswer
+from wiretape.core.redaction.clean_parts import CleanParts
 from wiretape.core.redaction.redactor import Redactor
 from wiretape.core.text.exact_json import parse
 from wiretape.engine.handler import Handler
@@ -140,7 +140,7 @@ def measured(folder: Path) -> dict[str, float]:
     text = recording_format.dumps(from_exchange(exchange))
 
     def record() -> None:
-        clean = CleanAnswer()
+        clean = CleanParts()
         document, _ = redactor.document(from_exchange(exchange), secrets, clean)
         assert not gate.inspect(recording_format.dumps(document), redactor, secrets, clean)
 

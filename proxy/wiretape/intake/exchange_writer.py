@@ -19,7 +19,7 @@ from wiretape.core.recording.document import GUESSABLE, Document, from_exchange,
 from wiretape.core.recording.given_ids import stamp
 from wiretape.core.recording.outage import is_outage
 from wiretape.core.redaction import gate
-from wiretape.core.redaction.clean_answer import CleanAnswer
+from wiretape.core.redaction.clean_parts import CleanParts
 from wiretape.core.redaction.known_values import Secrets
 from wiretape.core.redaction.redactor import Redactor
 from wiretape.core.redaction.rules import Finding
@@ -67,7 +67,7 @@ class _PreparedExchange:
     document: Document
     findings: tuple[Finding, ...]
     secrets: Secrets
-    clean: CleanAnswer
+    clean: CleanParts
     row: Row
     never_recorded: str
     key: str
@@ -246,7 +246,7 @@ class ExchangeWriter:
         for part in ("request", "response"):
             self.redactor.recognise(document[part], recorded)
         exact = self.redactor.exact(document["request"], secrets)
-        clean = CleanAnswer()
+        clean = CleanParts()
         document, findings = self.redactor.document(document, secrets, clean)
         if exact is not None:
             document = {**document, "request": {**document["request"], GUESSABLE: True}}

@@ -237,7 +237,7 @@ _USER: Final = re.compile(r"://([^\s/?#@\"'<>\\]{1,2048}+)@")
 _NAME_ENDS: Final = re.compile(
     r"(?:s|words?|wd|phrase|orization)?[^A-Za-z0-9\"']*+[\"']", re.IGNORECASE
 )
-_QUOTES: Final = (re.compile('"'), re.compile("[\"']"))
+_QUOTES: Final = ('"', "\"'")
 _DEEPEST: Final = 3
 """How often JSON may be nested in a string of JSON."""
 _IN_URL: Final = "?&#;"
@@ -246,6 +246,14 @@ _EXPRESSION: Final = re.compile(
     r"[A-Za-z_$][\w$]*(?:\.[A-Za-z_$][\w$]*)+|[^0-9]*|[^A-Za-z]*"
     r"|(?:[A-Za-z]+|[0-9]+)(?:[-_.](?:[A-Za-z]+|[0-9]+))+"
 )
+
+
+def _between(quotes: str, text: str, at: int) -> str:
+    """What stands around a place in a text up to the nearest of some quotes on each side."""
+    lowest, highest = max(0, at - _LONGEST_QUOTED), at + _LONGEST_QUOTED
+    first = max(text.rfind(quote, lowest, at) for quote in quotes) + 1
+    ends = [end for quote in quotes if (end := text.find(quote, at, highest)) >= 0]
+    return text[max(first, lowest) : min(ends, default=highest)]
 
 
 class CredentialNames:
@@ -298,8 +306,7 @@ class CredentialNames:
             if _NAME_ENDS.match(text, end):
                 # In a string within a string, quotation marks may end it or be part of it.
                 for quotes in _QUOTES:
-                    name = quotes.split(text[max(0, at - _LONGEST_QUOTED) : at])[-1]
-                    name += quotes.split(text[at : at + _LONGEST_QUOTED], maxsplit=1)[0]
+                    name = _between(quotes, text, at)
                     if name not in seen:
                         seen.add(name)
                         if is_credential(name):

@@ -18,7 +18,7 @@ from wiretape.core.text.spans import Span
 from wiretape.core.wire.content_coding import codings, decoded
 
 from . import encodings
-from .clean_answer import CleanAnswer
+from .clean_parts import CleanParts
 from .credential_names import CREDENTIAL_FIELD, is_credential, leaves, secret_parts
 from .known_values import Secrets
 from .placeholder import label
@@ -47,7 +47,7 @@ def inspect(
     text: str,
     redactor: Redactor,
     secrets: Secrets | None = None,
-    clean: CleanAnswer | None = None,
+    clean: CleanParts | None = None,
 ) -> tuple[Leak, ...]:
     """Find what is still secret in a text, in order; `secrets` are known values in addition to the
     configured ones. What `clean` holds of a recording is not redacted again, which changes nothing
@@ -129,14 +129,17 @@ def _in_json(
     document: Any,
     redactor: Redactor,
     secrets: Secrets | None,
-    clean: CleanAnswer | None,
+    clean: CleanParts | None,
 ) -> Iterator[Leak]:
     """The leaks of a JSON text: in its strings, then what only a recording has (named places, and
     secrets divided among a stream's chunks), then outside of strings.
     """
-    search = redactor.search(redactor.known_in(document, secrets))
+    known = redactor.known_in(document, secrets)
+    search = redactor.search(known)
     recorded = _in_recording(document, redactor, secrets, clean)
-    may_hold = bool(recorded) or _may_hold(document, search, is_recording=recorded is not None)
+    may_hold = bool(recorded) or _may_hold(
+        document, search, known, clean or CleanParts(), is_recording=recorded is not None
+    )
     reported: set[tuple[str, str]] = set()
     if may_hold:
         lines = _LineFinder(text)
@@ -173,14 +176,19 @@ def _in_json(
             yield replace(leak, remedy=_NUMBER_REMEDY)
 
 
-def _may_hold(document: Any, search: Search, *, is_recording: bool) -> bool:
-    """Whether a string or number of a JSON value could hold a secret; False is certain."""
-    parts: list[Any] = [document]
-    if is_recording:
-        # What is in an answer need not make a long request be searched.
-        rest = {key: part for key, part in document.items() if key not in _PARTS}
-        parts = [rest, *({key: document[key]} for key in _PARTS)]
-    return any(search.may_hold(exact_json.dumps(part, parsed=True)) for part in parts)
+def _may_hold(
+    document: Any, search: Search, known: Secrets, clean: CleanParts, *, is_recording: bool
+) -> bool:
+    """Whether a string or number of a JSON value could hold one of the `known` or another secret;
+    False is certain.
+    """
+    if not is_recording:
+        return search.may_hold(exact_json.dumps(document, parsed=True))
+    # What is in an answer need not make a long request be searched.
+    parts = [(name, document[name]) for name in _PARTS]
+    parts = [part for part in parts if not clean.holds(*part, known, by_a_look=True)]
+    rest = {name: value for name, value in document.items() if name not in _PARTS}
+    return any(search.may_hold(exact_json.dumps(each, parsed=True)) for each in (rest, *parts))
 
 
 _PARTS: Final = ("request", "response")
@@ -217,7 +225,7 @@ def _at_paths(
 
 
 def _in_recording(
-    document: Any, redactor: Redactor, secrets: Secrets | None, clean: CleanAnswer | None
+    document: Any, redactor: Redactor, secrets: Secrets | None, clean: CleanParts | None
 ) -> tuple[Finding, ...] | None:
     try:
         return redactor.document(document, secrets, clean)[1]

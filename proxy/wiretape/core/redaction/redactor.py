@@ -29,7 +29,7 @@ from wiretape.core.wire.selecting_headers import document_vary
 
 from . import encodings, streams, token_ids
 from .answer_headers import AnswerHeaders
-from .clean_answer import CleanAnswer
+from .clean_parts import CleanParts
 from .credential_names import leaves
 from .key_patterns import PATTERNS
 from .known_values import (
@@ -239,9 +239,9 @@ class Redactor:
         self,
         document: Document,
         secrets: Secrets | None = None,
-        clean: CleanAnswer | None = None,
+        clean: CleanParts | None = None,
     ) -> tuple[Document, tuple[Finding, ...]]:
-        """A redacted copy of a recording, and the findings. An answer that `clean` holds is not
+        """A redacted copy of a recording, and the findings. A part that `clean` holds is not
         searched again; one in which nothing is found is noted there.
         """
         request, response = document["request"], document["response"]
@@ -285,28 +285,45 @@ class Redactor:
         )
 
     def _searched(
-        self, document: Document, known: Secrets, clean: CleanAnswer | None
+        self, document: Document, known: Secrets, clean: CleanParts | None
     ) -> tuple[Document, Search, list[Finding]]:
         """Replace known values and matches of patterns in the parts of a document."""
         findings: list[Finding] = []
         search = Search(self._shapes, known, findings)
-        redacted = {"request": search.request(document["request"])}
-        redacted["response"] = response = document["response"]
-        if clean is None or not clean.holds(response, known):
-            replaced = len(search.replaced)
-            may_hold = search.response_may_hold(response)
-            # First secrets divided among the chunks: their pieces cannot be recognised singly.
-            whole = streams.redact(response, search, findings, is_searched=not may_hold)
-            if may_hold or whole is not response:
-                whole = search.response(whole)
-            redacted["response"] = whole
-            is_clean = redacted["response"] is response and len(search.replaced) == replaced
-            if clean is not None and is_clean:
-                clean.note(response, known)
+        redacted = {
+            "request": self._searched_request(document["request"], search, known, clean),
+            "response": self._searched_response(document["response"], search, known, clean),
+        }
         for key, value in document.items():
             if key not in ("request", "response", "wiretape", "recorded_at"):
                 redacted[key] = search.values(value, (key,))
         return redacted, search, findings
+
+    def _searched_request(
+        self, part: Document, search: Search, known: Secrets, clean: CleanParts | None
+    ) -> Document:
+        if clean is not None and clean.holds("request", part, known):
+            return part
+        if search.request_may_hold(part):
+            return search.in_request(part)
+        if clean is not None:
+            clean.note("request", part, known, by_a_look=True)
+        return part
+
+    def _searched_response(
+        self, part: Document, search: Search, known: Secrets, clean: CleanParts | None
+    ) -> Document:
+        if clean is not None and clean.holds("response", part, known):
+            return part
+        replaced = len(search.replaced)
+        may_hold = search.response_may_hold(part)
+        # First secrets divided among the chunks: their pieces cannot be recognised singly.
+        redacted = streams.redact(part, search, search.findings, is_searched=not may_hold)
+        if may_hold or redacted is not part:
+            redacted = search.in_response(redacted)
+        if clean is not None and redacted is part and len(search.replaced) == replaced:
+            clean.note("response", part, known, by_a_look=not may_hold)
+        return redacted
 
     def _answer_credentials(self, response: Document) -> Iterator[KnownValue]:
         """The values of an answer's secret headers."""

@@ -36,7 +36,7 @@ class TextSearch:
     def __init__(self, shapes: Shapes, secrets: Secrets, findings: list[Finding]) -> None:
         self._shapes = shapes
         self._secrets = secrets
-        self._findings = findings
+        self.findings = findings
         self.replaced: list[KnownValue] = []
         """The values that were replaced, with their rules."""
         self.unsearched = False
@@ -160,7 +160,7 @@ class TextSearch:
         spans = self.spans(text, own=own)
         if not spans:
             return text
-        self._findings += [finding(span.rule, where) for span in spans]
+        self.findings += [finding(span.rule, where) for span in spans]
         for span in spans:
             self.note(span.rule, text[span.start : span.end], span.placeholder)
         return applied(text, spans)

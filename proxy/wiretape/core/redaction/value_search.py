@@ -52,16 +52,22 @@ class Search(TextSearch):
     back itself.
     """
 
+    def request_may_hold(self, part: Document) -> bool:
+        """Whether a document's `request` part could hold a secret; False is certain."""
+        return "body_base64" in part or self.may_hold(exact_json.dumps(part, parsed=True))
+
     def request(self, part: Document) -> Document:
         """Redact a document's `request` part."""
-        if "body_base64" not in part and not self.may_hold(exact_json.dumps(part, parsed=True)):
-            return part
-        before = len(self._findings)
+        return self.in_request(part) if self.request_may_hold(part) else part
+
+    def in_request(self, part: Document) -> Document:
+        """Redact a `request` part that may hold a secret."""
+        before = len(self.findings)
         result = {
             key: value if key in _REQUEST_FRAME else self._request_member(key, value)
             for key, value in part.items()
         }
-        return result if len(self._findings) > before else part
+        return result if len(self.findings) > before else part
 
     def _request_member(self, key: str, value: Any) -> Any:
         where = ("request", key)
@@ -80,14 +86,16 @@ class Search(TextSearch):
 
     def response(self, part: Document) -> Document:
         """Redact a document's `response` part."""
-        if not self.response_may_hold(part):
-            return part
-        before = len(self._findings)
+        return self.in_response(part) if self.response_may_hold(part) else part
+
+    def in_response(self, part: Document) -> Document:
+        """Redact a `response` part that may hold a secret."""
+        before = len(self.findings)
         result = {
             key: value if key in _RESPONSE_FRAME else self._response_member(key, value)
             for key, value in part.items()
         }
-        return result if len(self._findings) > before else part
+        return result if len(self.findings) > before else part
 
     def _response_member(self, key: str, value: Any) -> Any:
         where = ("response", key)
@@ -131,7 +139,7 @@ class Search(TextSearch):
         if shown != text or not is_credential(name):
             return shown
         for start, end in reversed(secret_parts(name, text)):
-            self._findings.append(finding(CREDENTIAL_FIELD, where))
+            self.findings.append(finding(CREDENTIAL_FIELD, where))
             instead = self._shapes.placeholder(text[start:end])
             self.note(CREDENTIAL_FIELD, text[start:end], instead)
             shown = shown[:start] + instead + shown[end:]
@@ -171,7 +179,7 @@ class Search(TextSearch):
         if redacted is None:
             return encoded
         data, rules = redacted
-        self._findings += [finding(rule, where) for rule in rules]
+        self.findings += [finding(rule, where) for rule in rules]
         return base64.b64encode(data).decode()
 
 

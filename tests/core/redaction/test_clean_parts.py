@@ -18,11 +18,12 @@ from tests.support.keys import KEYS
 from wiretape.core.model import Chunk, Exchange, Request, Response
 from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import Document, from_exchange
-from wiretape.core.redaction.clean_answer import CleanAnswer
+from wiretape.core.redaction.clean_parts import CleanParts
 from wiretape.core.redaction.gate import Leak, inspect, inspect_bytes
 from wiretape.core.redaction.known_values import KnownValue, Secrets
 from wiretape.core.redaction.redactor import Redactor
 from wiretape.core.redaction.rules import RedactionRules
+from wiretape.core.redaction.text_search import TextSearch
 
 pytestmark = pytest.mark.usefixtures("looks_at_short_texts")
 KEY = dict(KEYS)["together-key"]
@@ -104,6 +105,12 @@ def put(document: Document, step: str, secret: str) -> Document:
         items += [{"text": secret[:8]}, {"text": secret[8:]}]
     elif step == "request":
         document["request"]["body"] = {"note": secret}
+    elif step == "prompt":
+        document["request"]["body"]["messages"][0]["content"] += secret
+    elif step == "url":
+        document["request"]["url"] += f"?key={secret}"
+    elif step == "ids":
+        document["request"]["ids"] = {secret: "0123456789ab#0"}
     elif step == "more":
         document["notes"] = {"password": secret}
     elif step == "method":
@@ -111,7 +118,10 @@ def put(document: Document, step: str, secret: str) -> Document:
     return document
 
 
-STEPS = ("nothing", "type", "coding", "header", "last chunk", "two chunks", "request", "more")
+STEPS = (
+    *("nothing", "type", "coding", "header", "last chunk", "two chunks"),
+    *("request", "prompt", "url", "ids", "more"),
+)
 
 
 def looks(
@@ -122,7 +132,7 @@ def looks(
     for quick in (True, False):
         redactor = Redactor(RedactionRules(), remember=True)
         secrets = redactor.secrets(given.request)
-        clean = CleanAnswer()
+        clean = CleanParts()
         document, _ = redactor.document(from_exchange(given), secrets, clean)
         text, files = written(text_of(document))
         redactor.remember(later)
@@ -167,8 +177,8 @@ def test_a_secret_that_redaction_did_not_see_is_refused(name: str) -> None:
     assert any(leak.rule in ("together-key", "credential-field") for leak in quick)
 
 
-def test_a_clean_answer_is_not_searched_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    redactor, clean = Redactor(RedactionRules()), CleanAnswer()
+def test_a_clean_part_is_not_searched_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    redactor, clean = Redactor(RedactionRules()), CleanParts()
     sent = exchange([("nowhere", KEY)] * 3, "hi")
     document, _ = redactor.document(from_exchange(sent), redactor.secrets(sent.request), clean)
     text = recording_format.dumps(document)
@@ -179,10 +189,17 @@ def test_a_clean_answer_is_not_searched_again(monkeypatch: pytest.MonkeyPatch) -
         return part
 
     monkeypatch.setattr("wiretape.core.redaction.streams.redact", redact)
+    look = TextSearch.may_hold
+
+    def looked(self: TextSearch, text: str) -> bool:
+        searched.extend(name for name in ("messages", "choices") if name in text)
+        return look(self, text)
+
+    monkeypatch.setattr(TextSearch, "may_hold", looked)
     assert inspect(text, redactor, redactor.secrets(sent.request), clean) == ()
     assert not searched
     assert inspect(text, redactor, redactor.secrets(sent.request)) == ()
-    assert searched
+    assert {"messages", "choices"} <= {name for name in searched if isinstance(name, str)}
 
 
 def test_what_became_known_later_is_searched_for() -> None:
@@ -194,27 +211,39 @@ def test_what_became_known_later_is_searched_for() -> None:
 
 
 def test_a_part_that_was_changed_in_place_is_no_longer_clean() -> None:
-    clean, part = CleanAnswer(), {"status": 200, "body": [{"text": "a"}]}
-    clean.note(part, Secrets())
-    assert clean.holds(copy.deepcopy(part), Secrets())
+    clean, part = CleanParts(), {"status": 200, "body": [{"text": "a"}]}
+    clean.note("response", part, Secrets())
+    assert clean.holds("response", copy.deepcopy(part), Secrets())
     part["body"] = [{"text": KEY}]
-    assert not clean.holds(part, Secrets())
+    assert not clean.holds("response", part, Secrets())
 
 
 @pytest.mark.parametrize(
     "other", [{"a": True, "b": 2}, {"b": 2, "a": 1}, {"a": 1.0, "b": 2}, {"a": "1", "b": 2}]
 )
 def test_order_and_types_count(other: Document) -> None:
-    clean = CleanAnswer()
-    clean.note({"a": 1, "b": 2}, Secrets())
-    assert not clean.holds(other, Secrets())
+    clean = CleanParts()
+    clean.note("response", {"a": 1, "b": 2}, Secrets())
+    assert not clean.holds("response", other, Secrets())
 
 
 def test_fewer_values_are_held_and_others_are_not() -> None:
-    clean, both = CleanAnswer(), [("a", "quick-Brown-7Fox-42"), ("b", "lazy-Dog-9Jumps-17")]
-    assert not clean.holds({}, Secrets())  # nothing was searched
-    clean.note({}, Secrets(both))
-    assert clean.holds({}, Secrets(both[1:]))
-    assert clean.holds({}, Secrets(reversed(both)))
-    assert not clean.holds({}, Secrets([*both, ("c", KNOWN)]))
-    assert not clean.holds({}, Secrets([("a", KNOWN)]))
+    clean, both = CleanParts(), [("a", "quick-Brown-7Fox-42"), ("b", "lazy-Dog-9Jumps-17")]
+    assert not clean.holds("response", {}, Secrets())  # nothing was searched
+    clean.note("response", {}, Secrets(both))
+    assert clean.holds("response", {}, Secrets(both[1:]))
+    assert clean.holds("response", {}, Secrets(reversed(both)))
+    assert not clean.holds("response", {}, Secrets([*both, ("c", KNOWN)]))
+    assert not clean.holds("response", {}, Secrets([("a", KNOWN)]))
+
+
+def test_a_search_is_not_a_look_and_a_part_not_another() -> None:
+    clean = CleanParts()
+    clean.note("request", {"a": 1}, Secrets())
+    assert clean.holds("request", {"a": 1}, Secrets())
+    assert not clean.holds("response", {"a": 1}, Secrets())
+    assert not clean.holds("request", {"a": 1}, Secrets(), by_a_look=True)
+    clean.note("request", {"a": 1}, Secrets(), by_a_look=True)
+    assert clean.holds("request", {"a": 1}, Secrets(), by_a_look=True)
+    clean.note("request", {"a": 1}, Secrets())
+    assert not clean.holds("request", {"a": 1}, Secrets(), by_a_look=True)
