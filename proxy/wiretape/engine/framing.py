@@ -1,74 +1,16 @@
-"""How an answer is spelled in HTTP/1.1: its head, its body in chunks, and what may leave at once.
+"""An answer as aiohttp is given it: its headers, and a body in chunks that is made once."""
 
-Source: RFC 9112.
-"""
-
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import lru_cache
-from http import HTTPStatus
 from typing import Final
-from urllib.parse import quote
 
 from multidict import CIMultiDict
 
-from wiretape.core.model import Headers, Response, WebSocket
+from wiretape.core.model import Headers, Response
+from wiretape.core.wire.http1 import CONNECTION_HEADERS, in_chunks, joined, replayed
 
-PIECE: Final = 1 << 18
-"""The most bytes of an answer that are written at once."""
-BODILESS: Final = frozenset((204, 304))
-_REASONS: Final = {status.value: status.phrase for status in HTTPStatus}
 _MOST_CACHED: Final = 256
 _MOST_CACHED_BYTES: Final = 1 << 20
-# wiretape writes these itself, for its own connection and framing.
-_CONNECTION_HEADERS: Final = frozenset(
-    ("connection", "content-length", "transfer-encoding", "keep-alive", "date", "server", "trailer")
-)
-
-
-def in_chunks(response: Response) -> Iterator[bytes]:
-    """A body in chunked transfer coding; the last chunk only if the body was complete."""
-    for chunk in response.chunks:
-        if chunk.data:
-            yield from framed(chunk.data)
-    if response.end == "complete":
-        yield last_chunk(response)
-
-
-def framed(data: bytes) -> Iterator[bytes]:
-    """A chunk (RFC 9112, section 7.1)."""
-    if len(data) <= PIECE:
-        yield b"%x\r\n%b\r\n" % (len(data), data)
-        return
-    yield b"%x\r\n" % len(data)
-    yield from pieces(data)
-    yield b"\r\n"
-
-
-def joined(parts: Iterable[bytes]) -> Iterator[bytes]:
-    """Join small parts into pieces of about `PIECE` bytes."""
-    waiting: list[bytes] = []
-    size = 0
-    for part in parts:
-        waiting.append(part)
-        size += len(part)
-        if size >= PIECE:
-            yield b"".join(waiting)
-            waiting.clear()
-            size = 0
-    yield b"".join(waiting)
-
-
-def pieces(data: bytes) -> Iterator[bytes]:
-    return (data[start : start + PIECE] for start in range(0, len(data), PIECE))
-
-
-def last_chunk(response: Response) -> bytes:
-    """The end of a chunked body, with its trailers (RFC 9112, section 7.1.2)."""
-    lines = [
-        f"{name}: {value}\r\n".encode("utf-8", "surrogateescape")
-        for name, value in response.trailers
-    ]
-    return b"0\r\n" + b"".join(lines) + b"\r\n"
 
 
 class ChunkedBodies:
@@ -89,40 +31,14 @@ class ChunkedBodies:
         return (cached[1],)
 
 
-def is_whole(response: Response) -> bool:
-    """Whether an answer that is not streamed leaves in one piece."""
-    return (
-        response.end in ("complete", "failed")
-        and not response.trailers
-        and len(response.body) <= PIECE
-    )
-
-
-def is_ready(response: Response) -> bool:
-    """Whether an answer may leave in one write."""
-    if isinstance(response, WebSocket) or response.status in BODILESS or response.status < 200:
-        return False
-    if response.streaming:
-        return response.end == "complete" and not response.trailers
-    return is_whole(response)
-
-
-def ready_head(response: Response, headers: Headers, name: str, length: int) -> bytes:
-    """The head of a recorded answer, as aiohttp writes it."""
-    line = f"HTTP/1.1 {response.status} {_REASONS.get(response.status, '')}"
-    lines = [f"{name}: {value}" for name, value in replayed_headers(headers, name).items()]
-    framing = "Transfer-Encoding: chunked" if response.streaming else f"Content-Length: {length}"
-    return "\r\n".join((line, *lines, framing, "Date: ")).encode("utf-8", "surrogateescape")
-
-
 @lru_cache(maxsize=1024)
 def replayed_headers(headers: Headers, name: str) -> CIMultiDict[str]:
     """A recorded answer's headers as they are sent."""
-    return connection_headers((*headers, ("x-wiretape", f"replay {quote(name)}")))
+    return CIMultiDict(replayed(headers, name))
 
 
 def connection_headers(headers: Headers) -> CIMultiDict[str]:
     """Headers in aiohttp's form, without those that belong to a connection."""
-    result = CIMultiDict((n, value) for n, value in headers if n.lower() not in _CONNECTION_HEADERS)
+    result = CIMultiDict((n, value) for n, value in headers if n.lower() not in CONNECTION_HEADERS)
     result["Server"] = "wiretape"
     return result

@@ -13,19 +13,11 @@ from wiretape.core.playback.pace import Pace, Schedule
 from wiretape.core.providers.base_url import links_to_door
 from wiretape.core.providers.registry import Providers
 from wiretape.core.wire import content_coding
+from wiretape.core.wire.http1 import BODILESS, framed, is_ready, is_whole, last_chunk, ready_head
 from wiretape.report.report import Report
 
 from .answer import ReplayAnswer, replayed_row
-from .framing import (
-    BODILESS,
-    ChunkedBodies,
-    framed,
-    is_ready,
-    is_whole,
-    last_chunk,
-    ready_head,
-    replayed_headers,
-)
+from .framing import ChunkedBodies, replayed_headers
 from .http_request import HttpRequest
 from .paced_stream import PacedAnswer
 from .request import ReplayRequest

@@ -12,11 +12,12 @@ from multidict import CIMultiDict
 
 from wiretape.core.model import Response
 from wiretape.core.playback.pace import Schedule
+from wiretape.core.wire.http1 import BODILESS, framed, is_whole, last_chunk, pieces
 from wiretape.report.report import Report
 
 from .abrupt_end import end, reset
 from .answer import ReplayAnswer, replayed_row
-from .framing import BODILESS, ChunkedBodies, framed, is_whole, last_chunk, pieces
+from .framing import ChunkedBodies
 from .request import ReplayRequest
 
 UNTYPED: Final = "wiretape.untyped"
