@@ -3,28 +3,28 @@ short one is its truth. Over requests, rules, sessions, takes, ids by origin, an
 encoding that redaction reads.
 """
 
-import base64
-import gzip
-import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
-from typing import Any, Final
-from urllib.parse import quote
+from typing import Any
 
 import pytest
-import yaml
 from hypothesis import HealthCheck, example, given, settings
-from hypothesis import strategies as st
+from tests.support.request_stories import (
+    ENCODINGS,
+    KEYS,
+    RAW,
+    STYLES,
+    TAKES,
+    Call,
+    Story,
+    config_of,
+    stories,
+    write,
+)
 
-from wiretape.config.load import Config, load
-from wiretape.core.model import Chunk, Exchange, Headers, Request, Response
-from wiretape.core.recording import text as recording_format
-from wiretape.core.recording.document import from_exchange
-from wiretape.core.recording.given_ids import KnownIds, answer_ids, stamp
+from wiretape.config.load import Config
+from wiretape.core.model import Request
 from wiretape.core.redaction.redactor import Redactor
 from wiretape.engine.replayer import Replayer
 from wiretape.engine.request import ReplayRequest
@@ -32,138 +32,12 @@ from wiretape.library.library import Library, LocalState
 from wiretape.report.report import Report
 from wiretape.sessions.sessions import Session, Sessions
 
-HOST: Final = "api.openai.com"
-JSON: Final = ("content-type", "application/json")
-KEYS: Final = ("kV8w2Qz-T5rXn1Lp", 'aB"3xYz9Qw7Tr5Pk', "mit%2FpctX9k28QmZ", "hunter2")
-"""Credentials of live requests; one that JSON escapes, one with an escape of its own, a weak."""
-
-ENCODINGS: Final[dict[str, Callable[[str], str]]] = {
-    "plain": lambda key: key,
-    "base64": lambda key: base64.b64encode(b"x" + key.encode()).decode(),
-    "base64url": lambda key: base64.urlsafe_b64encode(b"\xfb\xff" + key.encode()).decode(),
-    "twice": lambda key: base64.b64encode(base64.b64encode(key.encode())).decode(),
-    "lines": lambda key: "\n".join(
-        text[at : at + 64]
-        for text in [base64.b64encode(b"0" * 43 + key.encode() + b"0" * 60).decode()]
-        for at in range(0, len(text), 64)
-    ),
-    "hex": lambda key: key.encode().hex(),
-    "gzip": lambda key: base64.b64encode(gzip.compress(key.encode() * 9, mtime=0)).decode(),
-    "utf-16": lambda key: base64.b64encode(key.encode("utf-16-le")).decode(),
-    "utf-32": lambda key: base64.b64encode(key.encode("utf-32-be")).decode(),
-    "zeros": lambda key: "\0".join(key),
-    "percent": lambda key: quote(key, safe="").replace("V", "%56").replace("B", "%42"),
-    "json": lambda key: json.dumps({"key": key}),
-    "json in json": lambda key: json.dumps(json.dumps([key])),
-    "escaped": lambda key: "".join(f"\\u{ord(letter):04x}" for letter in key),
-    "url": lambda key: f"https://h.example/?a={quote(key)}&b=2",
-    "named": lambda key: f"password={key}9Zx",
-    "none": lambda key: "what is it?",
-    "prose": lambda key: "say é or meta-llama/Llama-3.3-70B-Instruct-Turbo, C:\\temp",
-    "placeholder": lambda key: "REDACTED-secret-3f9a1c07",
-}
-STYLES: Final[dict[str, dict[str, Any]]] = {
-    "compact": {"separators": (",", ":"), "ensure_ascii": False},
-    "spaced": {"ensure_ascii": True},
-    "indent": {"indent": 2},
-}
-
-
-@dataclass(frozen=True)
-class Call:
-    """A request: what its prompt holds of a key, the run it says it belongs to, an id."""
-
-    key: str = KEYS[0]
-    encoding: str = "none"
-    style: str = "compact"
-    run: int = 0
-    id: str | None = None
-    accept: str = "application/json"
-    beta: str | None = None
-    raw: bytes | None = None
-    """The body, where it is not JSON of the above."""
-
-    def request(self, key: str) -> Request:
-        """The request as a client with a key sends it."""
-        text = ENCODINGS[self.encoding](self.key)
-        body = {"model": "m", "input": text, "metadata": {"run": self.run}}
-        if self.id is not None:
-            body["previous_response_id"] = self.id
-        raw = json.dumps(body, **STYLES[self.style]).encode() if self.raw is None else self.raw
-        headers: Headers = (
-            ("Accept", self.accept),
-            *((("OpenAI-Beta", self.beta),) if self.beta else ()),
-            JSON,
-            ("Authorization", f"Bearer {key}"),
-            ("X-Stainless-Retry-Count", str(self.run)),
-        )
-        return Request("POST", "https", HOST, 443, "/v1/responses", headers=headers, body=raw)
-
-
-RAW: Final = (
-    b'{"model":"m", "input":"oddly spaced"}',
-    b'{"model":"m","input":"x","input":"twice"}',
-    b'{"model":"m","input":"kV8w2Qz\\u002dT5rXn1Lp"}',
-    b'{"model":"m","temperature":1e0,"seed":12345678901234567890123}',
-    b"\xff\xfe not text",
-    b"",
-)
-calls = st.builds(
-    Call,
-    key=st.sampled_from(KEYS),
-    encoding=st.sampled_from(sorted(ENCODINGS)),
-    style=st.sampled_from(sorted(STYLES)),
-    run=st.integers(0, 1),
-    id=st.sampled_from([None, "resp_1", "resp_2"]),
-    accept=st.sampled_from(["application/json", "text/event-stream", "*/*"]),
-    beta=st.sampled_from([None, "a", "a, b"]),
-    raw=st.sampled_from([None, None, None, *RAW]),
-)
-
-
-@dataclass(frozen=True)
-class Story:
-    """What is recorded, by which key, in which session; what is asked after that, by which; and the
-    rules. Each recording's answer gives an id.
-    """
-
-    recorded: tuple[tuple[Call, str, str | None], ...]
-    asked: tuple[tuple[Call, str, str | None], ...]
-    has_rule: bool = True
-
-
-def exchanges(story: Story, redactor: Redactor) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The documents of a story's recordings, by the name of their files."""
-    given_ids: dict[str | None, KnownIds] = {}
-    for number, (call, key, session) in enumerate(story.recorded):
-        request = call.request(key)
-        answer = {"id": f"resp_{number % 3}", "output": f"answer {number}"}
-        chunk = Chunk(json.dumps(answer).encode(), 0.1)
-        vary = (("vary", "X-Stainless-Retry-Count"),) if call.beta == "a, b" else ()
-        response = Response(200, (JSON, *vary), (chunk,))
-        exchange = Exchange(request, response, f"2026-11-20T17:30:{number:02}.000000Z")
-        document = redactor.document(from_exchange(exchange), redactor.secrets(request))[0]
-        known_ids = given_ids.setdefault(session, KnownIds())
-        document["request"] = stamp(document["request"], known_ids)
-        token = f"{number:012x}"
-        known_ids.learn(answer_ids(document), token)
-        yield f"{session + '/' if session else ''}{HOST}/v1-responses/{token}.json", document
-
 
 class LongWay(Replayer):
     """Reads every request."""
 
     def prepare(self, live: Request, session: Session | None = None) -> ReplayRequest:
         return self.reader.examine(live, session or self.sessions.own)
-
-
-@cache
-def config_of(*, has_rule: bool) -> Config:
-    rules = [{"name": "run", "ignore": ["$.metadata.run"]}] if has_rule else []
-    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
-        file.write(yaml.safe_dump({"match": {"rules": rules}}))
-        file.flush()
-        return load(Path(file.name), {})
 
 
 def replayer_of(kind: type[Replayer], config: Config, folder: Path) -> tuple[Replayer, Redactor]:
@@ -200,14 +74,6 @@ def told(
     return (outcome, shown, sequence, changed, state), request.digest is not None
 
 
-def write(story: Story, folder: Path, config: Config) -> None:
-    recorder = Redactor(config.redaction)
-    for name, document in exchanges(story, recorder):
-        path = folder / "recordings" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(recording_format.dumps(document), "utf-8")
-
-
 def check(story: Story) -> int:
     """Ask a story both ways, and compare; how many requests went the short way."""
     short = 0
@@ -223,36 +89,6 @@ def check(story: Story) -> int:
             assert short_way == long_way
             short += is_short
     return short
-
-
-sessions = st.sampled_from([None, "a"])
-keys = st.sampled_from(KEYS)
-
-
-@st.composite
-def stories(draw: st.DrawFn) -> Story:
-    recorded = tuple(draw(st.lists(st.tuples(calls, keys, sessions), min_size=1, max_size=5)))
-    known = st.sampled_from([call for call, _, _ in recorded])
-    near = st.builds(lambda call, run: replace(call, run=run), known, st.integers(0, 1))
-    asked = draw(
-        st.lists(st.tuples(st.one_of(known, near, calls), keys, sessions), min_size=2, max_size=8)
-    )
-    return Story(recorded, tuple(asked), draw(st.booleans()))
-
-
-PLAIN: Final = Call()
-POLL: Final = Call(id="resp_1")
-TAKES: Final = Story(
-    ((PLAIN, KEYS[0], None), (PLAIN, KEYS[0], None), (POLL, KEYS[0], None), (PLAIN, KEYS[0], "a")),
-    (
-        (PLAIN, KEYS[0], None),
-        (POLL, KEYS[0], None),
-        (PLAIN, KEYS[0], None),
-        (POLL, KEYS[0], None),
-        (PLAIN, KEYS[1], "a"),
-        (PLAIN, KEYS[0], None),
-    ),
-)
 
 
 @example(story=TAKES)

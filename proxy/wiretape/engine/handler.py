@@ -41,6 +41,7 @@ from wiretape.sessions.shared import SessionsChanged
 from . import local_servers, websocket
 from .aiohttp_server import aiohttp_server
 from .answer import ReplayAnswer
+from .direct_answers import DirectAnswers
 from .error_answers import ErrorAnswers
 from .framing import connection_headers
 from .http_request import Origin, WholeRequest, acknowledge
@@ -99,6 +100,8 @@ class Handler:
         self._sender = AnswerSender(pace, replayer.report, replayer.providers)
         self._tickets = tickets
         self.requests: Final = KnownRequests(replayer, control, max_body)
+        is_plain = pace.is_instant and tickets is None and replayer.may_be_direct
+        self._direct = DirectAnswers(replayer, self.requests) if is_plain else None
         self._under_way = 0
         self._idle: asyncio.Event | None = None
         self.tunnels: Final[WeakKeyDictionary[asyncio.BaseTransport, Origin]] = WeakKeyDictionary()
@@ -149,6 +152,10 @@ class Handler:
         """
         started = asyncio.get_running_loop().time()
         try:
+            if self._direct is not None:
+                direct = self._direct.answer(http, tunnel, started)
+                if direct is not None:
+                    return direct
             with deferring():
                 known = self.requests.known(http, tunnel)
                 if known is None:

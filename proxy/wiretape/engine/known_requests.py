@@ -38,7 +38,7 @@ class KnownRequests:
     def __init__(self, replayer: Replayer, control: Control | None, max_body: int) -> None:
         self._replayer = replayer
         self._control = control
-        self._max_body = max_body
+        self.max_body: Final = max_body
         self._memo: dict[object, PreparedRequest] = {}
         self._memo_bytes = 0
         self._destinations: dict[tuple[str, tuple[tuple[str, ...], ...]], Destination] = {}
@@ -91,14 +91,10 @@ class KnownRequests:
         known = self._memo.get(memo_key)
         if known is not None:
             return known
-        if FAULT_HEADER in http.headers or len(http.body) > self._max_body:
+        destination = self.destination(http, tunnel)
+        if destination is None:
             return None
-        if tunnel is None and self.local_server(http) is not None:
-            return None
-        purpose = self.purpose(http, tunnel)
-        if not isinstance(purpose, Destination):
-            return None
-        known = self.prepared(http, tunnel, purpose, http.body)
+        known = self.prepared(http, tunnel, destination, http.body)
         if len(http.body) <= _MOST_MEMO_BODY:
             self._memo[memo_key] = known
             self._memo_bytes += len(http.body)
@@ -106,15 +102,22 @@ class KnownRequests:
                 self._memo_bytes -= len(self._memo.pop(next(iter(self._memo))).request.live.body)
         return known
 
+    def destination(self, http: WholeRequest, tunnel: Origin | None) -> Destination | None:
+        """The provider that a request is for; None if it is for somebody else, or is rare."""
+        if FAULT_HEADER in http.headers or len(http.body) > self.max_body:
+            return None
+        if tunnel is None and self.local_server(http) is not None:
+            return None
+        purpose = self.purpose(http, tunnel)
+        return purpose if isinstance(purpose, Destination) else None
+
     def prepared(
         self, http: HttpRequest, tunnel: Origin | None, destination: Destination, body: bytes
     ) -> PreparedRequest:
         """A request for a provider as it is prepared; `body` is all of its body."""
-        name = http.headers.get(SESSION_HEADER) or (tunnel.session if tunnel else None)
-        if not name and tunnel is None:
-            name = of_credentials(http.headers.get("proxy-authorization"))
+        name = session_name(http, tunnel)
         session = self._replayer.sessions.get(name)
-        request = self._replayer.prepare(_request_of(http, destination, body), session)
+        request = self._replayer.prepare(request_of(http, destination, body), session)
         return PreparedRequest(request, name, door_of(http, tunnel))
 
     def in_session(self, known: PreparedRequest) -> ReplayRequest:
@@ -128,7 +131,16 @@ def by_name(http: HttpRequest) -> dict[str, str]:
     return {name.lower(): value for name, value in http.headers.items()}
 
 
-def _request_of(http: HttpRequest, destination: Destination, body: bytes) -> Request:
+def session_name(http: HttpRequest, tunnel: Origin | None) -> str | None:
+    """The session that a request or its tunnel names; UnknownSession as `of_credentials`."""
+    name = http.headers.get(SESSION_HEADER) or (tunnel.session if tunnel else None)
+    if not name and tunnel is None:
+        name = of_credentials(http.headers.get("proxy-authorization"))
+    return name
+
+
+def request_of(http: HttpRequest, destination: Destination, body: bytes) -> Request:
+    """A request as the provider was meant to get it."""
     headers: Headers = tuple(
         (name.decode("latin-1"), value.decode("utf-8", "surrogateescape"))
         for name, value in http.raw_headers

@@ -3,6 +3,7 @@
 Requests come from `handler.py` (pure replay) and `wiretape_mitm/replay_flow.py` (within mitmproxy).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -16,6 +17,7 @@ from wiretape.core.model import Request
 from wiretape.core.playback.faults import Fault, Faults
 from wiretape.core.playback.policy import MISS_STATUS, Policy
 from wiretape.core.providers.registry import Providers
+from wiretape.core.recording.given_ids import AnswerId
 from wiretape.core.redaction.redactor import Redactor
 from wiretape.library.file_cache import CachedRecording
 from wiretape.library.library import Entry
@@ -78,7 +80,7 @@ class Replayer:
         self.providers: Final = providers
         self.policy: Final = options.policy
         self.miss_status: Final = options.miss_status
-        self._redactor = redactor
+        self.redactor: Final = redactor
         self._faults = options.faults
         self._clock = options.clock
         self._shared = options.shared
@@ -113,7 +115,7 @@ class Replayer:
 
     def redact(self, text: str) -> str:
         """Redact a text to be shown."""
-        return self._redactor.text(text)
+        return self.redactor.text(text)
 
     def answer(self, request: ReplayRequest) -> ReplayAnswer | None:
         """The next take that answers a request; None if there is none."""
@@ -155,19 +157,15 @@ class Replayer:
 
     def _given(self, request: ReplayRequest, choice: NextTake) -> ReplayAnswer:
         session, entry, pick = request.session, choice.entry, choice.pick
-        session.player.give(entry.name)
         if request.exact_key:
             session.exact_keys.setdefault(request.keys[-1], request.exact_key)
         if session.branch is not None:
             session.branch.replayed(session.library, entry.name)
         self._report_missing_takes(request, entry)
-        session.known_ids.learn(entry.ids, entry.token)
-        session.used.add(entry.name)
-        session.counts["replayed"] += 1
-        self.report.beyond += pick.beyond
+        self.note_given(session, entry.name, entry.ids, entry.token, beyond=pick.beyond)
         if self._max_age is not None:
             self._report_age(session, entry, self._max_age)
-        response = response_to(request, choice.recording, self._redactor.paths)
+        response = response_to(request, choice.recording, self.redactor.paths)
         held = stays_open(request.live, response, partial(self._is_recorded, session))
         return ReplayAnswer(
             entry=entry,
@@ -179,6 +177,16 @@ class Replayer:
             stale=self._stale_rules.changes(request, entry),
             usage=self._usage(request, entry, choice.recording),
         )
+
+    def note_given(
+        self, session: Session, name: str, ids: Sequence[AnswerId], token: str, *, beyond: bool
+    ) -> None:
+        """Count a recording as given in a session, which then knows the ids in its answer."""
+        session.player.give(name)
+        session.known_ids.learn(ids, token)
+        session.used.add(name)
+        session.counts["replayed"] += 1
+        self.report.beyond += beyond
 
     def _is_recorded(self, session: Session, live: Request) -> bool:
         return bool(self.with_current_ids(self.prepare(live, session)).takes)
@@ -209,6 +217,11 @@ class Replayer:
     def is_faulty(self) -> bool:
         """Whether the configuration has faults on demand."""
         return bool(self._faults)
+
+    @property
+    def may_be_direct(self) -> bool:
+        """Whether answers depend on nothing but their requests and sessions."""
+        return self.is_alone and not self.is_faulty and self._max_age is None
 
     def fault(self, request: ReplayRequest, requested: Fault | None = None) -> Fault | None:
         """The fault of an answer: `requested` by the request itself, else the configuration's."""

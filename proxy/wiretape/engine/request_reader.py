@@ -5,8 +5,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from wiretape.core.matching.placeholders import ANY
-from wiretape.core.model import Request
-from wiretape.core.playback.known_request import digest_of, is_free_of, kept_headers
+from wiretape.core.model import Headers, Request
+from wiretape.core.playback.known_request import (
+    digest_of,
+    is_free_of,
+    kept_headers,
+    text_of_head,
+)
 from wiretape.core.providers.registry import Providers
 from wiretape.core.recording.document import Document, from_request
 from wiretape.core.recording.given_ids import sent_ids
@@ -37,13 +42,16 @@ class RequestReader:
 
     def _known(self, live: Request, session: Session) -> ReplayRequest | None:
         """The same as `examine` gives, without reading the request; None if that is in doubt."""
-        headers = kept_headers(live, self._redactor.keeps) if self._has_short_way else None
+        headers = self.recorded_headers(live)
         if headers is None:
             return None
         digest = digest_of(live, headers)
         # Where no recording answers now, it may be another form that is recorded.
         known = session.library.known(digest)
-        if known is None or not is_free_of(self._redactor.secrets(live), live, headers):
+        if known is None:
+            return None
+        head = text_of_head(live, headers)
+        if not is_free_of(self._redactor.secrets(live), head, live.body):
             return None
         self._report.applied.update(known.rules)
         return ReplayRequest(
@@ -58,6 +66,12 @@ class RequestReader:
             known_provider=self._providers.find(live.host, live.port),
             digest=digest,
         )
+
+    def recorded_headers(self, live: Request) -> Headers | None:
+        """The headers that are recorded of a live request, which its digest is of; None if it has
+        to be read.
+        """
+        return kept_headers(live, self._redactor.keeps) if self._has_short_way else None
 
     def examine(self, live: Request, session: Session) -> ReplayRequest:
         """Prepare a live request the long way: parse and redact it, and make its canonical form."""

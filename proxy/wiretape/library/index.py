@@ -15,16 +15,18 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+from wiretape.core.cost.usage import Usage
 from wiretape.core.matching.sketch import Sketches
 from wiretape.core.playback.known_request import KnownRequest
 from wiretape.core.recording.given_ids import AnswerId
 
+from .direct_answer import DirectAnswer
 from .recording_file import AnsweredKey, Endpoint, Facts, MatchKind, Same, Stat
 from .sequence import Linked, in_recorded_order
 
-VERSION: Final = 6
+VERSION: Final = 7
 """The version of the tables, and of what the facts in them mean."""
 
 _WAIT_SECONDS: Final = 10.0
@@ -41,10 +43,11 @@ CREATE TABLE files (
     settled INTEGER NOT NULL, content BLOB NOT NULL, fault TEXT,
     take INTEGER NOT NULL, token TEXT NOT NULL, sketch BLOB NOT NULL, ids TEXT NOT NULL,
     awaits INTEGER NOT NULL, recorded INTEGER NOT NULL, links TEXT NOT NULL,
-    hops INTEGER NOT NULL, is_rooted INTEGER NOT NULL, digest BLOB, known TEXT,
+    hops INTEGER NOT NULL, is_rooted INTEGER NOT NULL, digest BLOB, known_key BLOB, known TEXT,
     UNIQUE (folder, name)
 );
 CREATE INDEX digests ON files (digest) WHERE digest IS NOT NULL;
+CREATE INDEX recorded_order ON files (recorded, id) WHERE digest IS NOT NULL;
 CREATE INDEX unrooted ON files (id) WHERE NOT is_rooted;
 CREATE INDEX tokens ON files (token) WHERE ids != '';
 CREATE TABLE creators (id TEXT NOT NULL, file INTEGER NOT NULL, PRIMARY KEY (id, file))
@@ -60,6 +63,10 @@ CREATE INDEX keys_of_file ON keys (file);
 CREATE INDEX keys_of_endpoint ON keys (endpoint, file);
 CREATE TABLE sides (file INTEGER NOT NULL, name TEXT NOT NULL, PRIMARY KEY (file, name))
     WITHOUT ROWID;
+CREATE TABLE answers (
+    file INTEGER PRIMARY KEY, head BLOB NOT NULL, body BLOB NOT NULL,
+    status INTEGER NOT NULL, chunks INTEGER, usage TEXT NOT NULL
+);
 CREATE TABLE traces (file INTEGER NOT NULL, trace TEXT NOT NULL, PRIMARY KEY (file, trace))
     WITHOUT ROWID;
 """
@@ -80,8 +87,15 @@ _FROM: Final = (
 )
 _TAKES: Final = f"SELECT {_COLUMNS}{_FROM} WHERE key = ?"
 _KNOWN: Final = (
-    f"SELECT known, key, (SELECT COUNT(*) FROM keys AS others WHERE others.key = keys.key),"
+    "SELECT known_key, known, key,"
+    " (SELECT COUNT(*) FROM keys AS others WHERE others.key = keys.key),"
     f" {_COLUMNS}{_FROM} WHERE digest = ? LIMIT 2"
+)
+_DIRECT: Final = (
+    f"SELECT recorded, files.id, digest, {_NAME}, files.ino, files.changed, size, token, ids,"
+    " known_key, known, head, body, status, chunks, usage"
+    " FROM files JOIN folders ON folders.id = folder JOIN answers ON answers.file = files.id"
+    " WHERE settled AND (SELECT COUNT(*) FROM keys WHERE key = known_key) = 1 AND"
 )
 
 
@@ -139,6 +153,21 @@ class Rooted:
     links: Mapping[str, str]
     hops: int
     keys: tuple[AnsweredKey, ...] = ()
+
+
+class DirectRow(NamedTuple):
+    """A file that alone answers the requests with a digest, and its answer. `position` is where it
+    stands in the order of recording.
+    """
+
+    position: tuple[int, int]
+    digest: bytes
+    name: str
+    stat: Stat
+    token: str
+    ids: tuple[AnswerId, ...]
+    known: KnownRequest
+    answer: DirectAnswer
 
 
 type KnownFile = tuple[int, Stat, bool, bool]
@@ -330,7 +359,8 @@ class Index:
             "hops": 1 if facts.links else 0,
             "is_rooted": not facts.links,
             "digest": facts.digest,
-            "known": facts.known and json.dumps(facts.known),
+            "known_key": facts.known and _blob(facts.known.key),
+            "known": facts.known and json.dumps(facts.known[1:]),
         }
         number = self._db.execute(
             f"INSERT INTO files ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})",
@@ -342,6 +372,12 @@ class Index:
         for text in (text for text, claim in ids if claim == "created"):
             self._db.execute(
                 "INSERT OR IGNORE INTO creators (id, file) VALUES (?, ?)", (text, number)
+            )
+        if facts.answer is not None:
+            self._db.execute(
+                "INSERT INTO answers (file, head, body, status, chunks, usage)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                (number, *facts.answer[:-1], _usage_text(facts.answer.usage)),
             )
         for side in facts.sides:
             self._db.execute(
@@ -391,6 +427,7 @@ class Index:
             self._db.execute("DELETE FROM sides WHERE file = ?", (number,))
             self._db.execute("DELETE FROM creators WHERE file = ?", (number,))
             self._db.execute("DELETE FROM traces WHERE file = ?", (number,))
+            self._db.execute("DELETE FROM answers WHERE file = ?", (number,))
 
     # -------------------------------------------------------------- queries
 
@@ -407,12 +444,30 @@ class Index:
         rows = self._db.execute(_KNOWN, (digest,)).fetchall()
         if not rows:
             return None
-        (known, row_key, count, *columns), *more = rows
-        key, request_ids, model, rules = _decode(known)[0]
-        is_alone = count == 1 and not more and row_key == _blob(key)
-        return KnownRequest(key, tuple(request_ids), model, tuple(rules)), (
-            _row(columns) if is_alone else None
-        )
+        (key, known, row_key, count, *columns), *more = rows
+        is_alone = count == 1 and not more and row_key == key
+        return _known(key, known), _row(columns) if is_alone else None
+
+    def direct(self, digest: bytes) -> DirectRow | None:
+        """The answer to the live requests with a digest, if it is kept ready: that of the only file
+        that answers their key.
+        """
+        row = self._db.execute(f"{_DIRECT} digest = ?", (digest,)).fetchone()
+        return row and _direct_row(row)
+
+    def direct_after(self, position: tuple[int, int], most: int) -> list[DirectRow]:
+        """What `direct` gives for the recordings made after one, the next first."""
+        rows: list[Any] = []
+        # One condition for both would not be looked up by the index.
+        for condition, arguments in (
+            ("recorded = ? AND files.id > ?", position),
+            ("recorded > ?", position[:1]),
+        ):
+            rows += self._db.execute(
+                f"{_DIRECT} digest IS NOT NULL AND {condition} ORDER BY recorded, files.id LIMIT ?",
+                (*arguments, most - len(rows)),
+            )
+        return [_direct_row(row) for row in rows]
 
     def created(self, ids: Iterable[str]) -> dict[str, list[tuple[int, str]]]:
         """For each id the recordings that created it: when they were made, and their tokens."""
@@ -645,6 +700,25 @@ def _ids(text: str) -> tuple[AnswerId, ...]:
     return tuple([AnswerId(*pair) for pair in _decode(text)[0]]) if text else ()
 
 
+@lru_cache(maxsize=1024)
+def _known_parts(text: str) -> tuple[tuple[str, ...], str | None, tuple[str, ...]]:
+    request_ids, model, rules = json.loads(text)
+    return tuple(request_ids), model, tuple(rules)
+
+
+def _known(key: bytes, text: str) -> KnownRequest:
+    return KnownRequest(key.hex(), *_known_parts(text))
+
+
+def _usage_text(usage: Usage | None) -> str:
+    return "" if usage is None else json.dumps(usage.as_json())
+
+
+@lru_cache(maxsize=1024)
+def _usage(text: str) -> Usage | None:
+    return Usage(**json.loads(text)) if text else None
+
+
 def _blob(key: str) -> bytes:
     return bytes.fromhex(key)
 
@@ -668,6 +742,21 @@ def _row(columns: Sequence[Any]) -> IndexRow:
         links=json.loads(links) if links else {},
         digest=digest,
         ids=_ids(ids),
+    )
+
+
+def _direct_row(columns: Sequence[Any]) -> DirectRow:
+    recorded, number, digest, name, ino, changed, size, token, ids, *more = columns
+    key, known, head, body, status, chunks, usage = more
+    return DirectRow(
+        (recorded, number),
+        digest,
+        name,
+        (ino, changed, size),
+        token,
+        _ids(ids),
+        _known(key, known),
+        DirectAnswer(head, body, status, chunks, _usage(usage)),
     )
 
 

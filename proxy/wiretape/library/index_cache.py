@@ -1,7 +1,8 @@
 """Keep the indexes of large folders between runs; they can be deleted at any time.
 
 A database is named by its folder and by the fingerprint of all that keys depend on, so that one
-made under other rules is never used. It holds digests and names, no text of a recording.
+made under other rules is never used. It holds digests, names, and the small answers of recordings
+(`direct_answer.py`): nothing that is not in the folder, which was redacted. Only its user reads it.
 """
 
 import hashlib

@@ -22,7 +22,7 @@ from wiretape.core.matching.matcher import Matcher
 from wiretape.core.model import SWITCHING, Exchange, WebSocket, split_url
 from wiretape.core.playback.policy import RecordMode
 from wiretape.core.playback.websocket import as_request
-from wiretape.core.recording.document import Document, to_exchange, to_request
+from wiretape.core.recording.document import Document, to_answer, to_exchange, to_request
 from wiretape.core.redaction.traces import traces_in
 from wiretape.core.wire.selecting_headers import document_vary
 from wiretape.files import StagedFile, write_whole
@@ -240,7 +240,9 @@ class Library(Lookup):
             new=new,
             data=data,
             files=files,
-            facts=replace(facts, traces=traces_in(data)),
+            facts=recording_file.with_answer(
+                replace(facts, traces=traces_in(data)), lambda: to_answer(new.document)
+            ),
             void=void,
             is_first=is_first,
         )
@@ -295,7 +297,7 @@ class Library(Lookup):
                 stat_after = _folder_stat(folder)
                 if known is not None and known == stat_before and stat_after is not None:
                     index.put_folder(folder.relative_to(self.folder).as_posix(), *stat_after)
-            self._memo.clear()
+            self._forget_answers()
 
         self._query(update)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from wiretape.core.errors import FormatError, StoreError
 from wiretape.core.matching.canonical import Canonical
@@ -19,8 +19,9 @@ from wiretape.core.recording.document import Document
 from wiretape.core.recording.given_ids import AnswerId, IdSource, sent_ids
 from wiretape.core.redaction.traces import KnownTraces
 
+from .direct_rows import DirectRows
 from .file_cache import CachedRecording, RecordingCache
-from .index import Index, IndexRow, Rooted
+from .index import DirectRow, Index, IndexRow, Rooted
 from .on_demand import NotHere, may_defer
 from .recording_file import (
     Endpoint,
@@ -32,9 +33,6 @@ from .recording_file import (
 )
 from .scanned_folder import LOOK_SECONDS, LocalState, ScannedFolder
 from .sequence import Roots, sequence
-
-if TYPE_CHECKING:
-    pass
 
 _MEMO: Final = 4_096
 _MOST_CHECKED_EACH: Final = 64
@@ -132,6 +130,7 @@ class Lookup(ScannedFolder):
         self._redacted: _TracesRead | None = None
         self._memo: dict[_MemoKey, _Memo] = {}
         self._known: dict[bytes, KnownRequest] = {}
+        self._direct = DirectRows(self.folder)
         self._recordings = RecordingCache(self.folder, self._fetch)
         self._edits: dict[str, CachedRecording] = {}
 
@@ -204,6 +203,19 @@ class Lookup(ScannedFolder):
             self._known[digest] = known
             return known
 
+    def direct(self, digest: bytes) -> DirectRow | None:
+        """The answer to live requests with a digest, if the index has it ready and the recording is
+        the only one that answers them and what it was.
+        """
+        if self._origin is not None:
+            return None
+        with self._guard:
+            self._look()
+            row = self._direct.get(digest, self._query, self._recordings.cache_seconds)
+            if row is None or row.name in self._replaced or row.name in self._edits:
+                return None
+            return row
+
     def _is_answered_by(self, row: IndexRow, key: str) -> bool:
         """Whether the one take of a key answers it, its file being what it was; it is read at once,
         for it will be asked for next.
@@ -231,11 +243,12 @@ class Lookup(ScannedFolder):
         self._recordings.cache_seconds = seconds
 
     def _note_change(self, index: Index) -> None:
-        self._memo.clear()
+        self._forget_answers()
         self._find_roots(index)
 
     def _forget_answers(self) -> None:
         self._memo.clear()
+        self._direct.forget()
 
     def _find_roots(self, index: Index) -> None:
         """Name ids by the answer that created them; earlier versions named each poll of an id by
@@ -261,7 +274,7 @@ class Lookup(ScannedFolder):
             rooted.append(Rooted(number, new_links, hops, keys or ()))
         if rooted:
             index.put_roots(rooted)
-            self._memo.clear()
+            self._forget_answers()
 
     def takes(self, key: str) -> tuple[Entry, ...]:
         """The recordings of a key, in the order they were made; see `answering`."""
@@ -361,7 +374,7 @@ class Lookup(ScannedFolder):
                 others.update(shared.key for own, shared in pairs if own.key == key != shared.key)
         with self._guard:
             self._other_keys[key] = tuple(sorted(others))
-            self._memo.clear()
+            self._forget_answers()
         return bool(others)
 
     def known_at_start(self, entries: Iterable[Entry]) -> bool:

@@ -27,6 +27,7 @@ from wiretape.core.recording.document import (
 from wiretape.core.recording.given_ids import AnswerId, answer_ids
 from wiretape.core.redaction.traces import traces_in
 
+from .direct_answer import DirectAnswer, direct_answer
 from .read_file import MAX_FILE_BYTES as MAX_FILE_BYTES
 from .read_file import Stat as Stat
 from .read_file import read_bytes as read_bytes
@@ -75,7 +76,7 @@ class Facts:
     `fault` it is not a recording; with `awaits_side_file` only a side file is missing. `recorded`
     is in microseconds of the epoch; `links` are the ids of the request with their tokens, `ids`
     those of the answer, `traces` what it holds in redacted form. `digest` is that of the live
-    requests that `known` is true of, if any.
+    requests that `known` is true of, if any, and `answer` what they are answered with.
     """
 
     name: str
@@ -95,6 +96,7 @@ class Facts:
     awaits_side_file: bool = False
     digest: bytes | None = None
     known: KnownRequest | None = None
+    answer: DirectAnswer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,11 +230,17 @@ def side_files_beside(recording: str | Path) -> Callable[[str], bytes]:
 
 
 def facts(
-    folder: Path, name: str, examine: Examine, known_content: bytes | None = None
+    folder: Path,
+    name: str,
+    examine: Examine,
+    known_content: bytes | None = None,
+    *,
+    keeps_answer: bool = True,
 ) -> Facts | Same | None:
     """What an index keeps of the file `name` below `folder`; None if it no longer exists.
 
-    If its content still has the digest `known_content`, the result is `Same`.
+    If its content still has the digest `known_content`, the result is `Same`. `keeps_answer` is
+    False for an index without answers, which others are given.
     """
     path = folder / name
     read_ns = time.time_ns()
@@ -248,31 +256,35 @@ def facts(
     settled = is_settled(stat[1], read_ns)
     if content == known_content:
         return Same(stat, settled)
+    bare = Facts(name=name, stat=stat, settled=settled, content=content)
+    return _facts_in(data, bare, path, examine, keeps_answer=keeps_answer)
+
+
+def _facts_in(
+    data: bytes, bare: Facts, path: Path, examine: Examine, *, keeps_answer: bool
+) -> Facts:
+    """The facts of a file with this content; `bare` are those that are known without it."""
     try:
-        recording = parsed(data, stat, side_files_beside(path))
+        recording = parsed(data, bare.stat, side_files_beside(path))
         known = of_document(
             recording.document,
-            name,
-            stat,
-            content,
+            bare.name,
+            bare.stat,
+            bare.content,
             examine,
-            settled=settled,
+            settled=bare.settled,
             foreign=recording.foreign,
             also=recording.also,
         )
-        return replace(known, traces=traces_in(data))
     except (FormatError, StoreError) as error:
-        awaits_side_file = isinstance(error, SideFileError)
-        sides = sides_in(data)
-        return Facts(
-            name=name,
-            stat=stat,
-            settled=settled,
-            content=content,
+        return replace(
+            bare,
             fault=str(error),
-            sides=sides,
-            awaits_side_file=awaits_side_file,
+            sides=sides_in(data),
+            awaits_side_file=isinstance(error, SideFileError),
         )
+    known = replace(known, traces=traces_in(data))
+    return with_answer(known, lambda: recording.exchange) if keeps_answer else known
 
 
 def of_document(
@@ -306,6 +318,19 @@ def of_document(
         digest=wire_digest,
         known=known,
     )
+
+
+def with_answer(facts: Facts, read: Callable[[], Exchange | RecordedAnswer]) -> Facts:
+    """The same facts with the answer that `read` gives, if it may answer the bytes of its request
+    whatever was asked before.
+    """
+    if facts.digest is None or facts.sides or facts.links or len(facts.keys) > 1:
+        return facts
+    if facts.keys[0].match_kind is not MatchKind.EXACT:
+        return facts
+    recorded = read()
+    answer = direct_answer(facts.name, recorded.response, recorded.paths)
+    return replace(facts, answer=answer)
 
 
 def answered(

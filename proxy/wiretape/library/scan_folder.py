@@ -49,6 +49,9 @@ class Sweep:
     `report_fault` is called with files that turn out not to be recordings.
     """
 
+    keeps_answers = True
+    """Whether the index holds answers: not one that others are given."""
+
     def __init__(
         self,
         folder: Path,
@@ -220,7 +223,10 @@ class Sweep:
                 done += 1
         for name in names[done:]:
             content = None if name in force else index.content(name)
-            yield name, facts(self.folder, name, self._examine, content)
+            yield name, self._facts_of(name, content)
+
+    def _facts_of(self, name: str, content: bytes | None = None) -> Facts | Same | None:
+        return facts(self.folder, name, self._examine, content, keeps_answer=self.keeps_answers)
 
     def _facts_of_many(
         self, names: Sequence[str], remembered: Callable[[], int]
@@ -231,7 +237,7 @@ class Sweep:
 
         def work(block: Sequence[str]) -> list[Facts | Same | None] | None:
             before = remembered()
-            results = [facts(self.folder, name, self._examine) for name in block]
+            results = [self._facts_of(name) for name in block]
             return results if remembered() == before else None
 
         number = parallel.processors()

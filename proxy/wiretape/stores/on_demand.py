@@ -244,6 +244,8 @@ class OnDemand:
 class StoreSweep(Sweep):
     """Keeps the index of a store's recordings, and fetches them."""
 
+    keeps_answers = False
+
     def __init__(
         self,
         folder: Path,

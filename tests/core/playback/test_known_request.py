@@ -14,6 +14,7 @@ from wiretape.core.playback.known_request import (
     document_digest,
     is_free_of,
     kept_headers,
+    text_of_head,
 )
 from wiretape.core.recording.document import from_request
 from wiretape.core.redaction.known_values import Secrets
@@ -119,10 +120,11 @@ def test_what_was_redacted_has_no_digest() -> None:
 
 def test_a_value_is_found_in_all_that_is_recorded() -> None:
     secrets, kept = Secrets([("authorization", KEY)]), (("accept", f"a/{KEY}"),)
-    assert is_free_of(secrets, request(), ())
-    assert is_free_of(Secrets(), request(KEY.encode()), ())
-    assert not is_free_of(secrets, request(f'{{"a":"{KEY}"}}'.encode()), ())
-    assert not is_free_of(secrets, request(), kept)
+    head = text_of_head(request(), ())
+    assert is_free_of(secrets, head, request().body)
+    assert is_free_of(Secrets(), head, KEY.encode())
+    assert not is_free_of(secrets, head, f'{{"a":"{KEY}"}}'.encode())
+    assert not is_free_of(secrets, text_of_head(request(), kept), b"")
     url = Request("GET", "https", "llm.example", 443, f"/{KEY}")
-    assert not is_free_of(secrets, url, ())
-    assert not is_free_of(Secrets([("authorization", "schlüssel-9Zx81Qm77")]), request(), ())
+    assert not is_free_of(secrets, text_of_head(url, ()), b"")
+    assert not is_free_of(Secrets([("authorization", "schlüssel-9Zx81Qm77")]), head, b"")

@@ -62,8 +62,15 @@ def kept_headers(request: Request, is_kept: Callable[[str], bool]) -> Headers | 
 
 def digest_of(request: Request, headers: Headers) -> bytes:
     """The digest of what is recorded of a request, `headers` of its headers."""
+    state = digest_of_head(request, headers)
+    state.update(request.body)
+    return state.digest()
+
+
+def digest_of_head(request: Request, headers: Headers) -> "hashlib.blake2b":
+    """The state of `digest_of` without the body: `copy` it and `update` it with one."""
     head = ascii((request.method, request.url, headers))
-    return hashlib.blake2b(head.encode() + b"\n" + request.body, digest_size=16).digest()
+    return hashlib.blake2b(head.encode() + b"\n", digest_size=16)
 
 
 def document_digest(stored: Document, redacted: Document) -> bytes | None:
@@ -145,17 +152,19 @@ def _may_show(data: bytes) -> bool:
     return b"\x1f\x8b\x08" in data or b"\x28\xb5\x2f\xfd" in data or bool(_ZLIB.search(data))
 
 
-def is_free_of(secrets: Secrets, request: Request, headers: Headers) -> bool:
+def text_of_head(request: Request, headers: Headers) -> str:
+    """The text that is recorded of a request besides its body, `headers` of its headers."""
+    return "\n".join((request.url, *(value for _, value in headers)))
+
+
+def is_free_of(secrets: Secrets, head: str, body: bytes) -> bool:
     """Whether no secret is in what is recorded of a request whose digest is a recording's; True is
-    certain.
+    certain. `head` is what `text_of_head` gives.
     """
-    if not len(secrets):
-        return True
-    text = "\n".join((request.url, *(value for _, value in headers)))
-    return (
+    return not len(secrets) or (
         _are_visible(secrets)
-        and not secrets.may_occur_in(text)
-        and not secrets.may_occur_in(request.body.decode("utf-8", "replace"))
+        and not secrets.may_occur_in(head)
+        and not secrets.may_occur_in(body.decode("utf-8", "replace"))
     )
 
 

@@ -103,6 +103,13 @@ class Player:
         """The index of the next take, or how many takes were given."""
         return self._cursor(key, takes).next if takes else 0
 
+    def is_repeated(self, name: str) -> bool | None:
+        """Whether the only take of a key, which is no outage, is given again when it is next; None
+        if it is used up.
+        """
+        was_given = name in self._given
+        return None if was_given and self.repeat == "miss" else was_given
+
     def was_given(self, name: str) -> bool:
         """Whether a take was given, or passed over."""
         return name in self._given

@@ -66,6 +66,18 @@ _ABSOLUTE: Final = re.compile(_START + r"(?:(https?):)?//([^/?#\\\s<>\"']+)/?", 
 _PATH: Final = re.compile(_START + r"((?:\.\.?(?=[/?#]|\Z)|/(?!/))[^\s<>\"']*)", re.IGNORECASE)
 
 
+def may_lead(headers: Headers) -> bool:
+    """Whether `links_to_door` may change an answer's headers; False is certain.
+
+    >>> may_lead((("content-type", "text/plain"),)), may_lead((("location", "/v1/files/1"),))
+    (False, True)
+    """
+    return any(
+        _ABSOLUTE.search(value) or (name.lower() in _RELATIVE and _PATH.search(value))
+        for name, value in headers
+    )
+
+
 def links_to_door(headers: Headers, url: str, door: str, providers: Providers) -> Headers:
     """Rewrite the headers of the answer to `url`: links to a provider lead to `door`, the URL of a
     base-URL port. Links to other hosts stay.

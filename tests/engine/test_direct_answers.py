@@ -1,0 +1,274 @@
+"""What the index has ready is what the other ways give: the same bytes, the same rows, the same
+state of the session and the run after it.
+"""
+
+import asyncio
+import os
+import tempfile
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final, cast
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from tests.support.request_stories import (
+    HOST,
+    KEYS,
+    PLAIN,
+    TAKES,
+    Call,
+    Story,
+    config_of,
+    stories,
+    write,
+)
+
+from wiretape.config.load import Config
+from wiretape.core.matching.rule import Rule
+from wiretape.core.model import Request
+from wiretape.core.playback.faults import Fault, FaultRule, Faults
+from wiretape.core.playback.pace import Pace
+from wiretape.core.playback.player import Repeat
+from wiretape.core.redaction.redactor import Redactor
+from wiretape.engine.handler import Begun, Handler
+from wiretape.engine.http_request import END, Heads, WholeRequest
+from wiretape.engine.replayer import Replayer, ReplayOptions
+from wiretape.engine.sender import ReadyAnswer
+from wiretape.library.library import Library, LocalState
+from wiretape.report.report import Report
+from wiretape.sessions.sessions import Sessions
+
+ONE: Final = Story(((PLAIN, KEYS[0], None),), ())
+
+
+class Way:
+    """A run that answers directly, or does not."""
+
+    def __init__(
+        self, config: Config, folder: Path, *, is_direct: bool, repeat: Repeat = "last"
+    ) -> None:
+        self.redactor = Redactor(config.redaction, remember=True)
+        self.report = Report("replay", strict_ignored=True)
+        self.report.prices = lambda: config.prices
+        self.direct = 0
+
+        def opened(session: str | None) -> Library:
+            state, prepare = LocalState(folder), self.redactor.request
+            library = Library(folder / "recordings", config.matcher, prepare, session, state)
+            library.load()
+            return library
+
+        self.sessions = Sessions(opened, repeat)
+        self.replayer = Replayer(
+            self.sessions, config.matcher, self.redactor, config.providers, self.report
+        )
+        self.handler = Handler(self.replayer, Pace())
+        self._heads = Heads(asyncio.get_running_loop())
+        if not is_direct:
+            self.handler._direct = None
+
+    def ask(self, live: Request, session: str | None = None) -> Any:
+        """What comes of a request: an answer's bytes, or what aiohttp is to send."""
+        answers = self.handler._direct
+        if answers is not None:
+            given_directly = answers.answer
+            answers.answer = self._counted(given_directly)  # type: ignore[method-assign]
+        named = (("X-Wiretape-Session", session),) if session else ()
+        fields = (*live.headers, *named, ("Host", "127.0.0.1"))
+        lines = [f"{live.method} /{live.host}{live.target} HTTP/1.1"]
+        lines += [f"{name}: {value}" for name, value in fields]
+        lines.append(f"Content-Length: {len(live.body)}")
+        head = self._heads.read("\r\n".join(lines).encode() + END)
+        assert head is not None
+        http = WholeRequest(head, live.body, cast(asyncio.Transport, None))
+        outcome = self.handler.answer_at_once(http, None)
+        if answers is not None:
+            answers.answer = given_directly  # type: ignore[method-assign]
+        if isinstance(outcome, ReadyAnswer):
+            return outcome
+        assert isinstance(outcome, Begun), outcome
+        assert outcome.error is None, outcome.error
+        return outcome.answer and (outcome.answer.entry.name, outcome.answer.response)
+
+    def _counted(self, answer: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*args: Any) -> Any:
+            given_directly = answer(*args)
+            self.direct += given_directly is not None
+            return given_directly
+
+        return counted
+
+    def state(self) -> Any:
+        """All that an answer changes."""
+        rows = [
+            replace(row, duration=None, first_chunk=row.first_chunk is not None)
+            for row in self.report.rows
+        ]
+        sessions = [
+            (
+                *(session.name, session.counts, session.used, session.exact_keys),
+                *(session.known_ids._origins, session.player._given, session.problems),
+            )
+            for session in self.sessions.all()
+        ]
+        report = self.report
+        run = (report.applied, report.beyond, report.notices, report.counts, report.spending)
+        return rows, sessions, run, set(self.redactor.remembered)
+
+
+def compare(story: Story, repeat: Repeat = "last") -> int:
+    """Ask a story both ways; gives how many answers were direct."""
+
+    async def asked() -> int:
+        with tempfile.TemporaryDirectory() as name:
+            config = config_of(has_rule=story.has_rule)
+            write(story, Path(name), config)
+            direct, other = (
+                Way(config, Path(name), is_direct=is_direct, repeat=repeat)
+                for is_direct in (True, False)
+            )
+            for call, key, session in story.asked:
+                live = call.request(key)
+                assert direct.ask(live, session) == other.ask(live, session)
+                assert direct.state() == other.state()
+            return direct.direct
+
+    return asyncio.run(asked())
+
+
+@example(story=TAKES, repeat="last")
+@settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow])
+@given(story=stories(), repeat=st.sampled_from(["last", "cycle", "miss"]))
+def test_direct_answers_are_what_the_other_ways_give(story: Story, repeat: Repeat) -> None:
+    compare(story, repeat)
+
+
+@pytest.mark.parametrize(("repeat", "expected"), [("last", 3), ("cycle", 3), ("miss", 1)])
+def test_what_is_asked_again_is_answered_again(repeat: Repeat, expected: int) -> None:
+    story = replace(ONE, asked=((PLAIN, KEYS[0], None),) * 3)
+    assert compare(story, repeat) == expected
+
+
+def test_a_secret_in_a_request_is_read() -> None:
+    # It was no secret when it was recorded, and is the live client's credential; or another's.
+    call = Call(key=KEYS[0], encoding="plain")
+    recorded = ((call, "other-Xk28QmZ9w", None),)
+    asked = tuple((call, key, None) for key in (KEYS[1], KEYS[0], KEYS[1]))
+    assert compare(Story(recorded, asked)) == 1
+
+
+def test_an_id_that_an_answer_gave_leads_to_its_own_sequence() -> None:
+    poll = Call(id="resp_0")
+    recorded = ((PLAIN, KEYS[0], None), (poll, KEYS[0], None))
+    asked = tuple((call, KEYS[0], None) for call in (poll, PLAIN, poll, PLAIN))
+    assert compare(Story(recorded, asked)) >= 2
+
+
+def in_run(test: Callable[[Path], Awaitable[None]], folder: Path, story: Story) -> None:
+    """Run a test beside the recordings of a story."""
+    write(story, folder, config_of(has_rule=False))
+    asyncio.run(cast(Any, test(folder)))
+
+
+@pytest.mark.parametrize("is_asked_before", [True, False])
+@pytest.mark.parametrize("change", ["edited", "replaced", "removed", "added", "same stat but time"])
+def test_a_recording_that_changes(tmp_path: Path, change: str, is_asked_before: bool) -> None:
+    async def asked(folder: Path) -> None:
+        config = config_of(has_rule=False)
+        (file,) = (folder / "recordings").rglob("*.json")
+        ways = [Way(config, folder, is_direct=is_direct) for is_direct in (True, False)]
+        live = PLAIN.request(KEYS[0])
+        if is_asked_before:
+            assert len({way.ask(live) for way in ways}) == 1
+            assert ways[0].direct == 1
+        text = file.read_text()
+        if change == "edited":
+            file.write_text(text.replace("answer 0", "answer number 0"))
+        elif change == "same stat but time":
+            file.write_text(text.replace("answer 0", "answer X"))
+            os.utime(file, (1, 1))
+        elif change == "replaced":  # by the recording of another request
+            new = file.with_suffix(".tmp")
+            new.write_text(text.replace('"what is it?"', '"what else?"'))
+            os.replace(new, file)
+        elif change == "removed":
+            file.unlink()
+        else:
+            file.with_suffix(".2.json").write_text(text.replace("answer 0", "answer 2"))
+        for way in ways:
+            way.sessions.own.library.check()  # as it does itself, each half second
+        direct, other = ([way.ask(live) for _ in range(2)] for way in ways)
+        assert direct == other
+        if change in ("edited", "same stat but time"):
+            assert b"answer X" in direct[0].body or b"answer number 0" in direct[0].body
+        elif change != "added":
+            assert direct == [None, None]
+        else:
+            assert b"answer 2" in direct[-1].body
+
+    in_run(asked, tmp_path, ONE)
+
+
+def test_a_change_that_nobody_looked_for_yet_is_noticed(tmp_path: Path) -> None:
+    async def asked(folder: Path) -> None:
+        (file,) = (folder / "recordings").rglob("*.json")
+        way = Way(config_of(has_rule=False), folder, is_direct=True)
+        live = PLAIN.request(KEYS[0])
+        assert b"answer 0" in way.ask(live).body
+        file.write_text(file.read_text().replace("answer 0", "answer X"))
+        assert b"answer X" in way.ask(live).body
+        assert way.direct == 1
+
+    in_run(asked, tmp_path, ONE)
+
+
+def test_an_edit_of_this_run_answers(tmp_path: Path) -> None:
+    async def asked(folder: Path) -> None:
+        way = Way(config_of(has_rule=False), folder, is_direct=True)
+        live, library = PLAIN.request(KEYS[0]), way.sessions.own.library
+        before = way.ask(live)
+        (name,) = library.names()
+        exchange = library.read(name)
+        chunk = replace(exchange.response.chunks[0], data=b"edited")
+        library.edit(name, replace(exchange, response=replace(exchange.response, chunks=(chunk,))))
+        assert (before.body != b"edited", way.ask(live).body) == (True, b"edited")
+
+    in_run(asked, tmp_path, ONE)
+
+
+@pytest.mark.parametrize("why", ["pace", "faults", "age", "none"])
+def test_a_run_that_changes_answers_gives_none_directly(why: str, tmp_path: Path) -> None:
+    async def made() -> None:
+        config = config_of(has_rule=False)
+        way = Way(config, tmp_path, is_direct=True)
+        faults = (
+            Faults((FaultRule(Fault("slow", delay=0.1), Rule("slow")),))
+            if why == "faults"
+            else Faults()
+        )
+        max_age = timedelta(days=1) if why == "age" else None
+        options = ReplayOptions(faults=faults, max_age=max_age)
+        replayer = Replayer(
+            *(way.sessions, config.matcher, way.redactor, config.providers, way.report), options
+        )
+        handler = Handler(replayer, Pace.parse("recorded") if why == "pace" else Pace())
+        assert (handler._direct is not None) is (why == "none")
+
+    asyncio.run(made())
+
+
+def test_a_request_for_somebody_else_is_not_answered(tmp_path: Path) -> None:
+    async def asked(folder: Path) -> None:
+        way = Way(config_of(has_rule=False), folder, is_direct=True)
+        answers = way.handler._direct
+        assert answers is not None
+        raw = f"POST https://{HOST}/v1/responses HTTP/1.1\r\nHost: {HOST}\r\n\r\n"
+        head = way._heads.read(raw.encode())
+        assert head is not None
+        http = WholeRequest(head, b"", cast(asyncio.Transport, None))
+        assert answers.answer(http, None, 0.0) is None
+
+    in_run(asked, tmp_path, ONE)
