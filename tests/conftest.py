@@ -1,5 +1,6 @@
 """What the end-to-end tests share: a clean environment, the command line, an HTTPS upstream."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -64,11 +65,37 @@ SLOW: Final = (
 """What takes seconds, whole runs of wiretape above all: `make test-fast` leaves it out. Folders,
 files and functions, by how the name of a test begins."""
 
+SLOW_FILES: Final = frozenset(name.removesuffix("/") for name in SLOW if "::" not in name)
+
+
+def is_fast(config: pytest.Config) -> bool:
+    """Whether this is `make test-fast`."""
+    return bool(config.getoption("markexpr") == "not slow")
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Look for fewer examples of a property in `make test-fast`, before properties are defined."""
-    is_fast = config.getoption("markexpr") == "not slow"
-    settings.load_profile("fast" if is_fast else "wiretape")
+    settings.load_profile("fast" if is_fast(config) else "wiretape")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Import no file of slow tests where none of them runs."""
+    path = collection_path.relative_to(config.rootpath).as_posix()
+    return True if is_fast(config) and path.removeprefix("tests/") in SLOW_FILES else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Keep the hundreds of thousands of objects of a collection out of the garbage collector.
+
+    They live until the end; to look through them again and again took a tenth of the time.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

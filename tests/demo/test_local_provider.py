@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import openai
 import pytest
-import together
 import trustme
 from tests.support import paths
 from tests.support.limits import PATIENCE
@@ -483,6 +481,8 @@ def threaded(monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalProvider]:
 
 
 def test_openais_client_reads_every_kind_of_answer(threaded: LocalProvider) -> None:
+    import openai
+
     with openai.OpenAI(base_url=f"{threaded.url}/v1", api_key="any", max_retries=0) as client:
         assert next(model.id for model in client.models.list()) == MODEL
         whole = client.chat.completions.create(
@@ -500,6 +500,8 @@ def test_openais_client_reads_every_kind_of_answer(threaded: LocalProvider) -> N
 
 
 def test_togethers_client_reads_streams_and_tool_calls(threaded: LocalProvider) -> None:
+    import together
+
     with together.Together(base_url=threaded.url, api_key="any", max_retries=0) as client:
         with client.chat.completions.create(
             model=MODEL, messages=[{"role": "user", "content": "Hello"}], stream=True

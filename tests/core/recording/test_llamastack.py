@@ -12,12 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import anthropic
 import httpx
 import httpx2
-import openai
 import pytest
-import together
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support import paths
@@ -52,10 +49,18 @@ def stored(path: Path) -> Document:
     return recording_format.loads(path.read_bytes())
 
 
+WITH_HTTP_FORM = {
+    path: stored(path) for path in sorted(DATA.glob("*.json")) if path.name not in NO_HTTP_FORM
+}
+
+
 def with_http_form(wanted: Callable[[Document], bool] = lambda _: True) -> list[Any]:
     """Parameters: each file of the data with an HTTP form that is `wanted`."""
-    files = [path for path in sorted(DATA.glob("*.json")) if path.name not in NO_HTTP_FORM]
-    return [pytest.param(path, id=path.stem[:20]) for path in files if wanted(stored(path))]
+    return [
+        pytest.param(path, id=path.stem[:20])
+        for path, document in WITH_HTTP_FORM.items()
+        if wanted(document)
+    ]
 
 
 def is_openai(document: Document) -> bool:
@@ -281,6 +286,8 @@ def succeeded(document: Document) -> bool:
 @needs_data
 @pytest.mark.parametrize("path", with_http_form(lambda d: is_openai(d) and succeeded(d)))
 def test_the_stock_openai_client_gets_the_recorded_objects(path: Path) -> None:
+    import openai
+
     document = stored(path)
     wire = Wire(document)
     with wire.httpx2() as http:
@@ -296,6 +303,8 @@ def test_the_stock_openai_client_gets_the_recorded_objects(path: Path) -> None:
 @needs_data
 @pytest.mark.parametrize("path", with_http_form(lambda d: not succeeded(d)))
 def test_the_stock_openai_client_raises_the_recorded_exception(path: Path) -> None:
+    import openai
+
     document = stored(path)
     wire = Wire(document)
     with wire.httpx2() as http:
@@ -316,6 +325,8 @@ def test_the_stock_openai_client_raises_the_recorded_exception(path: Path) -> No
 @needs_data
 @pytest.mark.parametrize("path", with_http_form(is_together))
 def test_the_stock_together_client_gets_the_recorded_objects(path: Path) -> None:
+    import together
+
     document = stored(path)
     wire = Wire(document)
     with wire.httpx() as http:
@@ -329,6 +340,8 @@ def test_the_stock_together_client_gets_the_recorded_objects(path: Path) -> None
 @needs_data
 @pytest.mark.parametrize("path", with_http_form(is_messages))
 def test_the_stock_anthropic_client_gets_the_recorded_answer(path: Path) -> None:
+    import anthropic
+
     document = stored(path)
     wire = Wire(document)
     arguments = document["request"]["payload"]
@@ -450,6 +463,8 @@ def test_an_empty_extra_body_adds_nothing(extra: object) -> None:
 
 
 def test_extra_query_becomes_the_url_s_query_as_the_openai_client_spells_it() -> None:
+    import openai
+
     query = {"version": "2023-05-29", "n": 1, "on": True, "off": None, "tags": ["a b", "c"]}
     arguments = {"model": "m", "prompt": "a", "extra_query": query}
     document = sdk_call("https://a.ai/v1", "/v1/completions", arguments)

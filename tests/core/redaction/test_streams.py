@@ -12,8 +12,6 @@ from typing import Any
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from openai.lib.streaming.chat import ChatCompletionStreamState
-from openai.types.chat import ChatCompletionChunk
 from tests.support import corpus, corpus_streams, paths
 
 from wiretape.core.model import Chunk, Exchange, Headers, Request, Response
@@ -374,6 +372,9 @@ def test_arguments_stay_json_whatever_their_escapes(whole: str, expected: Json) 
 
 
 def test_openais_library_puts_the_arguments_together() -> None:
+    from openai.lib.streaming.chat import ChatCompletionStreamState
+    from openai.types.chat import ChatCompletionChunk
+
     def chunk(call: Json) -> Json:
         choice = {"index": 0, "delta": {"tool_calls": [{"index": 0, **call}]}}
         shape = {"id": "c", "object": "chat.completion.chunk", "created": 1763660000}
