@@ -25,6 +25,8 @@ SLOW: Final = (
     "api/test_proxy.py",
     *("cli/test_stores.py", "cli/test_ui.py"),
     *(
+        "core/redaction/test_key_patterns.py"
+        "::test_a_search_for_keys_is_linear_in_what_almost_is_one",
         "core/redaction/test_redactor.py::test_any_document_loses_the_key_and_nothing_else",
         "core/redaction/test_text_search.py::test_time_is_in_proportion_to_the_text",
     ),

@@ -20,6 +20,7 @@ WITHOUT_A_MODULE: Final = {
     "integrations/node": "the npm package, with real test runners",
     "integrations/fleet": "the examples of docs/fleet.md",
     "integrations/github": "the action at the root, and what shows its report",
+    "support/cases": "how other tests check many cases in one",
     "support/upstream": "the provider that other tests rely on",
     "support/fork_server": "how other tests start wiretape",
     "addons/patches/patches": "the package: how its patches are installed",

@@ -113,18 +113,23 @@ def code_units(text: str) -> Iterator[int]:
     yield from (int.from_bytes(data[at : at + 2]) for at in range(0, len(data), 2))
 
 
-@pytest.mark.parametrize("spell", SPELLINGS.values(), ids=SPELLINGS)
 @pytest.mark.parametrize("before", AROUND)
-def test_no_escape_beside_a_key_hides_it(before: str, spell: Callable[[str], str]) -> None:
-    missed = [
+def test_no_escape_beside_a_key_hides_it(before: str) -> None:
+    with_a_key = [
         (name, text)
         for name, key in [*KEYS, ("env", KNOWN)]
         for text in (f"my key is{before}{key}", f"{key}{before}", f"a{before}{key}{before}z")
         if search().spans(text)
+    ]
+    missed = [
+        (spelling, name, text)
+        for name, text in with_a_key
+        for spelling, spell in SPELLINGS.items()
         if not search().may_hold(spell(text)) or not search().may_hold(f'{{"a": [{spell(text)}]}}')
     ]
     assert missed == []
-    assert all(search().spans(f"my key is{before}{key}") for _, key in KEYS if before not in "é😀")
+    after_it = {(name, f"my key is{before}{key}") for name, key in KEYS if before not in "é😀"}
+    assert after_it <= set(with_a_key)
 
 
 PASSWORD = "kV8w2Qz/T5rXn1Lp"
