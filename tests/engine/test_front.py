@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.support.limits import PATIENCE
+from tests.support.limits import PATIENCE, examples
 
 from wiretape import descriptors
 from wiretape.config.load import load
@@ -215,7 +215,7 @@ async def test_a_client_that_asks_for_http_in_a_tunnel_gets_a_miss(client: Clien
     writer.close()
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=40))
 async def test_no_bytes_after_connect_open_anything(client: Client, data: bytes) -> None:
     before = set(client.front.tasks)

@@ -17,7 +17,7 @@ from typing import Any, Final
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.support.limits import PATIENCE
+from tests.support.limits import PATIENCE, examples
 from tests.support.virtual_time import VirtualTimeLoop
 
 from wiretape.config.load import load
@@ -408,7 +408,7 @@ names = st.sampled_from(
     st.lists(st.integers(0, 1000), max_size=4),
     st.sampled_from(["base URL", "workers", "paced"]),
 )
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_requests_that_are_sent_at_once_are_answered_in_turn(
     folder: Path, sent: list[str], cuts: list[int], scenario: str
 ) -> None:

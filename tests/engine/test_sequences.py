@@ -19,6 +19,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from tests.support.limits import examples
 
 from wiretape.config.packs import built_in
 from wiretape.core.matching.matcher import Matcher
@@ -363,7 +364,7 @@ class PollingOfOld(Polling):
 
 
 _SETTINGS = settings(
-    max_examples=40,
+    max_examples=examples(40),
     stateful_step_count=25,
     deadline=None,
     suppress_health_check=list(HealthCheck),

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.limits import examples
 
 from wiretape.core.model import Request
 from wiretape.exchange_formats import cassettes, har
@@ -124,7 +125,7 @@ RECEIVED = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(sent=SENT | ANYTHING, received=RECEIVED | ANYTHING, other=ANYTHING)
 def test_whatever_a_tool_wrote_is_an_exchange_or_is_left_out(
     sent: Any, received: Any, other: Any

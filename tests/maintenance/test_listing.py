@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support import paths
 from tests.support.conversations import ODD, places
+from tests.support.limits import examples
 
 from wiretape.config.packs import built_in
 from wiretape.maintenance.listing import Filter, ListedRecording, age, ordered, read
@@ -80,7 +81,7 @@ def test_cells_have_no_line_ends(tmp_path: Path) -> None:
 
 
 @given(st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_a_file_is_a_row_or_a_fault_whatever_it_holds(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:

@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from click.testing import CliRunner, Result
+from tests.support.cases import check_each
 from tests.support.corpus_stands import stands
 
 from wiretape.cli.main import main
@@ -180,17 +181,24 @@ SENDS: dict[str, Callable[[str], Request]] = {
 }
 
 
-@pytest.mark.parametrize("send", SENDS)
+BY_NAME = ["secret query"]
+OTHERWISE = [name for name in SENDS if name not in BY_NAME]
+
+
+# Where a request names the value as a secret it is known in all requests, whatever gave it.
+@pytest.mark.parametrize("sends", [OTHERWISE, BY_NAME], ids=["not named", "named"])
 @pytest.mark.parametrize("give", GIVES)
 def test_what_an_answer_gave_is_known_when_a_request_sends_it(
-    folder: Folder, give: str, send: str
+    folder: Folder, give: str, sends: list[str]
 ) -> None:
     login = request("/v1/login", {"user": "me"})
     given, taken = GIVES[give]
-    sent = SENDS[send]
-    flow = [(login, given(VALUE)), (sent(VALUE), answer({"say": "right"}))]
-    if send != "secret query":  # there any other value is as good
-        flow.append((sent("another-one-that-no-rule-names"), answer({"say": "wrong"})))
+    flow = [(login, given(VALUE))]
+    for send in sends:
+        flow.append((SENDS[send](VALUE), answer({"say": send})))
+        if send not in BY_NAME:  # there any other value is as good
+            other = SENDS[send]("another-one-that-no-rule-names")
+            flow.append((other, answer({"say": "wrong"})))
     folder.record(*flow)
     ran = folder.redact()
     assert ran.exit_code == 0, ran.output
@@ -199,9 +207,13 @@ def test_what_an_answer_gave_is_known_when_a_request_sends_it(
     replayer = folder.replayer()
     value = taken(asked(replayer, login))
     assert value != VALUE
-    # The client of a replay sends what it is given; one that has the value of its own, that.
-    for own in (value, VALUE):
-        assert json.loads(asked(replayer, sent(own)).body) == {"say": "right"}
+
+    def check_answered(send: str) -> None:
+        # The client of a replay sends what it is given; one that has the value of its own, that.
+        for own in (value, VALUE):
+            assert json.loads(asked(replayer, SENDS[send](own)).body) == {"say": send}
+
+    check_each(check_answered, {send: send for send in sends})
     assert CliRunner().invoke(main, ["scan"]).exit_code == 0
 
 

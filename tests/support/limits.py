@@ -1,4 +1,6 @@
-"""How long a test waits for what has to come: it ends a hang, and no test asserts to be fast."""
+"""How long a test waits for what has to come: it ends a hang, and no test asserts to be fast. And
+how many examples it looks at.
+"""
 
 import time
 from collections.abc import Callable
@@ -16,3 +18,12 @@ def wait_until(condition: Callable[[], object]) -> None:
         if time.monotonic() > end:
             raise TimeoutError(f"waited {PATIENCE:g} s in vain")
         time.sleep(0.01)
+
+
+def examples(number: int) -> int:
+    """As many examples of a property where all tests run, and a part of them in `make test-fast`:
+    of each hundred as many as its profile in tests/conftest.py says, five at least.
+    """
+    from hypothesis import settings  # late: what the tests start imports this module too
+
+    return max(5, number * settings().max_examples // 100)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support import paths
 from tests.support.conversations import ODD, document, places
+from tests.support.limits import examples
 
 from wiretape.core.conversation.conversation import conversation, lines, summary
 from wiretape.core.conversation.turns import Part, Turn
@@ -331,7 +332,7 @@ SHAPES: list[Any] = [
 
 
 @given(st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_no_value_makes_a_traceback(data: st.DataObject) -> None:
     recording = copy.deepcopy(data.draw(st.sampled_from(SHAPES)))
     below = [

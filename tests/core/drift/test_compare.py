@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.support import drifted_answers as answers
 from tests.support.conversations import ODD, document
 from tests.support.drifted_answers import NEW, ORDINARY, REGRESSIONS, Row
+from tests.support.limits import examples
 
 from wiretape.core.drift.answer_facts import AnswerFacts, answer_facts, declared_tools
 from wiretape.core.drift.compare import changes
@@ -65,7 +66,7 @@ def test_an_error_in_place_of_an_answer_is_one_change() -> None:
 
 
 @given(st.lists(ODD, max_size=3), st.lists(ODD, max_size=3), st.booleans(), st.booleans())
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_any_answer_is_compared_and_has_not_drifted_from_itself(
     first: list[Any], second: list[Any], streamed: bool, calls: bool
 ) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.limits import examples
 from tests.support.request_document import CHAT, FORM, JSON, request
 
 from wiretape.config.packs import built_in, rules
@@ -163,7 +164,7 @@ def objects(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 BODIES = st.recursive(ATOMS, lambda inner: arrays(inner) | objects(inner), max_leaves=4)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(BODIES, BODIES)
 def test_two_bodies_have_one_key_exactly_where_their_values_are_equal(one: str, two: str) -> None:
     assert (json_key(one) == json_key(two)) is same(read(one), read(two))

@@ -12,6 +12,7 @@ import jsonschema  # type: ignore[import-untyped]  # its stubs are not installed
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.limits import examples
 
 from wiretape.config.packs import built_in
 from wiretape.core.errors import FormatError
@@ -616,7 +617,7 @@ def no_side_file(name: str) -> bytes:
     raise FormatError(f"side file {name!r:.80} is not there")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(untrusted())
 def test_of_an_untrusted_document_comes_an_exchange_or_a_format_error(document: Document) -> None:
     try:
@@ -633,7 +634,7 @@ def test_of_an_untrusted_document_comes_an_exchange_or_a_format_error(document: 
     assert again.response.body == exchange.response.body
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(untrusted())
 def test_a_document_that_can_be_replayed_can_be_matched(document: Document) -> None:
     try:
@@ -650,7 +651,7 @@ def outcome(read: Callable[[], object]) -> object:
         return type(error), str(error)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.one_of(EXCHANGES.map(from_exchange), untrusted()), st.data())
 def test_a_file_gives_the_same_however_it_is_read(document: Document, data: st.DataObject) -> None:
     """Whole or for its answer alone, and with numbers written as they were read."""

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from tests.support.keys import KEYS
+from tests.support.limits import examples
 
 from wiretape.core.model import Chunk, Exchange, Request, Response
 from wiretape.core.recording import text as recording_format
@@ -143,7 +144,7 @@ def looks(
     return result[0], result[1]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(
     placed=st.lists(PLACED, min_size=1, max_size=3),
     prompt=st.sampled_from(("hello", f"my key is {KEY}", KNOWN, f"password={VALUE}")),

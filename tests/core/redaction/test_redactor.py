@@ -11,6 +11,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from tests.support import paths
+from tests.support.limits import examples
 
 from wiretape.config.packs import built_in
 from wiretape.core.matching.matcher import Matcher
@@ -721,7 +722,7 @@ def strings(value: Any) -> Iterable[str]:
 
 
 @given(exchanges())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_any_document_loses_the_key_and_nothing_else(fuzzed: tuple[str, Exchange]) -> None:
     key, exchange = fuzzed
     document, _ = redacted(exchange.request, exchange.response)
@@ -739,7 +740,7 @@ def test_any_document_loses_the_key_and_nothing_else(fuzzed: tuple[str, Exchange
 
 
 @given(exchanges())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_any_document_without_the_key_comes_back_as_it_was(fuzzed: tuple[str, Exchange]) -> None:
     _, exchange = fuzzed
     before = from_exchange(exchange)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.limits import examples
 
 from wiretape.core.redaction.stream_texts import (
     JoinedTexts,
@@ -169,7 +170,7 @@ def joined_leaves(values: list[Any], *, singles: bool) -> list[str] | None:
     ]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.lists(EVENTS, max_size=5), st.booleans(), st.booleans())
 def test_what_is_only_looked_at_is_joined_as_what_is_searched(
     values: list[Any], repeated: bool, singles: bool

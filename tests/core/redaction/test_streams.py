@@ -13,6 +13,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from tests.support import corpus, corpus_streams, paths
+from tests.support.limits import examples
 
 from wiretape.core.model import Chunk, Exchange, Headers, Request, Response
 from wiretape.core.recording.document import from_exchange, to_exchange
@@ -216,7 +217,7 @@ PROSE = st.text(st.sampled_from('abc é\n"\\{}[]:,.-_01😀'), max_size=40)
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("secret", [KNOWN, KEY], ids=["known", "pattern"])
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(before=PROSE, after=PROSE, at=PLACES)
 def test_a_secret_cut_anywhere_goes_and_nothing_else(
     shape: str, secret: str, before: str, after: str, at: list[int]
@@ -428,7 +429,7 @@ def test_a_number_in_arguments_gets_a_placeholder_in_quotes() -> None:
 # ---------------------------------------------------------------------- other framings
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(before=PROSE, after=PROSE, at=PLACES, secret=st.sampled_from([KNOWN, KEY]))
 def test_a_secret_split_over_reads_goes(
     before: str, after: str, at: list[int], secret: str
@@ -573,7 +574,7 @@ def test_a_pattern_sees_what_stands_before_a_piece() -> None:
     assert texts == ["My pin: ", placeholder("secret", "1234"), " 5678"]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     st.lists(
         st.recursive(
@@ -712,7 +713,7 @@ def check_short_way(exchange: Exchange, by: Redactor) -> None:
         assert short == by.document(document, secrets)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(
     st.lists(st.sampled_from(sorted(SHAPES)), min_size=1, max_size=2, unique=True),
     st.lists(
