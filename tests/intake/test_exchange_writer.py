@@ -8,8 +8,10 @@ from typing import Any, cast
 
 import pytest
 
+from wiretape.config.load import load
 from wiretape.config.packs import built_in
 from wiretape.core.capture.recorder import Recorder
+from wiretape.core.conversation.estimate import usage_of
 from wiretape.core.matching.matcher import Matcher
 from wiretape.core.model import Headers, Request
 from wiretape.core.playback.player import Player
@@ -292,3 +294,26 @@ def test_exchanges_of_several_sessions_are_written_each_in_its_own(tmp_path: Pat
     for number, row in enumerate(rows):
         path = places[number % 2][1].library.folder / str(row.recording)
         assert json.loads(path.read_bytes())["response"]["body"]["__data__"] == [number]
+
+
+@pytest.mark.parametrize(
+    ("media", "reads"),
+    [
+        ("text/event-stream", [b'data: {"choices":[{"delta":{"content":"Hello %d"}}]}\n\n'] * 9),
+        ("text/event-stream", [b"data: hi\n\n", b": ping\n\n", b"data: [1]\n\ndata: [DONE]\n\n"]),
+        ("application/x-ndjson", [b'{"message":{"content":"Hello"}}\n', b'{"done":true}\n']),
+        ("application/json", [b'{"choices":[{"message":{"content":"Hello"}}]}']),
+        ("text/plain", [b"Hello"]),
+    ],
+)
+def test_tokens_are_estimated_as_from_the_wire(
+    tmp_path: Path, media: str, reads: list[bytes]
+) -> None:
+    """Though the answer's JSON is not read once more for it."""
+    writer, session = opened(tmp_path, Redactor(RedactionRules()))
+    writer._report.prices = lambda: load(None, {}).prices
+    recorder = answered(b"".join(reads), (("content-type", media),), "/v1/chat/completions")
+    exchange = recorder.finish("ended", 0.3)
+    (row,) = writer.keep(EndedExchange(recorder, "ended", 0.3, session, WHEN))
+    assert row.usage == usage_of(exchange.request, exchange.response)
+    assert row.usage is not None

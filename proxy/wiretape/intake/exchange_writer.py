@@ -6,10 +6,11 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from wiretape.core.capture.recorder import Recorder
 from wiretape.core.conversation.estimate import usage_of
+from wiretape.core.cost.usage import Usage
 from wiretape.core.errors import FormatError, StoreError, WiretapeError
 from wiretape.core.model import Exchange, Outcome, Request, Response, WebSocket
 from wiretape.core.playback.websocket import message_requests
@@ -23,6 +24,7 @@ from wiretape.core.redaction.clean_parts import CleanParts
 from wiretape.core.redaction.known_values import Secrets
 from wiretape.core.redaction.redactor import Redactor
 from wiretape.core.redaction.rules import Finding
+from wiretape.core.text import exact_json
 from wiretape.core.text.printable import count
 from wiretape.core.wire.content_coding import plain_request
 from wiretape.library.library import StagedTake
@@ -240,14 +242,14 @@ class ExchangeWriter:
         request, response = exchange.request, exchange.response
         secrets = self.redactor.secrets(request)
         exchange = Exchange(plain_request(request), response, ending.recorded_at)
-        document = from_exchange(exchange)
+        unredacted = from_exchange(exchange)
         # What an earlier run found is secret in this one, too.
         recorded = session.library.redacted()
         for part in ("request", "response"):
-            self.redactor.recognise(document[part], recorded)
-        exact = self.redactor.exact(document["request"], secrets)
+            self.redactor.recognise(unredacted[part], recorded)
+        exact = self.redactor.exact(unredacted["request"], secrets)
         clean = CleanParts()
-        document, findings = self.redactor.document(document, secrets, clean)
+        document, findings = self.redactor.document(unredacted, secrets, clean)
         if exact is not None:
             document = {**document, "request": {**document["request"], GUESSABLE: True}}
         row = Row.of(
@@ -260,7 +262,7 @@ class ExchangeWriter:
             first_chunk=recorder.first_chunk_at,
             duration=ended_at,
             note=_end_note(response, recorder.client_closed_at),
-            usage=usage_of(exchange.request, response) if self._report.prices is not None else None,
+            usage=self._usage(exchange, unredacted),
         )
         if is_outage(response.status) and not self._record_errors:
             note = f"a {response.status} is not recorded (record.errors: true would)"
@@ -283,6 +285,12 @@ class ExchangeWriter:
             key=canonical.key,
             exact_key="" if exact is None else session.library.matched(exact).key,
         )
+
+    def _usage(self, exchange: Exchange, document: Document) -> Usage | None:
+        if self._report.prices is None:
+            return None
+        values = _event_values(document["response"].get("body"))
+        return usage_of(exchange.request, exchange.response, values)
 
     def _count_message_rules(
         self, session: Session, part: Document, socket: WebSocket, secrets: Secrets
@@ -383,6 +391,14 @@ class ExchangeWriter:
         location = f" in {first.where or 'a side file'}"
         more_leaks = f" (and {more} more)" if more else ""
         return f"{problem}{location}{more_leaks}; in config.yaml: {first.remedy}"
+
+
+def _event_values(body: Any) -> list[exact_json.Json] | None:
+    """The JSON values of an answer's events or lines; None for another answer."""
+    items = body if isinstance(body, list) else []
+    if any("headers" in item or "from" in item for item in items):
+        return None  # frames, or a WebSocket's messages
+    return [item["__data__"] for item in items if "__data__" in item] or None
 
 
 def _fault_of(work: Callable[[], None]) -> Exception | None:

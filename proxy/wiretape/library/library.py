@@ -91,8 +91,8 @@ class Library(Lookup):
         self._rewritten: set[tuple[str, object]] = set()
         # The next take of a key to try, so that earlier ones are not looked for again.
         self._next_takes: dict[str, int] = {}
-        self._staged: list[StagedTake] = []
-        self._staged_folders: set[str] = set()
+        self._staged: dict[str, StagedTake] = {}
+        self._staged_folders: dict[str, Path] = {}
         self._marker: Path | None = None
         self._has_attributes = False
         # Files younger than this are the work of another run that is still recording.
@@ -163,24 +163,24 @@ class Library(Lookup):
         stored = self._examine(document["request"])
         key = stored.forms[0].key
         below = f"{host_folder(document)}/{endpoint_slug(document)}"
-        folder = self.folder / below
+        folder = self._staged_folders.get(below) or self.folder / below
         try:
-            if not self._lock.is_locked:
-                self._lock.acquire()
             if below not in self._staged_folders:
+                if not self._lock.is_locked:
+                    self._lock.acquire()
                 if is_linked(self.folder, below):
                     raise StoreError(f"{folder}: {LINKED}")
                 folder.mkdir(parents=True, exist_ok=True)
                 self._write_attributes()
-                self._staged_folders.add(below)
-            listed = replace_files.list_path(folder, key)
-            if os.path.lexists(listed):
+                self._staged_folders[below] = folder
+            if os.path.lexists(f"{self._prefix}{below}/{replace_files.list_name(key)}"):
+                listed = replace_files.list_path(folder, key)
                 self._forget(*replace_files.settle(self.folder, listed))
             new = self._new_take(document, stored, files)
             if self.record_mode == "missing-only" and self._has_others(key, new):
                 return None
-            take = self._staged_take(folder, key, new, text.encode("utf-8"), files)
-            self._staged.append(take)
+            take = self._staged_take(below, key, new, text.encode("utf-8"), files)
+            self._staged[take.entry.name] = take
             return take
         except Timeout as error:
             raise StoreError(f"{folder}: locked by another wiretape for 30 s") from error
@@ -192,8 +192,7 @@ class Library(Lookup):
         their folders once after the last. Where one cannot be written, its `error` says why, and
         the others are.
         """
-        staged, self._staged = self._staged, []
-        self._staged_folders.clear()
+        staged = [*self._staged.values()]
         try:
             if staged:
                 self._write(staged)
@@ -203,6 +202,8 @@ class Library(Lookup):
                     take.file.discard()
             raise
         finally:
+            self._staged.clear()
+            self._staged_folders.clear()
             if self._lock.is_locked:
                 self._lock.release()
 
@@ -219,10 +220,9 @@ class Library(Lookup):
         self._has_attributes = True
 
     def _staged_take(
-        self, folder: Path, key: str, new: "_NewTake", data: bytes, files: dict[str, bytes]
+        self, below: str, key: str, new: "_NewTake", data: bytes, files: dict[str, bytes]
     ) -> "StagedTake":
-        path, void = self._reserved_path(folder, key, new)
-        name = path.relative_to(self.folder).as_posix()
+        name, void = self._reserved_name(below, key, new)
         is_first = (key, new.identity) not in self._rewritten
         self._rewritten.add((key, new.identity))
         facts = recording_file.of_document(
@@ -235,7 +235,7 @@ class Library(Lookup):
         )
         return StagedTake(
             entry=_entry_of(facts),
-            path=path,
+            path=self.folder / name,
             key=key,
             new=new,
             data=data,
@@ -248,8 +248,9 @@ class Library(Lookup):
         )
 
     def _write(self, staged: Sequence["StagedTake"]) -> None:
-        folders = {take.path.parent for take in staged}
-        before = {folder: (self._known_folder(folder), _folder_stat(folder)) for folder in folders}
+        folders = dict(self._staged_folders)
+        known = self._query(Index.folders)
+        before = {name: (known.get(name), _folder_stat(path)) for name, path in folders.items()}
         sides = self._sides([name for take in staged for name in (*take.void, take.entry.name)])
         for take in staged:
             take.prepare()
@@ -279,7 +280,7 @@ class Library(Lookup):
     def _put(
         self,
         written: Sequence["StagedTake"],
-        before: Mapping[Path, tuple[tuple[int, int] | None, tuple[int, int] | None]],
+        before: Mapping[str, tuple[tuple[int, int] | None, tuple[int, int] | None]],
     ) -> None:
         """Put what was written into the index."""
         self._written_here.update(take.entry.name for take in written)
@@ -292,18 +293,14 @@ class Library(Lookup):
                 for old in take.void:
                     index.forget(old.rpartition("/")[0], [old.rpartition("/")[2]])
             index.put(all_facts, anew=True)
-            for folder, (known, stat_before) in before.items():
+            for name, (known, stat_before) in before.items():
                 # No other process changed the folder in between: it need not be scanned again.
-                stat_after = _folder_stat(folder)
+                stat_after = _folder_stat(self.folder / name)
                 if known is not None and known == stat_before and stat_after is not None:
-                    index.put_folder(folder.relative_to(self.folder).as_posix(), *stat_after)
+                    index.put_folder(name, *stat_after)
             self._forget_answers()
 
         self._query(update)
-
-    def _known_folder(self, folder: Path) -> tuple[int, int] | None:
-        name = folder.relative_to(self.folder).as_posix()
-        return self._query(lambda index: index.folders().get(name))
 
     def _has_others(self, key: str, new: "_NewTake") -> bool:
         return any(
@@ -311,27 +308,30 @@ class Library(Lookup):
             for entry in self.takes(key)
         )
 
-    def _reserved_path(self, folder: Path, key: str, new: "_NewTake") -> tuple[Path, list[str]]:
-        """The path of a key's next take, and the names of the files it replaces; for no two
+    def _reserved_name(self, below: str, key: str, new: "_NewTake") -> tuple[str, list[str]]:
+        """The name of a key's next take, and the names of the files it replaces; for no two
         machines that share a store the same.
 
-        The path may be that of a replaced take, which is then written over and not listed.
+        The name may be that of a replaced take, which is then written over and not listed.
         """
         first = (key, new.identity)
         void = [] if first in self._rewritten else self._older_takes(key, new)
-        staged = {take.path for take in self._staged}
         # What one before it replaces will be gone then.
-        gone = [old for take in self._staged if take.first == first for old in take.void]
+        gone = [
+            old
+            for take in self._staged.values()
+            if take.void and take.first == first
+            for old in take.void
+        ]
         free = {*void, *gone}
         for take in range(self._next_takes.get(key, 1), 1_000_000):
-            path = folder / (f"{key[:12]}.json" if take == 1 else f"{key[:12]}.{take}.json")
-            name = path.relative_to(self.folder).as_posix()
-            exists = os.path.lexists(path)
-            is_taken = path in staged or (exists and name not in free)
+            name = f"{below}/{key[:12]}.json" if take == 1 else f"{below}/{key[:12]}.{take}.json"
+            exists = os.path.lexists(self._prefix + name)
+            is_taken = name in self._staged or (exists and name not in free)
             if is_taken or take < self._next_takes.get(key, 1):
                 continue
             if self.names_elsewhere is not None:
-                later = self.names_elsewhere.reserve(path, is_replaced=exists)
+                later = self.names_elsewhere.reserve(self.folder / name, is_replaced=exists)
                 if later is not None:
                     self._next_takes[key] = max(take + 1, later)
                     continue
@@ -340,14 +340,15 @@ class Library(Lookup):
             void = [old for old in void if old != name]
             if self.names_elsewhere is not None:
                 self.names_elsewhere.drop([self.folder / old for old in void])
-            return path, void
-        raise StoreError(f"{folder}: a million takes of one request")
+            return name, void
+        raise StoreError(f"{self.folder / below}: a million takes of one request")
 
     def _older_takes(self, key: str, new: "_NewTake") -> list[str]:
         """The takes that a key's first one in this run replaces: those that were here when it began
         and are unchanged since; not those of a second writer, nor of a request with other headers.
         """
-        if self.record_mode != "replace":
+        is_new = self._last_row_at_start <= 0 and not self._is_index_lost
+        if self.record_mode != "replace" or is_new:
             return []
         return [
             row.name

@@ -23,7 +23,12 @@ MAX_BYTES: Final = 64 * 1024 * 1024
 
 def list_path(folder: Path, key: str) -> Path:
     """The path of a key's list; there is one at a time, since its writer holds the lock."""
-    return folder / f".{key[:12]}{SUFFIX}"
+    return folder / list_name(key)
+
+
+def list_name(key: str) -> str:
+    """The name of a key's list in its folder."""
+    return f".{key[:12]}{SUFFIX}"
 
 
 def replace(root: Path, listed: Path, path: Path, data: bytes, void: list[Path]) -> None:

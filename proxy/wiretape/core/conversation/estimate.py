@@ -47,9 +47,12 @@ def estimated(body: exact_json.Json, answer: Sequence[exact_json.Json]) -> Usage
     return Usage(request_tokens(body), _tokens(known_turns(answer)), estimated=True)
 
 
-def usage_of(request: Request, response: Response) -> Usage | None:
+def usage_of(
+    request: Request, response: Response, values: Sequence[exact_json.Json] | None = None
+) -> Usage | None:
     """The tokens of an exchange, as its provider tells them or else estimated; None where nothing
-    was billed: another method than POST, an error, no model.
+    was billed: another method than POST, an error, no model. `values` are those of the answer's
+    JSON, where it has been read.
     """
     billed = request.method == "POST" and not is_unbilled_path(request.path)
     if not (billed or isinstance(response, WebSocket)) or not _is_success(response):
@@ -60,6 +63,8 @@ def usage_of(request: Request, response: Response) -> Usage | None:
     body = _body(request)
     if not models_in_path(request.path) and not isinstance(first(body, "model"), str):
         return None
+    if values is not None:
+        return estimated(body, values)
     return estimate_of(request, response)
 
 

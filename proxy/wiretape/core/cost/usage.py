@@ -247,7 +247,7 @@ def json_values(response: Response, *, every: bool = False) -> Iterator[exact_js
             frame = aws_eventstream.decode(chunk.data)
             if frame is not None:
                 yield _json(frame.payload)
-    else:
+    elif every or _has_counts(response.body):
         for chunk in response.chunks:
             if every or _has_counts(chunk.data):
                 event = sse.parse(chunk.data) if framing == "sse" else None

@@ -127,34 +127,43 @@ def _of_protocol(response: Document) -> Iterator[tuple[str, Claim]]:
             yield text, "named"
 
 
-def _ids_in(value: Any) -> Iterator[tuple[str, bool]]:
+def _ids_in(value: Any) -> list[tuple[str, bool]]:
     """Each id in a JSON value, and whether it may be the id of the value itself."""
+    # This runs for each object and list of each chunk.
+    ids: list[tuple[str, bool]] = []
     stack = [(value, True)]
     while stack:
         node, is_top = stack.pop()
         below: list[tuple[Any, bool]] = []
-        if isinstance(node, list):
+        if type(node) is list:
             below = [(item, False) for item in node if type(item) in _CONTAINERS]
-        elif isinstance(node, dict):
-            kind = node.get("type")
-            is_call = isinstance(kind, str) and kind in _CALLS
+        elif type(node) is dict:
             for name, item in node.items():
-                if not isinstance(item, str):
-                    if type(item) in _CONTAINERS and name not in ("tool_calls", "toolCalls"):
-                        below.append((item, is_top))
-                elif name == "name":
-                    resource = _RESOURCE.fullmatch(item)
-                    yield from ((item, is_top), (resource[1], is_top)) if resource else ()
-                elif _gives_id(name, item) and not (is_call and name == "id"):
-                    yield item, is_top and name == "id"
-        stack += reversed(below)
+                kind = type(item)
+                if kind is str:
+                    if name == "name":
+                        resource = _RESOURCE.fullmatch(item)
+                        ids += ((item, is_top), (resource[1], is_top)) if resource else ()
+                    elif (
+                        _is_given_by(name)
+                        and 0 < len(item) <= _MAX_LENGTH
+                        and not (name == "id" and _is_call(node))
+                    ):
+                        ids.append((item, is_top and name == "id"))
+                elif kind in _CONTAINERS and name not in ("tool_calls", "toolCalls"):
+                    below.append((item, is_top))
+        if below:
+            below.reverse()
+            stack += below
+    return ids
 
 
 _CONTAINERS: Final = frozenset((dict, list))
 
 
-def _gives_id(name: str, text: str) -> bool:
-    return _is_given_by(name) and _fits(text)
+def _is_call(node: dict[str, Any]) -> bool:
+    kind = node.get("type")
+    return isinstance(kind, str) and kind in _CALLS
 
 
 @lru_cache(maxsize=4096)
