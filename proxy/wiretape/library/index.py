@@ -313,14 +313,18 @@ class Index:
         faults = []
         with self.transaction():
             numbers = _Numbers(self._db)
+            rows = _Rows(self._db)
             for facts in all_facts:
-                if self._put(facts, numbers, anew) and facts.fault is not None:
+                if self._put(facts, numbers, rows, anew) and facts.fault is not None:
                     faults.append(facts)
+            rows.insert()
         return faults
 
-    def _put(self, facts: Facts, numbers: "_Numbers", anew: bool) -> bool:
+    def _put(self, facts: Facts, numbers: "_Numbers", rows: "_Rows", anew: bool) -> bool:
         folder, _, name = facts.name.rpartition("/")
         folder_id = numbers.folder(folder)
+        if (folder_id, name) in rows.files:
+            rows.insert()
         row = self._db.execute(
             "SELECT id, since, content, fault FROM files WHERE folder = ? AND name = ?",
             (folder_id, name),
@@ -334,69 +338,11 @@ class Index:
             return False
         if row:
             self._forget([row[0]])
-        self._insert(folder_id, name, facts, numbers, row[1] if row and not anew else None)
-        return not row or row[3] != facts.fault
-
-    def _insert(
-        self, folder: int, name: str, facts: Facts, numbers: "_Numbers", since: int | None
-    ) -> None:
-        ids = [(answer_id.text, answer_id.claim) for answer_id in facts.ids]
-        row = {
-            "since": numbers.next_file if since is None else since,
-            "folder": folder,
-            "name": name,
-            **dict(zip(("ino", "changed", "size"), facts.stat, strict=True)),
-            "settled": facts.settled,
-            "content": facts.content,
-            "fault": facts.fault,
-            "take": facts.take,
-            "token": facts.token,
-            "sketch": facts.sketch,
-            "ids": json.dumps(ids) if ids else "",
-            "awaits": facts.awaits_side_file,
-            "recorded": facts.recorded,
-            "links": json.dumps(facts.links) if facts.links else "",
-            "hops": 1 if facts.links else 0,
-            "is_rooted": not facts.links,
-            "digest": facts.digest,
-            "known_key": facts.known and _blob(facts.known.key),
-            "known": facts.known and json.dumps(facts.known[1:]),
-        }
-        number = self._db.execute(
-            f"INSERT INTO files ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})",
-            tuple(row.values()),
-        ).lastrowid
-        assert number == numbers.next_file
+        number = numbers.next_file
         numbers.next_file += 1
-        self._put_keys(number, facts.keys, numbers)
-        for text in (text for text, claim in ids if claim == "created"):
-            self._db.execute(
-                "INSERT OR IGNORE INTO creators (id, file) VALUES (?, ?)", (text, number)
-            )
-        if facts.answer is not None:
-            self._db.execute(
-                "INSERT INTO answers (file, head, body, status, chunks, usage)"
-                " VALUES (?, ?, ?, ?, ?, ?)",
-                (number, *facts.answer[:-1], _usage_text(facts.answer.usage)),
-            )
-        for side in facts.sides:
-            self._db.execute(
-                "INSERT OR IGNORE INTO sides (file, name) VALUES (?, ?)", (number, side)
-            )
-        for trace in facts.traces:
-            self._db.execute("INSERT INTO traces (file, trace) VALUES (?, ?)", (number, trace))
-
-    def _put_keys(self, number: int, keys: Iterable[AnsweredKey], numbers: "_Numbers") -> None:
-        for answered in keys:
-            self._db.execute(
-                "INSERT INTO keys (key, file, match_kind, endpoint) VALUES (?, ?, ?, ?)",
-                (
-                    _blob(answered.key),
-                    number,
-                    answered.match_kind,
-                    numbers.endpoint(answered.endpoint),
-                ),
-            )
+        since = row[1] if row and not anew else number
+        rows.add(facts, number, since, (folder_id, name), numbers)
+        return not row or row[3] != facts.fault
 
     def touch(self, files: Iterable[tuple[str, Same]]) -> None:
         """Note that files have another stat and the same content."""
@@ -519,7 +465,8 @@ class Index:
                 )
                 if recording.keys:
                     self._db.execute("DELETE FROM keys WHERE file = ?", (recording.id,))
-                    self._put_keys(recording.id, recording.keys, numbers)
+                    rows = _key_rows(recording.id, recording.keys, numbers)
+                    self._db.executemany(_INSERT["keys"], rows)
 
     def links(self, name: str) -> dict[str, str]:
         """The ids that a recording's request sends back, with the tokens of their sources."""
@@ -661,6 +608,76 @@ def _schema(database: sqlite3.Connection) -> list[tuple[Any, ...]]:
     return [database.execute("PRAGMA user_version").fetchone(), *tables]
 
 
+_INSERTED: Final = {
+    "files": (
+        *("id", "since", "folder", "name", "ino", "changed", "size", "settled", "content", "fault"),
+        *("take", "token", "sketch", "ids", "awaits", "recorded", "links", "hops", "is_rooted"),
+        *("digest", "known_key", "known"),
+    ),
+    "keys": ("key", "file", "match_kind", "endpoint"),
+    "creators": ("id", "file"),
+    "answers": ("file", "head", "body", "status", "chunks", "usage"),
+    "sides": ("file", "name"),
+    "traces": ("file", "trace"),
+}
+_INSERT: Final = {
+    table: f"INSERT OR {'IGNORE' if table in ('creators', 'sides') else 'ABORT'} INTO {table}"
+    f" ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
+    for table, columns in _INSERTED.items()
+}
+
+
+class _Rows:
+    """Rows to be inserted together, by table."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self._rows: dict[str, list[tuple[Any, ...]]] = {table: [] for table in _INSERTED}
+        self.files: set[tuple[int, str]] = set()
+        """The files whose rows are not inserted yet."""
+
+    def add(
+        self, facts: Facts, number: int, since: int, file: tuple[int, str], numbers: "_Numbers"
+    ) -> None:
+        """Add the rows of a file; `file` is its folder's number and its name in there."""
+        rows = self._rows
+        self.files.add(file)
+        ids = [(answer_id.text, answer_id.claim) for answer_id in facts.ids]
+        rows["files"].append(
+            (
+                *(number, since, *file, *facts.stat, facts.settled, facts.content, facts.fault),
+                *(facts.take, facts.token, facts.sketch, json.dumps(ids) if ids else ""),
+                *(facts.awaits_side_file, facts.recorded),
+                *(json.dumps(facts.links) if facts.links else "", int(bool(facts.links))),
+                *(not facts.links, facts.digest),
+                *(facts.known and _blob(facts.known.key), facts.known and _known_text(facts.known)),
+            )
+        )
+        rows["keys"] += _key_rows(number, facts.keys, numbers)
+        rows["creators"] += [(text, number) for text, claim in ids if claim == "created"]
+        rows["sides"] += [(number, side) for side in facts.sides]
+        rows["traces"] += [(number, trace) for trace in facts.traces]
+        if facts.answer is not None:
+            *answer, usage = facts.answer
+            rows["answers"].append((number, *answer, _usage_text(usage)))
+
+    def insert(self) -> None:
+        """Insert them."""
+        for table, rows in self._rows.items():
+            if rows:
+                self._db.executemany(_INSERT[table], rows)
+                rows.clear()
+        self.files.clear()
+
+
+def _key_rows(
+    number: int, keys: Iterable[AnsweredKey], numbers: "_Numbers"
+) -> list[tuple[bytes, int, int, int]]:
+    return [
+        (_blob(key.key), number, key.match_kind, numbers.endpoint(key.endpoint)) for key in keys
+    ]
+
+
 class _Numbers:
     """The numbers of folders, endpoints and the next file, within one transaction that writes."""
 
@@ -704,6 +721,10 @@ def _ids(text: str) -> tuple[AnswerId, ...]:
 def _known_parts(text: str) -> tuple[tuple[str, ...], str | None, tuple[str, ...]]:
     request_ids, model, rules = json.loads(text)
     return tuple(request_ids), model, tuple(rules)
+
+
+def _known_text(known: KnownRequest) -> str:
+    return json.dumps(known[1:])
 
 
 def _known(key: bytes, text: str) -> KnownRequest:

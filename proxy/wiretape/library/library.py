@@ -23,7 +23,6 @@ from wiretape.core.model import SWITCHING, Exchange, WebSocket, split_url
 from wiretape.core.playback.policy import RecordMode
 from wiretape.core.playback.websocket import as_request
 from wiretape.core.recording.document import Document, to_answer, to_exchange, to_request
-from wiretape.core.redaction.traces import traces_in
 from wiretape.core.wire.selecting_headers import document_vary
 from wiretape.files import StagedFile, write_whole
 
@@ -225,13 +224,13 @@ class Library(Lookup):
         name, void = self._reserved_name(below, key, new)
         is_first = (key, new.identity) not in self._rewritten
         self._rewritten.add((key, new.identity))
+        content = recording_file.digest(data)
         facts = recording_file.of_document(
             new.document,
-            name,
-            (0, 0, 0),
-            recording_file.digest(data),
+            data,
+            Facts(name=name, stat=(0, 0, 0), settled=False, content=content),
             lambda _: new.stored,
-            settled=False,
+            lambda: to_answer(new.document),
         )
         return StagedTake(
             entry=_entry_of(facts),
@@ -240,9 +239,7 @@ class Library(Lookup):
             new=new,
             data=data,
             files=files,
-            facts=recording_file.with_answer(
-                replace(facts, traces=traces_in(data)), lambda: to_answer(new.document)
-            ),
+            facts=facts,
             void=void,
             is_first=is_first,
         )

@@ -1,5 +1,6 @@
 """Spread work over the processors, in copies of this process."""
 
+import gc
 import os
 import pickle
 import signal
@@ -64,6 +65,7 @@ def _forked(work: Callable[[Any], object], items: Sequence[Any]) -> tuple[int, B
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.set_wakeup_fd(-1)  # an event loop's, which is not copied
+        gc.disable()  # it ends soon, and what it works on has no cycles
         os.close(reader)
         _widen(writer)
         with open(writer, "wb") as results:

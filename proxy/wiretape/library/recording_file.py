@@ -1,6 +1,7 @@
 """Read one recording's file, and derive the facts an index keeps of it."""
 
 import hashlib
+import os
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -242,12 +243,12 @@ def facts(
     If its content still has the digest `known_content`, the result is `Same`. `keeps_answer` is
     False for an index without answers, which others are given.
     """
-    path = folder / name
+    path = os.path.join(folder, name)
     read_ns = time.time_ns()
     try:
         data, stat = read_bytes(path)
     except StoreError as error:
-        if isinstance(error.__cause__, FileNotFoundError) and not path.is_symlink():
+        if isinstance(error.__cause__, FileNotFoundError) and not os.path.islink(path):
             return None
         return Facts(
             name=name, stat=_no_content(path), settled=False, content=b"", fault=str(error)
@@ -257,80 +258,59 @@ def facts(
     if content == known_content:
         return Same(stat, settled)
     bare = Facts(name=name, stat=stat, settled=settled, content=content)
-    return _facts_in(data, bare, path, examine, keeps_answer=keeps_answer)
-
-
-def _facts_in(
-    data: bytes, bare: Facts, path: Path, examine: Examine, *, keeps_answer: bool
-) -> Facts:
-    """The facts of a file with this content; `bare` are those that are known without it."""
     try:
-        recording = parsed(data, bare.stat, side_files_beside(path))
-        known = of_document(
-            recording.document,
-            bare.name,
-            bare.stat,
-            bare.content,
-            examine,
-            settled=bare.settled,
-            foreign=recording.foreign,
-            also=recording.also,
-        )
+        recording = parsed(data, stat, side_files_beside(path))
+        read_answer = (lambda: recording.exchange) if keeps_answer else None
+        return of_document(recording.document, data, bare, examine, read_answer, recording)
     except (FormatError, StoreError) as error:
+        awaits_side_file = isinstance(error, SideFileError)
         return replace(
-            bare,
-            fault=str(error),
-            sides=sides_in(data),
-            awaits_side_file=isinstance(error, SideFileError),
+            bare, fault=str(error), sides=sides_in(data), awaits_side_file=awaits_side_file
         )
-    known = replace(known, traces=traces_in(data))
-    return with_answer(known, lambda: recording.exchange) if keeps_answer else known
 
 
 def of_document(
     document: Document,
-    name: str,
-    stat: Stat,
-    content: bytes,
+    data: bytes,
+    bare: Facts,
     examine: Examine,
-    *,
-    settled: bool,
-    foreign: bool = False,
-    also: tuple[Document, ...] = (),
+    read_answer: Callable[[], Exchange | RecordedAnswer] | None,
+    recording: LoadedRecording | None = None,
 ) -> Facts:
-    """The facts of a valid recording."""
+    """The facts of a valid recording with this text, of which `bare` are known without it.
+
+    `read_answer` gives its answer, where the index is to keep it. `recording` is as it was loaded,
+    where it may be llama-stack's.
+    """
+    is_foreign, also = (recording.foreign, recording.also) if recording else (False, ())
     forms, wire_digest, known = examine(document["request"])
     more = [form for request in also for form in examine(request).forms]
+    keys = answered(forms, more, foreign=is_foreign)
+    sides, links = tuple(side_files(document)), links_of(document)
+    answer = None
+    # Other recordings have more keys, or depend on ids that were given before.
+    is_plain = wire_digest is not None and len(keys) == 1 and not (is_foreign or sides or links)
+    if read_answer is not None and is_plain:
+        recorded = read_answer()
+        answer = direct_answer(bare.name, recorded.response, recorded.paths)
     return Facts(
-        name=name,
-        stat=stat,
-        settled=settled,
-        content=content,
-        fault=None,
-        take=take_of(name),
-        token=token_of(name, forms[0].file_key),
+        name=bare.name,
+        stat=bare.stat,
+        settled=bare.settled,
+        content=bare.content,
+        take=take_of(bare.name),
+        token=token_of(bare.name, forms[0].file_key),
         sketch=sketch(forms[0].value),
         ids=answer_ids(document),
-        sides=tuple(side_files(document)),
-        keys=answered(forms, more, foreign=foreign),
+        sides=sides,
+        keys=keys,
         recorded=recorded_us(document),
-        links=links_of(document),
+        links=links,
+        traces=traces_in(data),
         digest=wire_digest,
         known=known,
+        answer=answer,
     )
-
-
-def with_answer(facts: Facts, read: Callable[[], Exchange | RecordedAnswer]) -> Facts:
-    """The same facts with the answer that `read` gives, if it may answer the bytes of its request
-    whatever was asked before.
-    """
-    if facts.digest is None or facts.sides or facts.links or len(facts.keys) > 1:
-        return facts
-    if facts.keys[0].match_kind is not MatchKind.EXACT:
-        return facts
-    recorded = read()
-    answer = direct_answer(facts.name, recorded.response, recorded.paths)
-    return replace(facts, answer=answer)
 
 
 def answered(
@@ -389,7 +369,7 @@ def sides_in(data: bytes) -> tuple[str, ...]:
         return ()
 
 
-def _no_content(path: Path) -> Stat:
+def _no_content(path: str) -> Stat:
     try:
         return stat_of(path)
     except OSError:

@@ -13,6 +13,7 @@ the same on every machine and in every run, so an index may keep it.
 import re
 from collections import Counter
 from collections.abc import Iterable
+from functools import lru_cache
 from heapq import nsmallest
 from itertools import pairwise
 from typing import Any, Final
@@ -28,6 +29,7 @@ _ORDER_BITS: Final = 2**32 - 1
 # A long text counts as this many pairs of words, so that a system prompt does not drown a question.
 _PAIRS: Final = 16
 _END: Final = 16 * 1024
+_MOST_CACHED: Final = 4096
 _LEAVES: Final = 20_000
 _WORD: Final = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|\w{1,40}")
 
@@ -87,10 +89,7 @@ def _features(value: dict[str, Any]) -> list[int]:
     while stack and leaves < _LEAVES:
         path, here = stack.pop()
         if isinstance(here, dict):
-            stack += [
-                (crc32(name.encode("utf-8", "surrogatepass"), path + 1), item)
-                for name, item in here.items()
-            ]
+            stack += [(_below(path, name), item) for name, item in here.items()]
             continue
         if isinstance(here, list):
             under = crc32(b"[]", path)
@@ -98,8 +97,9 @@ def _features(value: dict[str, Any]) -> list[int]:
             continue
         leaves += 1
         if isinstance(here, str):
-            leaf = crc32(here.encode("utf-8", "surrogatepass"), path)
-            features += _pairs(here, path)
+            read = _text if len(here) <= _MOST_CACHED else _text.__wrapped__
+            leaf, pairs = read(here, path)
+            features += pairs
         else:
             leaf = crc32(repr(here).encode(), ~path & 0xFFFFFFFF)
         # The third "user" of a conversation is another feature than the second.
@@ -108,15 +108,23 @@ def _features(value: dict[str, Any]) -> list[int]:
     return features
 
 
-def _pairs(text: str, path: int) -> Iterable[int]:
-    """The hashes of a text's pairs of neighbouring words, of a long text those that are smallest:
-    a choice that does not depend on where a pair stands.
+@lru_cache(maxsize=4096)
+def _below(path: int, name: str) -> int:
+    return crc32(name.encode("utf-8", "surrogatepass"), path + 1)
+
+
+# Most texts of a request are in the others of its folder, too.
+@lru_cache(maxsize=2048)
+def _text(text: str, path: int) -> tuple[int, tuple[int, ...]]:
+    """The hash of a text, and those of its pairs of neighbouring words; of a long text those that
+    are smallest: a choice that does not depend on where a pair stands.
     """
+    leaf = crc32(text.encode("utf-8", "surrogatepass"), path)
     if len(text) > 2 * _END:
         text = f"{text[:_END]} {text[-_END:]}"
     texts = _WORD.findall(text)
     if len(texts) < 2:
-        return ()
+        return leaf, ()
     words = [crc32(word.encode("utf-8", "surrogatepass"), path) for word in texts]
     pairs = {(31 * first + second) * _MIX >> 16 & _ORDER_BITS for first, second in pairwise(words)}
-    return pairs if len(pairs) <= _PAIRS else nsmallest(_PAIRS, pairs)
+    return leaf, tuple(pairs if len(pairs) <= _PAIRS else nsmallest(_PAIRS, pairs))
