@@ -10,6 +10,7 @@ import pytest
 from tests.support.open_folder import HOST, LONG_AGO, Open, text
 
 from wiretape.library import scanned_folder
+from wiretape.library.index import Index
 
 
 @pytest.fixture
@@ -42,3 +43,11 @@ def cache(
         return None
     monkeypatch.setattr(scanned_folder, "LARGE", 1)
     return tmp_path / "index"
+
+
+@pytest.fixture
+def index() -> Iterator[Index]:
+    """An empty index in memory."""
+    made = Index()
+    yield made
+    made.close()

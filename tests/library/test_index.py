@@ -1,66 +1,17 @@
 """The index: which files answer a key, in which order, and since when."""
 
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.index_facts import KEY, OTHER, facts
 
-from wiretape.core.recording.given_ids import AnswerId
 from wiretape.library.index import Index
-from wiretape.library.recording_file import AnsweredKey, Facts, MatchKind, Same
-
-CHAT = ("together", "POST", "/v1/chat/completions")
-KEY, OTHER = "ab" * 32, "cd" * 32
-
-
-def facts(
-    name: str, kind: MatchKind = MatchKind.EXACT, take: int = 1, key: str = KEY, content: str = ""
-) -> Facts:
-    return Facts(
-        name=name,
-        stat=(1, 2, 3),
-        settled=True,
-        content=(content or name).encode(),
-        take=take,
-        sketch=name.encode(),
-        ids=(AnswerId(f"id-{name}"),),
-        keys=(AnsweredKey(key, CHAT, kind),),
-    )
-
-
-@pytest.fixture
-def index() -> Iterator[Index]:
-    made = Index()
-    yield made
-    made.close()
+from wiretape.library.recording_file import Facts, Same
 
 
 def names(index: Index, key: str = KEY) -> list[str]:
     return [row.name for row in index.takes(key)]
-
-
-def test_takes_come_nearest_first_then_by_number_then_by_name(index: Index) -> None:
-    index.put(
-        [
-            facts("llama.json", MatchKind.LLAMA_STACK),
-            facts("h/spelled.json", MatchKind.WITH_IDS),
-            facts("h/b.10.json", take=10),
-            facts("h/b.2.json", take=2),
-            facts("h/b.json"),
-            facts("h/a.json"),
-            facts("h/other.json", key=OTHER),
-        ]
-    )
-    assert names(index) == [
-        "h/a.json",
-        "h/b.json",
-        "h/b.2.json",
-        "h/b.10.json",
-        "h/spelled.json",
-        "llama.json",
-    ]
-    assert (index.count(), len(index.sketches(CHAT))) == (7, 7)
 
 
 def test_a_file_with_another_content_is_another_row_of_the_same_name(index: Index) -> None:
@@ -91,14 +42,6 @@ def test_what_this_run_wrote_was_not_there_before(index: Index) -> None:
     assert now.since == now.id > first.id
 
 
-def test_numbers_are_never_used_again(index: Index) -> None:
-    index.put([facts("h/a.json")])
-    last = index.last()
-    index.forget("h", ["a.json"])
-    index.put([facts("h/a.json")])
-    assert index.takes(KEY)[0].id > last
-
-
 def test_a_fault_is_told_once_and_answers_nothing(index: Index) -> None:
     bad = Facts(name="h/a.json", stat=(1, 2, 3), settled=True, content=b"x", fault="not JSON")
     assert index.put([facts("h/a.json"), bad]) == [bad]
@@ -113,13 +56,6 @@ def test_a_folder_that_goes_takes_its_files_along(index: Index) -> None:
     assert index.names() == ["h/x/b.json", "top.json"]
     assert sorted(index.folders()) == ["", "h/x"]
     assert names(index) == ["h/x/b.json", "top.json"]
-
-
-def test_ids_and_sketches_are_kept(index: Index) -> None:
-    index.put([facts("h/a.json"), facts("h/b.json")])
-    assert index.ids("h/b.json") == (AnswerId("id-h/b.json"),)
-    for near, far in (("h/a.json", "h/b.json"), ("h/b.json", "h/a.json")):
-        assert index.names_of(index.sketches(CHAT).nearest(near.encode(), 9)) == [near, far]
 
 
 def test_what_is_written_together_is_written_or_not(index: Index) -> None:

@@ -14,7 +14,7 @@ from wiretape.core.model import Request
 from wiretape.core.playback.known_request import digest_of_head, is_free_of, text_of_head
 from wiretape.core.redaction.known_values import KnownValue, Secrets
 from wiretape.core.wire import jsonrpc
-from wiretape.library.index import DirectRow
+from wiretape.library.index_rows import DirectRow
 from wiretape.report.report import Row
 from wiretape.sessions.sessions import Session
 

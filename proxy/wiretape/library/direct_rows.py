@@ -12,7 +12,8 @@ from pathlib import Path
 from time import monotonic
 from typing import Final
 
-from .index import DirectRow, Index
+from .index import Index
+from .index_rows import DirectRow
 from .recording_file import stat_or_none
 from .scan_folder import AskIndex
 

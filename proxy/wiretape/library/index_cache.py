@@ -17,7 +17,8 @@ from pathlib import Path
 from secrets import token_bytes
 from typing import Final
 
-from .index import VERSION, Index
+from .index import Index
+from .index_tables import VERSION
 
 _MOST_KEPT: Final = 4
 _KEPT_SECONDS: Final = 60 * 24 * 3600

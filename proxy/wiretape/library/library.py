@@ -28,7 +28,8 @@ from wiretape.files import StagedFile, write_whole
 
 from . import recording_file, replace_files
 from .folder_names import LINKED, SESSION_NAME
-from .index import Index, IndexRow
+from .index import Index
+from .index_rows import IndexRow
 from .lookup import Entry, Lookup
 from .processes import is_alive
 from .recording_file import MAX_FILE_BYTES, Facts, MatchKind, StoredRequest, stat_of, stat_or_none

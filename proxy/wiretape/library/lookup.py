@@ -21,7 +21,8 @@ from wiretape.core.redaction.traces import KnownTraces
 
 from .direct_rows import DirectRows
 from .file_cache import CachedRecording, RecordingCache
-from .index import DirectRow, Index, IndexRow, Rooted
+from .index import Index
+from .index_rows import DirectRow, IndexRow, Rooted
 from .on_demand import NotHere, may_defer
 from .recording_file import (
     Endpoint,

@@ -25,7 +25,8 @@ from wiretape.core.errors import FormatError, StoreError
 from wiretape.files import write_whole
 from wiretape.library import index_cache
 from wiretape.library.folder_names import is_host_folder
-from wiretape.library.index import Index, StoredFile, is_index
+from wiretape.library.index import Index, is_index
+from wiretape.library.index_rows import StoredFile
 from wiretape.library.library import Library, LocalState
 from wiretape.library.lookup import with_links
 from wiretape.library.recording_file import (

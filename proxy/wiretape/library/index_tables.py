@@ -1,0 +1,149 @@
+"""The tables of an index, and how rows come into them, many at a time."""
+
+import json
+import sqlite3
+from collections.abc import Iterable
+from typing import Any, Final
+
+from .index_rows import blob, known_text, usage_text
+from .recording_file import AnsweredKey, Endpoint, Facts
+
+VERSION: Final = 7
+"""The version of the tables, and of what the facts in them mean."""
+
+TABLES: Final = """
+CREATE TABLE folders (
+    id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, ino INTEGER NOT NULL,
+    changed INTEGER NOT NULL, fault TEXT
+);
+CREATE TABLE files (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, since INTEGER NOT NULL,
+    folder INTEGER NOT NULL, name TEXT NOT NULL,
+    ino INTEGER NOT NULL, changed INTEGER NOT NULL, size INTEGER NOT NULL,
+    settled INTEGER NOT NULL, content BLOB NOT NULL, fault TEXT,
+    take INTEGER NOT NULL, token TEXT NOT NULL, sketch BLOB NOT NULL, ids TEXT NOT NULL,
+    awaits INTEGER NOT NULL, recorded INTEGER NOT NULL, links TEXT NOT NULL,
+    hops INTEGER NOT NULL, is_rooted INTEGER NOT NULL, digest BLOB, known_key BLOB, known TEXT,
+    UNIQUE (folder, name)
+);
+CREATE INDEX digests ON files (digest) WHERE digest IS NOT NULL;
+CREATE INDEX recorded_order ON files (recorded, id) WHERE digest IS NOT NULL;
+CREATE INDEX unrooted ON files (id) WHERE NOT is_rooted;
+CREATE INDEX tokens ON files (token) WHERE ids != '';
+CREATE TABLE creators (id TEXT NOT NULL, file INTEGER NOT NULL, PRIMARY KEY (id, file))
+    WITHOUT ROWID;
+CREATE INDEX creators_of_file ON creators (file);
+CREATE INDEX faults ON files (id) WHERE fault IS NOT NULL;
+CREATE TABLE endpoints (id INTEGER PRIMARY KEY, parts TEXT NOT NULL UNIQUE);
+CREATE TABLE keys (
+    key BLOB NOT NULL, file INTEGER NOT NULL, match_kind INTEGER NOT NULL,
+    endpoint INTEGER NOT NULL, PRIMARY KEY (key, file)
+) WITHOUT ROWID;
+CREATE INDEX keys_of_file ON keys (file);
+CREATE INDEX keys_of_endpoint ON keys (endpoint, file);
+CREATE TABLE sides (file INTEGER NOT NULL, name TEXT NOT NULL, PRIMARY KEY (file, name))
+    WITHOUT ROWID;
+CREATE TABLE answers (
+    file INTEGER PRIMARY KEY, head BLOB NOT NULL, body BLOB NOT NULL,
+    status INTEGER NOT NULL, chunks INTEGER, usage TEXT NOT NULL
+);
+CREATE TABLE traces (file INTEGER NOT NULL, trace TEXT NOT NULL, PRIMARY KEY (file, trace))
+    WITHOUT ROWID;
+"""
+
+_INSERTED: Final = {
+    "files": (
+        *("id", "since", "folder", "name", "ino", "changed", "size", "settled", "content", "fault"),
+        *("take", "token", "sketch", "ids", "awaits", "recorded", "links", "hops", "is_rooted"),
+        *("digest", "known_key", "known"),
+    ),
+    "keys": ("key", "file", "match_kind", "endpoint"),
+    "creators": ("id", "file"),
+    "answers": ("file", "head", "body", "status", "chunks", "usage"),
+    "sides": ("file", "name"),
+    "traces": ("file", "trace"),
+}
+INSERT: Final = {
+    table: f"INSERT OR {'IGNORE' if table in ('creators', 'sides') else 'ABORT'} INTO {table}"
+    f" ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
+    for table, columns in _INSERTED.items()
+}
+
+
+class NewRows:
+    """Rows to be inserted together, by table."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self._rows: dict[str, list[tuple[Any, ...]]] = {table: [] for table in _INSERTED}
+        self.files: set[tuple[int, str]] = set()
+        """The files whose rows are not inserted yet."""
+
+    def add(
+        self, facts: Facts, number: int, since: int, file: tuple[int, str], numbers: "Numbers"
+    ) -> None:
+        """Add the rows of a file; `file` is its folder's number and its name in there."""
+        rows = self._rows
+        self.files.add(file)
+        ids = [(answer_id.text, answer_id.claim) for answer_id in facts.ids]
+        rows["files"].append(
+            (
+                *(number, since, *file, *facts.stat, facts.settled, facts.content, facts.fault),
+                *(facts.take, facts.token, facts.sketch, json.dumps(ids) if ids else ""),
+                *(facts.awaits_side_file, facts.recorded),
+                *(json.dumps(facts.links) if facts.links else "", int(bool(facts.links))),
+                *(not facts.links, facts.digest),
+                *(facts.known and blob(facts.known.key), facts.known and known_text(facts.known)),
+            )
+        )
+        rows["keys"] += key_rows(number, facts.keys, numbers)
+        rows["creators"] += [(text, number) for text, claim in ids if claim == "created"]
+        rows["sides"] += [(number, side) for side in facts.sides]
+        rows["traces"] += [(number, trace) for trace in facts.traces]
+        if facts.answer is not None:
+            *answer, usage = facts.answer
+            rows["answers"].append((number, *answer, usage_text(usage)))
+
+    def insert(self) -> None:
+        """Insert them."""
+        for table, rows in self._rows.items():
+            if rows:
+                self._db.executemany(INSERT[table], rows)
+                rows.clear()
+        self.files.clear()
+
+
+def key_rows(
+    number: int, keys: Iterable[AnsweredKey], numbers: "Numbers"
+) -> list[tuple[bytes, int, int, int]]:
+    return [(blob(key.key), number, key.match_kind, numbers.endpoint(key.endpoint)) for key in keys]
+
+
+class Numbers:
+    """The numbers of folders, endpoints and the next file, within one transaction that writes."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'files'").fetchone()
+        self.next_file = 1 + (int(row[0]) if row else 0)
+        self._folders: dict[str, int] = {}
+        self._endpoints: dict[Endpoint, int] = {}
+
+    def folder(self, path: str) -> int:
+        """The number of a folder, which is added if it is new."""
+        if path not in self._folders:
+            self._db.execute(
+                "INSERT OR IGNORE INTO folders (path, ino, changed) VALUES (?, 0, 0)", (path,)
+            )
+            row = self._db.execute("SELECT id FROM folders WHERE path = ?", (path,)).fetchone()
+            self._folders[path] = row[0]
+        return self._folders[path]
+
+    def endpoint(self, endpoint: Endpoint) -> int:
+        """The number of an endpoint, which is added if it is new."""
+        if endpoint not in self._endpoints:
+            parts = json.dumps(endpoint)
+            self._db.execute("INSERT OR IGNORE INTO endpoints (parts) VALUES (?)", (parts,))
+            row = self._db.execute("SELECT id FROM endpoints WHERE parts = ?", (parts,)).fetchone()
+            self._endpoints[endpoint] = row[0]
+        return self._endpoints[endpoint]
