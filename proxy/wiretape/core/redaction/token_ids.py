@@ -20,7 +20,7 @@ from typing import Any, Final, NamedTuple
 
 from wiretape.core.recording.document import Document
 from wiretape.core.text import exact_json
-from wiretape.core.text.regex import linear
+from wiretape.core.text.regex import linear, may_occur
 
 from . import token_lists
 from .placeholder import PLACEHOLDER, WITH_DIGEST, hard_digest, is_encoded_in, may_be_in
@@ -84,7 +84,8 @@ class Mark(NamedTuple):
 
 def marks_in(recording: bytes) -> Iterator[Mark]:
     """The marks of a recording file's neutral lists that have a digest."""
-    for match in _RECORDED.finditer(recording):
+    # What is recorded is a list of one of those names, which one look tells.
+    for match in _RECORDED.finditer(recording) if may_occur(_LIST, recording) else ():
         digits = b"".join(re.findall(rb"\d", match[1])).decode()
         yield Mark(_DIGITS + 1 + match[2].count(b"0"), digits)
 
@@ -165,16 +166,17 @@ def redact(document: Document, known: KnownTokenIds | None) -> tuple[Document, l
     """Make the lists of a redacted document neutral, and remember them in `known`."""
     findings: list[Finding] = []
     request, response = document["request"], document["response"]
-    sent, given = _serialise(_bodies(request)), _serialise(response.get("body"))
+    sent = _serialise(_bodies(request))
     standing: list[Ids] = []
     if linear(_LIST).occurs_in(sent):
         if known is not None:
             request = _request(request, known.neutral, findings)
             sent = _serialise(_bodies(request))
         standing = _neutral_in(request)
-    is_given = may_be_in(given)
+    is_given = may_be_in(exact_json.dumps(response.get("body"), parsed=True))
     if not (is_given or may_be_in(sent) or standing):
         return ({**document, "request": request} if findings else document), findings
+    given = _serialise(response.get("body"))
     is_strong = all(map(_has_digest, standing)) and _all_have_digests(sent + given)
     digits = str(int(hashlib.sha256((sent + given).encode()).hexdigest(), 16))[:_DIGITS]
 

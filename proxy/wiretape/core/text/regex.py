@@ -55,10 +55,11 @@ class Linear:
         matches: Iterator[Match] = self._regex.finditer(_accepted(string), pos)
         return matches
 
-    def occurs_in(self, string: str) -> bool:
-        """Whether there is a match."""
+    def occurs_in(self, text: str | bytes) -> bool:
+        """Whether there is a match; bytes are a text in UTF-8."""
         # In bytes no place has to be counted in characters. A lone surrogate is no character there.
-        return self._regex.search(string.encode("utf-8", "surrogatepass")) is not None
+        data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+        return self._regex.search(data) is not None
 
 
 @lru_cache(maxsize=128)
@@ -67,12 +68,12 @@ def linear(pattern: str) -> Linear:
     return Linear(pattern)
 
 
-def may_occur(pattern: str, text: str) -> bool:
+def may_occur(pattern: str, text: str | bytes) -> bool:
     """Whether a text holds a match, or is too short to be looked at: False is certain."""
     return is_short(text) or linear(pattern).occurs_in(text)
 
 
-def is_short(text: str) -> bool:
+def is_short(text: str | bytes) -> bool:
     """Whether looking for one thing after the other in a text takes less time than one look by RE2,
     whose tables for many things no processor keeps at hand.
     """
