@@ -14,13 +14,14 @@ import base64
 import json
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Final, NamedTuple
 
 from wiretape.core.recording.document import Document
 from wiretape.core.text import exact_json
+from wiretape.core.text.span_pieces import divided, located, moved
 from wiretape.core.text.spans import Span, applied
 
 from . import nested_json, stream_texts, token_lists
@@ -85,7 +86,7 @@ class _Run:
 
     def put(self, spans: Iterable[Span]) -> None:
         """Replace spans of the pieces."""
-        shares = _shares(self.pieces, spans)
+        shares = divided(self.pieces, spans)
         self.pieces = [applied(*both) for both in zip(self.pieces, shares, strict=True)]
         self.changed = True
 
@@ -289,27 +290,27 @@ class _Stream:
             return
         across = [
             span
-            for span, first, last, offset in _located(texts, spans)
+            for span, first, last, offset in located(texts, spans)
             if (is_text or span.rule not in _SHAPES or _vary(texts, first, last))
             and not (
                 first == last
                 and not pieces[first].leaf.again
                 and "\\" not in pieces[first].raw
-                and _moved(span, -offset) in find(texts[first])
+                and moved(span, -offset) in find(texts[first])
             )
         ]
         for span in across:
             if span in cut:
                 continue  # only the start of a value
             self._search.note(span.rule, joined[span.start : span.end], span.placeholder)
-        for piece, shares in zip(pieces, _shares(texts, across), strict=True):
+        for piece, shares in zip(pieces, divided(texts, across), strict=True):
             if shares:
                 self._replace(piece, shares)
 
     def _cut_off(self, text: str, spans: list[Span]) -> list[Span]:
         """The start of a known value at the end of a cut text."""
         done = spans[-1].end if spans else 0
-        return [_moved(span, done) for span in self._search.cut_off(text[done:])]
+        return [moved(span, done) for span in self._search.cut_off(text[done:])]
 
     def _replace(self, piece: _Piece, shares: list[Span]) -> None:
         run, leaf = piece.run, piece.leaf
@@ -324,9 +325,9 @@ class _Stream:
             changes = run.values.setdefault(piece.value, _RawValue())
             changes.texts[leaf.json_path] = text
             changes.again |= leaf.again
-            changes.spans += [_moved(span, piece.start) for span in shares]
+            changes.spans += [moved(span, piece.start) for span in shares]
         else:
-            run.spans += [_moved(span, piece.start) for span in shares]
+            run.spans += [moved(span, piece.start) for span in shares]
 
     def _report(self, shares: Iterable[Span], item: int, where: JsonPath) -> None:
         json_path: Where = ("response", "body", *((item,) if self._numbered else ()), *where)
@@ -353,17 +354,17 @@ class _Stream:
                 continue
             across = [
                 span
-                for span, first, last, offset in _located(run.pieces, _in_pieces(run, spans))
+                for span, first, last, offset in located(run.pieces, _in_pieces(run, spans))
                 if first < last
                 or (is_last and span.end == sum(map(len, run.pieces)))
                 or not (
                     self._events
                     or run.are_bytes
-                    or _moved(span, -offset) in self._search.spans(run.pieces[first])
+                    or moved(span, -offset) in self._search.spans(run.pieces[first])
                 )
             ]
             if across:
-                for item, shares in zip(run.items, _shares(run.pieces, across), strict=True):
+                for item, shares in zip(run.items, divided(run.pieces, across), strict=True):
                     self._report(shares, item[0], (item[1],))
                 run.put(across)
 
@@ -395,52 +396,30 @@ _TOO_LONG: Final = frozenset(("length", "max_tokens", "MAX_TOKENS", "max_output_
 def _is_too_long(items: Sequence[Document]) -> bool:
     """Whether one of the last chunks says that the text stops in the middle."""
     return any(
-        leaf.text in _TOO_LONG
+        _says_too_long(item["__data__"])
         for item in items[-_LAST:]
         if isinstance(item, dict) and "__data__" in item
-        for leaf in stream_texts.leaves(item["__data__"])[0]
     )
+
+
+def _says_too_long(value: exact_json.Json) -> bool:
+    pending = [value]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, str):
+            if node in _TOO_LONG:
+                return True
+        elif isinstance(node, dict):
+            pending += node.values()
+        elif isinstance(node, list):
+            pending += node
+    return False
 
 
 _LAST: Final = 4
 
 
 # ---------------------------------------------------------------------- pieces of a text
-
-
-def _located(texts: Sequence[str], spans: Iterable[Span]) -> Iterator[tuple[Span, int, int, int]]:
-    """Each span with the index of its first and last piece and where the first begins."""
-    first = start = 0
-    for span in spans:
-        while start + len(texts[first]) <= span.start:
-            start += len(texts[first])
-            first += 1
-        last, end = first, start + len(texts[first])
-        while end < span.end:
-            last += 1
-            end += len(texts[last])
-        yield span, first, last, start
-
-
-def _shares(texts: Sequence[str], spans: Iterable[Span]) -> list[list[Span]]:
-    """Divide spans among the pieces: the first piece gets placeholder and rule, the others lose
-    their part.
-    """
-    result: list[list[Span]] = [[] for _ in texts]
-    for span, first, last, start in _located(texts, spans):
-        offset = start
-        for at in range(first, last + 1):
-            end = min(span.end - offset, len(texts[at]))
-            if at == first:
-                result[at].append(Span(span.start - offset, end, span.placeholder, span.rule))
-            elif end:
-                result[at].append(Span(0, end, "", ""))
-            offset += len(texts[at])
-    return result
-
-
-def _moved(span: Span, by: int) -> Span:
-    return Span(span.start + by, span.end + by, *span[2:])
 
 
 def _vary(texts: Sequence[str], first: int, last: int) -> bool:
