@@ -18,7 +18,18 @@ from rich.console import Console
 
 from wiretape.core.errors import WiretapeError
 
-from . import base_url, growth, paced, pieces, process, recording, replaying, several, startup
+from . import (
+    base_url,
+    goals,
+    growth,
+    paced,
+    pieces,
+    process,
+    recording,
+    replaying,
+    several,
+    startup,
+)
 from .client import Unexpected
 from .outcome import Section, as_json, as_markdown, as_svg, changes, show
 from .process import CannotStart
@@ -145,7 +156,8 @@ def _run(wanted: list[str], *, quick: bool, many: bool) -> tuple[list[Section], 
 
 
 def _write_markdown(path: Path, done: list[Section], machine: _Machine) -> None:
-    tables = "\n".join([f"Measured: {_shown(machine)}.\n", *map(as_markdown, done)])
+    parts = (f"Measured: {_shown(machine)}.\n", goals.as_markdown(done), *map(as_markdown, done))
+    tables = "\n".join(filter(None, parts))
     before = path.read_text(encoding="utf-8") if path.exists() else ""
     above, marker, _ = before.partition(MEASURED)
     text = f"{above}{marker}\n\n{tables}" if marker else tables

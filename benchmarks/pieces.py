@@ -33,7 +33,8 @@ def section(seconds: float) -> Section:
         measures = tuple(_measures(seconds))
     finally:
         gc.unfreeze()
-    return Section("In process, one exchange", (_MEDIAN,), measures)
+    notes = ("CPU seconds of this process",)
+    return Section("In process, one exchange", (_MEDIAN,), measures, notes)
 
 
 def _request(body: bytes) -> Request:
@@ -70,59 +71,36 @@ def _big() -> Exchange:
     return Exchange(_request(body.encode()), response, "2026-11-20T17:30:00Z")
 
 
-def _measures(seconds: float) -> Iterator[Measure]:
-    config = load(None, {})
-    redactor = Redactor(config.redaction)
-    matcher = config.matcher
+class _Recording:
+    """What becomes of an exchange once it has passed, under wiretape's defaults."""
 
-    def kept(exchange: Exchange) -> str:
-        secrets = redactor.secrets(exchange.request)
+    def __init__(self) -> None:
+        config = load(None, {})
+        self.redactor: Final = Redactor(config.redaction)
+        self.matcher: Final = config.matcher
+
+    def text(self, exchange: Exchange) -> str:
+        """The text of its file; ValueError if that would hold a secret."""
+        secrets = self.redactor.secrets(exchange.request)
         clean = CleanParts()
-        document, _ = redactor.document(from_exchange(exchange), secrets, clean)
+        document, _ = self.redactor.document(from_exchange(exchange), secrets, clean)
         smaller, _ = recording_format.externalise(document)
         text = recording_format.dumps(smaller)
-        if gate.inspect(text, redactor, secrets, clean):
+        if gate.inspect(text, self.redactor, secrets, clean):
             raise ValueError("the benchmark's own exchange holds a secret")
         return text
 
-    def side_file(name: str) -> bytes:
-        raise FileNotFoundError(Path(name))
 
-    recorder = _recorder(workload.CHUNKS)
-    stream = recorder.finish("ended", 5.0, "2026-11-20T17:30:00Z")
-    secrets = redactor.secrets(stream.request)
-    document = from_exchange(stream)
-    clean = CleanParts()
-    redacted, _ = redactor.document(document, secrets, clean)
-    text = recording_format.dumps(redacted)
-    what = f"{workload.CHUNKS} chunks"
-    pieces: list[tuple[str, Callable[[], object]]] = [
-        (f"{what}: reads to exchange", lambda: recorder.finish("ended", 5.0)),
-        (f"{what}: exchange to document", lambda: from_exchange(stream)),
-        (f"{what}: redact", lambda: redactor.document(document, secrets, CleanParts())),
-        (f"{what}: document to text", lambda: recording_format.dumps(redacted)),
-        (
-            f"{what}: look again before writing",
-            lambda: gate.inspect(text, redactor, secrets, clean),
-        ),
-        (f"{what}: all of this", lambda: kept(recorder.finish("ended", 5.0))),
-        (
-            f"{what}: text to exchange",
-            lambda: to_exchange(recording_format.loads(text), side_file),
-        ),
-        (
-            "small request to key",
-            lambda: matcher.canonical(redactor.request(from_request(stream.request), secrets)),
-        ),
-    ]
-    for name, work in pieces:
+def _measures(seconds: float) -> Iterator[Measure]:
+    recording = _Recording()
+    for name, work in _pieces(recording).items():
         yield Measure(name, "ms", {_MEDIAN: _time(work, seconds) * 1000})
     big = _big()
     size = len(big.request.body) / 1e6
     yield Measure(
         f"{size:.0f} MB request: to a redacted text",
         "MB/s",
-        {_MEDIAN: size / _time(lambda: kept(big), seconds)},
+        {_MEDIAN: size / _time(lambda: recording.text(big), seconds)},
         goal=Goal(60, at_least=True),
     )
     long = _recorder(20_000)
@@ -130,18 +108,48 @@ def _measures(seconds: float) -> Iterator[Measure]:
     yield Measure(
         f"{size:.0f} MB stream of 20,000 chunks: to a redacted text",
         "MB/s",
-        {_MEDIAN: size / _time(lambda: kept(long.finish("ended", 400.0)), seconds)},
+        {_MEDIAN: size / _time(lambda: recording.text(long.finish("ended", 400.0)), seconds)},
         goal=Goal(20, at_least=True),
     )
 
 
+def _pieces(recording: _Recording) -> dict[str, Callable[[], object]]:
+    """The pieces of recording and reading one stream, by name."""
+    redactor, recorder = recording.redactor, _recorder(workload.CHUNKS)
+    stream = recorder.finish("ended", 5.0, "2026-11-20T17:30:00Z")
+    secrets = redactor.secrets(stream.request)
+    document = from_exchange(stream)
+    clean = CleanParts()
+    redacted, _ = redactor.document(document, secrets, clean)
+    text = recording_format.dumps(redacted)
+
+    def side_file(name: str) -> bytes:
+        raise FileNotFoundError(Path(name))
+
+    def key() -> object:
+        request = redactor.request(from_request(stream.request), secrets)
+        return recording.matcher.canonical(request)
+
+    what = f"{workload.CHUNKS} chunks"
+    return {
+        f"{what}: reads to exchange": lambda: recorder.finish("ended", 5.0),
+        f"{what}: exchange to document": lambda: from_exchange(stream),
+        f"{what}: redact": lambda: redactor.document(document, secrets, CleanParts()),
+        f"{what}: document to text": lambda: recording_format.dumps(redacted),
+        f"{what}: look again before writing": lambda: gate.inspect(text, redactor, secrets, clean),
+        f"{what}: all of this": lambda: recording.text(recorder.finish("ended", 5.0)),
+        f"{what}: text to exchange": lambda: to_exchange(recording_format.loads(text), side_file),
+        "small request to key": key,
+    }
+
+
 def _time(work: Callable[[], object], seconds: float) -> float:
-    """Median seconds of a call: at least two of them, for some seconds."""
+    """Median CPU seconds of a call: at least two of them, for some seconds."""
     work()
     times: list[float] = []
     deadline = time.perf_counter() + seconds
     while len(times) < 2 or time.perf_counter() < deadline:
-        started = time.perf_counter()
+        started = time.process_time()
         work()
-        times.append(time.perf_counter() - started)
+        times.append(time.process_time() - started)
     return median(times)

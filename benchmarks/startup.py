@@ -23,7 +23,10 @@ WIRETAPE: Final = "wiretape"
 CONTESTANTS: Final = (PYTHON, MITMDUMP, WIRETAPE)
 _MANY: Final = 1000
 
+CLICK: Final = "import click"
+
 _GOALS: Final[dict[str, tuple[str, Goal | None]]] = {
+    CLICK: (PYTHON, None),
     "--help": (PYTHON, Goal(3)),
     "ls": (PYTHON, Goal(6)),
     "replay -- true": (MITMDUMP, Goal(0.6)),
@@ -91,6 +94,7 @@ def _commands(folder: Path) -> dict[str, list[str]]:
     nothing = ["--", true] if true else ["--", sys.executable, "-S", "-c", ""]
     quiet = ["-q", "--allow-none", "-r"]
     ours = (
+        [sys.executable, "-c", CLICK],
         [wiretape, "--help"],
         [wiretape, "ls", "-r", str(shipped)],
         [wiretape, "replay", *quiet, str(shipped), *nothing],

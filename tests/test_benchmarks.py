@@ -5,7 +5,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from benchmarks import growth, paced, rivals, workload
+from benchmarks import goals, growth, paced, rivals, workload
 from benchmarks.client import Holding, Unexpected, _check
 from benchmarks.outcome import (
     Goal,
@@ -18,6 +18,7 @@ from benchmarks.outcome import (
     as_svg,
     changes,
 )
+from tests.support.paths import ROOT
 
 
 def section(first: float, second: float) -> Section:
@@ -45,6 +46,31 @@ def test_the_picture_has_a_bar_for_each_ratio_and_a_line_for_each_goal() -> None
     bars = [child for child in picture if child.get("height") == "14"]
     assert [bar.get("fill") for bar in bars] == ["#c0392b", "#7f8c8d"]
     assert all(float(bar.get("width", "0")) > 100 for bar in bars)
+
+
+def test_goals_stand_in_one_table_and_those_missed_say_where_the_time_goes() -> None:
+    ratio = Ratio("python", 4.0, Goal(3), (3.5, 4.5))
+    help_ = Measure("--help: CPU", "s", {"wiretape": 0.06}, (ratio,))
+    click = Measure("import click: CPU", "s", {"wiretape": 0.046})
+    fast = Measure("4 MB request", "MB/s", {"wiretape": 70.0}, goal=Goal(60, at_least=True))
+    other = Measure("other", "s", {"wiretape": 2.0}, goal=Goal(1))
+    lines = goals.as_markdown(
+        [Section("Start-up", ("wiretape",), (help_, click, fast, other))]
+    ).splitlines()
+    assert lines[2].startswith("1 of 3 are met.")
+    row, met, unknown = lines[-3:]
+    assert row.startswith(
+        "| Start-up: --help: CPU vs python | ≤ 3 | 4x [3.5 to 4.5] | **missed** | importing click"
+        " alone takes 0.046 s"
+    )
+    assert met == "| Start-up: 4 MB request | ≥ 60 | 70 MB/s | met |  |"
+    assert unknown.endswith("| **missed** | not taken apart yet |")
+    assert goals.as_markdown([Section("T", ("x",), (click,))]) == ""
+
+
+def test_every_explanation_is_of_a_measure_that_there_is() -> None:
+    page = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    assert [name for name in goals._WHERE if f"\n| {name}" not in page] == []
 
 
 def test_a_ratio_is_the_median_of_the_rounds_with_its_spread() -> None:

@@ -1,0 +1,167 @@
+"""The goals of a run in one table: which are met, and where the time goes of those that are not."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from .outcome import Goal, Section, number
+
+type Value = Callable[[str, str, str], str]
+"""Gives what was measured: the section's title (its beginning), the measure, the contestant."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A goal, what was measured, and whether it is met."""
+
+    section: str
+    measure: str
+    other: str
+    """What it is compared with; empty for a limit to the value itself."""
+    goal: Goal
+    value: float
+    shown: str
+
+    @property
+    def name(self) -> str:
+        """The measure with its section, and what it is compared with."""
+        against = f" vs {self.other}" if self.other else ""
+        return f"{self.section}: {self.measure}{against}"
+
+
+def judged(sections: Sequence[Section]) -> Iterator[Judged]:
+    """The goals of all sections, in their order."""
+    for section in sections:
+        for measure in section.measures:
+            for ratio in measure.ratios:
+                if ratio.goal is not None:
+                    yield Judged(
+                        section.title,
+                        measure.name,
+                        ratio.name,
+                        ratio.goal,
+                        ratio.value,
+                        str(ratio),
+                    )
+            value = measure.values.get(section.contestants[-1])
+            if measure.goal is not None and value is not None:
+                shown = f"{number(value)} {measure.unit}"
+                yield Judged(section.title, measure.name, "", measure.goal, value, shown)
+
+
+def as_markdown(sections: Sequence[Section]) -> str:
+    """The table of goals for docs/benchmarks.md; "" where nothing measured has one."""
+    goals = list(judged(sections))
+    if not goals:
+        return ""
+    missed = [goal for goal in goals if not goal.goal.met(goal.value)]
+    lines = [
+        "### Goals",
+        "",
+        f"{len(goals) - len(missed)} of {len(goals)} are met. Ratios are medians, with the lowest"
+        " and the highest of the rounds.",
+        "",
+        "| goal | limit | measured | | where the time goes |",
+        "| --- | ---: | ---: | --- | --- |",
+    ]
+    for goal in goals:
+        met = goal not in missed
+        where = "" if met else where_the_time_goes(goal, sections)
+        cells = (goal.name, str(goal.goal), goal.shown, "met" if met else "**missed**", where)
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def where_the_time_goes(goal: Judged, sections: Sequence[Section]) -> str:
+    """What a missed goal's time is spent for, with what this run measured of it."""
+
+    def value(title: str, measure: str, contestant: str) -> str:
+        for section in sections:
+            if section.title.startswith(title):
+                for candidate in section.measures:
+                    if candidate.name == measure:
+                        return f"{number(candidate.values.get(contestant))} {candidate.unit}"
+        return "(not measured in this run)"
+
+    for measure, explain in _WHERE.items():
+        if goal.measure.startswith(measure):
+            return explain(value)
+    return "not taken apart yet"
+
+
+def _piece(value: Value, name: str) -> str:
+    return value("In process", f"200 chunks: {name}", "median")
+
+
+def _recorded_stream(value: Value) -> str:
+    return (
+        f"the tee keeps nothing; after a stream has passed its 200 chunks take"
+        f" {_piece(value, 'all of this')}: redaction {_piece(value, 'redact')}, the gate"
+        f" {_piece(value, 'look again before writing')}, the document"
+        f" {_piece(value, 'exchange to document')}; the rest is the journal, the file with its"
+        " fsync, and the index"
+    )
+
+
+def _recorded_json(value: Value) -> str:
+    return (
+        "the tee keeps nothing; of what comes on top about half is the writer's: lock, file with"
+        " its fsync, row of the index; then redaction and gate"
+    )
+
+
+def _never_the_same(value: Value) -> str:
+    again = value(
+        "Replay at a base URL", "small JSON, asked again: CPU per answer", "wiretape replay"
+    )
+    return (
+        f"a request asked again costs {again}; on top come the digest of its bytes, the recording's"
+        " row from SQLite, and reading and checking its file"
+    )
+
+
+def _click(value: Value) -> str:
+    click = value("Start-up", "import click: CPU", "wiretape")
+    return f"importing click alone takes {click}, a third of it inspect"
+
+
+def _listing(value: Value) -> str:
+    return (
+        f"{_click(value)}; the rest is importing what reads a recording and its conversation,"
+        " reading the files less than a tenth"
+    )
+
+
+def _workers(value: Value) -> str:
+    return (
+        "the two clients and both workers share this machine's cores, so a second worker finds none"
+        " free; and which take is next is asked of the others"
+    )
+
+
+def _large(value: Value) -> str:
+    return (
+        "reading and writing its JSON, one look for secrets over each text (redaction) and another"
+        " over the file (gate)"
+    )
+
+
+_WHERE: Final[dict[str, Callable[[Value], str]]] = {
+    "stream: CPU per exchange": _recorded_stream,
+    "stream: delay per chunk": lambda value: (
+        "each read is kept with its time and encrypted for the journal beside passing on"
+    ),
+    "JSON, kept alive: CPU per exchange": _recorded_json,
+    "JSON, new connections: CPU per": lambda value: (
+        "the handshake is OpenSSL's for both; ours has CONNECT before it: a read, a write and a"
+        " turn of the loop more"
+    ),
+    "small JSON, never the same": _never_the_same,
+    "JSON, never the same": _never_the_same,
+    "small JSON: answers": _workers,
+    "--help": _click,
+    "ls": _listing,
+    "4 MB request": _large,
+    "3 MB stream": _large,
+}
+"""By the beginning of a measure's name."""
