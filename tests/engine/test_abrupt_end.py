@@ -1,13 +1,17 @@
 """An answer that was recorded incomplete ends as it did: by a close, a reset, or silence."""
 
 import asyncio
+from typing import cast
 
 import pytest
 from tests.support.limits import PATIENCE
+from tests.support.loops import BOTH_LOOPS
+from tests.support.loops import event_loop_policy as event_loop_policy
 
 from wiretape.core.model import End
 from wiretape.engine.abrupt_end import end
 
+pytestmark = BOTH_LOOPS
 HALF = b"half of an answer" * 10_000
 
 
@@ -17,7 +21,7 @@ async def ended(ending: End, silent: float = 0.0) -> tuple[bytes, type[Exception
 
     class Answering(asyncio.Protocol):
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
-            assert isinstance(transport, asyncio.Transport)
+            transport = cast(asyncio.Transport, transport)  # uvloop has one of its own
             transport.write(HALF)
             tasks.append(asyncio.ensure_future(end(transport, ending, silent)))
 

@@ -11,6 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.support.limits import PATIENCE, examples
+from tests.support.loops import BOTH_LOOPS
+from tests.support.loops import event_loop_policy as event_loop_policy
 
 from wiretape import descriptors
 from wiretape.config.load import load
@@ -24,6 +26,8 @@ from wiretape.library.library import Library
 from wiretape.report.report import Report
 from wiretape.sessions.sessions import Sessions
 from wiretape.tls.authority import Authority
+
+pytestmark = BOTH_LOOPS
 
 
 class Client:

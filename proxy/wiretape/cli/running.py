@@ -212,6 +212,7 @@ def _run(mode: "Mode", is_server: bool = False, **options: Any) -> int:
 
     from wiretape.report.console import View, log_to_stderr
     from wiretape.report.report import Report
+    from wiretape.run.event_loop import run_in_loop
     from wiretape.run.folders import folders_of
     from wiretape.run.isolation import isolate_if_wanted
     from wiretape.run.proxies import ReplayProxy
@@ -237,7 +238,8 @@ def _run(mode: "Mode", is_server: bool = False, **options: Any) -> int:
         try:
             if is_server:
                 from wiretape.run.stdio import run_stdio as run
-            status = asyncio.run(run(settings, command, report))
+            start = run_in_loop if mode == "replay" else asyncio.run
+            status = start(run(settings, command, report))
         except WiretapeError:
             view.abandon()
             raise

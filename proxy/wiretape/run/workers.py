@@ -33,6 +33,7 @@ from wiretape.report.report import Report
 from wiretape.sessions.control import Control
 from wiretape.tls.authority import Authority
 
+from .event_loop import run_in_loop
 from .settings import Crew, Settings
 from .sharing import shared_log
 
@@ -123,7 +124,7 @@ class _Nursery:
         if pid == 0:
             self._channel.close()
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            _leave(lambda: asyncio.run(self._work()))
+            _leave(lambda: run_in_loop(self._work()))
         self._workers.add(pid)
 
     async def _work(self) -> None:
