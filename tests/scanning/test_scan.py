@@ -101,6 +101,14 @@ def test_a_file_that_unpacks_to_too_much_is_a_hit(monkeypatch: pytest.MonkeyPatc
     assert str(hit) == "bomb.gz:1: unsearched: unpacks to more than 1 MiB"
 
 
+@pytest.mark.parametrize("name", ["0baeb296e731.json", "0baeb296e731.10.json"])
+def test_the_name_that_a_recording_has_is_no_key(name: str) -> None:
+    folder = "api.openai.com/v1-organization-projects-project_id-api_keys-api_key_id"
+    assert search(f"{folder}/{name}", b"{}", REDACTOR) == ()
+    assert search(f"{folder}/0baeb296e731x.json", b"{}", REDACTOR) != ()
+    assert [hit.where for hit in search(f"{KEY}/{name}", b"{}", REDACTOR)] == ["file name"]
+
+
 def test_a_name_that_holds_a_secret_is_a_hit_and_does_not_show_it() -> None:
     hits = search(f"{KEY}/a.json", f'{{"a": "{KEY}"}}'.encode(), REDACTOR)
     assert [hit.where for hit in hits] == ["a", "file name"]

@@ -86,7 +86,7 @@ def search(
     secrets = Secrets((*known, *redactor.rules.values))
     hits = [
         _hit(shown, 1, replace(leak, where="file name", remedy="rename the file"))
-        for leak in inspect(name, redactor, secrets)
+        for leak in inspect(_OWN_NAME.sub("/", name), redactor, secrets)
     ]
     hits += [
         _coded(shown, name) for reading in readings for name in _codings(reading.tree, redactor)
@@ -181,6 +181,8 @@ class _Reading:
 
 _MAGIC: Final = ((b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"))
 _BOM_16: Final = (b"\xff\xfe", b"\xfe\xff")
+_OWN_NAME: Final = re.compile(r"/(?:[0-9a-f]{12}(?:\.[0-9]{1,6})?\.json|[0-9a-f]{64}\.bin)\Z")
+"""What the files of recordings are named: digests, of which a folder `…-api_key_id` makes a key."""
 _NOT_TEXT: Final = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\ue000-\uf8ff\ufffe\uffff]")
 _CASSETTE: Final = re.compile(r"^(?:http_)?interactions:", re.MULTILINE)
 _HEAD: Final = 64 * 1024
