@@ -4,55 +4,30 @@ real SDK gets each take once.
 
 import os
 import shlex
-import shutil
 import signal
 import socket
-import subprocess
 import threading
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 import openai
 import pytest
-from tests.support import commands, paths, stored
+from tests.support import commands, stored
 from tests.support.commands import Wiretape
 from tests.support.limits import PATIENCE, wait_until
+from tests.support.nginx import nginx
 from tests.support.ports import unused_port
 from tests.support.redis_server import redis_server
 from tests.support.seaweedfs import seaweedfs
 from tests.support.stream_call import CHAT, EVENTS, STREAM, curl, options
 from tests.support.upstream import Answer, Upstream
 
-NGINX: Final = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 TAKES: Final = 40
 REPORTS: Final = "s3://recordings/reports/one"
 CLIENTS: Final = 4
-
-
-@contextmanager
-def nginx(folder: Path, ports: list[int]) -> Iterator[int]:
-    """nginx in front of the replicas, by the configuration that docs/fleet.md shows."""
-    if NGINX is None:
-        pytest.skip("no nginx: Debian's package nginx-light has it")
-    text = (paths.ROOT / "integrations/fleet/nginx.conf").read_text()
-    port = unused_port()
-    text = text.replace("listen 8080", f"listen 127.0.0.1:{port}")
-    for number, replica in enumerate(ports, 1):
-        text = text.replace(f"replica-{number}:8899", f"127.0.0.1:{replica}")
-    (folder / "nginx.conf").write_text(f"pid {folder}/nginx.pid;\n{text}")
-    command = [NGINX, "-e", str(folder / "nginx.log"), "-p", str(folder)]
-    command += ["-c", str(folder / "nginx.conf"), "-g", "daemon off;"]
-    process = subprocess.Popen(command)
-    try:
-        wait_until(lambda: (folder / "nginx.pid").exists() or process.poll() is not None)
-        yield port
-    finally:
-        process.terminate()
-        process.wait(PATIENCE)
 
 
 class Gate:
