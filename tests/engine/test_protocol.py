@@ -65,7 +65,8 @@ ANSWERS: Final = {
     "not-utf-8": Response(200, (("x-a", "caf\udce9 é"),), (Chunk(b"\xff\0"),)),
     "link": Response(302, (("location", "/v1/whole"),)),
     "large": replace(WHOLE, chunks=(Chunk(b"x" * 300_000),)),
-    "large-stream": replace(STREAM, chunks=(Chunk(b"data: " + b"x" * 70_000 + b"\n\n"),)),
+    "large-stream": replace(STREAM, chunks=(Chunk(b"data: " + b"x" * 300_000 + b"\n\n"),)),
+    "logprobs": replace(STREAM, chunks=(Chunk(b"data: " + b"x" * 999 + b"\n\n"),) * 200),
 }
 
 
@@ -371,6 +372,19 @@ async def test_an_answer_is_the_one_that_aiohttp_would_write(
     if scenario == "base URL":
         assert "x-take: 0" in answers
         assert ("x-take: 1" in answers) == (name not in ("cut", "half"))
+
+
+@pytest.mark.parametrize(
+    ("name", "is_ours"), [("logprobs", True), ("large", False), ("large-stream", False)]
+)
+async def test_what_a_client_may_leave_half_read_is_written_by_aiohttp(
+    folder: Path, name: str, is_ours: bool
+) -> None:
+    way = Way(replayers(folder, (), False)[1], Scenario(), is_fast=True)
+    ours = way.wire.protocol
+    await way.send(get(name))
+    assert (way.wire.protocol is ours) is is_ours
+    await way.close()
 
 
 @pytest.mark.parametrize("scenario", ["base URL", "workers", "paced"])

@@ -13,7 +13,15 @@ from wiretape.core.playback.pace import Pace, Schedule
 from wiretape.core.providers.base_url import links_to_door
 from wiretape.core.providers.registry import Providers
 from wiretape.core.wire import content_coding
-from wiretape.core.wire.http1 import BODILESS, framed, is_ready, is_whole, last_chunk, ready_head
+from wiretape.core.wire.http1 import (
+    BODILESS,
+    PIECE,
+    framed,
+    is_ready,
+    is_whole,
+    last_chunk,
+    ready_head,
+)
 from wiretape.report.report import Report
 
 from .answer import ReplayAnswer, replayed_row
@@ -26,7 +34,6 @@ from .under_way import UNTYPED, AnswerUnderWay, Delivery, whole_response
 _MOST_CACHED: Final = 256
 _MOST_CACHED_BYTES: Final = 1 << 20
 _MOST_LINKED: Final = 1024
-_MOST_READY_STREAM: Final = 1 << 16
 BASE_URL: Final = "wiretape.door"
 """A key of a request: the URL of the base-URL port it came to."""
 
@@ -128,7 +135,7 @@ class AnswerSender:
         if not isinstance(pieces, tuple):
             return None
         body = pieces[0]
-        if response.streaming and len(body) > _MOST_READY_STREAM:
+        if response.streaming and len(body) > PIECE:
             return None
         ready = ReadyAnswer(ready_head(coded, linked, name, len(body)), body)
         # Relative links lead elsewhere from another URL.
