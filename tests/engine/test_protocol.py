@@ -466,7 +466,7 @@ async def test_an_answer_that_nobody_waits_for_any_more_is_not_looked_up(folder:
     await way.quiet()
     assert not way.wire.sent
     assert not way.report.rows
-    assert not [task for task in asyncio.all_tasks() if "answer_in_turn" in repr(task)]
+    assert not [task for task in asyncio.all_tasks() if "Handler.answer" in repr(task)]
     await way.close()
 
 

@@ -4,8 +4,8 @@ A request comes decrypted out of a CONNECT tunnel, in absolute form as a plain-H
 or in origin form as `/HOST/path` (base-URL mode). The answer's chunks leave one HTTP chunk each, at
 the recording's pace.
 
-`protocol.py` asks for answers that are ready (`answer_at_once`); aiohttp for the others (`handle`),
-some of which were begun there.
+`protocol.py` asks for answers that are ready (`direct`, `answer`); aiohttp for the others
+(`handle`), some of which were begun there.
 """
 
 import asyncio
@@ -139,39 +139,24 @@ class Handler:
             self._idle = asyncio.Event()
             await self._idle.wait()
 
-    @property
-    def is_alone(self) -> bool:
-        """Whether no other process answers for the same run."""
-        return self._replayer.is_alone
-
-    def answer_at_once(
-        self, http: WholeRequest, tunnel: Origin | None
-    ) -> ReadyAnswer | PacedAnswer | Begun | None:
-        """The answer to a request, if it is ready; else what aiohttp goes on with, None where it is
-        to begin anew. Of a run that `is_alone`.
+    def direct(self, http: WholeRequest, tunnel: Origin | None) -> ReadyAnswer | Begun | None:
+        """The answer to a request that the index has ready; None if `answer` is to give one. Begun
+        holds an error.
         """
+        if self._direct is None:
+            return None
         started = asyncio.get_running_loop().time()
         try:
-            if self._direct is not None:
-                direct = self._direct.answer(http, tunnel, started)
-                if direct is not None:
-                    return direct
-            with deferring():
-                known = self.requests.known(http, tunnel)
-                if known is None:
-                    return None
-                request = self.requests.in_session(known)
-                answer = self._replayer.answer(request)
-            return self._ready(http, known, request, answer, started)
-        except NotHere:
-            return None
+            return self._direct.answer(http, tunnel, started)
         except Exception as error:
             return Begun(started=started, error=error)
 
-    async def answer_in_turn(
+    async def answer(
         self, http: WholeRequest, tunnel: Origin | None
     ) -> ReadyAnswer | PacedAnswer | Begun | None:
-        """As `answer_at_once`, of a run that has other processes too."""
+        """The answer to a request, if it is ready; else what aiohttp goes on with, None where it is
+        to begin anew. Nothing is waited for but other processes of the run.
+        """
         started = asyncio.get_running_loop().time()
         try:
             with deferring():
@@ -183,7 +168,8 @@ class Handler:
                         request, answer = await self._replayer.hand_out(
                             self.requests.in_session(known)
                         )
-                        return self._ready(http, known, request, answer, started)
+                        break
+            return self._ready(http, known, request, answer, started)
         except NotHere:
             return None
         except Exception as error:

@@ -181,9 +181,10 @@ class HttpProtocol(asyncio.Protocol):
         self._needed = needed
 
     def _ask(self, request: WholeRequest) -> "_Outcome | asyncio.Task[_Outcome]":
-        if self._handler.is_alone:
-            return self._handler.answer_at_once(request, self._tunnel)
-        asking = self._handler.answer_in_turn(request, self._tunnel)
+        direct = self._handler.direct(request, self._tunnel)
+        if direct is not None:
+            return direct
+        asking = self._handler.answer(request, self._tunnel)
         task = asyncio.Task(asking, loop=self._server.loop, eager_start=True)
         return task.result() if task.done() else task
 
