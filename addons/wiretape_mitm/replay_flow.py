@@ -8,9 +8,11 @@ from wiretape.core.errors import StoreError
 from wiretape.core.model import Request
 from wiretape.core.playback.faults import HEADER as FAULT_HEADER
 from wiretape.core.redaction.subprotocols import credentials_as_headers
+from wiretape.engine.fetched import is_under_other_key, when_here
 from wiretape.engine.replayer import Replayer
 from wiretape.engine.request import ReplayRequest
 from wiretape.engine.tickets import Tickets
+from wiretape.engine.verdict import Verdict
 from wiretape.intake.intake import Intake
 from wiretape.sessions.own_port import Refusal
 from wiretape.sessions.sessions import Session, UnknownSession, session_error_text
@@ -58,13 +60,24 @@ class ReplayFlow:
             flow.response = answer_of(Refusal(session_error_text(error)))
             return
         live = credentials_as_headers(request_of(flow))
-        request = await self._look_up(live, session)
-        verdict = self._replayer.decide(request) if self._intake is not None else "replay"
-        if verdict == "pass":
-            flow.metadata[PASS] = True
-        if verdict in ("pass", "record"):
-            return
-        await self._answer(flow, request)
+        try:
+            request = await self._look_up(live, session)
+            verdict = await self._decide(request)
+            if verdict == "pass":
+                flow.metadata[PASS] = True
+            if verdict not in ("pass", "record"):
+                await self._answer(flow, request)
+        except StoreError as error:  # a recording is there, and cannot be fetched
+            self._replayer.report.not_served(str(error))
+            flow.response = answer_of(Refusal(str(error), 503, "wiretape_unavailable"))
+
+    async def _decide(self, request: ReplayRequest) -> Verdict:
+        if self._intake is None:
+            return "replay"
+        verdict = await when_here(lambda: self._replayer.decide(request))
+        if verdict != "replay" and await is_under_other_key(request):
+            verdict = await when_here(lambda: self._replayer.decide(request))
+        return verdict
 
     async def _look_up(self, live: Request, session: Session) -> ReplayRequest:
         request = self._replayer.with_current_ids(self._replayer.prepare(live, session))
@@ -76,7 +89,7 @@ class ReplayFlow:
 
     async def _answer(self, flow: http.HTTPFlow, request: ReplayRequest) -> None:
         replayer = self._replayer
-        answer = replayer.answer(request)
+        answer = await when_here(lambda: replayer.answer(request))
         if answer is None:
             flow.response = response_of(*await replayer.misses.answer_in_thread(request))
             return

@@ -2,6 +2,7 @@
 real SDK gets each take once.
 """
 
+import json
 import os
 import shlex
 import signal
@@ -22,7 +23,7 @@ from tests.support.nginx import nginx
 from tests.support.ports import unused_port
 from tests.support.redis_server import redis_server
 from tests.support.seaweedfs import seaweedfs
-from tests.support.stream_call import CHAT, EVENTS, STREAM, curl, options
+from tests.support.stream_call import CHAT, EVENTS, HOST, STREAM, curl, options
 from tests.support.upstream import Answer, Upstream
 
 TAKES: Final = 40
@@ -153,3 +154,37 @@ def test_what_was_recorded_when_the_store_went_is_uploaded_by_the_next_run(
         assert done.returncode == 0, done.stderr
         assert wiretape("pull", url, "-r", "after", env=store).returncode == 0
     assert len(list((tmp_path / "after").rglob("*.json"))) == 1
+
+
+def test_a_run_fetches_what_answers_and_uploads_what_is_new(
+    tmp_path: Path, wiretape: Wiretape, upstream: Upstream
+) -> None:
+    upstream.script(CHAT, Answer.json({"id": "1"}))
+    for prompt in ("one", "two", "three"):
+        stored.put(tmp_path / "recordings", stored.document(prompt))
+    url = f"file://{tmp_path}/store"
+    assert wiretape("push", url).returncode == 0
+    (tmp_path / "config.yaml").write_text(f"recordings: {url}\n")
+
+    def ask(prompt: str) -> str:
+        body = {"model": "m", "messages": [{"role": "user", "content": prompt}]}
+        return shlex.join(curl(CHAT, json.dumps(body, separators=(",", ":")), HOST, "-i"))
+
+    home = {"WIRETAPE_HOME": str(tmp_path / "home")}
+    more = [*options(upstream, tmp_path)[2:], "--allow-none", "--", "sh", "-c"]
+    ran = wiretape("record", *more, ask("new"), env=home)
+    assert ran.returncode == 0, ran.stderr
+    (mirror,) = (path for path in (tmp_path / "home" / "stores").iterdir() if not path.suffix)
+    assert len(list(mirror.rglob("*.json"))) == 1
+    assert len(list((tmp_path / "store").rglob(f"{HOST}/*/*.json"))) == 4
+    ran = wiretape("auto", *more, f"{ask('one')} && {ask('new')} && {ask('newer')}")
+    assert (ran.returncode, ran.stdout.count("x-wiretape: replay")) == (0, 2), ran.stderr
+    replayed = wiretape("replay", "--", "sh", "-c", f"{ask('two')} && {ask('newer')}")
+    assert (replayed.returncode, replayed.stdout.count("x-wiretape: replay")) == (0, 2)
+    # What is there and cannot be had is not asked of the provider again.
+    (gone,) = (tmp_path / "store").rglob(f"{HOST}/*/{stored.key12(stored.document('three'))}.json")
+    gone.unlink()
+    asked = len(upstream.requests)
+    ran = wiretape("auto", *more, ask("three"), env={"WIRETAPE_HOME": str(tmp_path / "new")})
+    assert (ran.returncode, "503" in ran.stdout) == (4, True), ran.stdout + ran.stderr
+    assert len(upstream.requests) == asked

@@ -43,6 +43,7 @@ from .aiohttp_server import aiohttp_server
 from .answer import ReplayAnswer
 from .direct_answers import DirectAnswers
 from .error_answers import ErrorAnswers
+from .fetched import is_under_other_key
 from .framing import connection_headers
 from .http_request import Origin, WholeRequest, acknowledge
 from .known_requests import KnownRequests, PreparedRequest, by_name, door_of
@@ -277,11 +278,7 @@ class Handler:
 
     async def _seek(self, begun: Begun, request: ReplayRequest) -> Begun:
         """The same, or what answers after all where a shared index has it under another key."""
-        library = request.session.library
-        if library.own_prepare is None or request.canonical.never_recorded:
-            return begun
-        sought = [await asyncio.to_thread(library.seek, form) for form in request.canonicals]
-        if not any(sought):
+        if not await is_under_other_key(request):
             return begun
         session = request.session
         find = partial(self._replayer.with_current_ids, request, session)

@@ -42,6 +42,7 @@ class Index(IndexQueries):
         except BaseException:
             self._db.close()
             raise
+        self.is_copy = False
         weakref.finalize(self, self._db.close)
 
     def _create_tables(self) -> None:
@@ -59,6 +60,13 @@ class Index(IndexQueries):
     def _version(self) -> int:
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
         return int(version)
+
+    def copy(self) -> "Index":
+        """A copy in memory, which nobody else sees."""
+        index = Index()
+        self._db.backup(index._db)
+        index.is_copy = True
+        return index
 
     def close(self) -> None:
         """Close the database."""

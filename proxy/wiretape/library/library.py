@@ -324,7 +324,7 @@ class Library(Lookup):
         free = {*void, *gone}
         for take in range(self._next_takes.get(key, 1), 1_000_000):
             name = f"{below}/{key[:12]}.json" if take == 1 else f"{below}/{key[:12]}.{take}.json"
-            exists = os.path.lexists(self._prefix + name)
+            exists = self._exists(name)
             is_taken = name in self._staged or (exists and name not in free)
             if is_taken or take < self._next_takes.get(key, 1):
                 continue
@@ -350,11 +350,25 @@ class Library(Lookup):
             return []
         return [
             row.name
-            for row in self._query(lambda index: index.takes(key))
+            for row in self._rows_here(key)
             if row.match_kind is MatchKind.EXACT
             and self._is_unchanged(row)
             and self._is_replaced_by(row.name, new)
         ]
+
+    def _rows_here(self, key: str) -> list[IndexRow]:
+        """The takes of a key, with their files where those can be had."""
+        if self._origin is not None:
+            for row in self._query(lambda index: index.takes(key)):
+                with suppress(FormatError, StoreError):  # what cannot be had is not replaced
+                    self._sweep.fetch(self._query, row.name)
+        return self._query(lambda index: index.takes(key))
+
+    def _exists(self, name: str) -> bool:
+        """Whether there is a file of a name, here or where it can be fetched from."""
+        if os.path.lexists(self._prefix + name):
+            return True
+        return self._origin is not None and bool(self._query(lambda index: index.content(name)))
 
     def _new_take(
         self, document: Document, stored: StoredRequest, files: dict[str, bytes]
@@ -399,7 +413,9 @@ class Library(Lookup):
         path = self.folder / row.name
         try:
             stat = stat_of(path)
-            if stat[1] >= self._others_since_ns or not self._was_there_at_start(row.id, row.name):
+            if not self._was_there_at_start(row.id, row.name):
+                return False
+            if stat[1] >= self._others_since_ns and not self._sweep.is_fetched(row.name):
                 return False
             if row.settled and stat == row.stat:
                 return True

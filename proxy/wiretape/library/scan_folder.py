@@ -206,6 +206,10 @@ class Sweep:
         """Whether a recording is in the folder, so that it need not be fetched."""
         return True
 
+    def is_fetched(self, name: str) -> bool:
+        """Whether a recording was fetched by this run, and is as others made it."""
+        return False
+
     def fetch(self, query: AskIndex, name: str) -> None:
         """Put a recording into the folder, if it is kept elsewhere; FormatError and StoreError as
         `recording_file.load`. `query` asks the index.

@@ -193,6 +193,15 @@ class ScannedFolder(ABC):
             self._began_ns = began - MTIME_GRANULARITY_NS
             self._loaded = True
 
+    def keep_index_apart(self) -> None:
+        """Go on with a copy of the index, in which this run's recordings are noted for it alone."""
+        with self._guard:
+            copy = self._query(Index.copy)
+            self._index.close()
+            self._index, self._cached = copy, None
+            self._forget_answers()
+            self._query(lambda index: self._scan(index, full=False))
+
     def _finish_replacing(self, folder: Path) -> None:
         """Carry out what `wiretape redact` decided and was interrupted in."""
         if not (folder / replace_set.FOLDER).exists():

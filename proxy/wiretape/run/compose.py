@@ -1,9 +1,11 @@
 """The parts of a run, put together once for every proxy that may carry it."""
 
 import asyncio
+import math
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,7 @@ from wiretape.config.packs import dummy_keys
 from wiretape.core.cost.budget import Budget
 from wiretape.core.errors import ConfigError, StoreError
 from wiretape.core.playback.faults import Faults
+from wiretape.core.playback.policy import RecordMode
 from wiretape.core.redaction.redactor import Redactor
 from wiretape.core.text.age import parse_age
 from wiretape.engine.replayer import Replayer, ReplayOptions
@@ -103,8 +106,7 @@ def compose(settings: Settings, report: Report, token: str | None = None) -> Par
     report.prices = lambda: config.prices
     report.budget = _budget(settings)
     if records:
-        record_mode = settings.writes
-        recover_killed(config, settings.recordings, redactor, report, record_mode)
+        _recover_killed(settings, redactor, report)
     recovered = _recorded(report)
     sessions = _sessions(settings, redactor, report)
     shared = shared_sessions(settings, sessions, report)
@@ -218,6 +220,26 @@ def local_names_of(config: Config) -> LocalNames:
     return LocalNames(config.names, not ip_address(config.host).is_loopback)
 
 
+def _recover_killed(settings: Settings, redactor: Redactor, report: Report) -> None:
+    on_demand = partial(_open_on_demand, settings, redactor) if settings.on_demand else None
+    recordings, record_mode = settings.recordings, settings.writes
+    recover_killed(settings.config, recordings, redactor, report, record_mode, on_demand)
+
+
+def _open_on_demand(
+    settings: Settings,
+    redactor: Redactor,
+    session: str | None,
+    record_mode: RecordMode | None,
+    since_ns: float = math.inf,
+) -> Library:
+    assert settings.on_demand is not None
+    library = open_on_demand(settings.config, settings.on_demand, session, record_mode, since_ns)
+    library.own_prepare = redactor.request
+    library.names_elsewhere = settings.mirror
+    return library
+
+
 def _sessions(settings: Settings, redactor: Redactor, report: Report) -> Sessions:
     config, folder, recording = settings.config, settings.recordings, settings.mode != "replay"
     record_mode = settings.writes
@@ -231,8 +253,7 @@ def _sessions(settings: Settings, redactor: Redactor, report: Report) -> Session
 
     def opened(name: str | None) -> Library:
         if settings.on_demand is not None:
-            library = open_on_demand(config, settings.on_demand, name)
-            library.own_prepare = redactor.request
+            library = _open_on_demand(settings, redactor, name, record_mode if recording else None)
             return announced(library, config, report)
         library = open_library(
             config,

@@ -2,6 +2,7 @@
 
 import math
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -64,13 +65,22 @@ def announced(library: Library, config: Config, report: Report) -> Library:
 
 
 def recover_killed(
-    config: Config, folder: Path, redactor: Redactor, report: Report, record_mode: RecordMode
+    config: Config,
+    folder: Path,
+    redactor: Redactor,
+    report: Report,
+    record_mode: RecordMode,
+    on_demand: Callable[[str | None, RecordMode, int], Library] | None = None,
 ) -> None:
-    """Record what runs into this folder that were killed had not recorded yet."""
+    """Record what runs into this folder that were killed had not recorded yet; `on_demand` opens a
+    session's recordings where they are in a store.
+    """
     from wiretape.intake.recovery import recover
 
     def opened(name: str | None, replaces: bool, since_ns: int) -> Library:
         kind = "append" if record_mode == "replace" and not replaces else record_mode
+        if on_demand is not None:
+            return announced(on_demand(name, kind, since_ns), config, report)
         return open_library(
             config,
             folder,

@@ -1,7 +1,8 @@
-"""Recordings in a store, for a run: in a mirror where it records, on demand where it replays."""
+"""Recordings in a store, for a run: fetched when used, and in a mirror where it records."""
 
 import asyncio
 import json
+import math
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from wiretape.config.load import Config
 from wiretape.config.packs import dummy_keys
 from wiretape.core.errors import StoreError
+from wiretape.core.playback.policy import RecordMode
 from wiretape.core.redaction.redactor import Redactor
 from wiretape.core.text.printable import count
 from wiretape.library import index_cache
@@ -21,6 +23,7 @@ from wiretape.store_url import cache_of, mirror_of
 from .settings import Settings
 
 if TYPE_CHECKING:
+    from wiretape.stores.mirror import Mirror
     from wiretape.stores.on_demand import OnDemand
     from wiretape.stores.store import ObjectStore
 
@@ -42,10 +45,14 @@ def _with_store(settings: Settings, url: str, report: Report) -> Settings:
     from wiretape.stores.store import ObjectStore
 
     store = ObjectStore(url, settings.environ)
-    if settings.mode != "replay" or settings.edits:
+    records = settings.mode != "replay"
+    if records or settings.edits:
         mirror = Mirror(store, settings.recordings, report.notice)
-        mirror.fill(records=settings.mode != "replay")
-        return replace(settings, mirror=mirror)
+        mirror.begin(records=records)
+        if settings.edits or settings.live_from is not None or settings.after is not None:
+            mirror.fill()
+            return replace(settings, mirror=mirror)
+        return replace(settings, mirror=mirror, on_demand=recording(settings.config, mirror))
     if names := waiting(settings.recordings):
         report.notice(
             f"{count(len(names), 'recording')} of {settings.recordings} could not be uploaded to"
@@ -78,14 +85,35 @@ def on_demand(config: Config, store: "ObjectStore", near: Path | None = None) ->
     return OnDemand(store, cache_of(store.url), _fingerprint(config), near)
 
 
-def open_on_demand(config: Config, origin: "OnDemand", session: str | None) -> Library:
-    """Open the recordings of a store, and give it an index of them where others would miss it."""
+def recording(config: Config, mirror: "Mirror") -> "OnDemand":
+    """A store as the origin of a library that records into the mirror."""
+    from wiretape.stores.on_demand import OnDemand
+
+    store, near = mirror.store, cache_of(mirror.store.url)
+    return OnDemand(store, mirror.folder, _fingerprint(config), near, mirror=mirror)
+
+
+def open_on_demand(
+    config: Config,
+    origin: "OnDemand",
+    session: str | None,
+    record_mode: RecordMode | None = None,
+    since_ns: float = math.inf,
+) -> Library:
+    """Open the recordings of a store, and give it an index of them where others would miss it; with
+    a `record_mode` to record there, and `since_ns` as `open_library` has it.
+    """
     prepare = shared_redactor(config).request
     state = origin.state(state_dir(), session)
-    library = Library(origin.folder, config.matcher, prepare, session, state)
+    mode = record_mode or "replace"
+    library = Library(origin.folder, config.matcher, prepare, session, state, mode)
+    if record_mode is not None:
+        library.join(since_ns)
     library.load()
     with suppress(StoreError):  # who may only read has the recordings all the same
         origin.publish(library)
+    if record_mode is not None:
+        library.keep_index_apart()
     return library
 
 

@@ -1,5 +1,5 @@
-"""A run on recordings in a store: a mirror that is filled before it, names reserved while it
-records, and what it recorded uploaded after it.
+"""A run that records into a store: a folder of its own, names reserved while it records, and what
+it recorded uploaded after it.
 
 Nothing is uploaded before the run's end, since until then a value may become known as a secret and
 be taken out. A name is reserved by a small object that only it can create; readers go by manifests
@@ -15,6 +15,8 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
+
+from filelock import FileLock
 
 from wiretape.core.errors import FormatError, StoreError
 from wiretape.core.recording import text as recording_format
@@ -32,6 +34,7 @@ _KEPT_SECONDS: Final = 30 * 24 * 3600.0
 """How long a mirror is kept that nobody uses."""
 _RESERVED_SECONDS: Final = 24 * 3600.0
 """How long a name is reserved by a run that did not end."""
+_LOCK_SECONDS: Final = 30.0
 _PENDING: Final = ".wiretape-pending"
 _SEEN: Final = ".wiretape-seen"
 _OWN: Final = ".wiretape-run-"
@@ -43,7 +46,7 @@ class Mirror:
     """The folder in which a run uses the recordings of a store. `notice` tells the user something.
 
     mirror = Mirror(ObjectStore("s3://bucket/prefix"), folder, print)
-    mirror.fill()
+    mirror.begin(records=True)
     library.names_elsewhere = mirror
     …
     mirror.upload(written)
@@ -53,15 +56,16 @@ class Mirror:
         self.folder: Final = folder
         self.store: Final = store
         self._notice = notice
-        self._remote: Files = {}
         # The tag of what reserves each name: what it is replaced by is this run's recording.
         self._reserved: dict[str, str] = {}
-        self._dropped: set[str] = set()
+        # The digests of what others replaced.
+        self._dropped: Files = {}
         self._is_lost = False
+        self._noted: dict[str, str] = {}
+        self._fetched: set[str] = set()
 
-    def fill(self, *, records: bool = False) -> None:
-        """Make the folder hold what the store has; StoreError where it cannot be had, or where
-        `records` and it would not be safe to record.
+    def begin(self, *, records: bool) -> None:
+        """Make the folder ready; StoreError where `records` and it would not be safe to record.
 
         What an earlier run could not upload stays, and is uploaded first.
         """
@@ -69,21 +73,51 @@ class Mirror:
             self.store.probe()
         self.folder.mkdir(parents=True, exist_ok=True)
         tidy(self.folder)
-        under_way = self._recorded_by_others(takes_over=records)
-        pending = waiting(self.folder)
-        if pending and records:
+        if not records:
+            return
+        self._take_over_killed()
+        if pending := waiting(self.folder):
             self.upload(pending)
             self._reserved.clear()
-            pending = waiting(self.folder)
-        self._remote = manifest.list_files(self.store)
-        plan = transfer.plan_pull(transfer.local_files(self.folder), self._remote, delete=True)
+
+    def fill(self) -> None:
+        """Make the folder hold what the store has; StoreError where it cannot be had."""
+        remote = manifest.list_files(self.store)
+        plan = transfer.plan_pull(transfer.local_files(self.folder), remote, delete=True)
         # What was never seen in the store is another run's, or still to be uploaded.
-        seen = _names_in(self.folder, _SEEN)
-        unsent = {*pending, *under_way}
+        seen, unsent = _names_in(self.folder, _SEEN), self.unsent()
         pull = tuple(name for name in plan.pull if name not in unsent)
         remove = tuple(name for name in plan.remove if name in seen and name not in unsent)
         transfer.pull(self.store, self.folder, replace(plan, pull=pull, remove=remove))
-        self._keep_names(_SEEN, sorted(self._remote))
+        self._keep_names(_SEEN, sorted(remote))
+
+    def unsent(self) -> set[str]:
+        """The recordings that runs of this machine have made and not uploaded yet."""
+        names = set(waiting(self.folder))
+        for path in self.folder.glob(f"{_OWN}*"):
+            with suppress(OSError, ValueError):
+                names |= dict(map(json.loads, path.read_text().splitlines())).keys()
+        return names
+
+    def keep(self, name: str, data: bytes) -> None:
+        """Put what was fetched into the folder; not over what a run of this machine recorded."""
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with self._lock():
+            if name not in self.unsent():
+                write_whole(path, data)
+                self._fetched.add(name)
+                return
+        # It is reserved, and may be written at any moment.
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.fetched")
+        write_whole(temporary, data)
+        with suppress(FileExistsError):
+            os.link(temporary, path)
+        temporary.unlink()
+
+    def _lock(self) -> FileLock:
+        """Held while a name is looked at that another run may be about to record."""
+        return FileLock(self.folder / ".wiretape-lock", timeout=_LOCK_SECONDS)
 
     # -------------------------------------------------------------- while it records
 
@@ -91,6 +125,7 @@ class Mirror:
         """As `NamesElsewhere` has it; where the store is lost, names are this run's own."""
         name = path.relative_to(self.folder).as_posix()
         if self._is_lost or name in self._reserved:
+            self._note_own(name, "")
             return None
         try:
             tag = self._reserved_tag(name, is_replaced=is_replaced)
@@ -100,33 +135,30 @@ class Mirror:
                 return None
             stem = name.removesuffix(".json")
             stem = stem.rpartition(".")[0] if take_of(name) > 1 else stem
-            lead = manifest.folder_of(name)
-            others = [other for other in self.store.names(lead) if other.startswith(stem + ".")]
+            others = self.store.names_after(stem + ".")
             return max(map(take_of, others), default=take_of(name)) + 1
         except OutOfReach as error:
             self._is_lost = True
+            self._note_own(name, "")
             self._notice(f"{error}; recordings are kept in {self.folder} until it does")
             return None
 
     def _note_own(self, name: str, tag: str) -> None:
         """Tell other runs of this machine, and the next one if this is killed, what is its own."""
-        with (self.folder / f"{_OWN}{os.getpid()}").open("a") as file:
-            file.write(json.dumps([name, tag]) + "\n")
+        if self._noted.get(name) != tag and (tag or name not in self._noted):
+            self._noted[name] = tag
+            with self._lock(), (self.folder / f"{_OWN}{os.getpid()}").open("a") as file:
+                file.write(json.dumps([name, tag]) + "\n")
 
-    def _recorded_by_others(self, *, takes_over: bool) -> set[str]:
-        """What runs of this machine have recorded and not uploaded yet. What those left that were
-        killed is uploaded by who `takes_over`.
-        """
-        names: set[str] = set()
+    def _take_over_killed(self) -> None:
+        """Wait with what killed runs of this machine recorded, as if they had not uploaded it."""
         for path in self.folder.glob(f"{_OWN}*"):
             with suppress(OSError, ValueError):
                 tags = dict(map(json.loads, path.read_text().splitlines()))
-                names |= tags.keys()
-                if takes_over and not is_alive(int(path.name.removeprefix(_OWN))):
-                    self._reserved |= tags
+                if not is_alive(int(path.name.removeprefix(_OWN))):
+                    self._reserved |= {name: tag for name, tag in tags.items() if tag}
                     self._keep_names(_PENDING, sorted({*waiting(self.folder), *tags}))
                     path.unlink()
-        return names
 
     def _reserved_tag(self, name: str, *, is_replaced: bool) -> str | None:
         marker = json.dumps({"wiretape_reserved": time.time(), "name": name}).encode()
@@ -139,13 +171,15 @@ class Mirror:
             # A run that ended without uploading it left the name.
             if time.time() - float(json.loads(there.data)["wiretape_reserved"]) < _RESERVED_SECONDS:
                 return None
-        elif not is_replaced or digest(there.data) != self._remote.get(name):
+        elif not is_replaced or there.data != (self.folder / name).read_bytes():
             return None  # a run replaces only what it has seen
         return there.tag
 
     def drop(self, paths: Iterable[Path]) -> None:
         """As `NamesElsewhere` has it."""
-        self._dropped |= {path.relative_to(self.folder).as_posix() for path in paths}
+        for path in paths:
+            with suppress(OSError):
+                self._dropped[path.relative_to(self.folder).as_posix()] = digest(path.read_bytes())
 
     # -------------------------------------------------------------- when it is over
 
@@ -171,11 +205,7 @@ class Mirror:
 
         for suffix in (".bin", ".json"):
             in_parallel(upload, [name for name in files if name.endswith(suffix)], "uploading")
-        gone = {
-            name: self._remote[name]
-            for name in self._dropped - set(uploaded)
-            if name in self._remote
-        }
+        gone = {name: sha for name, sha in self._dropped.items() if name not in uploaded}
         try:
             transfer.list_in(self.store, uploaded, gone)
             unused = set(self._reserved) - set(files)
@@ -183,6 +213,7 @@ class Mirror:
         except StoreError as error:
             failed |= dict.fromkeys(uploaded, str(error))
         self._keep_names(_PENDING, sorted(failed))
+        self._keep_names(_SEEN, sorted({*_names_in(self.folder, _SEEN), *self._fetched}))
         (self.folder / f"{_OWN}{os.getpid()}").unlink(missing_ok=True)
         if failed:
             self._notice(

@@ -43,6 +43,7 @@ from wiretape.library.scan_folder import AskIndex, Sweep
 
 from . import manifest
 from .manifest import digest
+from .mirror import Mirror
 from .store import ObjectStore, in_parallel
 
 INDEXES: Final = manifest.ROOT + "index/"
@@ -65,7 +66,7 @@ class OnDemand:
         origin.publish(library)
 
     `fingerprint` is that of all that keys depend on. Files that are `near`, in a folder with the
-    same names, are not fetched.
+    same names, are not fetched. A run that records does so in the folder of its `mirror`.
     """
 
     def __init__(
@@ -75,12 +76,14 @@ class OnDemand:
         fingerprint: str,
         near: Path | None = None,
         most_bytes: int = MOST_BYTES,
+        mirror: Mirror | None = None,
     ) -> None:
         self.folder: Final = folder
         self._store = store
         self._fingerprint = fingerprint
         self._near = near
         self._most_bytes = most_bytes
+        self._mirror = mirror
         self._fetched_bytes = 0
         folder.mkdir(parents=True, exist_ok=True)
         self._tags = manifest.tags(store)
@@ -189,19 +192,18 @@ class OnDemand:
         """The content of a file, which lies below the folder then; StoreError for any other."""
         if not manifest.is_recording(name):  # an index may name any file of this machine
             raise StoreError(f"{self._store.url}: its index names {name!r:.200}, no recording")
-        path = self.folder / name
         for folder in filter(None, (self.folder, self._near)):
             with suppress(OSError):
                 data = (folder / name).read_bytes()
                 if digest(data) == sha256.hex():
                     if folder != self.folder:
-                        self._keep(path, data)
+                        self._keep(name, data)
                     return data
         there = None
         for _ in range(_TRIES):
             there = self._store.read(name)
             if there is not None and digest(there.data) == sha256.hex():
-                self._keep(path, there.data)
+                self._keep(name, there.data)
                 return there.data
         state = "is gone" if there is None else "is not what its manifest said"
         raise StoreError(
@@ -209,8 +211,18 @@ class OnDemand:
             " was read; begin again, and if it stays so, `wiretape push --rebuild`"
         )
 
-    def _keep(self, path: Path, data: bytes) -> None:
+    def recorded_here(self) -> set[str]:
+        """The files of the folder that runs of this machine recorded and did not upload yet."""
+        if self._mirror is None:
+            return set()
+        return {name for name in self._mirror.unsent() if (self.folder / name).exists()}
+
+    def _keep(self, name: str, data: bytes) -> None:
+        path = self.folder / name
         try:
+            if self._mirror is not None:
+                self._mirror.keep(name, data)
+                return
             path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(path, data)
         except OSError as error:
@@ -259,6 +271,7 @@ class StoreSweep(Sweep):
         self._origin = origin
         self._session = session
         self._scanned: Index | None = None
+        self._fetched: set[str] = set()
         self.changes = 0
         """How many files the index was changed by."""
 
@@ -266,6 +279,9 @@ class StoreSweep(Sweep):
         """Bring an index to what the store's manifests list; later changes are not looked for."""
         if index is self._scanned:
             return False
+        if index.is_copy:
+            self._scanned = index
+            return self._read_recorded_here(index)
         tags, known = self._origin.tags(self._session), index.folders()
         changes = self.changes
         for path in known.keys() - tags.keys():
@@ -279,6 +295,25 @@ class StoreSweep(Sweep):
                 index.put_folder(path, *number)
         self._scanned = index
         return self.changes > changes
+
+    def scan_folder(self, index: Index, path: str) -> None:
+        """Do nothing: what the folder lacks is in the store."""
+
+    def _read_recorded_here(self, index: Index) -> bool:
+        """Put into the index what runs of this machine recorded: it counts before what the store
+        has of these names.
+        """
+        lead = f"{self._session}/" if self._session else ""
+        recorded = {
+            name.removeprefix(lead)
+            for name in self._origin.recorded_here()
+            if name.startswith(lead) and (lead or is_host_folder(name.partition("/")[0]))
+        }
+        return self.read(index, sorted(recorded), recorded)
+
+    def is_fetched(self, name: str) -> bool:
+        """As `Sweep` has it."""
+        return name in self._fetched
 
     def _scan_manifest(self, index: Index, path: str) -> None:
         files = self._origin.listed(self._full(path))
@@ -326,6 +361,10 @@ class StoreSweep(Sweep):
             raise StoreError(f"{self.folder / name}: not in the store")
         if self._is_checked(name, stored):
             return
+        if self._full(name) in self._origin.recorded_here():
+            self._fetched.discard(name)
+            query(lambda index: self.read(index, [name], {name}))
+            return
         data = self._origin.file(self._full(name), stored.content)
         folder = name.rpartition("/")[0]
         sides = {side: self._side(folder, side) for side in stored.sides}
@@ -337,6 +376,7 @@ class StoreSweep(Sweep):
                     f"{path}: the store's index says that it answers other requests than it does;"
                     " `wiretape push --rebuild` makes the index anew"
                 )
+        self._fetched.add(name)
         query(lambda index: index.touch([(name, Same(stat, settled=True))]))
 
     def _keys(self, recording: LoadedRecording, stored: StoredFile) -> frozenset[str]:

@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import takewhile
 from pathlib import Path
 from secrets import token_hex
 from typing import Any, Final
@@ -163,10 +164,21 @@ class ObjectStore:
         """The names of the objects below a folder; a thousand are asked for at once."""
         return (listed.name for listed in self.listing(prefix))
 
-    def listing(self, prefix: str = "") -> "Iterator[ListedObject]":
-        """The objects below a folder, without their contents."""
+    def names_after(self, start: str) -> list[str]:
+        """The names in a folder that begin with `start`. A store that lists in another order than
+        that of names may have more.
+        """
+        listing = self.listing(start.rpartition("/")[0], start)
+        in_order = self._scheme in ADVICE
+        names: Iterator[str] = (listed.name for listed in listing)
+        if in_order:
+            names = takewhile(lambda name: name.startswith(start), names)
+        return [name for name in names if name.startswith(start)]
+
+    def listing(self, prefix: str = "", after: str = "") -> "Iterator[ListedObject]":
+        """The objects below a folder, without their contents: those `after` a name."""
         with self._errors(prefix):
-            for objects in self._obstore.list(self._store, prefix or None):
+            for objects in self._obstore.list(self._store, prefix or None, offset=after or None):
                 for stored in objects:
                     changed = stored["last_modified"].timestamp()
                     yield ListedObject(str(stored["path"]), str(stored["e_tag"] or ""), changed)
