@@ -23,6 +23,13 @@ def test_they_are_those_of_the_schema() -> None:
     assert values(default_file()) == values(File())
 
 
+def test_no_two_runs_share_what_may_be_changed() -> None:
+    first = default_file()
+    first.match.headers.append("x-mine")
+    first.providers["mine"] = None  # type: ignore[assignment]  # anything
+    assert values(default_file()) == values(File())
+
+
 def test_a_run_without_a_file_is_configured_as_one_with_an_empty_file(
     tmp_path: Any, monkeypatch: Any
 ) -> None:

@@ -36,4 +36,4 @@ def test_a_pack_is_called_as_its_file_is() -> None:
 
 def test_the_file_that_runs_read_is_what_the_yaml_says() -> None:
     text = (get_data("wiretape.config", "shipped.json") or b"").decode()
-    assert text == as_text(), "a pack or a price was edited: run `make packs`"
+    assert text == as_text(), "a pack, a price or a default was edited: run `make packs`"

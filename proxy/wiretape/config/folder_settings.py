@@ -7,9 +7,9 @@ from pathlib import Path
 from wiretape.core.cost.prices import PriceTable
 from wiretape.core.providers.registry import Providers
 
-from .defaults import RECORDINGS, STALE_AFTER
 from .packs import built_in
 from .prices import price_table
+from .shipped import shipped
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,9 @@ def folder_settings(path: Path | None, environ: Mapping[str, str]) -> FolderSett
     Where there is none, matching and redaction are not imported.
     """
     if path is None and not Path("config.yaml").exists(follow_symlinks=False):
-        return FolderSettings(Path(RECORDINGS), STALE_AFTER, built_in(), price_table())
+        defaults = shipped()["defaults"]
+        folder = Path(defaults["recordings"])
+        return FolderSettings(folder, defaults["stale_after"], built_in(), price_table())
     from .load import load
 
     config = load(path, environ)

@@ -1,4 +1,7 @@
-"""Write `shipped.json`, which runs read, of the provider packs and the prices: `make packs`."""
+"""Write `shipped.json`, which runs read: provider packs, prices, the defaults of config.yaml.
+
+make packs
+"""
 
 import json
 from pathlib import Path
@@ -11,6 +14,7 @@ from wiretape.core.errors import ConfigError
 
 from .pack_file import faults
 from .packs import NAMES
+from .schema import File
 from .shipped import NAME
 
 
@@ -32,8 +36,20 @@ def as_text() -> str:
     # As texts: no number is to be a binary fraction on its way to a decimal one.
     groups = yaml.load(get_data(__package__, "prices.yaml") or b"", yaml.BaseLoader)
     prices = map(json.dumps, groups)
+    # A pace is what its text means, and has a default of its own.
+    defaults = json.dumps(File().model_dump(mode="json", exclude={"pace"}))
     # An item a line, so that a diff says what has changed.
-    lines = ('{"packs": {', ",\n".join(packs), "},", '"prices": [', ",\n".join(prices), "]}", "")
+    head = f'{{"defaults": {defaults},'
+    lines = (
+        head,
+        '"packs": {',
+        ",\n".join(packs),
+        "},",
+        '"prices": [',
+        ",\n".join(prices),
+        "]}",
+        "",
+    )
     return "\n".join(lines)
 
 
