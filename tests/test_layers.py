@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from tests.support import paths
+from tests.support.syntax import statements, tree_of
 
 LEAVES = {"core", "core.text"}
 CORE = {
@@ -119,14 +120,14 @@ def _enclosing(name: str) -> Iterator[str]:
 
 @cache
 def tree(module: str) -> ast.Module:
-    return ast.parse(modules()[module].read_text(encoding="utf-8"))
+    return tree_of(modules()[module].read_text(encoding="utf-8"))
 
 
 @cache
 def imports(module: str) -> set[str]:
     """The modules that a module imports anywhere in it, by their full names."""
     found = set()
-    for node in ast.walk(tree(module)):
+    for node in statements(tree(module)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):

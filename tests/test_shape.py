@@ -12,6 +12,7 @@ from typing import Final
 
 import pytest
 from tests.support import paths
+from tests.support.syntax import Statement, statements, tree_of
 
 MOST_LINES: Final = 50
 MOST_PARAMETERS: Final = 6
@@ -35,6 +36,8 @@ Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 def definitions(tree: ast.AST, around: str) -> Iterator[tuple[str, Definition]]:
     """Every class and function in a tree, nested ones too, by its full name."""
     for node in ast.iter_child_nodes(tree):
+        if not isinstance(node, Statement):
+            continue
         name = around
         if isinstance(node, Definition):
             name = f"{around}.{node.name}"
@@ -47,8 +50,9 @@ def breaks(sources: dict[str, str]) -> dict[str, set[str]]:
     broken: dict[str, set[str]] = {rule: set() for rule in STILL_BROKEN}
     types: Counter[str] = Counter()
     for module, source in sources.items():
-        tree = ast.parse(source)
-        types.update(node.name.id for node in ast.walk(tree) if isinstance(node, ast.TypeAlias))
+        tree = tree_of(source)
+        aliases = (node for node in statements(tree) if isinstance(node, ast.TypeAlias))
+        types.update(node.name.id for node in aliases)
         for name, node in definitions(tree, module):
             if isinstance(node, ast.ClassDef):
                 types[node.name] += 1
@@ -69,7 +73,7 @@ def vague_names(source: str) -> dict[str, int]:
     >>> vague_names("def f(told): return [one for one in told]")
     {'told': 1, 'one': 1}
     """
-    bound = ((name, node) for node in ast.walk(ast.parse(source)) for name in _bound(node))
+    bound = ((name, node) for node in ast.walk(tree_of(source)) for name in _bound(node))
     return {name: getattr(node, "lineno", 0) for name, node in bound if name in VAGUE_NAMES}
 
 

@@ -46,7 +46,7 @@ def test_words_and_moments_go_together(tmp_path: Path) -> None:
 
 
 def test_the_texts_are_all_that_is_shown_of_an_answer(tmp_path: Path) -> None:
-    seen = view(tmp_path, recording([*["word "] * 12_000, "la", "st"]))
+    seen = view(tmp_path, recording([*["word " * 100] * 120, "la", "st"]))
     assert len(seen.turns[1].parts[0].text) == 50_000
     assert "last" in seen.texts[-1]
 
