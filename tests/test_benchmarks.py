@@ -1,5 +1,6 @@
 """What the benchmarks make of their numbers; measuring itself is `make bench`."""
 
+import re
 from contextlib import ExitStack
 from pathlib import Path
 from xml.etree import ElementTree
@@ -70,7 +71,11 @@ def test_goals_stand_in_one_table_and_those_missed_say_where_the_time_goes() -> 
 
 def test_every_explanation_is_of_a_measure_that_there_is() -> None:
     page = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
-    assert [name for name in goals._WHERE if f"\n| {name}" not in page] == []
+    assert [
+        name
+        for name in goals._WHERE
+        if not re.search(rf"\n\| {re.escape(name)}|{re.escape(name)} \[", page)
+    ] == []
 
 
 def test_a_ratio_is_the_median_of_the_rounds_with_its_spread() -> None:
