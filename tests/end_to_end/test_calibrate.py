@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support import plain_client
 from tests.support.commands import Wiretape
 from tests.support.upstream import Answer, Upstream
 
-AGENT = """
-import datetime, json, os, random, sys, tempfile, uuid
-import httpx
+AGENT = plain_client.program("""
+import datetime, random, sys, tempfile, uuid
 session, now = f"ses_{random.getrandbits(40):010x}", datetime.datetime.now()
 system = f'''You work in {os.getcwd()}; home {os.environ["HOME"]}
 Today's date: {now:%A, %B %d, %Y}
@@ -24,7 +24,7 @@ Trace {uuid.uuid4()}
 Scratch: {tempfile.mkdtemp()}/log'''
 messages = [{"role": "system", "content": system}, {"role": "user", "content": sys.argv[1]}]
 url = "https://api.openai.com/v1/chat/completions"
-with httpx.Client(timeout=600) as client:
+with Client() as client:
     for turn in range(2):
         body = {
             "model": "m", "messages": messages, "counter": random.randrange(10**9),
@@ -36,17 +36,17 @@ with httpx.Client(timeout=600) as client:
         print(text)
         output = f"Ran 3 tests in 0.{random.randrange(10**6):06}s"
         messages += [{"role": "assistant", "content": text}, {"role": "tool", "content": output}]
-"""
+""")
 
-ASK = """
-import random, sys, httpx
+ASK = plain_client.program("""
+import random, sys
 url = "https://api.openai.com/v1/chat/completions"
-with httpx.Client(timeout=600) as client:
+with Client() as client:
     for text in sys.argv[1:]:
         content = text.replace("RANDOM", str(random.randrange(10**9)))
         body = {"model": "m", "messages": [{"role": "user", "content": content}]}
         client.post(url, json=body).raise_for_status()
-"""
+""")
 
 type Calibrate = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -2,21 +2,18 @@
 
 import json
 import sys
-import textwrap
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support import plain_client
 from tests.support.commands import Wiretape
 from tests.support.sdk import documents, record_options
 from tests.support.upstream import Answer, Upstream
 
-CLIENT = textwrap.dedent("""
+CLIENT = plain_client.program("""
     # Upload a file, ask about it, ask on, fetch it: each step uses ids that the one before gave.
-    import json
-    import httpx
-
-    with httpx.Client(base_url="https://api.openai.com/v1", timeout=None) as client:
+    with Client(base_url="https://api.openai.com/v1") as client:
         def post(path, body):
             got = client.post(path, json=body)
             return got.json() if got.is_success else {"id": "none", "error": got.text}
@@ -26,7 +23,7 @@ CLIENT = textwrap.dedent("""
         first = post("/responses", {"model": "m", "input": [{"role": "user", "content": [part]}]})
         more = {"model": "m", "input": "And?", "previous_response_id": first["id"]}
         second = post("/responses", more)
-        content = client.get(f"/files/{file['id']}/content")
+        content = client.request("GET", f"/files/{file['id']}/content")
         print(json.dumps([file["id"], first, second, content.text]))
 """)
 
@@ -102,11 +99,10 @@ def test_an_id_of_another_answer_is_another_request(
 
 
 def test_an_id_written_out_matches_as_it_is_spelled(wiretape: Wiretape, recorded: Path) -> None:
-    alone = textwrap.dedent("""
-        import httpx
+    alone = plain_client.program("""
         body = {"model": "m", "input": "And?", "previous_response_id": "resp_1a"}
         url = "https://api.openai.com/v1/responses"
-        print(httpx.post(url, json=body, timeout=600).json()["id"])
+        print(Client().post(url, json=body).json()["id"])
     """)
     done = wiretape("replay", "-r", recorded, "--", sys.executable, "-c", alone)
     assert (done.returncode, done.stdout) == (0, "resp_1b\n"), done.stderr

@@ -5,16 +5,17 @@ import sys
 from pathlib import Path
 
 import yaml
+from tests.support import plain_client
 from tests.support.commands import Wiretape
 
-ASK = """
-import httpx, sys
-answer = httpx.post(
+ASK = plain_client.program("""
+import sys
+answer = Client().post(
     "https://api.openai.com/v1/chat/completions",
-    json={"model": "m", "messages": [{"role": "user", "content": sys.argv[1]}]}, timeout=600,
+    json={"model": "m", "messages": [{"role": "user", "content": sys.argv[1]}]},
 )
 print(answer.status_code, answer.text)
-"""
+""")
 
 
 def cassettes(folder: Path) -> Path:

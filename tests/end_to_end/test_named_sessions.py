@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support import plain_client
 from tests.support.commands import Wiretape
 from tests.support.sdk import documents, post, record_options
 from tests.support.upstream import Answer, Upstream
@@ -22,14 +23,13 @@ def answer(text: str) -> Answer:
     return Answer.json({"choices": [{"message": {"content": text}}]})
 
 
-IN_SESSION = textwrap.dedent("""
+IN_SESSION = plain_client.program("""
     # python in_session.py NAME TEXT…: ask each text in a session, as the proxy's URL names it.
-    import os, sys
-    import httpx
+    import sys
 
     name, *texts = sys.argv[1:]
     proxy = os.environ["HTTPS_PROXY"].replace("http://", f"http://{name}:x@")
-    with httpx.Client(proxy=proxy, timeout=None) as client:
+    with Client(proxy=proxy) as client:
         for text in texts:
             body = {"model": "m", "messages": [{"role": "user", "content": text}]}
             got = client.post("https://api.openai.com/v1/chat/completions", json=body)

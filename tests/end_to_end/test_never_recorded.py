@@ -5,18 +5,18 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.support import plain_client
 from tests.support.commands import Wiretape
 from tests.support.sdk import record_options
 from tests.support.upstream import Answer, Upstream
 
-CLIENT = """
+CLIENT = plain_client.program("""
 import sys
-import httpx
-with httpx.Client(timeout=600) as client:
+with Client() as client:
     for path, text in (("chat/completions", "hi"), ("events", sys.argv[1]), ("events", "more")):
         answer = client.post(f"https://api.openai.com/v1/{path}", json={"text": text})
         print(answer.status_code, answer.text.replace(" ", ""))
-"""
+""")
 RULE = '{name: events, when: {method: POST, path: "/v1/events"}, record: never}'
 
 

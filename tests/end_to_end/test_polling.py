@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support import paths
+from tests.support import paths, plain_client
 from tests.support.commands import Wiretape
 from tests.support.sdk import documents, record_options
 from tests.support.upstream import Answer, Upstream
@@ -16,10 +16,9 @@ from wiretape.core.playback.policy import MISS_STATUS
 
 STATES = ["queued"] * 3 + ["in_progress"] * 3 + ["completed"]
 OLD = paths.ROOT / "tests" / "data" / "kept_df62e2d" / "recordings"
-CLIENT = """
-import json, sys
-import httpx
-with httpx.Client(base_url="https://api.openai.com/v1", timeout=600) as client:
+CLIENT = plain_client.program("""
+import sys
+with Client(base_url="https://api.openai.com/v1") as client:
     out = []
     for step in sys.argv[1:]:
         method, path = step.split(" ", 1)
@@ -27,7 +26,7 @@ with httpx.Client(base_url="https://api.openai.com/v1", timeout=600) as client:
         got = client.request(method, path.partition("#")[0], json=body)
         out.append(got.json().get("status") if got.is_success else got.status_code)
 print(json.dumps(out))
-"""
+""")
 
 
 def client(*steps: str) -> list[str]:

@@ -5,21 +5,21 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.support import plain_client
 from tests.support.commands import Wiretape
 from tests.support.sdk import record_options
 from tests.support.upstream import Answer, Upstream
 
-AGENT = """
-import json, os, sys
-import httpx
+AGENT = plain_client.program("""
+import sys
 where = os.getcwd()
 slug = "".join(c if c.isalnum() else "-" for c in where)
 text = f"cwd: {where}; memory: {os.environ['HOME']}/.agent/{slug}/memory; {sys.argv[1]}"
 body = {"model": "m", "messages": [{"role": "user", "content": text}], "stream": True}
-with httpx.Client(timeout=600) as client:
+with Client() as client:
     answer = client.post("https://api.openai.com/v1/chat/completions", json=body)
     print(answer.status_code, answer.text)
-"""
+""")
 
 
 def told(done_stdout: str) -> str:

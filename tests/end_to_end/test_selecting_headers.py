@@ -7,20 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support import plain_client
 from tests.support.commands import Wiretape
 from tests.support.sdk import record_options
 from tests.support.upstream import Answer, Upstream
 
-CLIENT = """
-import json, sys
-import httpx
+CLIENT = plain_client.program("""
+import sys
 out = []
-with httpx.Client(base_url="https://api.openai.com", timeout=600) as client:
+with Client(base_url="https://api.openai.com") as client:
     for method, path, headers, body in json.loads(sys.argv[1]):
         got = client.request(method, path, headers=headers, json=body)
         out.append([got.status_code, got.text if got.status_code < 400 else ""])
 print(json.dumps(out))
-"""
+""")
 FILE = "/v1/files/file-1/content"
 CONTENT = "0123456789abcdefghijklmnopqrstuvwxyzABCD"
 MISS = [400, ""]
