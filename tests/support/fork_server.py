@@ -84,6 +84,7 @@ class ForkServer:
                 self._process = subprocess.Popen(
                     [sys.executable, __file__, str(other.fileno())],
                     env=self._env,
+                    cwd="/",  # where no config.yaml is
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     pass_fds=[other.fileno()],
@@ -170,6 +171,15 @@ def _import_all() -> None:
                 importlib.import_module(module.name)
 
 
+def _warm_up() -> None:
+    """Compile the patterns and read the providers that each run needs; Python keeps both."""
+    load, redactor = (
+        importlib.import_module(f"wiretape.{name}")
+        for name in ("config.load", "core.redaction.redactor")
+    )
+    redactor.Redactor(load.load(None, {}).redaction)
+
+
 def _serve(control: socket.socket) -> Request | None:
     """Fork until the tests are over; in each child gives what it is to be."""
     waiting = selectors.DefaultSelector()
@@ -231,6 +241,7 @@ def _main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
     control.set_inheritable(False)
     _import_all()
+    _warm_up()
     gc.collect()
     gc.freeze()
     request = _serve(control)
