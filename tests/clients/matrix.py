@@ -170,12 +170,20 @@ class Bench:
 ROUNDS: Final = ("R1", "R2", "R3", "used home", "other prompt")
 
 
-def drive(bench: Bench, rounds: Sequence[str] = ROUNDS) -> dict[str, str]:
-    """Record a client, then replay it as each of `rounds` says: a verdict for each, by name."""
+def drive(
+    bench: Bench, rounds: Sequence[str] = ROUNDS, *, in_short: bool = False
+) -> dict[str, str]:
+    """Record a client, then replay it as each of `rounds` says: a verdict for each, by name.
+
+    `in_short`, it asks the last prompt alone, in a home that it has not used before.
+    """
     home, folder = bench.home(), bench.folder()
-    bench.use(home, folder)
     prompts = {PROMPT: ANSWER, **({TOOL_PROMPT: TOOL_ANSWER} if bench.client.tool else {})}
     last = dict([list(prompts.items())[-1]])
+    if in_short:
+        prompts = last
+    else:
+        bench.use(home, folder)
 
     def replayed(home: Path, folder: Path, asked: Mapping[str, str], *, later: bool = False) -> str:
         return _worst(
@@ -224,6 +232,8 @@ def results_of(
     place: Path,
     environ: Mapping[str, str],
     rounds: Sequence[str] = ROUNDS,
+    *,
+    in_short: bool = False,
 ) -> dict[str, str]:
     """Drive a client that is installed; aimock is among the npm packages in `provider`."""
     said = fixtures({PROMPT: ANSWER, TOOL_PROMPT: TOOL_ANSWER}, {TOOL_PROMPT: client.tool})
@@ -231,4 +241,4 @@ def results_of(
         bench = Bench(
             client=client, installed=installed, place=place, environ=environ, provider=url
         )
-        return drive(bench, rounds)
+        return drive(bench, rounds, in_short=in_short)

@@ -26,8 +26,5 @@ def test_an_agent_replays_on_another_machine_and_shows_a_miss(
     except NotInstalled as error:
         pytest.skip(f"pip could not fetch {client.packages[0]}: {error}")
     rounds = ("R2", "other prompt")
-    assert results_of(client, installed, packages, tmp_path, clean_env, rounds) == {
-        "recorded": "same",
-        "R2": "same",
-        "other prompt": "shown",
-    }
+    results = results_of(client, installed, packages, tmp_path, clean_env, rounds, in_short=True)
+    assert results == {"recorded": "same", "R2": "same", "other prompt": "shown"}
