@@ -9,13 +9,13 @@ import signal
 import stat
 import subprocess
 import sys
-import textwrap
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
 import pytest
+from tests.support import plain_client
 from tests.support.commands import Wiretape, serving
 from tests.support.limits import PATIENCE
 from tests.support.sdk import documents, post, record_options
@@ -203,29 +203,26 @@ def test_an_incomplete_one_replaces_no_recording(
     assert [d["response"].get("end") for d in after.values()] in ([None, "cut"], ["cut", None])
 
 
-LOAD = textwrap.dedent("""
-    # python load.py PROXY COUNT LABEL: that many requests at once in all, over 8 connections.
-    import asyncio, sys
-    import httpx
+LOAD = plain_client.program("""
+    # python load.py PROXY COUNT LABEL: that many requests in all, over 8 connections.
+    import ssl, sys, threading
+    from concurrent.futures import ThreadPoolExecutor, as_completed
 
     proxy, count, label = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+    unverified, own = ssl._create_unverified_context(), threading.local()
 
-    async def main():
-        async with httpx.AsyncClient(
-            proxy=proxy, verify=False, timeout=None, trust_env=False,
-            limits=httpx.Limits(max_connections=8),
-        ) as client:
-            async def ask(number):
-                text = label if label.startswith("same") else f"{label} {number}"
-                body = {"model": "m", "messages": [{"role": "user", "content": text}]}
-                got = await client.post(
-                    "https://api.openai.com/v1/chat/completions", json=body
-                )
-                return got.status_code
-            for answer in asyncio.as_completed([ask(number) for number in range(count)]):
-                print(await answer, flush=True)
+    def connect():
+        own.client = Client(proxy=proxy, context=unverified)
 
-    asyncio.run(main())
+    def ask(number):
+        text = label if label.startswith("same") else f"{label} {number}"
+        body = {"model": "m", "messages": [{"role": "user", "content": text}]}
+        got = own.client.post("https://api.openai.com/v1/chat/completions", json=body)
+        return got.status_code
+
+    with ThreadPoolExecutor(8, initializer=connect) as clients:
+        for answer in as_completed([clients.submit(ask, number) for number in range(count)]):
+            print(answer.result(), flush=True)
 """)
 
 

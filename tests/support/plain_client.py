@@ -38,10 +38,12 @@ class Response:
 class Client:
     """Asks through HTTPS_PROXY, over one connection to each host."""
 
-    def __init__(self, base_url: str = "", proxy: str | None = None) -> None:
+    def __init__(
+        self, base_url: str = "", proxy: str | None = None, context: ssl.SSLContext | None = None
+    ) -> None:
         self._base_url = base_url
         self._proxy = urlsplit(proxy or os.environ["HTTPS_PROXY"])
-        self._context = ssl.create_default_context()
+        self._context = context or ssl.create_default_context()
         self._connections: dict[str, http.client.HTTPSConnection] = {}
 
     def __enter__(self) -> Self:
