@@ -245,13 +245,7 @@ class Redactor:
         searched again; one in which nothing is found is noted there.
         """
         request, response = document["request"], document["response"]
-        findings = [
-            finding(name, (part, key, name))
-            for part in ("request", "response")
-            for key in ("headers", "trailers")
-            for name in document[part].get(key, ())
-            if name.lower() in self.rules.secret_headers
-        ]
+        findings = self._secret_headers(document)
         of_request = NamedPlaces(self.rules, findings, self._shapes.placeholder)
         of_response = NamedPlaces(self.rules, findings, self._shapes.placeholder)
         shown = self._answer_headers(response, request.get("method"))
@@ -274,15 +268,27 @@ class Redactor:
         findings += changes
         self.remember((*values, *search.replaced))
         memory = None if self._remembered is None else self.token_ids
-        redacted, lists = token_ids.redact(redacted, memory)
+        # One look for a placeholder in a request, for both that ask.
+        is_sent = may_be_in(exact_json.dumps(redacted["request"], parsed=True))
+        redacted, lists = token_ids.redact(redacted, memory, may_be_sent=is_sent)
         findings += lists
-        redacted["request"] = self._with_carried(redacted["request"], known, of_request)
+        if is_sent:
+            redacted["request"] = self._with_carried(redacted["request"], known, of_request)
         # A path may hold a member whose name is a secret.
         names = Search(self._shapes, known, [])
         whole = {key: redacted.get(key, value) for key, value in document.items()}
         return self.paths.document(whole), tuple(
             Finding(item.rule, names.text(item.where, ())) for item in findings
         )
+
+    def _secret_headers(self, document: Document) -> list[Finding]:
+        return [
+            finding(name, (part, key, name))
+            for part in ("request", "response")
+            for key in ("headers", "trailers")
+            for name in document[part].get(key, ())
+            if name.lower() in self.rules.secret_headers
+        ]
 
     def _searched(
         self, document: Document, known: Secrets, clean: CleanParts | None

@@ -23,7 +23,8 @@ type TextPath = tuple[str | int | tuple[str, int], ...]
 
 # Members that number the object they are in. OpenAI's `item_id` would too, but some providers of
 # the same protocol give a new one with each event.
-_NUMBERS: Final = frozenset(("content_index", "index", "output_index", "summary_index", "thought"))
+_NUMBERS: Final = ("content_index", "index", "output_index", "summary_index", "thought")
+_ANY_NUMBER: Final = frozenset(_NUMBERS)
 # Lists whose items a client joins: Gemini's parts, the tokens of log probabilities, and Mistral's
 # content if it is a list.
 _JOINED: Final = frozenset(("parts", "token_strings", "token_strs", "tokens"))
@@ -125,8 +126,8 @@ class _Walk:
         elif len(json_path) > exact_json.MAX_DEPTH:
             return
         elif kind is dict:
-            for name in () if _NUMBERS.isdisjoint(value) else sorted(_NUMBERS & value.keys()):
-                number = value[name]
+            for name in () if _ANY_NUMBER.isdisjoint(value) else _NUMBERS:
+                number = value.get(name)
                 if isinstance(number, int):
                     path = (*path, (name, number))
             again = token_lists.spells_again(value)
@@ -249,7 +250,7 @@ class JoinedTexts:
             return
         members: Iterable[tuple[Any, Any]]
         if type(value) is dict:
-            if not _NUMBERS.isdisjoint(value):
+            if not _ANY_NUMBER.isdisjoint(value):
                 path = _numbered(path, value)
             members, step_of = value.items(), None
         else:
@@ -278,9 +279,11 @@ class JoinedTexts:
 
 
 def _numbered(path: _Path, value: dict[str, Any]) -> _Path:
-    for name in sorted(_NUMBERS & value.keys()):
-        if isinstance(value[name], int):
-            path = path.step((name, value[name]))
+    for name in _NUMBERS:
+        number = value.get(name)
+        if isinstance(number, int):
+            step = name, number
+            path = path.next.get(step) or path.step(step)
     return path
 
 

@@ -162,21 +162,26 @@ class KnownTokenIds:
         return _request(part, given, []) if self._neutral else part
 
 
-def redact(document: Document, known: KnownTokenIds | None) -> tuple[Document, list[Finding]]:
-    """Make the lists of a redacted document neutral, and remember them in `known`."""
+def redact(
+    document: Document, known: KnownTokenIds | None, *, may_be_sent: bool = True
+) -> tuple[Document, list[Finding]]:
+    """Make the lists of a redacted document neutral, and remember them in `known`. `may_be_sent`
+    False says that no placeholder is in the request.
+    """
     findings: list[Finding] = []
     request, response = document["request"], document["response"]
-    sent = _serialise(_bodies(request))
+    bodies = _bodies(request)
+    text = exact_json.dumps(bodies, parsed=True)
     standing: list[Ids] = []
-    if linear(_LIST).occurs_in(sent):
+    if linear(_LIST).occurs_in(text):
         if known is not None:
             request = _request(request, known.neutral, findings)
-            sent = _serialise(_bodies(request))
         standing = _neutral_in(request)
+    is_sent = may_be_sent and may_be_in(text)
     is_given = may_be_in(exact_json.dumps(response.get("body"), parsed=True))
-    if not (is_given or may_be_in(sent) or standing):
+    if not (is_given or is_sent or standing):
         return ({**document, "request": request} if findings else document), findings
-    given = _serialise(response.get("body"))
+    sent, given = _serialise(_bodies(request)), _serialise(response.get("body"))
     is_strong = all(map(_has_digest, standing)) and _all_have_digests(sent + given)
     digits = str(int(hashlib.sha256((sent + given).encode()).hexdigest(), 16))[:_DIGITS]
 

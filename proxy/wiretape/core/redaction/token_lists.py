@@ -69,7 +69,10 @@ def spells_again(value: Mapping[str, Any]) -> bool:
 
 def is_token_list(name: object, value: list[Any]) -> bool:
     """Whether a list's items are the tokens of a text in order."""
-    first = next((item for item in value if item is not None), None)
+    first = None
+    for first in value:
+        if first is not None:
+            break
     if isinstance(first, list):
         return is_row(name, first)
     if not isinstance(first, dict) or name in _ALTERNATIVES:
