@@ -1,6 +1,7 @@
 """What a listing has to know is what the whole configuration says."""
 
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -32,4 +33,14 @@ def test_a_wrong_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         folder_settings(Path("mine.yaml"), {})
     Path("config.yaml").write_text("recordngs: x\nversion: 1\n")
     with pytest.raises(ConfigError, match="recordngs: unknown key"):
+        folder_settings(None, {})
+
+
+def test_a_folder_that_may_not_be_looked_into_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(*args: object, **options: object) -> NoReturn:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("os.lstat", denied)
+    monkeypatch.setattr(Path, "open", denied)
+    with pytest.raises(ConfigError, match=r"config\.yaml: cannot be read: Permission denied"):
         folder_settings(None, {})

@@ -1,5 +1,6 @@
 """What a command that lists a folder has to know of config.yaml: little, and soon."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,7 @@ def folder_settings(path: Path | None, environ: Mapping[str, str]) -> FolderSett
 
     Where there is none, matching and redaction are not imported.
     """
-    if path is None and not Path("config.yaml").exists(follow_symlinks=False):
+    if path is None and _is_missing("config.yaml"):
         defaults = shipped()["defaults"]
         folder = Path(defaults["recordings"])
         return FolderSettings(folder, defaults["stale_after"], built_in(), price_table())
@@ -36,3 +37,14 @@ def folder_settings(path: Path | None, environ: Mapping[str, str]) -> FolderSett
 
     config = load(path, environ)
     return FolderSettings(config.recordings, config.stale_after, config.providers, config.prices)
+
+
+def _is_missing(name: str) -> bool:
+    """Whether there is no such file; of one that cannot be looked at `load` says why."""
+    try:
+        os.lstat(name)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        pass
+    return False
