@@ -158,8 +158,8 @@ _WHERE: Final[dict[str, Callable[[Value], str]]] = {
     "stream: time to first chunk": _clock,
     "JSON: time of one": _clock,
     "stream beside a burst": lambda value: (
-        "finished exchanges are redacted and written by a thread of the same process, which has"
-        " Python's lock for up to 5 ms at a time"
+        "finished exchanges are redacted and written by a thread of the same process, with which"
+        " the streams share Python's lock"
     ),
     "JSON, kept alive: CPU per exchange": _recorded_json,
     "JSON, new connections: CPU per": lambda value: (
