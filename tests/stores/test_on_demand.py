@@ -136,6 +136,23 @@ def test_what_an_index_lacks_is_added_and_what_is_gone_is_not_answered(
     assert len(library) == len(PROMPTS)
 
 
+def test_what_changes_in_the_store_is_for_the_next_run(
+    indexed: CountedStore, folder: Path, tmp_path: Path
+) -> None:
+    library = Machine(tmp_path / "a", indexed).open()
+    gone = f"{stored.CHAT}/{stored.key12(stored.document(PROMPTS[0]))}.json"
+    (folder / gone).unlink()
+    stored.put(folder, stored.document("What is new?"))
+    push(indexed, folder)
+    assert names(library, "What is new?") == []
+    assert names(library, PROMPTS[0]) == [gone]
+    # What it has not fetched yet is gone: an error, and no miss that might go live.
+    with pytest.raises(StoreError, match=r"is gone.*begin again"):
+        library.read(gone)
+    later = Machine(tmp_path / "a", indexed).open()
+    assert (len(names(later, "What is new?")), names(later, PROMPTS[0])) == (1, [])
+
+
 def test_a_recording_that_is_not_what_the_manifest_says_is_refused(
     indexed: CountedStore, tmp_path: Path
 ) -> None:

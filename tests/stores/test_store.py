@@ -1,6 +1,7 @@
 """A store is what it should be, or said not to be: real SeaweedFS, memory, files."""
 
 import http.server
+import os
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -188,6 +189,31 @@ def test_who_gives_no_credentials_is_told_where_they_are_read(
     refused = pytest.raises(StoreError, match=f"no credentials are given.*{variable}")
     with refused, store._errors("a"):
         raise exceptions.GenericError(f"Error performing PUT {service}: 403 Forbidden")
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["notaurl", "127.0.0.1:9000", "http://", "http://a b", "http://key:hunter2@host"]
+)
+def test_an_endpoint_that_is_none_is_refused_by_the_name_of_its_variable(endpoint: str) -> None:
+    environ = {**environment(1), "AWS_ENDPOINT_URL": endpoint}
+    with pytest.raises(ConfigError, match="AWS_ENDPOINT_URL: expected http://HOST") as caught:
+        ObjectStore("s3://b/x", environ)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_what_the_library_gives_up_on_is_no_traceback() -> None:
+    environ = {**environment(1), "AWS_SESSION_TOKEN": "two\nlines"}
+    with pytest.raises(StoreError, match="AWS_ACCESS_KEY_ID"):
+        ObjectStore("s3://b/x", environ).read("a")
+
+
+def test_who_names_no_account_of_azure_is_told_the_variable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in [name for name in os.environ if name.startswith("AZURE_")]:
+        monkeypatch.delenv(name)
+    with pytest.raises(ConfigError, match=r"az://c/x: .*Account.*AZURE_STORAGE_ACCOUNT_NAME"):
+        ObjectStore("az://c/x", {})
 
 
 def test_a_bucket_that_is_not_there_is_no_empty_store(s3: Mapping[str, str]) -> None:

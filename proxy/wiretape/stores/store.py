@@ -2,6 +2,7 @@
 
 import configparser
 import os
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -37,6 +38,7 @@ _RETRY: Final[Any] = {
     "retry_timeout": timedelta(seconds=1),
     "backoff": {"init_backoff": timedelta(milliseconds=50), "max_backoff": timedelta(seconds=0.2)},
 }
+_ENDPOINT: Final = re.compile(r"https?://[^\s/?#@]+(?:/[^\s?#]*)?")
 _ENDPOINTS: Final = {
     "s3": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"),
     "az": ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
@@ -87,6 +89,8 @@ class ObjectStore:
         names = _ENDPOINTS.get(self._scheme, ())
         self._variable = next((name for name in names if environ.get(name)), None)
         self._endpoint = environ[self._variable] if self._variable else None
+        if self._variable and not _ENDPOINT.fullmatch(self._endpoint or ""):
+            raise ConfigError(f"{self._variable}: expected http://HOST[:PORT] or https://…")
         options: dict[str, Any] = {}
         if self._scheme in ADVICE:
             options = {"client_options": self._client(), "retry_config": _RETRY}
@@ -97,7 +101,9 @@ class ObjectStore:
                 Path(urlsplit(url).path).mkdir(parents=True, exist_ok=True)
             self._store = from_url(self.url, **options)
         except Exception as error:
-            raise ConfigError(f"{self.url}: {_first_line(error)}") from None
+            advice = ADVICE.get(self._scheme)
+            where = f"; it is read from {advice}" if advice else ""
+            raise ConfigError(f"{self.url}: {_first_line(error)}{where}") from None
 
     def _client(self) -> dict[str, Any]:
         client: dict[str, Any] = {"timeout": _REQUEST, "connect_timeout": _CONNECT}
@@ -206,7 +212,7 @@ class ObjectStore:
         )
 
     def _shown(self) -> str:
-        where = f" at {_bare(self._endpoint)} ({self._variable})" if self._endpoint else ""
+        where = f" at {self._endpoint} ({self._variable})" if self._endpoint else ""
         return f"{self.url}{where}"
 
     @contextmanager
@@ -245,6 +251,14 @@ class ObjectStore:
             raise StoreError(f"{self._shown()}: {_code(error)}") from None
         except Exception as error:
             raise StoreError(f"{self._shown()}: {name}: {_code(error)}") from None
+        except BaseException as error:
+            if type(error).__name__ != "PanicException":
+                raise
+            # The library gives up on what cannot stand in a request.
+            raise StoreError(
+                f"{self._shown()}: cannot be asked: one of"
+                f" {ADVICE.get(self._scheme, 'the environment')} cannot stand in a request"
+            ) from None
 
     def _hint(self) -> str:
         return _ENDPOINTS.get(self._scheme, ("its URL",))[-1]
@@ -305,10 +319,6 @@ def _s3_config(environ: Mapping[str, str], endpoint: str | None) -> dict[str, st
             if parser.has_option(section, key) and not (key == "region" and "aws_region" in config):
                 config[key if key.startswith("aws") else f"aws_{key}"] = parser.get(section, key)
     return config
-
-
-def _bare(url: str | None) -> str:
-    return (url or "").rpartition("@")[2]
 
 
 def _first_line(error: BaseException) -> str:
