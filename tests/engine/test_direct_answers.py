@@ -28,10 +28,13 @@ from tests.support.request_stories import (
 
 from wiretape.config.load import Config
 from wiretape.core.matching.rule import Rule
-from wiretape.core.model import Request
+from wiretape.core.model import Chunk, Exchange, Request, Response
 from wiretape.core.playback.faults import Fault, FaultRule, Faults
 from wiretape.core.playback.pace import Pace
 from wiretape.core.playback.player import Repeat
+from wiretape.core.recording import text as recording_format
+from wiretape.core.recording.document import from_exchange
+from wiretape.core.recording.given_ids import AnswerId
 from wiretape.core.redaction.redactor import Redactor
 from wiretape.engine.handler import Begun, Handler
 from wiretape.engine.http_request import END, Heads, WholeRequest
@@ -83,7 +86,7 @@ class Way:
         direct = self.handler.direct(http, None)
         self.direct += direct is not None
         outcome = direct or await self.handler.answer(http, None)
-        if isinstance(outcome, ReadyAnswer):
+        if outcome is None or isinstance(outcome, ReadyAnswer):
             return outcome
         assert isinstance(outcome, Begun), outcome
         assert outcome.error is None, outcome.error
@@ -153,6 +156,18 @@ def test_an_id_that_an_answer_gave_leads_to_its_own_sequence() -> None:
     recorded = ((PLAIN, KEYS[0], None), (poll, KEYS[0], None))
     asked = tuple((call, KEYS[0], None) for call in (poll, PLAIN, poll, PLAIN))
     assert compare(Story(recorded, asked)) >= 2
+
+
+def test_what_is_secret_from_a_request_on_was_none_when_its_session_was_read() -> None:
+    # Opening a session reads its recordings: with what is known as secret by then.
+    hidden, other = (Call(key=KEYS[0], encoding=encoding) for encoding in ("gzip", "base64"))
+    asked = tuple((call, KEYS[0], "a") for call in (other, hidden))
+    compare(Story(((hidden, KEYS[1], "a"),), asked, has_rule=False))
+
+
+def test_a_message_of_json_rpc_is_read() -> None:
+    call = Call(raw=b'{"jsonrpc":"2.0","id":7,"method":"ping"}')
+    assert compare(Story(((call, KEYS[0], None),), ((call, KEYS[0], None),))) == 0
 
 
 def in_run(test: Callable[[Path], Awaitable[None]], folder: Path, story: Story) -> None:
@@ -260,3 +275,38 @@ def test_a_request_for_somebody_else_is_not_answered(tmp_path: Path) -> None:
         assert answers.answer(http, None, 0.0) is None
 
     in_run(asked, tmp_path, ONE)
+
+
+@pytest.mark.parametrize("why", ["an id was given", "too large", "none"])
+def test_what_a_session_and_a_run_know_counts(why: str, tmp_path: Path) -> None:
+    async def asked(folder: Path) -> None:
+        way = Way(config_of(has_rule=False), folder, is_direct=True)
+        if why == "too large":
+            way.handler = Handler(way.replayer, Pace(), max_body=10)
+        if why == "an id was given":
+            way.sessions.own.known_ids.learn((AnswerId("responses", "created"),), "3f2a00112233")
+        await way.ask(PLAIN.request(KEYS[0]))
+        assert way.direct == (why == "none")
+
+    in_run(asked, tmp_path, ONE)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_stream_that_may_stay_open_is_read(method: str, tmp_path: Path) -> None:
+    async def asked(folder: Path) -> None:
+        request = replace(PLAIN.request(KEYS[0]), method=method)
+        event = b'data: {"usage":{"input_tokens":1,"output_tokens":2}}\n\n'
+        kind = ("content-type", "text/event-stream")
+        response = Response(200, (kind,), (Chunk(event, 0.1),), streaming=True)
+        config = config_of(has_rule=False)
+        exchange = Exchange(request, response, "2026-11-20T17:30:00.5Z")
+        document, _ = Redactor(config.redaction).document(from_exchange(exchange))
+        path = folder / "recordings" / HOST / "v1-responses" / "a.json"
+        path.write_text(recording_format.dumps(document))
+        os.utime(path, (0, 0))
+        way = Way(config, folder, is_direct=True)
+        outcome = await way.ask(request)
+        assert event in outcome.body
+        assert way.direct == (method == "POST")
+
+    in_run(asked, tmp_path, replace(ONE, recorded=((replace(PLAIN, run=1), KEYS[0], None),)))
