@@ -38,7 +38,7 @@ class KnownRequests:
     def __init__(self, replayer: Replayer, control: Control | None, max_body: int) -> None:
         self._replayer = replayer
         self._control = control
-        self.max_body: Final = max_body
+        self._max_body = max_body
         self._memo: dict[object, PreparedRequest] = {}
         self._memo_bytes = 0
         self._destinations: dict[tuple[str, tuple[tuple[str, ...], ...]], Destination] = {}
@@ -104,7 +104,7 @@ class KnownRequests:
 
     def destination(self, http: WholeRequest, tunnel: Origin | None) -> Destination | None:
         """The provider that a request is for; None if it is for somebody else, or is rare."""
-        if FAULT_HEADER in http.headers or len(http.body) > self.max_body:
+        if FAULT_HEADER in http.headers or len(http.body) > self._max_body:
             return None
         if tunnel is None and self.local_server(http) is not None:
             return None
