@@ -32,6 +32,8 @@ LENGTH: Final = struct.Struct("!I")
 STATUS: Final = struct.Struct("!i")
 READ_AT_START: Final = ("PYTHON", "LC_", "LANG", "LD_", "OPENSSL_", "MALLOC_", "GLIBC_", "TZ")
 """What these variables say, a process looks at while it starts."""
+IMPORTED_LATE: Final = ("_strptime", "encodings.idna", "msgspec", "re2")
+"""What a run imports when it first needs it, by way of others or in a function."""
 WORKS: Final = hasattr(os, "pidfd_open") and sys.platform == "linux"
 
 
@@ -169,6 +171,9 @@ def _import_all() -> None:
         for module in pkgutil.walk_packages(importlib.import_module(top).__path__, f"{top}."):
             if "__main__" not in module.name and ".preload." not in module.name:
                 importlib.import_module(module.name)
+    for name in IMPORTED_LATE:
+        with suppress(ImportError):  # one does without
+            importlib.import_module(name)
 
 
 def _warm_up() -> None:
