@@ -119,7 +119,13 @@ def _enclosing(name: str) -> Iterator[str]:
     yield "wiretape"
 
 
-@cache
+@pytest.fixture(scope="module", autouse=True)
+def _without_trees() -> Iterator[None]:
+    """Leave no trees to the garbage collector, which would go through them in all other tests."""
+    yield
+    tree_of.cache_clear()
+
+
 def tree(module: str) -> ast.Module:
     return tree_of(modules()[module].read_text(encoding="utf-8"))
 

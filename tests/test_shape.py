@@ -33,6 +33,13 @@ VAGUE_NAMES: Final = frozenset(
 Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _without_trees() -> Iterator[None]:
+    """Leave no trees to the garbage collector, which would go through them in all other tests."""
+    yield
+    tree_of.cache_clear()
+
+
 def definitions(tree: ast.AST, around: str) -> Iterator[tuple[str, Definition]]:
     """Every class and function in a tree, nested ones too, by its full name."""
     for node in ast.iter_child_nodes(tree):
@@ -73,8 +80,16 @@ def vague_names(source: str) -> dict[str, int]:
     >>> vague_names("def f(told): return [one for one in told]")
     {'told': 1, 'one': 1}
     """
-    bound = ((name, node) for node in ast.walk(tree_of(source)) for name in _bound(node))
+    nodes = (node for node in ast.walk(tree_of(source)) if isinstance(node, _NAMING))
+    bound = ((name, node) for node in nodes for name in _bound(node))
     return {name: getattr(node, "lineno", 0) for name, node in bound if name in VAGUE_NAMES}
+
+
+_NAMING: Final = (
+    *(ast.Name, ast.Attribute, ast.arg, ast.alias, ast.ExceptHandler),
+    *(ast.MatchAs, ast.MatchStar, ast.MatchMapping, ast.ClassDef, ast.FunctionDef),
+    *(ast.AsyncFunctionDef, ast.Global, ast.Nonlocal),
+)
 
 
 def _bound(node: ast.AST) -> Iterator[str | None]:

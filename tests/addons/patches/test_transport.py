@@ -605,6 +605,7 @@ async def test_a_closed_window_slows_the_provider_until_it_opens(
     state: Path, tmp_path: Path
 ) -> None:
     sent, size = 0, 60 * MB
+    has_begun = asyncio.Event()
 
     async def script(reader: Reader, writer: Writer) -> None:
         nonlocal sent
@@ -614,10 +615,13 @@ async def test_a_closed_window_slows_the_provider_until_it_opens(
             writer.write(bytes(MB))
             await writer.drain()
             sent += MB
+            has_begun.set()
 
     async with over_http_2(state, tmp_path, script) as (proxy, _, url):
         client = await miser(proxy, url)
         reading = asyncio.create_task(client.read())
+        async with asyncio.timeout(PATIENCE):
+            await has_begun.wait()  # until then threads have a part in it, too
         before = await standstill(lambda: sent + client.got) - client.got
         assert (client.got, 0 < before < 40 * MB) == (65_535, True)
         client.open(2 * size)
