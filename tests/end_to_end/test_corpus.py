@@ -32,7 +32,7 @@ from wiretape.core.redaction.placeholder import PLACEHOLDER
 from wiretape.core.redaction.redactor import Redactor
 from wiretape.core.redaction.rules import RedactionRules
 from wiretape.core.wire.content_coding import plain_request
-from wiretape.library.library import endpoint_slug, host_folder
+from wiretape.library.folder_names import endpoint_slug, host_folder
 from wiretape.report.report import Row
 
 RECALL: Final = 1.0
@@ -117,8 +117,9 @@ def _shown(exchange: Exchange, document: Document, redactor: Redactor) -> dict[s
     body = exchange.request.body[:20_000].decode("utf-8", "replace")
     answer = exchange.response.body[:20_000].decode("utf-8", "replace")
     log = f"POST {exchange.request.url} failed: {body!r}; answered {answer}"
+    url = document["request"]["url"]
     return {
-        "folder name": host_folder(document) + "/" + endpoint_slug(document),
+        "folder name": f"{host_folder(url)}/{endpoint_slug(url)}",
         "miss report": miss.message,
         "log": redactor.text(log, secrets),
     }

@@ -20,13 +20,8 @@ from wiretape.core.model import Chunk, Close, Exchange, Message, Request, Respon
 from wiretape.core.playback.policy import RecordMode
 from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import from_exchange, from_request
-from wiretape.library.library import (
-    Library,
-    LocalState,
-    StagedTake,
-    endpoint_slug,
-    host_folder,
-)
+from wiretape.library.library import Library, LocalState
+from wiretape.library.staged_take import StagedTake
 
 SEEDS = paths.RECORDINGS
 JSON = (("content-type", "application/json"),)
@@ -311,21 +306,6 @@ def test_a_session_is_a_folder_of_its_own(tmp_path: Path) -> None:
 def test_a_session_name_that_is_no_plain_name_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(StoreError, match="expected letters, digits"):
         library(tmp_path, name)
-
-
-@pytest.mark.parametrize(
-    ("url", "host", "slug"),
-    [
-        ("https://api.together.xyz/v1/chat/completions", "api.together.xyz", "v1-chat-completions"),
-        ("http://localhost:11434/api/chat", "localhost+11434", "api-chat"),
-        ("https://intranet/", "intranet+443", "root"),
-        ("https://h.example:8443/a/../b?key=secret", "h.example+8443", "a-..-b"),
-        ("http://[::1]:8000/v1", "1+8000", "v1"),
-    ],
-)
-def test_folders_are_named_for_people_and_stay_inside(url: str, host: str, slug: str) -> None:
-    document: dict[str, Any] = {"request": {"url": url}}
-    assert (host_folder(document), endpoint_slug(document)) == (host, slug)
 
 
 def test_a_large_binary_body_lies_in_a_side_file_named_by_its_content(tmp_path: Path) -> None:

@@ -27,8 +27,8 @@ from wiretape.core.redaction.rules import Finding
 from wiretape.core.text import exact_json
 from wiretape.core.text.printable import count
 from wiretape.core.wire.content_coding import plain_request
-from wiretape.library.library import StagedTake
 from wiretape.library.recording_file import side_files
+from wiretape.library.staged_take import StagedTake
 from wiretape.report.report import Report, Row
 from wiretape.sessions.sessions import Session
 

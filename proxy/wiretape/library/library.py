@@ -9,25 +9,24 @@ finds them; this module writes them.
 
 import math
 import os
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from secrets import token_hex
 from typing import Final, Protocol
 
 from wiretape.core.errors import FormatError, StoreError
 from wiretape.core.matching.matcher import Matcher
-from wiretape.core.model import SWITCHING, Exchange, WebSocket, split_url
+from wiretape.core.model import SWITCHING, Exchange, WebSocket
 from wiretape.core.playback.policy import RecordMode
 from wiretape.core.playback.websocket import as_request
 from wiretape.core.recording.document import Document, to_answer, to_exchange, to_request
 from wiretape.core.wire.selecting_headers import document_vary
-from wiretape.files import StagedFile, write_whole
+from wiretape.files import write_whole
 
 from . import recording_file, replace_files
-from .folder_names import LINKED, SESSION_NAME
+from .folder_names import LINKED, SESSION_NAME, endpoint_slug, host_folder
 from .index import Index
 from .index_rows import IndexRow
 from .lookup import Entry, Lookup
@@ -35,6 +34,7 @@ from .processes import is_alive
 from .recording_file import MAX_FILE_BYTES, Facts, MatchKind, StoredRequest, stat_of, stat_or_none
 from .scan_folder import is_linked
 from .scanned_folder import LARGE, LocalState, SkippedFile
+from .staged_take import NewTake, StagedTake, store_error
 
 __all__ = [
     "LARGE",
@@ -44,8 +44,6 @@ __all__ = [
     "Library",
     "LocalState",
     "SkippedFile",
-    "endpoint_slug",
-    "host_folder",
 ]
 
 
@@ -162,7 +160,8 @@ class Library(Lookup):
 
         stored = self._examine(document["request"])
         key = stored.forms[0].key
-        below = f"{host_folder(document)}/{endpoint_slug(document)}"
+        url = document["request"]["url"]
+        below = f"{host_folder(url)}/{endpoint_slug(url)}"
         folder = self._staged_folders.get(below) or self.folder / below
         try:
             if below not in self._staged_folders:
@@ -185,7 +184,7 @@ class Library(Lookup):
         except Timeout as error:
             raise StoreError(f"{folder}: locked by another wiretape for 30 s") from error
         except OSError as error:
-            raise _store_error(error, folder) from error
+            raise store_error(error, folder) from error
 
     def commit(self) -> None:
         """Write what is staged: each file is synced before the first is renamed to its name, and
@@ -220,8 +219,8 @@ class Library(Lookup):
         self._has_attributes = True
 
     def _staged_take(
-        self, below: str, key: str, new: "_NewTake", data: bytes, files: dict[str, bytes]
-    ) -> "StagedTake":
+        self, below: str, key: str, new: NewTake, data: bytes, files: dict[str, bytes]
+    ) -> StagedTake:
         name, void = self._reserved_name(below, key, new)
         is_first = (key, new.identity) not in self._rewritten
         self._rewritten.add((key, new.identity))
@@ -245,7 +244,7 @@ class Library(Lookup):
             is_first=is_first,
         )
 
-    def _write(self, staged: Sequence["StagedTake"]) -> None:
+    def _write(self, staged: Sequence[StagedTake]) -> None:
         folders = dict(self._staged_folders)
         known = self._query(Index.folders)
         before = {name: (known.get(name), _folder_stat(path)) for name, path in folders.items()}
@@ -277,7 +276,7 @@ class Library(Lookup):
 
     def _put(
         self,
-        written: Sequence["StagedTake"],
+        written: Sequence[StagedTake],
         before: Mapping[str, tuple[tuple[int, int] | None, tuple[int, int] | None]],
     ) -> None:
         """Put what was written into the index."""
@@ -300,13 +299,13 @@ class Library(Lookup):
 
         self._query(update)
 
-    def _has_others(self, key: str, new: "_NewTake") -> bool:
+    def _has_others(self, key: str, new: NewTake) -> bool:
         return any(
             entry.name not in self._written_here and self._is_replaced_by(entry.name, new)
             for entry in self.takes(key)
         )
 
-    def _reserved_name(self, below: str, key: str, new: "_NewTake") -> tuple[str, list[str]]:
+    def _reserved_name(self, below: str, key: str, new: NewTake) -> tuple[str, list[str]]:
         """The name of a key's next take, and the names of the files it replaces; for no two
         machines that share a store the same.
 
@@ -341,7 +340,7 @@ class Library(Lookup):
             return name, void
         raise StoreError(f"{self.folder / below}: a million takes of one request")
 
-    def _older_takes(self, key: str, new: "_NewTake") -> list[str]:
+    def _older_takes(self, key: str, new: NewTake) -> list[str]:
         """The takes that a key's first one in this run replaces: those that were here when it began
         and are unchanged since; not those of a second writer, nor of a request with other headers.
         """
@@ -372,11 +371,11 @@ class Library(Lookup):
 
     def _new_take(
         self, document: Document, stored: StoredRequest, files: dict[str, bytes]
-    ) -> "_NewTake":
+    ) -> NewTake:
         messages: tuple[str, ...] = ()
         if document["response"]["status"] == SWITCHING:
             messages = self._client_messages(to_exchange(document, files.__getitem__))
-        return _NewTake(document, stored, (*_choosing_headers(document), messages), messages)
+        return NewTake(document, stored, (*_choosing_headers(document), messages), messages)
 
     def _client_messages(self, exchange: Exchange) -> tuple[str, ...]:
         """The keys of the messages that a client sent over a WebSocket, in order; else empty."""
@@ -389,7 +388,7 @@ class Library(Lookup):
             if message.sender == "client"
         )
 
-    def _is_replaced_by(self, name: str, new: "_NewTake") -> bool:
+    def _is_replaced_by(self, name: str, new: NewTake) -> bool:
         """Whether a recording and a new take are of the same request: their headers choose the same
         of several answers, and over a WebSocket the client sent the same. True if the recording
         cannot be read.
@@ -446,88 +445,9 @@ class Library(Lookup):
                     (self.folder / folder / name).unlink(missing_ok=True)
 
 
-@dataclass(slots=True, kw_only=True)
-class StagedTake:
-    """A recording that is to be written: its `entry`, and after `commit` the `error` that kept it
-    from being.
-    """
-
-    entry: Entry
-    error: StoreError | None = None
-    path: Path
-    key: str
-    new: "_NewTake"
-    data: bytes
-    files: dict[str, bytes]
-    facts: Facts
-    void: list[str]
-    """The names of the takes that it replaces, beside the one it is written over."""
-    is_first: bool
-    """Whether it is the first of its key in this run."""
-    file: StagedFile | None = None
-
-    @property
-    def first(self) -> tuple[str, object]:
-        """What only one take of a run is the first of."""
-        return self.key, self.new.identity
-
-    def prepare(self) -> None:
-        """Write the side files, and the recording's temporary file."""
-        with self._noting_error():
-            for name, content in self.files.items():
-                write_whole(self.path.parent / name, content)
-            # What replaces others is written by itself, by a list of them.
-            self.file = None if self.void else StagedFile(self.path, self.data)
-
-    def sync(self) -> None:
-        """Have the temporary file on disk."""
-        with self._noting_error():
-            if self.file is not None:
-                self.file.sync()
-
-    def rename(self, root: Path) -> None:
-        """Put the recording where it is to be, in place of those that it replaces."""
-        if self.error is not None:
-            return
-        with self._noting_error():
-            if self.void:
-                if self.file is not None:
-                    self.file.discard()
-                listed = replace_files.list_path(self.path.parent, self.key)
-                void = [root / old for old in self.void]
-                replace_files.replace(root, listed, self.path, self.data, void)
-            elif self.file is not None:
-                self.file.rename()
-
-    @contextmanager
-    def _noting_error(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            self.file = None
-            self.error = _store_error(error, self.path.parent)
-
-
-def _store_error(error: OSError, folder: Path) -> StoreError:
-    wrapped = StoreError(f"{error.filename or folder}: cannot be written: {error.strerror}")
-    wrapped.__cause__ = error
-    return wrapped
-
-
 def _folder_stat(folder: Path) -> tuple[int, int] | None:
     stat = stat_or_none(folder)
     return None if stat is None else stat[:2]
-
-
-@dataclass(frozen=True, slots=True)
-class _NewTake:
-    """A recording to be written, and what distinguishes it from others of its key."""
-
-    document: Document
-    stored: StoredRequest
-    identity: tuple[object, ...]
-    client_messages: tuple[str, ...]
-    """The keys of the messages that the client sent over a WebSocket."""
 
 
 def _choosing_headers(document: Document) -> tuple[object, ...]:
@@ -535,23 +455,6 @@ def _choosing_headers(document: Document) -> tuple[object, ...]:
     headers = document["request"].get("headers", {})
     names = ("accept", *document_vary(document["response"]))
     return tuple(str(headers.get(name)) for name in names)
-
-
-def host_folder(document: Document) -> str:
-    """The folder of a recording's host: "api.together.xyz", "localhost+8080".
-
-    It always holds a dot or a plus, which no session's name does.
-    """
-    scheme, host, port, _ = split_url(document["request"]["url"])
-    host = re.sub(r"[^a-z0-9.-]+", "-", host.lower()).strip(".-")[:120] or "host"
-    usual = port == (443 if scheme == "https" else 80)
-    return host if usual and "." in host else f"{host}+{port}"
-
-
-def endpoint_slug(document: Document) -> str:
-    """The folder of a recording's endpoint: "v1-chat-completions"."""
-    path = split_url(document["request"]["url"])[3].partition("?")[0]
-    return re.sub(r"[^A-Za-z0-9._]+", "-", path).strip("-.")[:80] or "root"
 
 
 def _entry_of(facts: Facts) -> Entry:

@@ -22,7 +22,8 @@ from wiretape.core.redaction.redactor import Redactor
 from wiretape.core.redaction.rules import Finding
 from wiretape.core.text import exact_json
 from wiretape.library import replace_set
-from wiretape.library.library import LocalState, endpoint_slug, host_folder
+from wiretape.library.folder_names import endpoint_slug, host_folder
+from wiretape.library.library import LocalState
 from wiretape.library.recording_file import read_bytes, side_files_beside
 from wiretape.progress import track
 from wiretape.report.report import EXIT_REFUSED
@@ -92,7 +93,8 @@ def folder_of(path: Path, recordings: Path) -> Path:
 
 
 def _place(document: Document) -> tuple[str, str]:
-    return host_folder(document), endpoint_slug(document)
+    url = document["request"]["url"]
+    return host_folder(url), endpoint_slug(url)
 
 
 def redactor_for(config: "Config") -> Redactor:
