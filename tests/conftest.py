@@ -21,23 +21,38 @@ settings.register_profile("fast", deadline=None, max_examples=10)
 
 SLOW: Final = (
     "end_to_end/",
-    "addons/test_mitmdump.py",
+    *("addons/test_few_addons.py", "addons/test_mitmdump.py"),
+    "addons/patches/test_transport.py::test_a_closed_window_slows_the_provider_until_it_opens",
     "api/test_proxy.py",
     *("cli/test_stores.py", "cli/test_ui.py"),
-    "core/capture/test_recorder.py::test_a_stream_without_an_end_in_it_takes_time_in_proportion",
+    "cli/test_command.py::test_the_output_of_cmd_is_kept_out_of_it",
     *(
+        "core/capture/test_recorder.py::test_a_stream_without_an_end_in_it_takes_time_in_proportion",
+        "core/capture/test_recorder.py::test_an_answer_of_too_many_reads_is_let_go",
+        "core/matching/test_matcher.py::test_a_body_of_twenty_megabytes_is_matched",
+        "core/matching/test_rule.py::test_rules_take_their_time_in_proportion_to_a_large_body",
+        "core/recording/test_given_ids.py::test_what_is_remembered_is_bounded",
+        "core/recording/test_llamastack.py"
+        "::test_the_stock_anthropic_client_gets_the_recorded_answer",
+        "core/redaction/test_agreement.py::test_a_large_side_file_is_searched_to_its_end",
         "core/redaction/test_key_patterns.py"
         "::test_a_search_for_keys_is_linear_in_what_almost_is_one",
         "core/redaction/test_redactor.py::test_any_document_loses_the_key_and_nothing_else",
+        "core/redaction/test_streams.py::test_nor_does_it_in_the_corpus",
         "core/redaction/test_text_search.py::test_time_is_in_proportion_to_the_text",
+        "core/text/test_located_yaml.py::test_list_without_end_is_refused_before_it_is_read",
     ),
     *("demo/test_demo.py", "doctor/test_doctor.py"),
-    "drift/test_measure.py::test_a_faithful_provider_has_no_regression",
+    *(
+        "drift/test_measure.py::test_a_faithful_provider_has_no_regression",
+        "drift/test_measure.py::test_two_versions_of_a_provider_differ_as_they_were_made_to",
+    ),
     *(
         "engine/test_misses.py",
         "engine/test_next_take.py",
         "engine/test_replayer.py",
         "engine/test_rule_trials.py",
+        "engine/test_sender.py::test_who_stays_where_a_client_had_left_is_cut_off_in_the_end",
         "engine/test_sequences.py",
         "engine/test_verdict.py",
         "engine/test_websocket.py::test_a_large_message_of_the_client_is_met",
@@ -50,23 +65,41 @@ SLOW: Final = (
         "integrations/test_program.py::test_its_wheel_holds_the_plugin_and_needs_pytest_alone",
     ),
     *(
+        "library/test_library.py::test_a_batch_that_is_killed_at_any_step_leaves_each_old_or_new",
         "library/test_library.py"
         "::test_a_run_killed_while_it_replaces_takes_leaves_the_old_or_the_new",
         "library/test_library.py::test_two_runs_at_once_lose_nothing_of_one_another",
+        "library/test_replace_files.py"
+        "::test_a_crash_at_any_step_leaves_all_of_the_old_or_all_of_the_new",
+        "library/test_replace_set.py"
+        "::test_a_crash_at_any_step_leaves_all_of_the_old_or_all_of_the_new",
+        "library/test_scanned_folder.py::test_files_read_in_several_processes_give_the_same_index",
+        "library/test_scanned_folder.py::test_several_processes_fill_one_cache",
     ),
     *("run/test_ending.py", "run/test_run.py", "run/test_stubborn_clients.py"),
-    "run/test_stdio.py::test_a_client_that_reads_no_more_does_not_keep_its_server",
-    "run/test_workers.py::test_workers_give_each_take_once_and_a_killed_one_is_replaced",
+    *(
+        "run/test_late_values.py",
+        "run/test_open_library.py::test_a_run_reads_many_new_recordings_in_several_processes",
+        "run/test_stdio.py::test_a_client_that_reads_no_more_does_not_keep_its_server",
+        "run/test_workers.py::test_workers_give_each_take_once_and_a_killed_one_is_replaced",
+    ),
     "starter/test_files.py::test_the_example_test_is_recorded_and_replays",
     *(
         "stores/test_store.py",
         "stores/test_mirror.py::test_writers_of_one_request_give_each_take_a_number_of_its_own",
     ),
-    *("test_doc_examples.py", "test_packaging.py", "test_setup.py"),
-    "tls/test_authority.py::test_eight_processes_at_once_end_with_one_authority",
+    "support/test_fork_server.py",
+    "telemetry/test_traces.py::test_a_collector_that_is_down_is_told_once_and_breaks_nothing",
+    *("test_doc_examples.py", "test_hot_paths.py", "test_packaging.py", "test_setup.py"),
+    *("test_public.py::test_a_package_takes_no_public_name", "test_startup.py"),
+    *(
+        "tls/test_authority.py::test_contexts_kept_are_bounded",
+        "tls/test_authority.py::test_eight_processes_at_once_end_with_one_authority",
+    ),
+    "ui/test_server.py::test_a_page_is_bounded_whatever_the_recording",
 )
-"""What takes seconds, whole runs of wiretape above all: `make test-fast` leaves it out. Folders,
-files and functions, by how the name of a test begins."""
+"""What takes more than half a second, whole runs of wiretape above all: `make test-fast` leaves it
+out. Folders, files and functions, by how the name of a test begins."""
 
 SLOW_FILES: Final = frozenset(name.removesuffix("/") for name in SLOW if "::" not in name)
 
