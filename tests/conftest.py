@@ -114,6 +114,13 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("fast" if is_fast(config) else "wiretape")
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Three workers for two cores: a fifth of the time a worker waits for disks, clients and times
+    that have to pass.
+    """
+    return 3 * (os.cpu_count() or 1) // 2
+
+
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Import no file of slow tests where none of them runs."""
     path = collection_path.relative_to(config.rootpath).as_posix()
