@@ -19,8 +19,13 @@ async def when_here[T](ask: Callable[[], T]) -> T:
             with deferring():
                 return ask()
         except NotHere as absent:
-            with suppress(FormatError):  # it is here, and who looks it up again reports it
-                await asyncio.to_thread(absent.fetch)
+            await fetch(absent)
+
+
+async def fetch(absent: NotHere) -> None:
+    """Fetch a recording without keeping others waiting; StoreError if it cannot be had."""
+    with suppress(FormatError):  # it is here, and who looks it up again reports it
+        await asyncio.to_thread(absent.fetch)
 
 
 async def is_under_other_key(request: ReplayRequest) -> bool:

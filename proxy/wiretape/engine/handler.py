@@ -43,7 +43,7 @@ from .aiohttp_server import aiohttp_server
 from .answer import ReplayAnswer
 from .direct_answers import DirectAnswers
 from .error_answers import ErrorAnswers
-from .fetched import is_under_other_key
+from .fetched import fetch, is_under_other_key
 from .framing import connection_headers
 from .http_request import Origin, WholeRequest, acknowledge
 from .known_requests import KnownRequests, PreparedRequest, by_name, door_of
@@ -295,7 +295,10 @@ class Handler:
             except SessionsChanged:
                 continue
             except NotHere as error:
-                await _fetch(error)
+                try:
+                    await fetch(error)
+                except StoreError as fault:
+                    raise _NotFetched(str(fault)) from None
 
     async def _control_reply(self, http: web.BaseRequest) -> web.StreamResponse:
         assert self._control is not None
@@ -365,16 +368,6 @@ def _requested_fault(http: web.BaseRequest) -> Fault | None:
         return Fault.parse(http.headers[FAULT_HEADER])
     except ValueError as error:
         raise BadTarget(f"{FAULT_HEADER}: {error}") from None
-
-
-async def _fetch(absent: NotHere) -> None:
-    """Fetch a recording without keeping others waiting; _NotFetched if it cannot be had."""
-    try:
-        await asyncio.to_thread(absent.fetch)
-    except FormatError:
-        pass  # it is here, and who looks it up again reports it
-    except StoreError as error:
-        raise _NotFetched(str(error)) from None
 
 
 def _read_takes(request: ReplayRequest, answer: ReplayAnswer) -> None:
