@@ -1,9 +1,19 @@
 """What redaction has searched in vain, so that the gate need not search the same again."""
 
+from typing import NamedTuple
+
 from wiretape.core.recording.document import Document
 from wiretape.core.text import exact_json
 
 from .known_values import Secrets
+
+
+class _Noted(NamedTuple):
+    """A part's text, what it was searched for, and whether a look at the text was enough."""
+
+    text: str
+    known: Secrets
+    by_a_look: bool
 
 
 class CleanParts:
@@ -23,29 +33,24 @@ class CleanParts:
     """
 
     def __init__(self) -> None:
-        self._texts: dict[str, str] = {}
-        self._known: dict[str, Secrets] = {}
-        self._looked_at: set[str] = set()
+        self._noted: dict[str, _Noted] = {}
 
     def note(self, name: str, part: Document, known: Secrets, *, by_a_look: bool = False) -> None:
         """Say that a search for `known` and for patterns found nothing in a part; `by_a_look`: that
         a look at its text already shows that it could not.
         """
-        self._texts[name], self._known[name] = exact_json.dumps(part, parsed=True), known
-        if by_a_look:
-            self._looked_at.add(name)
-        else:
-            self._looked_at.discard(name)
+        self._noted[name] = _Noted(exact_json.dumps(part, parsed=True), known, by_a_look)
 
     def holds(self, name: str, part: Document, known: Secrets, *, by_a_look: bool = False) -> bool:
         """Whether a search for `known` is certain to find nothing in a part; `by_a_look`: whether a
         look at its text is.
         """
+        noted = self._noted.get(name)
         return (
-            name in self._texts
-            and (name in self._looked_at or not by_a_look)
-            and _all_in(known, self._known[name])
-            and self._texts[name] == exact_json.dumps(part, parsed=True)
+            noted is not None
+            and (noted.by_a_look or not by_a_look)
+            and _all_in(known, noted.known)
+            and noted.text == exact_json.dumps(part, parsed=True)
         )
 
 
