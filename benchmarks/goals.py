@@ -85,7 +85,7 @@ def where_the_time_goes(goal: Judged, sections: Sequence[Section]) -> str:
 
     for measure, explain in _WHERE.items():
         if goal.measure.startswith(measure) or goal.measure.endswith(measure):
-            return explain(value)
+            return explain if isinstance(explain, str) else explain(value)
     return "not taken apart yet"
 
 
@@ -103,11 +103,10 @@ def _recorded_stream(value: Value) -> str:
     )
 
 
-def _recorded_json(value: Value) -> str:
-    return (
-        "the tee keeps nothing; of what comes on top about half is the writer's: lock, file with"
-        " its fsync, row of the index; then redaction and gate"
-    )
+_RECORDED_JSON: Final = (
+    "the tee keeps nothing; of what comes on top about half is the writer's: lock, file with"
+    " its fsync, row of the index; then redaction and gate"
+)
 
 
 def _never_the_same(value: Value) -> str:
@@ -115,8 +114,8 @@ def _never_the_same(value: Value) -> str:
         "Replay at a base URL", "small JSON, asked again: CPU per answer", "wiretape replay"
     )
     return (
-        f"a request asked again costs {again}; on top come the digest of its bytes, the recording's"
-        " row from SQLite, and reading and checking its file"
+        f"a request asked again costs {again}; on top come the digest of its bytes, its row from"
+        " SQLite with the answer, and a look at the recording's file"
     )
 
 
@@ -132,48 +131,39 @@ def _listing(value: Value) -> str:
     )
 
 
-def _workers(value: Value) -> str:
-    return (
-        "the two clients and both workers share this machine's cores, so a second worker finds none"
-        " free; and which take is next is asked of the others"
-    )
-
-
-def _clock(value: Value) -> str:
-    return "a time on the clock: other work on these cores stretches it; go by the CPU"
-
-
-def _large(value: Value) -> str:
-    return (
-        "reading and writing its JSON, one look for secrets over each text (redaction) and another"
-        " over the file (gate)"
-    )
-
-
-_WHERE: Final[dict[str, Callable[[Value], str]]] = {
+_WORKERS: Final = (
+    "the two clients and both workers share this machine's cores, so a second worker finds none"
+    " free; and which take is next is asked of the others"
+)
+_CLOCK: Final = "a time on the clock: other work on these cores stretches it; go by the CPU"
+_LARGE: Final = (
+    "reading and writing its JSON, one look for secrets over each text (redaction) and another"
+    " over the file (gate)"
+)
+_WHERE: Final[dict[str, str | Callable[[Value], str]]] = {
     "stream: CPU per exchange": _recorded_stream,
-    "stream: delay per chunk": lambda value: (
+    "stream: delay per chunk": (
         "each read is kept with its time and encrypted for the journal beside passing on"
     ),
-    "stream: time to first chunk": _clock,
-    "JSON: time of one": _clock,
-    "stream beside a burst": lambda value: (
+    "stream: time to first chunk": _CLOCK,
+    "JSON: time of one": _CLOCK,
+    "stream beside a burst": (
         "finished exchanges are redacted and written by a thread of the same process, with which"
         " the streams share Python's lock"
     ),
-    "JSON, kept alive: CPU per exchange": _recorded_json,
-    "JSON, new connections: CPU per": lambda value: (
+    "JSON, kept alive: CPU per exchange": _RECORDED_JSON,
+    "JSON, new connections: CPU per": (
         "the handshake is OpenSSL's for both; ours has CONNECT before it: a read, a write and a"
         " turn of the loop more"
     ),
     "small JSON, never the same": _never_the_same,
     "JSON, never the same": _never_the_same,
-    "small JSON: answers": _workers,
+    "small JSON: answers": _WORKERS,
     "--help": _click,
     "ls": _listing,
-    "4 MB request": _large,
-    "3 MB stream": _large,
-    "lateness, p99": _clock,
-    "wall clock": _clock,
+    "4 MB request": _LARGE,
+    "3 MB stream": _LARGE,
+    "lateness, p99": _CLOCK,
+    "wall clock": _CLOCK,
 }
 """By the beginning of a measure's name, or its end; the first that fits."""
