@@ -19,6 +19,7 @@ from tests.support.request_stories import (
     TAKES,
     Call,
     Story,
+    change_recording,
     config_of,
     stories,
     write,
@@ -155,17 +156,7 @@ def test_recordings_that_change_while_they_are_asked(
     pairs = [replayer_of(kind, config, tmp_path) for kind in (LongWay, Replayer)]
     live = Call().request(KEYS[0])
     prepared = [replayer.prepare(live) for replayer, _ in pairs if is_prepared_before]
-    text = file.read_text()
-    if change == "edited":
-        file.write_text(text.replace("answer 0", "answer X"))
-    elif change == "replaced":  # by the recording of another request
-        new = file.with_suffix(".tmp")
-        new.write_text(text.replace('"what is it?"', '"what else?"'))
-        os.replace(new, file)
-    elif change == "removed":
-        file.unlink()
-    else:
-        file.with_suffix(".2.json").write_text(text.replace("answer 0", "answer 2"))
+    change_recording(file, change)
     bodies = []
     if not is_prepared_before:
         for replayer, _ in pairs:  # nothing was read yet, so there is nothing to trust

@@ -468,18 +468,12 @@ def test_a_write_that_fails_does_not_count_as_the_keys_first(
 IN_ANOTHER_PROCESS = """
 import os, shutil, sys; sys.path.insert(0, sys.argv[1])
 from tests.library.test_library import *
+from tests.support.dying import die_at
 """
 KILLED = f"""{IN_ANOTHER_PROCESS}
 folder, call, step = Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
 later = library(folder)
-real, done = getattr(os, call), 0
-def dying(*args, **named):
-    global done
-    done += 1
-    if done == step:
-        os._exit(9)
-    return real(*args, **named)
-setattr(os, call, dying)
+die_at(step, call)
 write(later, exchange("Hi", "new"))
 """
 
@@ -755,23 +749,11 @@ def test_one_that_cannot_be_written_leaves_the_others_of_its_batch(
 
 BATCH_KILLED = f"""{IN_ANOTHER_PROCESS}
 root = Path(sys.argv[2])
-names = ("fsync", "replace", "unlink", "open")
-real = {{name: getattr(os, name) for name in names}}
 def batch(folder, step):
-    done = 0
     later = library(folder)
     for prompt in ("Hi", "Ho", "Ha"):
         stage(later, exchange(prompt, "new"))
-    def dying(call):
-        def instead(*args, **named):
-            nonlocal done
-            done += 1
-            if done == step:
-                os._exit(9)
-            return call(*args, **named)
-        return instead
-    for name in names:
-        setattr(os, name, dying(real[name]))
+    die_at(step, "fsync", "replace", "unlink", "open")
     later.commit()
 first = library(root / "before")
 for prompt in ("Hi", "Hi", "Ho"):

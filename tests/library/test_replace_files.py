@@ -8,25 +8,17 @@ from pathlib import Path
 
 import pytest
 from tests.support.limits import PATIENCE
+from tests.support.paths import ROOT
 
 from wiretape.library import replace_files
 
 PROGRAM = """
 import os, sys
 from pathlib import Path
+from tests.support.dying import die_at
 from wiretape.library import replace_files
 root, step = Path(sys.argv[1]), int(sys.argv[2])
-done = 0
-def dying(call):
-    def instead(*args, **named):
-        global done
-        done += 1
-        if done == step:
-            os._exit(9)
-        return call(*args, **named)
-    return instead
-for name in ("replace", "unlink", "fsync", "open"):
-    setattr(os, name, dying(getattr(os, name)))
+die_at(step, "replace", "unlink", "fsync", "open")
 listed = replace_files.list_path(root / "host", "a" * 64)
 void = [root / "host" / "old.2.json", root / "host" / "old.3.json"]
 replace_files.replace(root, listed, root / "host" / "old.json", b"new", void)
@@ -62,7 +54,7 @@ def test_a_crash_at_any_step_leaves_all_of_the_old_or_all_of_the_new(tmp_path: P
         old(root)
         command = [sys.executable, "-c", PROGRAM, str(root), str(step)]
         ended = subprocess.run(
-            command, capture_output=True, check=False, timeout=PATIENCE
+            command, capture_output=True, check=False, cwd=ROOT, timeout=PATIENCE
         ).returncode
         for listed in (root / "host").glob(f".*{replace_files.SUFFIX}"):
             replace_files.settle(root, listed)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.limits import PATIENCE
+from tests.support.paths import ROOT
 
 from wiretape.core.matching.matcher import Matcher
 from wiretape.core.providers.registry import Providers
@@ -19,21 +20,10 @@ from wiretape.library.replace_files import sha256_of
 PROGRAM = """
 import os, sys
 from pathlib import Path
+from tests.support.dying import die_at
 from wiretape.library import replace_set
-names = ("replace", "unlink", "fsync", "open", "mkdir", "rmdir", "link")
-calls = {name: getattr(os, name) for name in names}
 def run(root, step):
-    done = 0
-    def dying(call):
-        def instead(*args, **named):
-            nonlocal done
-            done += 1
-            if done == step:
-                os._exit(9)
-            return call(*args, **named)
-        return instead
-    for name in names:
-        setattr(os, name, dying(calls[name]))
+    die_at(step, "replace", "unlink", "fsync", "open", "mkdir", "rmdir", "link")
     new = {"a/1.json": b"new 1", "b/2.json": b"new 2", "c/3.json": b"new 3", "c/x.bin": b"new x"}
     moved = {"1": "2", "2": "3", "3": "1", "5": "4"}
     new |= {f"m/{name}.json": root / f"m/{other}.json" for name, other in moved.items()}
@@ -90,7 +80,7 @@ def test_a_crash_at_any_step_leaves_all_of_the_old_or_all_of_the_new(tmp_path: P
     before = OLD | {f"m/{number}.json": b"%d" % number for number in range(1, 5)}
     after = NEW | {"m/1.json": b"2", "m/2.json": b"3", "m/3.json": b"1", "m/5.json": b"4"}
     command = [sys.executable, "-c", PROGRAM, str(tmp_path)]
-    steps = subprocess.run(command, check=False, timeout=PATIENCE).returncode
+    steps = subprocess.run(command, check=False, cwd=ROOT, timeout=PATIENCE).returncode
     assert 20 < steps < 99
     for root in roots[:steps]:
         # Who opens the folder next carries it out.

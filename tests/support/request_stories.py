@@ -164,6 +164,22 @@ def write(story: Story, folder: Path, config: Config) -> None:
         os.utime(path, (0, 0))  # one that has just changed is looked at again
 
 
+def change_recording(file: Path, change: str) -> None:
+    """Change the recording of the first answer: edited, replaced, removed, or one more is added."""
+    text = file.read_text("utf-8")
+    if change == "edited":
+        file.write_text(text.replace("answer 0", "answer X"), "utf-8")
+    elif change == "replaced":  # by the recording of another request
+        new = file.with_suffix(".tmp")
+        new.write_text(text.replace('"what is it?"', '"what else?"'), "utf-8")
+        os.replace(new, file)
+    elif change == "removed":
+        file.unlink()
+    else:
+        assert change == "added"
+        file.with_suffix(".2.json").write_text(text.replace("answer 0", "answer 2"), "utf-8")
+
+
 sessions = st.sampled_from([None, "a"])
 keys = st.sampled_from(KEYS)
 
