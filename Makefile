@@ -17,7 +17,7 @@ help:
 	@echo 'make test-clients  install agents and client libraries from npm and PyPI and drive them; ARGS="codex" these alone'
 	@echo 'make lint        ruff check, ruff format --check, mypy'
 	@echo 'make bench       measure recording and replaying against mitmdump, aiohttp, nginx and aimock'
-	@echo 'make packs       write config/shipped.json anew from provider packs, prices and defaults'
+	@echo 'make packs       write what is shipped anew: packs, prices, defaults, the texts of --help'
 	@echo 'make screenshots  take those of docs/ui anew (needs a chromium on PATH)'
 	@echo 'make lock        write requirements.lock anew from pyproject.toml (needs uv; ARGS=--upgrade for newer ones)'
 	@echo 'make clean       remove .venv, caches and builds; recordings stay'
@@ -48,6 +48,7 @@ bench: setup
 
 packs: setup
 	$(PYTHON) -m wiretape.config.write_shipped
+	$(PYTHON) -m wiretape.cli.write_help
 
 screenshots: setup
 	$(PYTHON) -m tests.support.screenshots

@@ -159,7 +159,7 @@ _WHERE: Final[dict[str, str | Callable[[Value], str]]] = {
     "small JSON, never the same": _never_the_same,
     "JSON, never the same": _never_the_same,
     "small JSON: answers": _WORKERS,
-    "--help": _click,
+    "--help": "Python's own start: a file is read and written, and nothing imported for it",
     "ls": _listing,
     "4 MB request": _LARGE,
     "3 MB stream": _LARGE,

@@ -51,17 +51,17 @@ def test_the_picture_has_a_bar_for_each_ratio_and_a_line_for_each_goal() -> None
 
 def test_goals_stand_in_one_table_and_those_missed_say_where_the_time_goes() -> None:
     ratio = Ratio("python", 4.0, Goal(3), (3.5, 4.5))
-    help_ = Measure("--help: CPU", "s", {"wiretape": 0.06}, (ratio,))
+    listing = Measure("ls: CPU", "s", {"wiretape": 0.06}, (ratio,))
     click = Measure("import click: CPU", "s", {"wiretape": 0.046})
     fast = Measure("4 MB request", "MB/s", {"wiretape": 70.0}, goal=Goal(60, at_least=True))
     other = Measure("other", "s", {"wiretape": 2.0}, goal=Goal(1))
     lines = goals.as_markdown(
-        [Section("Start-up", ("wiretape",), (help_, click, fast, other))]
+        [Section("Start-up", ("wiretape",), (listing, click, fast, other))]
     ).splitlines()
     assert lines[2].startswith("1 of 3 are met.")
     row, met, unknown = lines[-3:]
     assert row.startswith(
-        "| Start-up: --help: CPU vs python | ≤ 3 | 4x [3.5 to 4.5] | **missed** | importing click"
+        "| Start-up: ls: CPU vs python | ≤ 3 | 4x [3.5 to 4.5] | **missed** | importing click"
         " alone takes 0.046 s"
     )
     assert met == "| Start-up: 4 MB request | ≥ 60 | 70 MB/s | met |  |"

@@ -1,5 +1,5 @@
 """`python -m wiretape` is `wiretape`."""
 
-from wiretape.cli.main import main
+from wiretape.cli.start import main
 
 main()

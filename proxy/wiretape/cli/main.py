@@ -1,7 +1,7 @@
 """The command line: the program, and where each of its commands is.
 
-A command's module is imported when the command is run, and what it needs then: `--help` and a
-shell's completion wait for neither. Commands parse, call and print.
+A command's module is imported when the command is run, and what it needs then: a shell's
+completion waits for neither. Commands parse, call and print.
 """
 
 from collections.abc import Iterator, Mapping
