@@ -15,6 +15,7 @@ from wiretape.core.text.exact_json import (
     MAX_DEPTH,
     Number,
     dumps,
+    dumps_each,
     is_style,
     parse,
     read,
@@ -275,6 +276,24 @@ def test_msgspec_and_python_write_the_same(value: Any, style: str) -> None:
     value = parse(dumps(value))
     assert dumps(value, style, parsed=True) == dumps(value, style)
     assert outcome(dumps, value, style, parsed=True) == by_python(dumps, value, style, parsed=True)
+
+
+EACH = VALUES | st.sampled_from(["\0\0", ["\0\0", {}], {"\0\0": ",", "a": '", "'}])
+
+
+@settings(deadline=None)
+@given(st.lists(EACH, max_size=4), st.sampled_from((", ", ",\n  ", "é", "")))
+def test_many_values_are_written_as_each_is(values: list[Any], between: str) -> None:
+    values = [parse(dumps(value)) for value in values]
+    expected = between.join(dumps(value, "spaced", parsed=True) for value in values)
+    assert dumps_each(values, between) == expected
+    assert outcome(dumps_each, values, between) == by_python(dumps_each, values, between)
+
+
+def test_many_values_are_laid_out_at_once() -> None:
+    values = [{"a": [1, 2.5], "b": "é"}] * 3
+    assert exact_json._each_by_msgspec(values, ", ") == dumps(values, "spaced")[1:-1]
+    assert exact_json._each_by_msgspec([*values, "\0\0"], ", ") is None
 
 
 def test_msgspec_and_python_escape_the_same_characters() -> None:

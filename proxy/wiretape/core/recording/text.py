@@ -103,7 +103,8 @@ def _response(response: Document) -> str:
     parts = []
     for key, value in response.items():
         if key == "body" and isinstance(value, list):
-            chunks = ",\n      ".join(map(_line, value))
+            # The times in a document are rounded, and what else it holds was read.
+            chunks = exact_json.dumps_each(value, ",\n      ")
             text = f"[\n      {chunks}\n    ]" if value else "[]"
         else:
             text = "".join(_wrapped(value, 4, len(key) + 8))

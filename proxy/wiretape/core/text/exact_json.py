@@ -24,9 +24,9 @@ the time for: what it refuses, or would spell in its own way, Python does.
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache, lru_cache
-from itertools import product
+from itertools import chain, product
 from json.encoder import encode_basestring, encode_basestring_ascii
 from typing import Any, Final, NamedTuple
 
@@ -75,6 +75,8 @@ class _Native(NamedTuple):
 
     decode: Callable[[str], Json]
     encode: Callable[[Json], bytes]
+    encode_lines: Callable[[Sequence[Json]], bytes]
+    """Writes each value on a line of its own, as `encode` does."""
     format: Callable[[bytes, int], bytes]
     """Lays out compact JSON: in one line with spaces (0), or with so many a level."""
 
@@ -92,9 +94,11 @@ def _native() -> _Native | None:
             raise TypeError("not of JSON")
         return msgspec.Raw(value.text)
 
+    encoder = msgspec.json.Encoder(enc_hook=spelled)
     return _Native(
         msgspec.json.Decoder(float_hook=number).decode,
-        msgspec.json.Encoder(enc_hook=spelled).encode,
+        encoder.encode,
+        encoder.encode_lines,
         lambda data, indent: msgspec.json.format(data, indent=indent),
     )
 
@@ -137,18 +141,14 @@ def _decoded(text: str) -> Json:
 
 
 def _depth_exceeds(value: Json, limit: int) -> bool:
-    level = [value] if type(value) in _CONTAINERS else []
-    for _ in range(limit):
-        children: list[Json] = []
-        for item in level:
-            children += item.values() if type(item) is dict else item
-        level = [child for child in children if type(child) in _CONTAINERS]
-        if not level:
+    level = [value]
+    for _ in range(limit + 1):
+        objects = [item for item in level if type(item) is dict]
+        lists = [item for item in level if type(item) is list]
+        if not objects and not lists:
             return False
+        level = [*chain.from_iterable(map(dict.values, objects)), *chain.from_iterable(lists)]
     return True
-
-
-_CONTAINERS: Final = frozenset((dict, list))
 
 
 def unique_keys(text: str | bytes) -> bool:
@@ -244,6 +244,36 @@ def _by_msgspec(value: Json, layout: str) -> str | None:
     except Exception:  # a lone surrogate, or more levels than it takes
         return None
     return data.decode()
+
+
+def dumps_each(values: Sequence[Json], between: str) -> str:
+    """Write values from `parse` in the style "spaced", with a text between them: many at once in a
+    fifth of the time.
+
+    >>> dumps_each([{"a": 1, "b": 2}, []], " / ")
+    '{"a": 1, "b": 2} / []'
+    """
+    text = _each_by_msgspec(values, between)
+    return between.join(_dumps(value, "spaced") for value in values) if text is None else text
+
+
+_BORDER: Final = rb'"\u0000\u0000"'
+"""Stands between values that are laid out together, if none holds it."""
+
+
+def _each_by_msgspec(values: Sequence[Json], between: str) -> str | None:
+    native = _native()
+    if native is None or len(values) < 2:
+        return None
+    try:
+        lines = native.encode_lines(values)
+        if _BORDER in lines:
+            return None
+        items = lines[:-1].replace(b"\n", b",%b," % _BORDER)
+        data = native.format(b"[%b]" % items, 0)
+    except Exception:  # a lone surrogate, or more levels than it takes
+        return None
+    return data[1:-1].replace(b", %b, " % _BORDER, between.encode()).decode()
 
 
 def _by_python(value: Json, layout: str, *, ascii_only: bool, numbers: bool) -> str:
