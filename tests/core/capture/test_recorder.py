@@ -7,12 +7,13 @@ from itertools import pairwise
 import brotli  # type: ignore[import-untyped]  # it ships no types
 import pytest
 import zstandard
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wiretape.core.capture.recorder import MAX_CHUNKS, MAX_HEAD, Recorder, is_terminal
 from wiretape.core.model import Chunk, End, Headers, Outcome, Request, Response
 from wiretape.core.wire import aws_eventstream
+from wiretape.core.wire.sse import plain_blocks
 
 SSE: Headers = (("Content-Type", "text/event-stream"), ("Transfer-Encoding", "chunked"))
 CHAT = Request("POST", "https", "api.together.xyz", 443, "/v1/chat/completions")
@@ -40,6 +41,32 @@ def test_chunks_are_events_wherever_the_reads_were_cut(cuts: list[int]) -> None:
     places = [0, *sorted(cuts), len(stream)]
     reads = [stream[a:b] for a, b in pairwise(places)]
     assert record(reads) == (EVENTS, "complete", True)
+
+
+BLOCKS = st.sampled_from((*EVENTS, b"data: a\n\n", b": b\n\n", b"\n", b"data: half"))
+
+
+@settings(deadline=None)
+@given(st.lists(BLOCKS, max_size=6), st.lists(st.integers(0, 60), max_size=8))
+def test_events_cut_at_once_are_those_cut_read_by_read(
+    events: list[bytes], cuts: list[int]
+) -> None:
+    stream = b"".join(events)
+    places = [0, *sorted(cuts), len(stream)]
+    reads = [stream[a:b] for a, b in pairwise(places)]
+    results = []
+    for most in (MAX_CHUNKS, 0):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(
+                "wiretape.core.capture.recorder.plain_blocks",
+                lambda stream, _, most=most: plain_blocks(stream, most),
+            )
+            recorder = Recorder(CHAT)
+            recorder.start(200, SSE, 0.1)
+            for number, data in enumerate(reads):
+                recorder.read(data, 0.2 + number)
+            results.append(recorder.finish("ended", 99.0).response)
+    assert results[0] == results[1]
 
 
 def test_a_chunk_has_the_time_of_the_read_that_completed_it() -> None:

@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wiretape.core.wire.sse import BOM, Event, EventSplitter, Spelling, encode, parse, spelling
+from wiretape.core.wire.sse import (
+    BOM,
+    Event,
+    EventSplitter,
+    Spelling,
+    encode,
+    parse,
+    plain_blocks,
+    spelling,
+)
 
 
 def split(reads: Iterable[bytes]) -> list[bytes]:
@@ -34,6 +43,14 @@ def test_blocks_are_the_same_wherever_a_stream_is_cut(stream: bytes, cuts: list[
 @given(STREAMS)
 def test_blocks_byte_by_byte_are_those_of_the_whole(stream: bytes) -> None:
     assert split(stream[i : i + 1] for i in range(len(stream))) == split([stream])
+
+
+@settings(deadline=None)
+@given(STREAMS | st.lists(st.sampled_from([b"a\n\n", b"\n", b"b"]), max_size=9).map(b"".join))
+def test_blocks_of_a_whole_stream_are_those_that_are_cut_one_by_one(stream: bytes) -> None:
+    blocks = plain_blocks(stream, 99)
+    assert blocks is None or blocks == split([stream])
+    assert plain_blocks(stream, stream.count(b"\n\n")) is None
 
 
 @settings(deadline=None)

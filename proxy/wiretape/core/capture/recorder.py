@@ -13,6 +13,7 @@ be redacted.
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from itertools import accumulate, starmap
 from typing import Final, Protocol
 
 from wiretape.core.model import (
@@ -30,7 +31,7 @@ from wiretape.core.model import (
 from wiretape.core.wire import aws_eventstream, jsonrpc
 from wiretape.core.wire.content_coding import TooLarge, codings, decoder
 from wiretape.core.wire.framing import actual_framing, declared_framing, media_type
-from wiretape.core.wire.sse import EventSplitter, parse
+from wiretape.core.wire.sse import EventSplitter, parse, plain_blocks
 
 MAX_CHUNKS: Final = 250_000
 """The most reads, and the most chunks, of a recorded answer: an hour of a model's tokens."""
@@ -271,6 +272,9 @@ def _cut(kind: Framing, reads: list[tuple[bytes, float]]) -> Iterator[Chunk]:
         if body:
             yield Chunk(body, reads[-1][1])
         return
+    if kind == "sse" and (events := _events(reads)) is not None:
+        yield from events
+        return
     all_chunks: Iterable[Chunk] = (Chunk(data, at) for data, at in reads if data)
     if kind in _SPLITTERS:
         all_chunks = _split(_SPLITTERS[kind](), reads)
@@ -282,6 +286,25 @@ def _cut(kind: Framing, reads: list[tuple[bytes, float]]) -> Iterator[Chunk]:
 
 _SLICE: Final = 64 * 1024
 """How many bytes are cut at a time: a read may hold as many empty lines as bytes."""
+
+
+def _events(reads: list[tuple[bytes, float]]) -> list[Chunk] | None:
+    """The events of a stream as nearly all are; None for another, or if they are too many."""
+    pieces = [data for data, _ in reads]
+    blocks = plain_blocks(b"".join(pieces), MAX_CHUNKS)
+    if blocks is None:
+        return None
+    if blocks == pieces:
+        return list(starmap(Chunk, reads))
+    chunks: list[Chunk] = []
+    ends = zip(accumulate(map(len, pieces)), (at for _, at in reads), strict=True)
+    read_end, at = 0, 0.0
+    for block, end in zip(blocks, accumulate(map(len, blocks)), strict=True):
+        while read_end < end:
+            read_end, at = next(ends)
+        # What no blank line ended is over when the stream is.
+        chunks.append(Chunk(block, at if block.endswith(b"\n\n") else reads[-1][1]))
+    return chunks
 
 
 def _split(splitter: "_Splitter", reads: list[tuple[bytes, float]]) -> Iterator[Chunk]:

@@ -94,6 +94,22 @@ class EventSplitter:
         return blocks
 
 
+def plain_blocks(stream: bytes, most: int) -> list[bytes] | None:
+    """Cut a whole stream into the blocks that `EventSplitter` gives, in less time; None where lines
+    end in CR, blank lines are blocks of their own, or there are more than `most` blocks.
+
+    >>> plain_blocks(b"data: 1\\n\\ndata: [DO", 9)
+    [b'data: 1\\n\\n', b'data: [DO']
+    """
+    if b"\r" in stream or b"\n\n\n" in stream or stream.startswith(b"\n"):
+        return None
+    if stream.count(b"\n\n") >= most:
+        return None
+    *blocks, rest = stream.split(b"\n\n")
+    blocks = [block + b"\n\n" for block in blocks]
+    return [*blocks, rest] if rest else blocks
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """The fields of an event block as they are on the wire; None if a field is absent."""
