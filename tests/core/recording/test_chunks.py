@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.support import paths
 
 from wiretape.core.errors import FormatError
@@ -24,6 +26,7 @@ from wiretape.core.recording.chunks import (
 )
 from wiretape.core.recording.fields import Members
 from wiretape.core.text import exact_json
+from wiretape.core.text.exact_json import MAX_DEPTH
 from wiretape.core.wire import sse
 
 WIRE = paths.WIRE
@@ -76,6 +79,65 @@ def lines(*parts: bytes) -> tuple[BodyFormat, list[Item]]:
 )
 def test_the_item_of_an_event(block: bytes, item: Item) -> None:
     assert events(block) == (BodyFormat("sse"), [item])
+
+
+TEXTS = st.sampled_from(
+    (
+        *('{"a":1}', '{"a": 1}', "[]", "[1]", "[1, 2]", "[DONE]", "", "5", '{"a":1,"a":1}', "{"),
+        *('{"a":1   }', "{ }", " }", "[ }", '{"a":1' + " " * (MAX_PAD + 1) + "}", '{"a":1e0}'),
+        *(
+            '{"a":"\\u00e9"}',
+            '{"a":"é\u2028"}',
+            '{"a":"<"}',
+            '{"a":"\\u003c"}',
+            '{"a":"\\/"}',
+            "{}\n{}",
+        ),
+        *("[" * (MAX_DEPTH + 1) + "]" * (MAX_DEPTH + 1), "[" * MAX_DEPTH + "]" * MAX_DEPTH),
+        *('{"a":1},{"b":2}', '{"a":[1', "2]}"),
+    )
+)
+BLOCKS = st.one_of(
+    TEXTS.map(lambda text: b"data: %b\n\n" % text.encode()),
+    TEXTS.map(lambda text: b"event: x\ndata: %b\n\n" % text.encode()),
+    st.sampled_from(
+        (b": note\n\n", b"data: \xff\n\n", b"data: a\r\n\r\n", b"data: \n\n\n", b"data: a")
+    ),
+)
+PLAIN_BLOCKS = st.sampled_from(("{}", '{"a":1}', '{"a":2 }', "[1]", "[DONE]", "x")).map(
+    lambda text: b"data: %b\n\n" % text.encode()
+)
+
+
+@settings(deadline=None)
+@given(
+    st.one_of(st.lists(BLOCKS, max_size=4), st.lists(PLAIN_BLOCKS, max_size=4)),
+    st.sampled_from((None, "T")),
+)
+def test_a_stream_read_at_once_has_the_items_of_events_read_singly(
+    blocks: list[bytes], type_name: str | None
+) -> None:
+    stream = [Chunk(block) for block in blocks]
+    lines = [Chunk(block.removeprefix(b"data: ").removesuffix(b"\n")) for block in blocks]
+    at_once = spelled(from_events(stream, type_name)), spelled(from_lines(lines, type_name))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sse, "data_alone", lambda blocks: None)
+        patch.setattr(exact_json, "read_compact", lambda texts: None)
+        assert at_once == (
+            spelled(from_events(stream, type_name)),
+            spelled(from_lines(lines, type_name)),
+        )
+
+
+def spelled(result: tuple[BodyFormat, list[Item]]) -> tuple[BodyFormat, str]:
+    """The order of members and how numbers are spelled count, too."""
+    return result[0], exact_json.dumps(result[1], parsed=True)
+
+
+def test_the_json_of_a_stream_is_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chunks, "_read", lambda texts: pytest.fail("read singly"))
+    events(b'data: {"a":1}\n\n', b'data: {"a":2  }\n\n', b"data: [DONE]\n\n")
+    lines(b'{"a":1}\n', b"[]\n")
 
 
 def test_json_of_several_data_lines_is_json() -> None:

@@ -12,9 +12,11 @@ from wiretape.core.wire.sse import (
     Event,
     EventSplitter,
     Spelling,
+    data_alone,
     encode,
     parse,
     plain_blocks,
+    plain_fields,
     spelling,
 )
 
@@ -51,6 +53,24 @@ def test_blocks_of_a_whole_stream_are_those_that_are_cut_one_by_one(stream: byte
     blocks = plain_blocks(stream, 99)
     assert blocks is None or blocks == split([stream])
     assert plain_blocks(stream, stream.count(b"\n\n")) is None
+
+
+DATA = st.sampled_from(
+    (
+        *(b"data: a\n\n", b"data: \n\n", b"data: data: \n\n", b"data: ", b"\n\n", b"a\n\n", b""),
+        *(b"data: a\ndata: b\n\n", b"data: a\r\n\n", b"data: a\n\n\n"),
+        *(b"data: \xc3\n\n", b"data: \xc3\xa9\n\n"),
+    )
+)
+
+
+@settings(deadline=None)
+@given(st.lists(DATA | STREAMS, max_size=4))
+def test_data_alone_is_what_the_fields_of_each_block_say(blocks: list[bytes]) -> None:
+    fields = [plain_fields(block) for block in blocks]
+    is_data = all(each is not None and each[:3] == (None, None, None) for each in fields)
+    expected = [each[3] for each in fields if each] if is_data and blocks else None
+    assert data_alone(blocks) == expected
 
 
 @settings(deadline=None)

@@ -8,6 +8,7 @@ import base64
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 from typing import Any, Final, NamedTuple, cast
 
 from wiretape.core.model import Chunk, Framing
@@ -103,6 +104,13 @@ def from_whole(
 
 def from_events(chunks: Sequence[Chunk], type_name: str | None) -> tuple[BodyFormat, list[Item]]:
     """The items of an event stream's chunks, each with the fields of its event."""
+    data_of_each = sse.data_alone([chunk.data for chunk in chunks])
+    if data_of_each is not None:
+        common, in_json = _json_items(data_of_each, type_name)
+        return BodyFormat("sse", common), [
+            {"data": data} if item is None else item
+            for data, item in zip(data_of_each, in_json, strict=True)
+        ]
     plain = [sse.plain_fields(chunk.data) for chunk in chunks]
     spelling = sse.Spelling()
     if plain and plain[0] is None:
@@ -113,10 +121,10 @@ def from_events(chunks: Sequence[Chunk], type_name: str | None) -> tuple[BodyFor
         fields if is_usual and fields is not None else _fields(chunk.data, spelling)
         for fields, chunk in zip(plain, chunks, strict=True)
     ]
-    parsed = _read(["" if fields is None else fields[3] or "" for fields in exact])
-    common = _common_style(parsed)
+    texts = ["" if fields is None else fields[3] or "" for fields in exact]
+    common, in_json = _json_items(texts, type_name)
     items: list[Item] = []
-    for chunk, fields, json in zip(chunks, exact, parsed, strict=True):
+    for chunk, fields, json in zip(chunks, exact, in_json, strict=True):
         if fields is None:
             items.append(as_text(chunk.data))
             continue
@@ -124,7 +132,7 @@ def from_events(chunks: Sequence[Chunk], type_name: str | None) -> tuple[BodyFor
         named = (("event", event), ("id", id_), ("retry", retry))
         item: Item = {name: value for name, value in named if value is not None}
         if json is not None:
-            item |= _json_item(json, common, type_name)
+            item |= json
         elif data is not None:
             item["data"] = data
         items.append(item)
@@ -143,12 +151,10 @@ def from_lines(chunks: Sequence[Chunk], type_name: str | None) -> tuple[BodyForm
     """The items of an NDJSON stream's chunks, one for each line."""
     plain = [as_text(chunk.data) for chunk in chunks]
     texts = [item.get("text", "") for item in plain]
-    parsed = _read([text[:-1] if text.endswith("\n") else "" for text in texts])
-    common = _common_style(parsed)
-    items = [
-        item if json is None else _json_item(json, common, type_name)
-        for item, json in zip(plain, parsed, strict=True)
-    ]
+    common, in_json = _json_items(
+        [text[:-1] if text.endswith("\n") else "" for text in texts], type_name
+    )
+    items = [item if json is None else json for item, json in zip(plain, in_json, strict=True)]
     return BodyFormat("ndjson", common), items
 
 
@@ -161,16 +167,14 @@ def from_frames(chunks: Sequence[Chunk], type_name: str | None) -> tuple[BodyFor
         as_text(chunk.data if frame is None else frame.payload)
         for frame, chunk in zip(frames, chunks, strict=True)
     ]
-    parsed = _read(
-        [
-            "" if frame is None else item.get("text", "")
-            for frame, item in zip(frames, plain, strict=True)
-        ]
-    )
-    common = _common_style(parsed)
+    texts = [
+        "" if frame is None else item.get("text", "")
+        for frame, item in zip(frames, plain, strict=True)
+    ]
+    common, in_json = _json_items(texts, type_name)
     items: list[Item] = []
-    for frame, payload, json in zip(frames, plain, parsed, strict=True):
-        item = payload if json is None else _with_inner_json(_json_item(json, common, type_name))
+    for frame, payload, json in zip(frames, plain, in_json, strict=True):
+        item = payload if json is None else _with_inner_json(json)
         items.append(item if frame is None else {"headers": dict(frame.headers)} | item)
     return BodyFormat("frames", common), items
 
@@ -196,6 +200,50 @@ def _with_base64(value: dict[str, exact_json.Json], style: str) -> dict[str, exa
     return value | {"bytes": base64.b64encode(text).decode()}
 
 
+def _json_items(texts: Sequence[str], type_name: str | None) -> tuple[str, list[Item | None]]:
+    """The common style of a stream's JSON texts, and the item of each; None for one that is to be
+    stored as it is.
+    """
+    # Anthropic puts spaces before the last brace of an event, which no style does.
+    pads = {at: _pad(text) for at, text in enumerate(texts) if text.endswith(" }")}
+    plain = (
+        [_without_pad(text, pads.get(at, 0)) for at, text in enumerate(texts)] if pads else texts
+    )
+    in_json = [text[:1] in ("{", "[") and text != _DONE for text in plain]
+    values = exact_json.read_compact([*compress(plain, in_json)])
+    if values is None or max(pads.values(), default=0) > MAX_PAD:
+        parsed = _read(texts)
+        common = _common_style(parsed)
+        return common, [
+            None if json is None else _json_item(json, common, type_name) for json in parsed
+        ]
+    each = iter(values)
+    items: list[Item | None]
+    if type_name:
+        items = [
+            {"__type__": type_name, "__data__": next(each)} if is_json else None
+            for is_json in in_json
+        ]
+    else:
+        items = [{"__data__": next(each)} if is_json else None for is_json in in_json]
+    for at, pad in pads.items():
+        if (item := items[at]) is not None:
+            item["pad"] = pad
+    return "compact", items
+
+
+_DONE: Final = "[DONE]"
+
+
+def _pad(text: str) -> int:
+    """How many spaces a JSON text has before its last brace."""
+    return len(text) - 1 - len(text[:-1].rstrip(" "))
+
+
+def _without_pad(text: str, pad: int) -> str:
+    return text[: -1 - pad] + "}" if pad else text
+
+
 def _read(texts: Sequence[str]) -> list[_ChunkJson | None]:
     """Parse a stream's texts; None for one that is not an object or list, or that no style gives
     back exactly.
@@ -205,11 +253,11 @@ def _read(texts: Sequence[str]) -> list[_ChunkJson | None]:
     for text in texts:
         parsed = None
         if text[:1] in ("{", "["):
-            # Anthropic puts spaces before the last brace of an event, which no style does.
-            plain = text[:-1].rstrip(" ") + "}" if text.endswith(" }") else text
-            read = exact_json.read(plain, hint) if len(text) - len(plain) <= MAX_PAD else None
+            pad = _pad(text) if text.endswith(" }") else 0
+            plain = _without_pad(text, pad)
+            read = exact_json.read(plain, hint) if pad <= MAX_PAD else None
             if read is not None:
-                parsed = _ChunkJson(*read, plain, len(text) - len(plain))
+                parsed = _ChunkJson(*read, plain, pad)
                 hint = parsed.style
         result.append(parsed)
     return result

@@ -165,8 +165,8 @@ def from_response(response: Response, path: str) -> Document:
         document["colon_space"] = False
     timed = response.chunks if response.streaming else response.chunks[-1:]
     for chunk, item in zip(timed, items, strict=True):
-        if chunk.at is not None:
-            item["at"] = seconds(chunk.at)
+        if (at := chunk.at) is not None:
+            item["at"] = round(at, 3) if type(at) is float else seconds(at)
     document["body"] = items if response.streaming else (items[0] if items else None)
     if response.until_close:
         document["until_close"] = True

@@ -74,6 +74,7 @@ class _Native(NamedTuple):
     """msgspec's functions, which raise for what they cannot do."""
 
     decode: Callable[[str], Json]
+    decode_lines: Callable[[bytes], list[Json]]
     encode: Callable[[Json], bytes]
     encode_lines: Callable[[Sequence[Json]], bytes]
     """Writes each value on a line of its own, as `encode` does."""
@@ -94,9 +95,13 @@ def _native() -> _Native | None:
             raise TypeError("not of JSON")
         return msgspec.Raw(value.text)
 
-    encoder = msgspec.json.Encoder(enc_hook=spelled)
+    decoder, encoder = (
+        msgspec.json.Decoder(float_hook=number),
+        msgspec.json.Encoder(enc_hook=spelled),
+    )
     return _Native(
-        msgspec.json.Decoder(float_hook=number).decode,
+        decoder.decode,
+        decoder.decode_lines,
         encoder.encode,
         encoder.encode_lines,
         lambda data, indent: msgspec.json.format(data, indent=indent),
@@ -122,7 +127,7 @@ def _parse(text: str | bytes, max_depth: int = MAX_DEPTH) -> tuple[Json, bool]:
         raise json.JSONDecodeError("Unexpected UTF-8 BOM (decode using utf-8-sig)", text, 0)
     before = _numbers_made
     value = _decoded(text)
-    if (text.count("[") + text.count("{") > max_depth) and _depth_exceeds(value, max_depth):
+    if _is_too_deep(text, value, max_depth):
         raise ValueError(f"JSON nested deeper than {max_depth} levels")
     # Another thread may have created a number meanwhile; that costs only a walk of the value.
     return value, _numbers_made != before
@@ -374,9 +379,39 @@ def _read_compact(text: str) -> tuple[Json] | None:
             return None
     except Exception:
         return None
-    if text.count("[") + text.count("{") > MAX_DEPTH and _depth_exceeds(value, MAX_DEPTH):
+    return None if _is_too_deep(text, value, MAX_DEPTH) else (value,)
+
+
+def read_compact(texts: Sequence[str]) -> list[Json] | None:
+    """The values of texts that are all compact JSON, in a fraction of the time that `read` takes
+    for each; None if one is not, or without msgspec.
+
+    >>> read_compact(['{"a":1}', "[]"]), read_compact(['{"a":1}', '{"a": 1}'])
+    ([{'a': 1}, []], None)
+    """
+    native = _native()
+    if native is None:
         return None
-    return (value,)
+    try:
+        lines = "\n".join((*texts, "")).encode()
+        # A line end in a text would be another line's.
+        if lines.count(b"\n") != len(texts):
+            return None
+        values = native.decode_lines(lines)
+        # Written again each value is on a line of its own: so each text is what its value gives.
+        if native.encode_lines(values) != lines:
+            return None
+    except Exception:
+        return None
+    for text, value in zip(texts, values, strict=True):
+        # So deep a value has as many brackets that open and that close.
+        if len(text) > 2 * MAX_DEPTH and _is_too_deep(text, value, MAX_DEPTH):
+            return None
+    return values
+
+
+def _is_too_deep(text: str, value: Json, limit: int) -> bool:
+    return text.count("[") + text.count("{") > limit and _depth_exceeds(value, limit)
 
 
 def style_of(text: str) -> str | None:

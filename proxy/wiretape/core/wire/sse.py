@@ -7,7 +7,9 @@ line ends).
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import methodcaller
 from typing import Final
 
 _LINE_END: Final = re.compile(rb"\r\n|\n|\r")
@@ -176,6 +178,32 @@ def plain_fields(block: bytes) -> Fields | None:
         return _decoded(event), _decoded(id_), _decoded(retry), data.decode()
     except UnicodeDecodeError:
         return None
+
+
+def data_alone(blocks: Sequence[bytes]) -> list[str] | None:
+    """The data of blocks that are all one line of data as `plain_fields` reads it, in less time;
+    None if one is not.
+
+    >>> data_alone([b"data: hi\\n\\n", b"data: \\n\\n"]), data_alone([b"id: 1\\ndata: hi\\n\\n"])
+    (['hi', ''], None)
+    """
+    stream = b"".join(blocks)
+    if (
+        not stream.startswith(b"data: ")
+        or b"\r" in stream
+        or not all(map(_ends_an_event, blocks))
+        or stream.count(b"\n") != 2 * len(blocks)
+    ):
+        return None
+    # All line ends are the blocks' own, so between any two blocks are two.
+    try:
+        data = stream[6:-2].decode().split("\n\ndata: ")
+    except UnicodeDecodeError:
+        return None
+    return data if len(data) == len(blocks) else None
+
+
+_ends_an_event: Final = methodcaller("endswith", b"\n\n")
 
 
 def _decoded(field: bytes | None) -> str | None:
