@@ -11,11 +11,12 @@ import os
 import sqlite3
 import stat
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from secrets import token_bytes
 from typing import Final
+
+from wiretape.program_files import program_files, program_state
 
 from .index import Index
 from .index_tables import VERSION
@@ -23,7 +24,6 @@ from .index_tables import VERSION
 _MOST_KEPT: Final = 4
 _KEPT_SECONDS: Final = 60 * 24 * 3600
 _KEY: Final = "key"
-_PACKAGE: Final = Path(__file__).parents[1]
 
 
 def fingerprint(cache: Path, *parts: str | bytes) -> str:
@@ -36,7 +36,7 @@ def fingerprint(cache: Path, *parts: str | bytes) -> str:
     try:
         key = _key(cache)
         digest = hmac.new(key, f"{VERSION}".encode(), hashlib.sha256)
-        for part in (*_program(), *parts):
+        for part in (*program_state(), *parts):
             data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
             digest.update(len(data).to_bytes(8, "big") + data)
     except OSError:
@@ -47,27 +47,11 @@ def fingerprint(cache: Path, *parts: str | bytes) -> str:
 def shared_fingerprint(*parts: str) -> str:
     """The fingerprint of a set of rules that holds no secret, which is the same on all machines."""
     digest = hashlib.sha256(f"{VERSION}".encode())
-    for file in _files():
-        digest.update(hashlib.sha256(Path(file).read_bytes()).digest())
+    for file in program_files():
+        digest.update(hashlib.sha256(Path(file.path).read_bytes()).digest())
     for part in parts:
         digest.update(hashlib.sha256(part.encode("utf-8", "surrogatepass")).digest())
     return digest.hexdigest()[:40]
-
-
-def _program() -> Iterator[str]:
-    # In a checkout the code changes while the version stays.
-    for file in _files():
-        info = os.stat(file)
-        yield f"{os.path.relpath(file, _PACKAGE)} {info.st_mtime_ns} {info.st_size}"
-
-
-def _files() -> Iterator[str]:
-    """The files of wiretape that keys and facts depend on, in an order that is always the same."""
-    for folder, below, names in os.walk(_PACKAGE):
-        below.sort()
-        for name in sorted(names):
-            if name.endswith((".py", ".yaml", ".json")):
-                yield os.path.join(folder, name)
 
 
 def _key(cache: Path) -> bytes:
