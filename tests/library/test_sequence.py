@@ -4,12 +4,12 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from wiretape.core.recording.file_names import take_of
 from wiretape.core.recording.given_ids import AnswerId
 from wiretape.library.sequence import (
     Linked,
     Root,
     Roots,
-    by_take,
     in_recorded_order,
     missing_before,
     sequence,
@@ -29,7 +29,7 @@ class Made:
 
     @property
     def take(self) -> int:
-        return by_take(self.name)[1]
+        return take_of(self.name)
 
 
 def names(made: list[Made]) -> list[str]:

@@ -8,11 +8,11 @@ from wiretape.config.load import Config, load
 from wiretape.core.conversation.align import aligned
 from wiretape.core.conversation.compare import Comparison
 from wiretape.core.errors import FormatError, StoreError
+from wiretape.core.recording.file_names import by_take
 from wiretape.core.redaction.redactor import Redactor
 from wiretape.core.text.printable import count
 from wiretape.library.recording_file import LoadedRecording, recorded_us
 from wiretape.library.recording_file import load as load_recording
-from wiretape.library.sequence import by_take
 from wiretape.maintenance.inventory import sessions
 from wiretape.maintenance.loading import compare_recordings
 from wiretape.maintenance.names import NamedRecording, named_recordings

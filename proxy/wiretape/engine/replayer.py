@@ -17,12 +17,13 @@ from wiretape.core.model import Request
 from wiretape.core.playback.faults import Fault, Faults
 from wiretape.core.playback.policy import MISS_STATUS, Policy
 from wiretape.core.providers.registry import Providers
+from wiretape.core.recording.file_names import name_of_take, stem_of
 from wiretape.core.recording.given_ids import AnswerId
 from wiretape.core.redaction.redactor import Redactor
 from wiretape.library.file_cache import CachedRecording
 from wiretape.library.library import Entry
 from wiretape.library.on_demand import deferring
-from wiretape.library.sequence import missing_before, name_of_take, stem_of
+from wiretape.library.sequence import missing_before
 from wiretape.report.report import Report
 from wiretape.sessions.sessions import Session, Sessions
 from wiretape.sessions.shared import SharedSessions

@@ -10,10 +10,9 @@ from typing import Final, NamedTuple
 from wiretape.core.cost.usage import Usage, reported
 from wiretape.core.model import Response
 from wiretape.core.providers.base_url import may_lead
+from wiretape.core.recording.file_names import take_of
 from wiretape.core.wire.http1 import in_chunks, is_ready, ready_head
 from wiretape.core.wire.selecting_headers import tells_of_condition, vary
-
-from .sequence import take_of
 
 MOST_BYTES: Final = 16 * 1024
 """A larger answer is read from its recording, where that costs little beside sending it."""

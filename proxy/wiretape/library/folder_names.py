@@ -3,8 +3,6 @@
 import re
 from typing import Final
 
-from wiretape.core.model import split_url
-
 LINKED: Final = "a link to a folder, which is not followed: put the folder itself here"
 
 _FOLDER_NAME: Final = "[A-Za-z0-9][A-Za-z0-9_-]{0,99}"
@@ -29,6 +27,8 @@ def host_folder(url: str) -> str:
     >>> host_folder("https://api.openai.com/v1/models"), host_folder("http://localhost:8080/")
     ('api.openai.com', 'localhost+8080')
     """
+    from wiretape.core.model import split_url  # late: who lists folders has no use for it
+
     scheme, host, port, _ = split_url(url)
     host = re.sub(r"[^a-z0-9.-]+", "-", host.lower()).strip(".-")[:120] or "host"
     usual = port == (443 if scheme == "https" else 80)
@@ -41,5 +41,7 @@ def endpoint_slug(url: str) -> str:
     >>> endpoint_slug("https://api.together.xyz/v1/chat/completions?beta=true")
     'v1-chat-completions'
     """
+    from wiretape.core.model import split_url
+
     path = split_url(url)[3].partition("?")[0]
     return re.sub(r"[^A-Za-z0-9._]+", "-", path).strip("-.")[:80] or "root"

@@ -25,6 +25,7 @@ from wiretape.core.recording.document import (
     to_answer,
     to_exchange,
 )
+from wiretape.core.recording.file_names import SIDE_FILE_NAME, take_of
 from wiretape.core.recording.given_ids import AnswerId, answer_ids
 from wiretape.core.redaction.traces import traces_in
 
@@ -33,7 +34,6 @@ from .read_file import MAX_FILE_BYTES as MAX_FILE_BYTES
 from .read_file import Stat as Stat
 from .read_file import read_bytes as read_bytes
 from .read_file import stat_of as stat_of
-from .sequence import take_of
 
 MTIME_GRANULARITY_NS: Final = 20_000_000
 """A file changed less long ago may change again and keep its time: clocks have ticks."""
@@ -216,7 +216,7 @@ def side_files_beside(recording: str | Path) -> Callable[[str], bytes]:
 
     def read(name: str) -> bytes:
         # The name comes from the recording, which is not trusted to point anywhere else.
-        if not recording_format.SIDE_FILE_NAME.fullmatch(name):
+        if not SIDE_FILE_NAME.fullmatch(name):
             raise FormatError(f"side file {name[:80]!r}: expected 64 hex digits and .bin")
         path = Path(recording).with_name(name)
         try:
@@ -354,9 +354,7 @@ def side_files(document: Document) -> list[str]:
     names = (item.get("file") for item in items if isinstance(item, dict))
     return list(
         dict.fromkeys(
-            name
-            for name in names
-            if isinstance(name, str) and recording_format.SIDE_FILE_NAME.fullmatch(name)
+            name for name in names if isinstance(name, str) and SIDE_FILE_NAME.fullmatch(name)
         )
     )
 

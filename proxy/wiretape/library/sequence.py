@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from wiretape.core.recording.file_names import by_take, name_of_take, stem_of, take_of
 from wiretape.core.recording.given_ids import AnswerId
 
 _LATER: Final = 1_000_000
 _KEY: Final = re.compile(r"[0-9a-f]{12}")
-_TAKE: Final = re.compile(r"\.(\d{1,6})$")
 
 type Life = str | None
 """The token of the recording that created an id; "" before any did; None if unknown."""
@@ -66,22 +66,6 @@ def in_recorded_order[R: Recorded](recordings: Iterable[R]) -> list[R]:
     return [recording for _, recording in sorted(ranked, key=lambda pair: pair[0])]
 
 
-def take_of(name: str) -> int:
-    """The number of a take, from the file's name: "3f2a00112233.2.json" is take 2."""
-    match = _TAKE.search(name.rpartition("/")[2].removesuffix(".json"))
-    return int(match[1]) if match else 1
-
-
-def by_take(name: str) -> tuple[str, int]:
-    """A sort key for names that puts take 10 after take 2."""
-    return stem_of(name), take_of(name)
-
-
-def name_of_take(stem: str, number: int) -> str:
-    """The file name of a take."""
-    return f"{stem}.json" if number == 1 else f"{stem}.{number}.json"
-
-
 def missing_before(names: Sequence[str], position: int) -> Iterator[str]:
     """The names of the takes missing right before `names[position]` in a sequence.
 
@@ -96,11 +80,6 @@ def missing_before(names: Sequence[str], position: int) -> Iterator[str]:
     previous = next((number for earlier_stem, number in earlier if earlier_stem == stem), 0)
     for number in range(previous + 1, take):
         yield name_of_take(stem, number)
-
-
-def stem_of(name: str) -> str:
-    """A recording's name without the number of its take."""
-    return _TAKE.sub("", name.removesuffix(".json"))
 
 
 # ------------------------------------------------------------------ where ids came from

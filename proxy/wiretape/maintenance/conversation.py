@@ -17,6 +17,7 @@ from wiretape.core.model import Message, Request, WebSocket
 from wiretape.core.playback.websocket import Mismatch
 from wiretape.core.recording import llamastack
 from wiretape.core.recording.document import Document, from_request, to_exchange, to_request
+from wiretape.core.recording.file_names import take_of
 from wiretape.core.redaction.known_values import Secrets
 from wiretape.core.redaction.redactor import Redactor
 from wiretape.engine.answer import ReplayAnswer
@@ -24,7 +25,7 @@ from wiretape.engine.replayer import Replayer
 from wiretape.engine.request import ReplayRequest
 from wiretape.library.library import Library
 from wiretape.library.recording_file import recorded_us
-from wiretape.library.sequence import in_recorded_order, take_of
+from wiretape.library.sequence import in_recorded_order
 from wiretape.report.report import Report
 from wiretape.sessions.sessions import Sessions
 

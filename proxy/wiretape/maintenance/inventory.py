@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from wiretape.core.errors import ConfigError, FormatError, StoreError
-from wiretape.core.recording import text as recording_format
+from wiretape.core.recording.file_names import SIDE_FILE_NAME, by_take
 from wiretape.library.folder_names import LINKED, SESSION_NAME, is_host_folder
 from wiretape.library.read_file import read_bytes
-from wiretape.library.sequence import by_take
 from wiretape.progress import track
 from wiretape.store_url import is_mirror
 
@@ -125,7 +124,7 @@ def _files(session: str | None, folder: Path) -> SessionFiles:
                 continue
             if name.endswith(".json"):
                 recordings.append(lead + name)
-            elif recording_format.SIDE_FILE_NAME.fullmatch(name):
+            elif SIDE_FILE_NAME.fullmatch(name):
                 side_files.append(lead + name)
     return SessionFiles(
         session,
@@ -173,6 +172,10 @@ def recorded_at(document: dict[str, Any]) -> datetime | None:
 
 def document_of(files: SessionFiles, name: str) -> dict[str, Any] | None:
     """The document of a recording; None if it is not a recording or cannot be read."""
+    from wiretape.core.recording import (
+        text as recording_format,  # late: a list of names has no use for it
+    )
+
     try:
         return recording_format.loads(files.read(name))
     except (FormatError, StoreError):

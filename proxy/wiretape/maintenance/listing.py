@@ -18,9 +18,9 @@ from wiretape.core.providers.registry import Providers
 from wiretape.core.recording import llamastack
 from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import Document, to_request, to_response
+from wiretape.core.recording.file_names import by_take
 from wiretape.core.text.printable import printable, size
 from wiretape.library.read_file import read_bytes
-from wiretape.library.sequence import by_take
 from wiretape.progress import track
 
 from .inventory import SessionFiles, recorded_at, sessions

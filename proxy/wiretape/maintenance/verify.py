@@ -15,11 +15,12 @@ from wiretape.core.matching.canonical import Canonical
 from wiretape.core.matching.matcher import Matcher
 from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import Document, from_request
+from wiretape.core.recording.file_names import by_take, take_of
 from wiretape.core.recording.given_ids import answer_ids
 from wiretape.core.redaction.redactor import Redactor
 from wiretape.core.text import exact_json
 from wiretape.library.recording_file import LoadedRecording, load, recorded_us, token_of
-from wiretape.library.sequence import by_take, missing_before, take_of
+from wiretape.library.sequence import missing_before
 from wiretape.progress import track
 from wiretape.scanning.scan import Hit, search
 

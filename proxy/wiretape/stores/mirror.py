@@ -20,11 +20,11 @@ from filelock import FileLock
 
 from wiretape.core.errors import FormatError, StoreError
 from wiretape.core.recording import text as recording_format
+from wiretape.core.recording.file_names import take_of
 from wiretape.core.text.printable import count
 from wiretape.files import write_whole
 from wiretape.library.processes import is_alive
 from wiretape.library.recording_file import side_files
-from wiretape.library.sequence import take_of
 
 from . import manifest, transfer
 from .manifest import MARKER, Files, digest

@@ -23,9 +23,9 @@ from wiretape.core.conversation.redactions import rule_of
 from wiretape.core.errors import FormatError, StoreError
 from wiretape.core.providers.registry import Providers
 from wiretape.core.recording.document import Document
+from wiretape.core.recording.file_names import by_take
 from wiretape.core.redaction.placeholder import PLACEHOLDER
 from wiretape.library.read_file import read_bytes
-from wiretape.library.sequence import by_take
 from wiretape.maintenance.inventory import SessionFiles, sessions
 from wiretape.maintenance.listing import Known, listed, read_stored
 

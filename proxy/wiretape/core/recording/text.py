@@ -26,8 +26,6 @@ _MAX_DEPTH: Final = exact_json.MAX_DEPTH + 8
 _BOM: Final = b"\xef\xbb\xbf"
 _CONFLICT: Final = re.compile(rb"^(?:<{7}|\|{7}|>{7})(?: [^\r\n]*)?\r?$", re.MULTILINE)
 
-SIDE_FILE_NAME: Final = re.compile(r"[0-9a-f]{64}\.bin")
-
 
 def side_file_name(data: bytes) -> str:
     """The name of the side file that holds `data`: its SHA-256 and ".bin"."""
