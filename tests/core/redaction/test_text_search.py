@@ -6,7 +6,7 @@ import json
 import random
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import pairwise
 from urllib.parse import quote
 
@@ -15,6 +15,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.keys import KEYS
+from tests.support.limits import part_of
 
 from wiretape.core.redaction import encodings
 from wiretape.core.redaction.encodings import text_of_json
@@ -103,21 +104,17 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
         r"(?<!\\\\)[-_.+=/]", lambda m: f"\\u{ord(m[0]):04x}", json.dumps(text, ensure_ascii=False)
     ),
     "every letter escaped": lambda text: (
-        '"' + "".join(f"\\u{unit:04X}" for unit in code_units(text)) + '"'
+        '"' + re.sub("(....)", r"\\u\1", text.encode("utf-16-be").hex().upper()) + '"'
     ),
 }
 
 
-def code_units(text: str) -> Iterator[int]:
-    data = text.encode("utf-16-be", "surrogatepass")
-    yield from (int.from_bytes(data[at : at + 2]) for at in range(0, len(data), 2))
-
-
-@pytest.mark.parametrize("before", AROUND)
-def test_no_escape_beside_a_key_hides_it(before: str) -> None:
+@pytest.mark.parametrize(("number", "before"), [*enumerate(AROUND)], ids=ascii)
+def test_no_escape_beside_a_key_hides_it(number: int, before: str) -> None:
+    keys = part_of([*KEYS, ("env", KNOWN)], number)
     with_a_key = [
         (name, text)
-        for name, key in [*KEYS, ("env", KNOWN)]
+        for name, key in keys
         for text in (f"my key is{before}{key}", f"{key}{before}", f"a{before}{key}{before}z")
         if search().spans(text)
     ]
@@ -125,10 +122,15 @@ def test_no_escape_beside_a_key_hides_it(before: str) -> None:
         (spelling, name, text)
         for name, text in with_a_key
         for spelling, spell in SPELLINGS.items()
-        if not search().may_hold(spell(text)) or not search().may_hold(f'{{"a": [{spell(text)}]}}')
+        for spelt in [spell(text)]
+        if not search().may_hold(spelt) or not search().may_hold(f'{{"a": [{spelt}]}}')
     ]
     assert missed == []
-    after_it = {(name, f"my key is{before}{key}") for name, key in KEYS if before not in "é😀"}
+    after_it = {
+        (name, f"my key is{before}{key}")
+        for name, key in keys
+        if name != "env" and before not in "é😀"
+    }
     assert after_it <= set(with_a_key)
 
 
