@@ -4,6 +4,7 @@ import gzip
 
 import pytest
 from tests.conftest import SLOW, pytest_make_parametrize_id
+from tests.support.cases import in_one_test
 from tests.support.paths import ROOT
 
 
@@ -18,7 +19,7 @@ def test_what_can_be_read_is_named_as_it_is(value: object) -> None:
     assert pytest_make_parametrize_id(value) is None
 
 
-@pytest.mark.parametrize("name", SLOW)
+@in_one_test("name", SLOW)
 def test_what_is_marked_slow_is_there(name: str) -> None:
     path, _, function = name.partition("::")
     assert (ROOT / "tests" / path).exists()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from tests.support import paths
-from tests.support.cases import check_each
+from tests.support.cases import check_each, in_one_test
 from tests.support.syntax import statements, tree_of
 
 LEAVES = {"core", "core.text"}
@@ -220,7 +220,7 @@ def test_the_core_loads_no_framework() -> None:
     assert set(ran.stdout.split()) & FRAMEWORKS == set()
 
 
-@pytest.mark.parametrize("name", sorted(set(ALLOWED) - {"__main__", "wiretape_mitm.mitmdump"}))
+@in_one_test("name", sorted(set(ALLOWED) - {"__main__", "wiretape_mitm.mitmdump"}))
 def test_a_package_says_what_lives_there(name: str) -> None:
     first = name if name.startswith("wiretape") else f"wiretape.{name}"
     text = ast.get_docstring(tree(first)) or ""

@@ -12,6 +12,7 @@ from typing import Final
 
 import pytest
 from tests.support import paths
+from tests.support.cases import in_one_test
 from tests.support.syntax import Statement, statements, tree_of
 
 MOST_LINES: Final = 50
@@ -143,7 +144,7 @@ def test_variables_name_the_thing() -> None:
     assert not vague, f"name the thing, at these lines: {vague}"
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     "source",
     [
         "told = 1",

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 from tests.support import commands as processes
 from tests.support import drifted_answers, paths, stored
+from tests.support.cases import in_one_test
 from tests.support.limits import PATIENCE
 
 from wiretape.cli.main import main
@@ -136,7 +137,7 @@ def documented() -> dict[str, set[str]]:
     }
 
 
-@pytest.mark.parametrize("name", [name for name, _ in commands()])
+@in_one_test("name", [name for name, _ in commands()])
 def test_every_command_has_it_or_says_why_not(name: str) -> None:
     if name in WITHOUT:
         assert "--json" not in options(name)

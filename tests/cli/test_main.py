@@ -2,11 +2,12 @@
 
 import click
 import pytest
+from tests.support.cases import in_one_test
 
 from wiretape.cli.main import COMMANDS, main
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@in_one_test("name", COMMANDS)
 def test_the_table_has_the_first_sentence_of_each_command(name: str) -> None:
     command = main.commands[name]
     assert command.name == name

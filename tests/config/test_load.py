@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 from tests.support import paths
-from tests.support.cases import check_each
+from tests.support.cases import check_each, in_one_test
 
 from wiretape.config.load import Config, load
 from wiretape.config.packs import providers, rules
@@ -699,8 +699,8 @@ NOT_A_PATH = "expected a JSONPath below the body, such as $.messages[0].id or $.
 A_NAME = "expected a name of lower-case letters, digits and hyphens"
 
 
-@pytest.mark.parametrize(
-    ("text", "fault"),
+@in_one_test(
+    "text, fault",
     [
         ("[]", "1: expected keys with values, got a list"),
         ("\n\njust text", "3: expected keys with values, got text"),
@@ -990,7 +990,7 @@ def test_fault_names_line_key_and_what_is_expected(text: str, fault: str) -> Non
     assert faults(text) == [fault]
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     "host",
     [
         *("https://api.example.com", "api.example.com/v1", "a b", "", ".a", "a..b", "a.", "-a"),

@@ -4,6 +4,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from tests.support.cases import in_one_test
 
 from wiretape.config.value_types import (
     as_amount,
@@ -21,8 +22,8 @@ from wiretape.config.value_types import (
 )
 
 
-@pytest.mark.parametrize(
-    ("check", "value", "expected"),
+@in_one_test(
+    "check, value, expected",
     [
         (as_host, "API.example.com:8443", "api.example.com:8443"),
         (as_host, "[::1]:8443", "[::1]:8443"),
@@ -48,8 +49,8 @@ def test_values_that_fit(check: Any, value: object, expected: object) -> None:
     assert (type(result), result) == (type(expected), expected)
 
 
-@pytest.mark.parametrize(
-    ("check", "value", "message"),
+@in_one_test(
+    "check, value, message",
     [
         (as_host, "https://h", "without scheme and path"),
         (as_host, "h:99999", "port from 1 to 65535"),

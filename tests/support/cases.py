@@ -3,7 +3,15 @@
 pytest needs some 3 ms for each test that it collects, runs and reports: more than most cases take.
 """
 
-from collections.abc import Callable, Mapping
+import inspect
+import itertools
+from collections.abc import Callable, Collection, Mapping
+from functools import wraps
+from typing import Any
+
+import pytest
+
+_Param = type(pytest.param())
 
 
 def check_each[Case](check: Callable[[Case], None], cases: Mapping[str, Case]) -> None:
@@ -18,13 +26,58 @@ def check_each[Case](check: Callable[[Case], None], cases: Mapping[str, Case]) -
     1 of 2 cases fail: three (1 sub-exception) [['case: three']]
     """
     assert cases, "there is no case to check"
-    errors = {}
+    errors: dict[str, Exception] = {}
     for name, case in cases.items():
         try:
             check(case)
+        except pytest.fail.Exception as failed:  # it is no Exception, and would end the others
+            errors[name] = AssertionError(str(failed))
         except Exception as error:
-            error.add_note(f"case: {name}")
             errors[name] = error
     if errors:
+        for name, failure in errors.items():
+            failure.add_note(f"case: {name}")
         text = f"{len(errors)} of {len(cases)} cases fail: {', '.join(errors)}"
         raise ExceptionGroup(text, list(errors.values()))
+
+
+def in_one_test(
+    names: str, cases: Collection[Any]
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Decorate a test as `pytest.mark.parametrize` does, but let one test check all cases.
+
+    `names` are the parameters, with commas between them; a case is a value, a tuple of as many
+    values, or a `pytest.param` with an id. The cases share the fixtures: a test that leaves
+    something in one is to be parametrized.
+
+    >>> @in_one_test("text, number", [("1", 1), ("2", 3)])
+    ... def test_int(text: str, number: int) -> None:
+    ...     assert int(text) == number
+    >>> test_int()
+    Traceback (most recent call last):
+    ExceptionGroup: 1 of 2 cases fail: 1 ('2', 3) (1 sub-exception)
+    """
+    parameters = [name.strip() for name in names.split(",")]
+
+    def named(number: int, case: Any) -> tuple[str, Collection[Any]]:
+        if isinstance(case, _Param):
+            return str(case.id or f"{number} {case.values!r:.80}"), case.values
+        return f"{number} {case!r:.80}", (case,) if len(parameters) == 1 else case
+
+    def decorate(test: Callable[..., None]) -> Callable[..., None]:
+        @wraps(test)
+        def check_all(**fixtures: Any) -> None:
+            def check(values: Collection[Any]) -> None:
+                test(**fixtures, **dict(zip(parameters, values, strict=True)))
+
+            check_each(check, dict(map(named, itertools.count(), cases)))
+
+        fixtures = [
+            parameter
+            for name, parameter in inspect.signature(test).parameters.items()
+            if name not in parameters
+        ]
+        vars(check_all)["__signature__"] = inspect.Signature(fixtures)
+        return check_all
+
+    return decorate

@@ -4,10 +4,10 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support import drifted_answers as answers
+from tests.support.cases import in_one_test
 from tests.support.conversations import ODD, document
 from tests.support.drifted_answers import NEW, ORDINARY, REGRESSIONS, Row
 from tests.support.limits import examples
@@ -26,7 +26,7 @@ def verdict(row: Row) -> str | None:
     return worst(judged(found))
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+@in_one_test("row", ROWS)
 def test_a_change_has_the_verdict_that_is_right(row: Row) -> None:
     assert verdict(row) == row.verdict
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from tests.support.cases import in_one_test
 
 from wiretape.core.drift.repeatable import unrepeatable_reason, unsafe_reason
 
@@ -11,7 +12,7 @@ def request(path: str, method: str = "POST", body: Any = None) -> dict[str, Any]
     return {"method": method, "endpoint": path, "body": body}
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     "path",
     [
         *("/v1/chat/completions", "/openai/deployments/d/chat/completions", "/v1/completions"),
@@ -25,7 +26,7 @@ def test_asking_a_model_is_safe(path: str) -> None:
     assert unsafe_reason(request(path)) is None
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     "path",
     [
         *("/v1/files", "/v1/batches", "/v1/fine_tuning/jobs", "/v1/threads", "/v1/uploads"),

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.cases import in_one_test
 from tests.support.limits import examples
 from tests.support.request_document import CHAT, FORM, JSON, request
 
@@ -69,7 +70,7 @@ EQUAL = [
 ]
 
 
-@pytest.mark.parametrize(("one", "two"), EQUAL)
+@in_one_test("one, two", EQUAL)
 def test_the_same_values_have_one_key_whatever_their_spelling(one: str, two: str) -> None:
     assert json_key(f'{{"a":{one}}}') == json_key(f'{{"a":{two}}}')
     assert json_key(one) == json_key(two)
@@ -114,7 +115,7 @@ DIFFERENT = [
 ]
 
 
-@pytest.mark.parametrize(("one", "two"), DIFFERENT)
+@in_one_test("one, two", DIFFERENT)
 def test_different_values_have_different_keys(one: str, two: str) -> None:
     assert json_key(f'{{"a":{one}}}') != json_key(f'{{"a":{two}}}')
     assert json_key(one) != json_key(two)
@@ -618,8 +619,8 @@ def test_a_rule_may_ignore_parameters_and_headers_in_any_case() -> None:
 AZURE = "https://mine.openai.azure.com/openai/v1/chat/completions"
 
 
-@pytest.mark.parametrize(
-    ("rule", "url", "method", "applies"),
+@in_one_test(
+    "rule, url, method, applies",
     [
         (Rule("r"), CHAT, "POST", True),
         (Rule("r", provider="together"), CHAT, "POST", True),

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from tests.support.cases import in_one_test
 
 from wiretape.core.matching.canonical import ABSENT
 from wiretape.core.matching.normalise import NormaliserKind
@@ -23,17 +24,15 @@ def test_the_members_of_a_path_are_read() -> None:
 
 
 @pytest.mark.parametrize("kind", [None, "uuids", "dates", "regex", "round"])
-@pytest.mark.parametrize(
-    "path", ["$.model", "$.stream", "$.generate", "$.tools[0].id", "$.a.stream"]
-)
+@in_one_test("path", ["$.model", "$.stream", "$.generate", "$.tools[0].id", "$.a.stream"])
 def test_who_answers_and_in_what_form_is_not_even_normalised(
     path: str, kind: NormaliserKind | None
 ) -> None:
     assert hides_question(member_names(path), kind, [1])
 
 
-@pytest.mark.parametrize(
-    ("path", "values", "hides"),
+@in_one_test(
+    "path, values, hides",
     [
         ("$.messages[0].content", ["a"], True),
         ("$.messages[*].id", ["any words at all"], False),

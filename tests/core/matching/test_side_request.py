@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-import pytest
+from tests.support.cases import in_one_test
 from tests.support.request_document import request
 
 from wiretape.config.packs import built_in
@@ -18,8 +18,8 @@ def kind(body: Any) -> RequestKind:
 TITLE = "Please write a short Title for this conversation"
 
 
-@pytest.mark.parametrize(
-    ("body", "expected"),
+@in_one_test(
+    "body, expected",
     [
         ({"generate": False}, RequestKind(warms_up=True)),
         ({"generate": True}, RequestKind()),

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.support.cases import in_one_test
 from tests.support.request_document import request
 
 from wiretape.config.packs import built_in
@@ -241,7 +242,7 @@ QUESTIONS: dict[str, tuple[Any, Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", QUESTIONS)
+@in_one_test("name", QUESTIONS)
 def test_no_rule_gives_one_question_the_answer_of_another(name: str) -> None:
     got, recorded = QUESTIONS[name]
     suggestion = asked(document(got), document(recorded))

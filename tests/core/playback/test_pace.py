@@ -3,6 +3,7 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.cases import in_one_test
 
 from wiretape.core.model import Chunk, Response
 from wiretape.core.playback.pace import NOMINAL_DELAY, Pace, Schedule
@@ -34,7 +35,7 @@ def test_pace_is_read(text: str, factor: float | None) -> None:
     assert Pace.parse(text) == Pace(factor)
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     "text",
     [
         *("", "fast", "Instant", "x", "2", "2 x", " 2x", "2x\n"),

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.cases import in_one_test
 
 from wiretape.core.model import split_url
 from wiretape.core.providers.base_url import Destination, destination_of, links_to_door
@@ -39,8 +40,8 @@ def test_a_path_without_a_host_is_refused(target: str) -> None:
         destination_of(target)
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "expected"),
+@in_one_test(
+    "name, value, expected",
     [
         ("Location", "https://api.openai.com/v1/files/2", f"{AT}/v1/files/2"),
         ("location", "HTTPS://API.OpenAI.com/a?u=https://api.openai.com/b#c", None),

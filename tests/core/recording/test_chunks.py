@@ -10,6 +10,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support import paths
+from tests.support.cases import in_one_test
 
 from wiretape.core.errors import FormatError
 from wiretape.core.model import Chunk
@@ -46,8 +47,8 @@ def lines(*parts: bytes) -> tuple[BodyFormat, list[Item]]:
     return manner, items
 
 
-@pytest.mark.parametrize(
-    ("block", "item"),
+@in_one_test(
+    "block, item",
     [
         (b'data: {"a":1}\n\n', {"__data__": {"a": 1}}),
         (b"data: [1]\n\n", {"__data__": [1]}),

@@ -12,6 +12,7 @@ import jsonschema  # type: ignore[import-untyped]  # its stubs are not installed
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.cases import in_one_test
 from tests.support.limits import examples
 
 from wiretape.config.packs import built_in
@@ -686,8 +687,8 @@ def changed(base: int, *steps: Any, to: Any) -> Document:
 NOT_FINAL = "response.status: expected the status of a final answer (200 to 599)"
 
 
-@pytest.mark.parametrize(
-    ("document", "message"),
+@in_one_test(
+    "document, message",
     [
         ({}, "request: expected an object, got nothing"),
         (changed(0, "recorded_at", to=[1]), "recorded_at: expected text, got a list"),

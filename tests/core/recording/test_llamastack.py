@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support import paths
+from tests.support.cases import in_one_test
 
 from wiretape.config.packs import built_in
 from wiretape.core.errors import FormatError
@@ -152,7 +153,7 @@ def test_a_file_without_an_http_form_says_why(name: str) -> None:
 
 
 @needs_data
-@pytest.mark.parametrize("path", with_http_form())
+@in_one_test("path", with_http_form())
 def test_the_wire_says_every_object_as_it_is_stored(path: Path) -> None:
     document = stored(path)
     exchange = exchange_of(document)
@@ -167,7 +168,7 @@ def test_the_wire_says_every_object_as_it_is_stored(path: Path) -> None:
 
 
 @needs_data
-@pytest.mark.parametrize("path", with_http_form())
+@in_one_test("path", with_http_form())
 def test_a_file_becomes_a_recording_of_ours_that_reads_back_the_same(path: Path) -> None:
     converted = llamastack.convert(stored(path)).document
     assert recording_format.loads(recording_format.dumps(converted)) == converted
@@ -704,8 +705,8 @@ FAILURE = raised("Error code: 400 - {'error': {}}", status_code=400, body={}, ty
 MODELS = sdk_call("https://a.ai/v1", "/v1/models")
 
 
-@pytest.mark.parametrize(
-    ("document", "key", "value", "fault"),
+@in_one_test(
+    "document, key, value, fault",
     [
         (COMPLETION, "request", [], "an object, got a list"),
         (COMPLETION, "response", None, "an object, got nothing"),

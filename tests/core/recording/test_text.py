@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support import paths
+from tests.support.cases import in_one_test
 
 from wiretape.core.errors import FormatError
 from wiretape.core.model import Chunk, Exchange, Headers, Request, Response
@@ -207,8 +208,8 @@ def test_moving_bodies_out_leaves_the_document_alone() -> None:
 # ------------------------------------------------------------------ reading
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
+@in_one_test(
+    "text, message",
     [
         (b"", "the file is empty, expected a recording"),
         (b" \n\t", "the file is empty, expected a recording"),
@@ -369,8 +370,8 @@ BASE = {
 }
 
 
-@pytest.mark.parametrize(
-    ("part", "change"),
+@in_one_test(
+    "part, change",
     [
         ("", {"wiretape": 2}),
         ("", {"unknown": 1}),

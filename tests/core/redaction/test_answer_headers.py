@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from tests.support.cases import in_one_test
 
 from wiretape.core.redaction import gate
 from wiretape.core.redaction.answer_headers import DROP_RESPONSE_HEADERS, AnswerHeaders
@@ -39,12 +40,12 @@ LEFT_OUT = """
 """
 
 
-@pytest.mark.parametrize("name", STEER.split())
+@in_one_test("name", STEER.split())
 def test_a_header_that_clients_steer_by_is_recorded(name: str) -> None:
     assert KEPT.is_recorded(name)
 
 
-@pytest.mark.parametrize("name", LEFT_OUT.split())
+@in_one_test("name", LEFT_OUT.split())
 def test_a_header_of_a_connection_a_moment_or_an_account_is_not(name: str) -> None:
     assert not KEPT.is_recorded(name)
 

@@ -2,10 +2,9 @@
 
 import base64
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.cases import check_each
+from tests.support.cases import check_each, in_one_test
 from tests.support.keys import ALNUM, HEX, KEYS, made_up
 
 from wiretape.core.redaction.key_patterns import LITERALS, PATTERNS, SIGNS
@@ -15,9 +14,7 @@ def matches(text: str) -> list[tuple[str, str]]:
     return [(p.name, text[slice(*m.span())]) for p in PATTERNS for m in p.regex.finditer(text)]
 
 
-@pytest.mark.parametrize(
-    ("name", "key"), KEYS, ids=[f"{name}-{i}" for i, (name, _) in enumerate(KEYS)]
-)
+@in_one_test("name, key", KEYS)
 def test_a_key_is_found_whole(name: str, key: str) -> None:
     def check_found(around: str) -> None:
         text = around.format(key)
@@ -33,7 +30,7 @@ def test_each_shape_is_tried() -> None:
     assert {name for name, _ in KEYS} == {pattern.name for pattern in PATTERNS}
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     "text",
     [
         "risk-assessment-v2 and disk-" + "a1" * 20 + ", task-" + "b2" * 20,

@@ -6,6 +6,7 @@ import string
 import uuid
 
 import pytest
+from tests.support.cases import in_one_test
 
 from wiretape.config.packs import DUMMY_KEY
 from wiretape.core.redaction.placeholder import (
@@ -75,7 +76,7 @@ def test_a_label_has_lower_case_letters_digits_and_hyphens() -> None:
     ]
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     "value",
     [
         "",

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.support.cases import check_each
+from tests.support.cases import check_each, in_one_test
 
 from wiretape.core.text import exact_json
 from wiretape.core.text.exact_json import (
@@ -129,8 +129,8 @@ def test_json_spaced_at_random_comes_back_exactly_or_is_left_alone(
     assert result is None or dumps(*result) == tokens
 
 
-@pytest.mark.parametrize(
-    ("text", "style"),
+@in_one_test(
+    "text, style",
     [
         ('{"a":1,"b":[2,{"c":null}]}', "compact"),
         ('{"a": 1, "b": [2, {"c": null}]}', "spaced"),
@@ -159,7 +159,7 @@ def test_the_style_of(text: str, style: str) -> None:
     assert style_of(text) == style
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     "text",
     [
         pytest.param("", id="nothing"),

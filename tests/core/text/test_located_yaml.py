@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.cases import in_one_test
 
 from wiretape.core.text import located_yaml
 from wiretape.core.text.located import MAX_BYTES, NotYaml, Problem, Tree
@@ -48,8 +49,8 @@ def test_values_have_lines() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("text", "value"),
+@in_one_test(
+    "text, value",
     [
         ("80", 80),
         ("-1", -1),

@@ -1,6 +1,7 @@
 """What an answer is, is seen where its content type does not say so."""
 
 import pytest
+from tests.support.cases import in_one_test
 
 from wiretape.core.model import Framing, Headers
 from wiretape.core.wire.framing import (
@@ -16,8 +17,8 @@ EVENTS = b'data: {"a":1}\n\ndata: [DONE]\n\n'
 LINES = b'{"a":1}\n{"a":2}\n'
 
 
-@pytest.mark.parametrize(
-    ("declared", "media", "body", "expected"),
+@in_one_test(
+    "declared, media, body, expected",
     [
         pytest.param("whole", "application/json", EVENTS, "sse", id="events called JSON"),
         pytest.param("reads", "", EVENTS, "sse", id="events without a type"),

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.cases import in_one_test
 
 from wiretape.core.wire.selecting_headers import (
     document_vary,
@@ -15,7 +16,7 @@ from wiretape.core.wire.selecting_headers import (
 )
 
 
-@pytest.mark.parametrize(
+@in_one_test(
     "name",
     [
         "range", "if-range", "last-event-id", "x-amz-target", "accept-language", "if-match",
