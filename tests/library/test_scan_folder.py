@@ -8,7 +8,7 @@ import pytest
 
 from wiretape.core.errors import FormatError
 from wiretape.library.index import Index
-from wiretape.library.recording_file import Facts
+from wiretape.library.index_tables import FileRows
 from wiretape.library.scan_folder import Sweep, has_at_least, is_linked
 
 
@@ -40,8 +40,8 @@ class Scanned:
     def _examine(self, _: object) -> NoReturn:
         raise FormatError("not a recording")
 
-    def _fault(self, facts: Facts) -> None:
-        self.faults.append(facts.name)
+    def _fault(self, file: FileRows) -> None:
+        self.faults.append(file.name)
 
     def scan(self) -> bool:
         return self.sweep.scan(self.index, full=True)

@@ -10,17 +10,32 @@ row of a name, so that a run can tell what was there when it began.
 import json
 import sqlite3
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from itertools import batched
 from pathlib import Path
 from typing import Any, Final
 
 from .index_queries import IndexQueries
 from .index_rows import Rooted
-from .index_tables import INSERT, TABLES, VERSION, NewRows, Numbers, key_rows
+from .index_tables import (
+    INSERT,
+    TABLES,
+    VERSION,
+    FileRows,
+    NewRows,
+    Numbers,
+    file_rows,
+    key_row,
+)
 from .recording_file import Facts, Same
 
 _WAIT_SECONDS: Final = 10.0
+_VARIABLES: Final = 500
+"""How many names one statement asks for."""
+
+type _Place = tuple[int, str]
+"""A folder's number and a file's name in it."""
 
 
 class Index(IndexQueries):
@@ -103,32 +118,65 @@ class Index(IndexQueries):
             self._forget(number for (number,) in ids)
             self._db.execute("DELETE FROM folders WHERE path = ?", (path,))
 
-    def put(self, all_facts: Iterable[Facts], *, anew: bool = False) -> list[Facts]:
+    def put(self, all_facts: Iterable[Facts], *, anew: bool = False) -> list[FileRows]:
         """Replace the facts of files; gives those with a new fault. `anew`: this run wrote them."""
+        return self.put_rows([file_rows(facts) for facts in all_facts], anew=anew)
+
+    def put_rows(self, files: Sequence[FileRows], *, anew: bool = False) -> list[FileRows]:
+        """Replace the rows of files, as `put`."""
         faults = []
         with self.transaction():
             numbers = Numbers(self._db)
             rows = NewRows(self._db)
-            for facts in all_facts:
-                if self._put(facts, numbers, rows, anew) and facts.fault is not None:
-                    faults.append(facts)
+            known = self._known_rows(files, numbers)
+            seen: set[_Place] = set()
+            for file in files:
+                folder, _, name = file.name.rpartition("/")
+                place = (numbers.folder(folder), name)
+                if place in seen:
+                    rows.insert()
+                    known = self._known_rows([file], numbers)
+                seen.add(place)
+                if self._put(file, place, known.get(place), rows, numbers, anew=anew):
+                    faults.append(file)
             rows.insert()
         return faults
 
-    def _put(self, facts: Facts, numbers: Numbers, rows: NewRows, anew: bool) -> bool:
-        folder, _, name = facts.name.rpartition("/")
-        folder_id = numbers.folder(folder)
-        if (folder_id, name) in rows.files:
-            rows.insert()
-        row = self._db.execute(
-            "SELECT id, since, content, fault FROM files WHERE folder = ? AND name = ?",
-            (folder_id, name),
-        ).fetchone()
-        if row and not anew and row[2] == facts.content and row[3] == facts.fault:
+    def _known_rows(
+        self, files: Sequence[FileRows], numbers: Numbers
+    ) -> dict[_Place, tuple[Any, ...]]:
+        """The rows that files have now: number, `since`, content and fault."""
+        names: dict[int, list[str]] = {}
+        for file in files:
+            folder, _, name = file.name.rpartition("/")
+            names.setdefault(numbers.folder(folder), []).append(name)
+        known = {}
+        for folder_id, in_folder in names.items():
+            for batch in batched(in_folder, _VARIABLES):
+                rows = self._db.execute(
+                    "SELECT name, id, since, content, fault FROM files WHERE folder = ?"
+                    f" AND name IN ({', '.join('?' * len(batch))})",
+                    (folder_id, *batch),
+                )
+                known.update({(folder_id, name): row for name, *row in rows})
+        return known
+
+    def _put(
+        self,
+        file: FileRows,
+        place: _Place,
+        row: Sequence[Any] | None,
+        rows: NewRows,
+        numbers: Numbers,
+        *,
+        anew: bool,
+    ) -> bool:
+        """Add the rows of a file in place of `row`; gives whether it has a new fault."""
+        if row and not anew and row[2] == file.content and row[3] == file.fault:
             # Another process wrote the same row first.
             self._db.execute(
                 "UPDATE files SET ino = ?, changed = ?, size = ?, settled = ? WHERE id = ?",
-                (*facts.stat, facts.settled, row[0]),
+                (*file.stat, file.settled, row[0]),
             )
             return False
         if row:
@@ -136,8 +184,8 @@ class Index(IndexQueries):
         number = numbers.next_file
         numbers.next_file += 1
         since = row[1] if row and not anew else number
-        rows.add(facts, number, since, (folder_id, name), numbers)
-        return not row or row[3] != facts.fault
+        rows.add(file, number, since, place, numbers)
+        return file.fault is not None and (not row or row[3] != file.fault)
 
     def touch(self, files: Iterable[tuple[str, Same]]) -> None:
         """Note that files have another stat and the same content."""
@@ -185,7 +233,10 @@ class Index(IndexQueries):
                 )
                 if recording.keys:
                     self._db.execute("DELETE FROM keys WHERE file = ?", (recording.id,))
-                    rows = key_rows(recording.id, recording.keys, numbers)
+                    rows = [
+                        (key, recording.id, kind, numbers.endpoint(endpoint))
+                        for key, kind, endpoint in map(key_row, recording.keys)
+                    ]
                     self._db.executemany(INSERT["keys"], rows)
 
 

@@ -107,13 +107,19 @@ def _known_parts(text: str) -> tuple[tuple[str, ...], str | None, tuple[str, ...
 
 
 def known_text(known: KnownRequest) -> str:
-    return json.dumps(known[1:])
+    return _known_text(known[1:])
+
+
+@lru_cache(maxsize=1024)
+def _known_text(parts: tuple[Any, ...]) -> str:
+    return json.dumps(parts)
 
 
 def known_of(key: bytes, text: str) -> KnownRequest:
     return KnownRequest(key.hex(), *_known_parts(text))
 
 
+@lru_cache(maxsize=1024)
 def usage_text(usage: Usage | None) -> str:
     return "" if usage is None else json.dumps(usage.as_json())
 

@@ -2,13 +2,13 @@
 
 import json
 import sqlite3
-from collections.abc import Iterable
-from typing import Any, Final
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 
 from .index_rows import blob, known_text, usage_text
-from .recording_file import AnsweredKey, Endpoint, Facts
+from .recording_file import AnsweredKey, Endpoint, Facts, Stat
 
-VERSION: Final = 7
+VERSION: Final = 8
 """The version of the tables, and of what the facts in them mean."""
 
 TABLES: Final = """
@@ -70,39 +70,87 @@ INSERT: Final = {
 }
 
 
+type KeyRow = tuple[bytes, int, str]
+"""A key, how a file answers it, and its endpoint."""
+
+
+class FileRows(NamedTuple):
+    """What is inserted for a file, in plain values that another process can hand over (`marshal`).
+    `more` are the columns of `files` from `take` on, `created` the ids that its answer creates.
+    """
+
+    name: str
+    fault: str | None
+    content: bytes
+    stat: Stat
+    settled: bool
+    more: tuple[Any, ...]
+    keys: tuple[KeyRow, ...]
+    created: tuple[str, ...]
+    sides: tuple[str, ...]
+    traces: tuple[str, ...]
+    answer: tuple[Any, ...] | None
+
+
+def file_rows(facts: Facts) -> FileRows:
+    """The rows of a file; ValueError for a key that is none."""
+    ids = [(answer_id.text, answer_id.claim) for answer_id in facts.ids]
+    known, answer, links = facts.known, facts.answer, facts.links
+    return FileRows(
+        facts.name,
+        facts.fault,
+        facts.content,
+        facts.stat,
+        facts.settled,
+        (
+            *(facts.take, facts.token, facts.sketch, json.dumps(ids) if ids else ""),
+            *(facts.awaits_side_file, facts.recorded, json.dumps(links) if links else ""),
+            *(int(bool(links)), not links, facts.digest),
+            *(known and blob(known.key), known and known_text(known)),
+        ),
+        tuple([key_row(key) for key in facts.keys]),
+        tuple([text for text, claim in ids if claim == "created"]),
+        facts.sides,
+        tuple(facts.traces),
+        answer and (*answer[:4], usage_text(answer.usage)),
+    )
+
+
+def key_row(key: AnsweredKey) -> KeyRow:
+    """The row of a key; ValueError if it is none."""
+    return blob(key.key), int(key.match_kind), _endpoint_text(key.endpoint)
+
+
+@lru_cache(maxsize=256)
+def _endpoint_text(endpoint: Endpoint) -> str:
+    return json.dumps(endpoint)
+
+
 class NewRows:
     """Rows to be inserted together, by table."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
         self._rows: dict[str, list[tuple[Any, ...]]] = {table: [] for table in _INSERTED}
-        self.files: set[tuple[int, str]] = set()
-        """The files whose rows are not inserted yet."""
 
     def add(
-        self, facts: Facts, number: int, since: int, file: tuple[int, str], numbers: "Numbers"
+        self, file: FileRows, number: int, since: int, place: tuple[int, str], numbers: "Numbers"
     ) -> None:
-        """Add the rows of a file; `file` is its folder's number and its name in there."""
+        """Add the rows of a file; `place` is its folder's number and its name in there."""
         rows = self._rows
-        self.files.add(file)
-        ids = [(answer_id.text, answer_id.claim) for answer_id in facts.ids]
         rows["files"].append(
             (
-                *(number, since, *file, *facts.stat, facts.settled, facts.content, facts.fault),
-                *(facts.take, facts.token, facts.sketch, json.dumps(ids) if ids else ""),
-                *(facts.awaits_side_file, facts.recorded),
-                *(json.dumps(facts.links) if facts.links else "", int(bool(facts.links))),
-                *(not facts.links, facts.digest),
-                *(facts.known and blob(facts.known.key), facts.known and known_text(facts.known)),
+                *(number, since, *place, *file.stat, file.settled, file.content, file.fault),
+                *file.more,
             )
         )
-        rows["keys"] += key_rows(number, facts.keys, numbers)
-        rows["creators"] += [(text, number) for text, claim in ids if claim == "created"]
-        rows["sides"] += [(number, side) for side in facts.sides]
-        rows["traces"] += [(number, trace) for trace in facts.traces]
-        if facts.answer is not None:
-            *answer, usage = facts.answer
-            rows["answers"].append((number, *answer, usage_text(usage)))
+        for key, kind, endpoint in file.keys:
+            rows["keys"].append((key, number, kind, numbers.endpoint(endpoint)))
+        rows["creators"] += [(text, number) for text in file.created]
+        rows["sides"] += [(number, side) for side in file.sides]
+        rows["traces"] += [(number, trace) for trace in file.traces]
+        if file.answer is not None:
+            rows["answers"].append((number, *file.answer))
 
     def insert(self) -> None:
         """Insert them."""
@@ -110,13 +158,6 @@ class NewRows:
             if rows:
                 self._db.executemany(INSERT[table], rows)
                 rows.clear()
-        self.files.clear()
-
-
-def key_rows(
-    number: int, keys: Iterable[AnsweredKey], numbers: "Numbers"
-) -> list[tuple[bytes, int, int, int]]:
-    return [(blob(key.key), number, key.match_kind, numbers.endpoint(key.endpoint)) for key in keys]
 
 
 class Numbers:
@@ -127,7 +168,7 @@ class Numbers:
         row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'files'").fetchone()
         self.next_file = 1 + (int(row[0]) if row else 0)
         self._folders: dict[str, int] = {}
-        self._endpoints: dict[Endpoint, int] = {}
+        self._endpoints: dict[str, int] = {}
 
     def folder(self, path: str) -> int:
         """The number of a folder, which is added if it is new."""
@@ -139,11 +180,10 @@ class Numbers:
             self._folders[path] = row[0]
         return self._folders[path]
 
-    def endpoint(self, endpoint: Endpoint) -> int:
+    def endpoint(self, parts: str) -> int:
         """The number of an endpoint, which is added if it is new."""
-        if endpoint not in self._endpoints:
-            parts = json.dumps(endpoint)
+        if parts not in self._endpoints:
             self._db.execute("INSERT OR IGNORE INTO endpoints (parts) VALUES (?)", (parts,))
             row = self._db.execute("SELECT id FROM endpoints WHERE parts = ?", (parts,)).fetchone()
-            self._endpoints[endpoint] = row[0]
-        return self._endpoints[endpoint]
+            self._endpoints[parts] = row[0]
+        return self._endpoints[parts]

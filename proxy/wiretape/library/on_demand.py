@@ -11,7 +11,8 @@ from typing import Final, Protocol
 
 from wiretape.core.errors import WiretapeError
 
-from .recording_file import Examine, Facts
+from .index_tables import FileRows
+from .recording_file import Examine
 from .scan_folder import Sweep
 
 _DEFERS: Final = ContextVar("defers", default=False)
@@ -24,7 +25,7 @@ class RecordingOrigin(Protocol):
         self,
         folder: Path,
         examine: Examine,
-        report_fault: Callable[[Facts], None],
+        report_fault: Callable[[FileRows], None],
         *,
         is_session: bool,
     ) -> Sweep:

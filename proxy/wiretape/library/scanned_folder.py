@@ -25,8 +25,9 @@ from wiretape.core.recording.document import Document
 from . import index_cache, replace_files, replace_set
 from .folder_names import LINKED, SESSION_NAME
 from .index import Index
+from .index_tables import FileRows
 from .on_demand import RecordingOrigin
-from .recording_file import MTIME_GRANULARITY_NS, Facts, StoredRequest
+from .recording_file import MTIME_GRANULARITY_NS, StoredRequest
 from .scan_folder import Sweep, has_at_least
 
 if TYPE_CHECKING:
@@ -289,9 +290,9 @@ class ScannedFolder(ABC):
         self._replaced |= unremoved
         self._forget_answers()
 
-    def _faulty(self, facts: Facts) -> None:
+    def _faulty(self, file: FileRows) -> None:
         if self._loaded and self.notify is not None:
-            self.notify(SkippedFile(facts.name, facts.fault or ""))
+            self.notify(SkippedFile(file.name, file.fault or ""))
 
     @property
     def faults(self) -> list[SkippedFile]:

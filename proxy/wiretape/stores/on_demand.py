@@ -27,11 +27,11 @@ from wiretape.library import index_cache
 from wiretape.library.folder_names import is_host_folder
 from wiretape.library.index import Index, is_index
 from wiretape.library.index_rows import StoredFile
+from wiretape.library.index_tables import FileRows
 from wiretape.library.library import Library, LocalState
 from wiretape.library.lookup import with_links
 from wiretape.library.recording_file import (
     Examine,
-    Facts,
     LoadedRecording,
     Same,
     answered,
@@ -130,7 +130,7 @@ class OnDemand:
         self,
         folder: Path,
         examine: Examine,
-        report_fault: Callable[[Facts], None],
+        report_fault: Callable[[FileRows], None],
         *,
         is_session: bool,
     ) -> "StoreSweep":
@@ -263,7 +263,7 @@ class StoreSweep(Sweep):
         self,
         folder: Path,
         examine: Examine,
-        report_fault: Callable[[Facts], None],
+        report_fault: Callable[[FileRows], None],
         origin: OnDemand,
         session: str | None,
     ) -> None:
