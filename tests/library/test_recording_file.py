@@ -10,6 +10,7 @@ from tests.support.stored import CHAT, document, exchange, key12, put
 from wiretape.config.packs import built_in
 from wiretape.core.errors import FormatError, StoreError
 from wiretape.core.matching.matcher import Matcher
+from wiretape.core.model import Request
 from wiretape.core.recording.document import Document
 from wiretape.library.recording_file import (
     MTIME_GRANULARITY_NS,
@@ -33,7 +34,7 @@ SIDE = "0" * 64 + ".bin"
 MATCHER = Matcher(built_in())
 
 
-def examine(request: Document) -> StoredRequest:
+def examine(request: Document, /, read: Request | None = None) -> StoredRequest:
     return StoredRequest((MATCHER.canonical(request),))
 
 

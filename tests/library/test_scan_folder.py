@@ -37,7 +37,7 @@ class Scanned:
         self.index = Index()
         self.sweep = Sweep(folder, self._examine, self._fault, is_session=is_session)
 
-    def _examine(self, _: object) -> NoReturn:
+    def _examine(self, _: object, /, read: object = None) -> NoReturn:
         raise FormatError("not a recording")
 
     def _fault(self, file: FileRows) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from wiretape.core.matching.body import plain_numbers
 from wiretape.core.matching.normalise import Normaliser, at
-from wiretape.core.matching.rule import Condition, Rule
+from wiretape.core.matching.rule import Condition, MemberCondition, Rule
 from wiretape.core.text.exact_json import Json
 from wiretape.core.text.jsonpath import Finder, compiled
 
@@ -108,13 +108,11 @@ _MEMBER: Final = re.compile(r"\$\.([A-Za-z_][A-Za-z0-9_]*)")
 
 
 def _of_members(paths: Iterable[str], holds: Condition) -> Condition:
-    """The same condition, which costs next to nothing for a body without the members in which its
-    paths begin: most rules are for one client's requests.
+    """The same condition, which is not tested for a body without the members in which its paths
+    begin.
     """
     members = {match[1] for path in paths if (match := _MEMBER.match(path))}
-    if not members:
-        return holds
-    return lambda body: isinstance(body, dict) and members <= body.keys() and holds(body)
+    return MemberCondition(frozenset(members), holds) if members else holds
 
 
 def _equal(expected: Any) -> Callable[[Json], bool]:

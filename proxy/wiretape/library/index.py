@@ -34,7 +34,7 @@ _WAIT_SECONDS: Final = 10.0
 _VARIABLES: Final = 500
 """How many names one statement asks for."""
 
-type _Place = tuple[int, str]
+type _FolderAndName = tuple[int, str]
 """A folder's number and a file's name in it."""
 
 
@@ -129,22 +129,24 @@ class Index(IndexQueries):
             numbers = Numbers(self._db)
             rows = NewRows(self._db)
             known = self._known_rows(files, numbers)
-            seen: set[_Place] = set()
+            seen: set[_FolderAndName] = set()
             for file in files:
                 folder, _, name = file.name.rpartition("/")
-                place = (numbers.folder(folder), name)
-                if place in seen:
+                folder_and_name = (numbers.folder(folder), name)
+                if folder_and_name in seen:
                     rows.insert()
                     known = self._known_rows([file], numbers)
-                seen.add(place)
-                if self._put(file, place, known.get(place), rows, numbers, anew=anew):
+                seen.add(folder_and_name)
+                if self._put(
+                    file, folder_and_name, known.get(folder_and_name), rows, numbers, anew=anew
+                ):
                     faults.append(file)
             rows.insert()
         return faults
 
     def _known_rows(
         self, files: Sequence[FileRows], numbers: Numbers
-    ) -> dict[_Place, tuple[Any, ...]]:
+    ) -> dict[_FolderAndName, tuple[Any, ...]]:
         """The rows that files have now: number, `since`, content and fault."""
         names: dict[int, list[str]] = {}
         for file in files:
@@ -164,7 +166,7 @@ class Index(IndexQueries):
     def _put(
         self,
         file: FileRows,
-        place: _Place,
+        folder_and_name: _FolderAndName,
         row: Sequence[Any] | None,
         rows: NewRows,
         numbers: Numbers,
@@ -184,7 +186,7 @@ class Index(IndexQueries):
         number = numbers.next_file
         numbers.next_file += 1
         since = row[1] if row and not anew else number
-        rows.add(file, number, since, place, numbers)
+        rows.add(file, number, since, folder_and_name, numbers)
         return file.fault is not None and (not row or row[3] != file.fault)
 
     def touch(self, files: Iterable[tuple[str, Same]]) -> None:

@@ -134,13 +134,26 @@ class NewRows:
         self._rows: dict[str, list[tuple[Any, ...]]] = {table: [] for table in _INSERTED}
 
     def add(
-        self, file: FileRows, number: int, since: int, place: tuple[int, str], numbers: "Numbers"
+        self,
+        file: FileRows,
+        number: int,
+        since: int,
+        folder_and_name: tuple[int, str],
+        numbers: "Numbers",
     ) -> None:
-        """Add the rows of a file; `place` is its folder's number and its name in there."""
+        """Add the rows of a file, by its folder's number and its name in there."""
         rows = self._rows
         rows["files"].append(
             (
-                *(number, since, *place, *file.stat, file.settled, file.content, file.fault),
+                *(
+                    number,
+                    since,
+                    *folder_and_name,
+                    *file.stat,
+                    file.settled,
+                    file.content,
+                    file.fault,
+                ),
                 *file.more,
             )
         )

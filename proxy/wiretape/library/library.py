@@ -229,7 +229,7 @@ class Library(Lookup):
             new.document,
             data,
             Facts(name=name, stat=(0, 0, 0), settled=False, content=content),
-            lambda _: new.stored,
+            lambda *_: new.stored,
             lambda: to_answer(new.document),
         )
         return StagedTake(

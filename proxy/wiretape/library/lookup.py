@@ -13,7 +13,7 @@ from wiretape.core.errors import FormatError, StoreError
 from wiretape.core.matching.canonical import Canonical
 from wiretape.core.matching.matcher import Matcher
 from wiretape.core.matching.sketch import rank, sketch
-from wiretape.core.model import Exchange
+from wiretape.core.model import Exchange, Request
 from wiretape.core.playback.known_request import KnownRequest, document_digest
 from wiretape.core.recording.document import Document
 from wiretape.core.recording.given_ids import AnswerId, IdSource, sent_ids
@@ -171,17 +171,17 @@ class Lookup(ScannedFolder):
     def _stored_keys(self, request: Document) -> tuple[Canonical, ...]:
         return self.keys(self._prepare(request))
 
-    def _examine(self, request: Document) -> StoredRequest:
+    def _examine(self, request: Document, /, read: Request | None = None) -> StoredRequest:
         redacted = self._prepare(request)
         forms = self.keys(redacted)
         # A live request has no tokens of ids: its form is the one with the ids spelled out.
         is_spelled = "ids" not in redacted or len(forms) > 1
-        digest = document_digest(request, redacted) if is_spelled else None
+        digest = document_digest(request, redacted, read) if is_spelled else None
         if digest is None:
             return StoredRequest(forms)
-        spelled = forms[-1]
-        known = KnownRequest(spelled.key, sent_ids(redacted), redacted.get("model"), spelled.rules)
-        return StoredRequest(forms, digest, known)
+        spelled, sent = forms[-1], sent_ids(redacted)
+        known = KnownRequest(spelled.key, sent, redacted.get("model"), spelled.rules)
+        return StoredRequest(forms, digest, known, sent if redacted is request else None)
 
     def known(self, digest: bytes) -> KnownRequest | None:
         """What is known of the live requests with a digest (`known_request.digest_of`); None if no

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 from wiretape.core.errors import FormatError, StoreError
 from wiretape.core.matching.canonical import Canonical
 from wiretape.core.matching.sketch import sketch
-from wiretape.core.model import Exchange, WebSocket
+from wiretape.core.model import Exchange, Request, WebSocket
 from wiretape.core.playback.known_request import KnownRequest
 from wiretape.core.playback.websocket import message_requests
 from wiretape.core.recording import llamastack
@@ -122,15 +122,19 @@ class LoadedRecording:
 class StoredRequest(NamedTuple):
     """What is known of a stored `request` part: its canonical forms, its own first; and the digest
     of the live requests whose bytes are its own, with what holds of these (`known_request.py`).
+    `sent` is what `given_ids.sent_ids` gives for it, where that was needed.
     """
 
     forms: tuple[Canonical, ...]
     digest: bytes | None = None
     known: KnownRequest | None = None
+    sent: tuple[str, ...] | None = None
 
 
-type Examine = Callable[[Document], StoredRequest]
-"""Examines a stored `request` part."""
+class Examine(Protocol):
+    """Examines a stored `request` part, whose request is `read` where it was read already."""
+
+    def __call__(self, request: Document, /, read: Request | None = None) -> StoredRequest: ...
 
 
 def stat_or_none(path: str | Path) -> Stat | None:
@@ -283,7 +287,9 @@ def of_document(
     where it may be llama-stack's.
     """
     is_foreign, also = (recording.foreign, recording.also) if recording else (False, ())
-    forms, wire_digest, known = examine(document["request"])
+    # llama-stack's is not as it would be written.
+    read = recording.exchange.request if recording and not is_foreign else None
+    forms, wire_digest, known, sent = examine(document["request"], read)
     more = [form for request in also for form in examine(request).forms]
     keys = answered(forms, more, foreign=is_foreign)
     sides, links = tuple(side_files(document)), links_of(document)
@@ -301,7 +307,7 @@ def of_document(
         take=take_of(bare.name),
         token=token_of(bare.name, forms[0].file_key),
         sketch=sketch(forms[0].value),
-        ids=answer_ids(document),
+        ids=answer_ids(document, sent),
         sides=sides,
         keys=keys,
         recorded=recorded_us(document),

@@ -20,6 +20,7 @@ from time import monotonic, time_ns
 from typing import TYPE_CHECKING, Final
 
 from wiretape.core.errors import StoreError
+from wiretape.core.model import Request
 from wiretape.core.recording.document import Document
 
 from . import index_cache, replace_files, replace_set
@@ -127,7 +128,7 @@ class ScannedFolder(ABC):
         self._replaced: set[str] = set()
 
     @abstractmethod
-    def _examine(self, request: Document) -> StoredRequest:
+    def _examine(self, request: Document, /, read: Request | None = None) -> StoredRequest:
         """What the index is to know of a stored `request` part."""
 
     @abstractmethod

@@ -19,7 +19,7 @@ from wiretape.core.matching.body import plain_numbers
 from wiretape.core.matching.canonical import ABSENT, Canonical, Difference, differences
 from wiretape.core.matching.matcher import Matcher
 from wiretape.core.matching.normalise import without
-from wiretape.core.matching.rule import Rule
+from wiretape.core.matching.rule import MemberCondition, Rule
 from wiretape.core.model import Exchange, Request, Response
 from wiretape.core.providers.registry import Provider, Providers
 from wiretape.core.recording.document import Document, from_exchange
@@ -852,3 +852,17 @@ def test_matching_changes_no_document(make: Callable[[], Document]) -> None:
     document = make()
     canonical(document, Rule("r", ignore=(at(("a",)),)))
     assert document == make()
+
+
+def test_a_rule_is_for_bodies_with_its_members_whatever_came_before() -> None:
+    condition = MemberCondition(frozenset(("tool", "model")), lambda body: body["tool"] == "t")
+    rules = (Rule("own", body=condition, never_recorded=True), Rule("all", method="post"))
+    matcher = Matcher(Providers(()), rules=rules)
+    bodies: list[dict[str, Any]] = [
+        {"model": "m"}, {"model": "m", "tool": "t"}, {"tool": "t", "model": "m"},
+        {"model": "m", "tool": "u"}, {}, {"tool": "t"}, {f"n{n}": n for n in range(99)},
+        {"model": "m", "tool": "t"} | {f"n{n}": n for n in range(99)},
+    ]  # fmt: skip
+    for body in (*bodies, *reversed(bodies)):
+        is_own = matcher.canonical(request(json.dumps(body))).never_recorded == "own"
+        assert is_own is condition(body)

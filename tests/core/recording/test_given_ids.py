@@ -18,7 +18,9 @@ def texts(document: dict[str, Any]) -> tuple[str, ...]:
 
 
 def claims(document: dict[str, Any]) -> dict[str, str]:
-    return {answer_id.text: answer_id.claim for answer_id in answer_ids(document)}
+    ids = answer_ids(document)
+    assert ids == answer_ids(document, sent_ids(document["request"]))
+    return {answer_id.text: answer_id.claim for answer_id in ids}
 
 
 def given(*texts: str) -> list[AnswerId]:

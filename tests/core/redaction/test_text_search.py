@@ -271,3 +271,11 @@ def test_time_is_in_proportion_to_the_text(unit: str) -> None:
         return time.thread_time() - began
 
     assert seconds(800_000) < 30 * max(min(seconds(100_000) for _ in range(3)), 0.001)
+
+
+def test_a_run_that_holds_nothing_is_looked_at_again_for_other_values() -> None:
+    shapes, value = Shapes(PATTERNS), "Tq7-vanilla-Xk29"
+    text = f'{{"input": "{b64("a note on " + value)}"}}'
+    none, known = Secrets(), Secrets([("configured", value)])
+    looks = [TextSearch(shapes, secrets, []).may_hold(text) for secrets in (none, none, known)]
+    assert looks == [False, False, True]

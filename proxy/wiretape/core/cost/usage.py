@@ -12,6 +12,7 @@ among those of the request (OpenAI, Gemini) or come on top (Anthropic, Bedrock):
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import KW_ONLY, astuple, dataclass
 from typing import Any, Final
 
@@ -112,11 +113,13 @@ def members_of(*counts: str) -> frozenset[str]:
     return frozenset(name for name, count in _COUNTS.items() if count in counts)
 
 
-_AROUND: Final = (
-    *("usage", "usageMetadata", "response", "message", "delta", "interaction", "metadata", "meta"),
-    *("tokens", "billed_units", "x_groq", "amazon-bedrock-invocationMetrics", "cache_creation"),
-    *("prompt_tokens_details", "input_tokens_details", "completion_tokens_details"),
-    *("output_tokens_details", "chunk"),
+_AROUND: Final = frozenset(
+    (
+        *("usage", "usageMetadata", "response", "message", "delta", "interaction", "metadata"),
+        *("meta", "tokens", "billed_units", "x_groq", "amazon-bedrock-invocationMetrics"),
+        *("cache_creation", "prompt_tokens_details", "input_tokens_details"),
+        *("completion_tokens_details", "output_tokens_details", "chunk"),
+    )
 )
 """The members that counts, or what holds them, lie in."""
 
@@ -190,16 +193,17 @@ def _usage(values: Iterable[exact_json.Json]) -> Usage:
 def _count(holder: exact_json.Json, counts: dict[str, int], depth: int) -> None:
     if not isinstance(holder, dict):
         return
+    # Of several counts of one kind the largest is taken, whatever their order.
     for name, value in holder.items():
         which = _COUNTS.get(name)
-        if which is not None and type(value) is int and value >= 0:
-            counts[which] = max(counts.get(which, 0), value)
+        if which is not None:
+            if type(value) is int and value >= 0:
+                counts[which] = max(counts.get(which, 0), value)
+        # Cohere counts more tokens than it bills.
+        elif depth and name in _AROUND and not (name == "tokens" and "billed_units" in holder):
+            _count(value, counts, depth - 1)
     if not depth:
         return
-    for name in _AROUND:
-        # Cohere counts more tokens than it bills.
-        if name in holder and not (name == "tokens" and "billed_units" in holder):
-            _count(holder[name], counts, depth - 1)
     inner = holder.get("bytes")
     if isinstance(inner, str) and len(inner) <= _MOST_BYTES:
         _count(_base64_json(inner), counts, depth - 1)
@@ -259,8 +263,10 @@ def _has_counts(data: bytes) -> bool:
 
 
 def _json(data: bytes | str) -> exact_json.Json:
+    with suppress(ValueError):
+        return exact_json.parse(data)
     try:
-        return json.loads(data)
+        return json.loads(data)  # what is not quite JSON may hold counts, too
     except (ValueError, RecursionError):
         return None
 

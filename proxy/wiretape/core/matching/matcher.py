@@ -9,7 +9,7 @@ beside the form, so that a change of it can be reported.
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -34,7 +34,7 @@ from .applied_rules import AppliedRules
 from .body import body_of, by_name
 from .canonical import Canonical
 from .placeholders import Placeholders, carried_by
-from .rule import Rule
+from .rule import Condition, MemberCondition, Rule
 
 COMPARED_HEADERS: Final = ("anthropic-version", "anthropic-beta", "openai-beta")
 """The headers that count by default, besides those that decide an answer."""
@@ -71,7 +71,7 @@ class Matcher:
         self._secret_query = frozenset(name.lower() for name in secret_query)
         self._distinct = frozenset(distinct)
         self._placeholders = Placeholders(self._distinct)
-        self._chosen: dict[tuple[object, ...], tuple[Rule, ...]] = {}
+        self._chosen: dict[tuple[object, ...], _Choice] = {}
 
     def with_rules(self, rules: Iterable[Rule]) -> "Matcher":
         """The same matcher with further rules: after the user's and before the packs'."""
@@ -217,21 +217,23 @@ class Matcher:
 
     def _rules_for(
         self, host: str, port: int, host_key: str, method: str, path: str, body: Any
-    ) -> list[Rule]:
+    ) -> Sequence[Rule]:
         if not self.rules:
-            return []
-        target = (host, port, host_key, method, path, self._providers.changes)
-        rules = self._chosen.get(target)
-        if rules is None:
+            return ()
+        names = tuple(body) if type(body) is dict and len(body) <= _MOST_NAMES else None
+        target = (host, port, host_key, method, path, self._providers.changes, names)
+        choice = self._chosen.get(target)
+        if choice is None:
             if len(self._chosen) >= _MOST:
                 self._chosen.clear()
-            rules = self._chosen[target] = self._rules_of(host, port, host_key, method, path)
+            rules = self._rules_of(host, port, host_key, method, path)
+            choice = self._chosen[target] = _choice(rules, names)
+        rules, conditions = choice
+        if not conditions:
+            return rules
         # Several rules have one condition.
-        holds = {
-            condition: condition is None or (body is not _NONE and condition(body))
-            for condition in dict.fromkeys(rule.body for rule in rules)
-        }
-        return [rule for rule in rules if holds[rule.body]]
+        holds = {each: body is not _NONE and each(body) for each in conditions}
+        return [rule for rule in rules if rule.body is None or holds[rule.body]]
 
     def _rules_of(
         self, host: str, port: int, host_key: str, method: str, path: str
@@ -282,8 +284,28 @@ def without_selecting(request: Document) -> Document:
     return {**request, "headers": others}
 
 
+type _Choice = tuple[tuple[Rule, ...], tuple[Condition, ...]]
+"""The rules that a request may have, and their conditions."""
+
+
+def _choice(rules: Iterable[Rule], names: Collection[str] | None) -> _Choice:
+    """The rules among these that a body with members of those names may have; None for any body."""
+    possible = tuple(
+        rule
+        for rule in rules
+        if names is None
+        or not isinstance(rule.body, MemberCondition)
+        or rule.body.members <= frozenset(names)
+    )
+    conditions = dict.fromkeys(rule.body for rule in possible if rule.body is not None)
+    return possible, tuple(conditions)
+
+
 _MOST: Final = 1000
 """Targets that are remembered with their rules: a client may ask any host."""
+
+_MOST_NAMES: Final = 64
+"""The members of a body up to which its rules are remembered for their names."""
 
 _NONE: Final = object()
 

@@ -36,17 +36,18 @@ _WORD: Final = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|\w{1,40}")
 
 def sketch(value: dict[str, Any]) -> bytes:
     """What a canonical value says, in `LENGTH` bytes; in time bounded by `value`'s size."""
-    smallest: dict[int, int] = {}
-    for feature in _features(value):
-        mixed = feature * _MIX & _WORD_BITS
-        number, order = mixed >> 55, mixed >> 23 & _ORDER_BITS
-        if order < smallest.get(number, _WORD_BITS):
-            smallest[number] = order
+    # The last one of a bin stays, which is the smallest.
+    smallest = {feature >> 32: feature for feature in sorted(_features(value), reverse=True)}
     bits = 0
-    for number, order in smallest.items():
+    for number, feature in smallest.items():
         # Never 0, which is an empty bin: in a small value each feature is to be seen.
-        bits |= (1 + order % 3) << 2 * number
+        bits |= (1 + (feature & _ORDER_BITS) % 3) << 2 * number
     return bits.to_bytes(LENGTH, "little")
+
+
+def _mixed(feature: int) -> int:
+    """A feature's bin, and below it the 32 bits by which it is the smallest there."""
+    return (feature * _MIX & _WORD_BITS) >> 23
 
 
 class Sketches[T]:
@@ -81,7 +82,7 @@ def rank[T](sketch: bytes, others: Iterable[tuple[T, bytes]], limit: int) -> lis
 
 
 def _features(value: dict[str, Any]) -> list[int]:
-    """The hashes of what a value says, at most those of its first `_LEAVES` leaves."""
+    """The mixed hashes of what a value says, at most those of its first `_LEAVES` leaves."""
     features: list[int] = []
     seen: dict[int, int] = {}
     leaves = 0
@@ -104,7 +105,7 @@ def _features(value: dict[str, Any]) -> list[int]:
             leaf = crc32(repr(here).encode(), ~path & 0xFFFFFFFF)
         # The third "user" of a conversation is another feature than the second.
         times = seen[leaf] = seen.get(leaf, 0) + 1
-        features.append(leaf + (times << 32))
+        features.append(_mixed(leaf + (times << 32)))
     return features
 
 
@@ -116,8 +117,8 @@ def _below(path: int, name: str) -> int:
 # Most texts of a request are in the others of its folder, too.
 @lru_cache(maxsize=2048)
 def _text(text: str, path: int) -> tuple[int, tuple[int, ...]]:
-    """The hash of a text, and those of its pairs of neighbouring words; of a long text those that
-    are smallest: a choice that does not depend on where a pair stands.
+    """The hash of a text, and the mixed ones of its pairs of neighbouring words; of a long text
+    those that are smallest: a choice that does not depend on where a pair stands.
     """
     leaf = crc32(text.encode("utf-8", "surrogatepass"), path)
     if len(text) > 2 * _END:
@@ -127,4 +128,5 @@ def _text(text: str, path: int) -> tuple[int, tuple[int, ...]]:
         return leaf, ()
     words = [crc32(word.encode("utf-8", "surrogatepass"), path) for word in texts]
     pairs = {(31 * first + second) * _MIX >> 16 & _ORDER_BITS for first, second in pairwise(words)}
-    return leaf, tuple(pairs if len(pairs) <= _PAIRS else nsmallest(_PAIRS, pairs))
+    few = pairs if len(pairs) <= _PAIRS else nsmallest(_PAIRS, pairs)
+    return leaf, tuple([_mixed(pair) for pair in few])

@@ -79,8 +79,10 @@ def is_id_name(name: str) -> bool:
     return name in _NAMES or _NAME.search(name) is not None
 
 
-def answer_ids(document: Document) -> tuple[AnswerId, ...]:
-    """The ids in a recording's answer, in order, each once."""
+def answer_ids(document: Document, sent: Sequence[str] | None = None) -> tuple[AnswerId, ...]:
+    """The ids in a recording's answer, in order, each once; `sent` is what `sent_ids` gives for its
+    request, where that is known.
+    """
     response = document.get("response")
     if not isinstance(response, dict):
         return ()
@@ -103,11 +105,12 @@ def answer_ids(document: Document) -> tuple[AnswerId, ...]:
     claims = dict(list(claims.items())[:MAX_IDS]) | {
         text: claim for text, claim in _of_protocol(response) if text not in claims
     }
-    sent = frozenset(sent_ids(request)) if claims else frozenset()
+    sent = (sent_ids(request) if sent is None else sent) if claims else ()
+    texts = frozenset(sent)
     for text in claims:
         # A request for …/files/abc sends files/abc.
         resource = _RESOURCE.fullmatch(text)
-        if text in sent or (resource and resource[1] in sent):
+        if text in texts or (resource and resource[1] in texts):
             claims[text] = "repeated"
     return tuple(AnswerId(text, claim) for text, claim in claims.items())
 

@@ -10,7 +10,6 @@ A recording names its stand-ins in `paths`; in one without `paths`, "{cwd}" is s
 the wire.
 """
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -18,6 +17,7 @@ from typing import Any, Final
 
 from wiretape.core.model import Response
 from wiretape.core.recording.document import Document
+from wiretape.core.text import exact_json
 
 from . import streams
 from .key_patterns import Pattern
@@ -25,7 +25,6 @@ from .known_values import Secrets
 from .secret_shapes import Shapes
 from .value_search import Search
 
-_serialise: Final = json.JSONEncoder(ensure_ascii=False, check_circular=False).encode
 _PLAIN: Final = re.compile(r"/[\w.+@%=,:~ -]+(?:/[\w.+@%=,:~ -]+)*", re.ASCII)
 """A path that needs no escape in JSON, in a URL or in a shell; others are left alone."""
 
@@ -85,7 +84,7 @@ class RunPaths:
             # First what is divided among the chunks.
             "response": search.response(streams.redact(document["response"], search, [])),
         }
-        text = _serialise(changed)
+        text = exact_json.dumps(changed, parsed=True)
         names = [name for name in sorted(self._live) if stand_in(name) in text]
         return {**changed, "paths": names} if names else document
 
@@ -115,7 +114,8 @@ class RunPaths:
         """Whether a value may name one of the folders and does not hold a stand-in. With `cut_up`
         the name may be divided among strings.
         """
-        text = _serialise(value).replace("\\\\/", "/")  # JSON may escape the slash
+        text = exact_json.dumps(value, parsed=True)
+        text = text.replace("\\\\/", "/")  # JSON may escape the slash
         named = cut_up or any(known in text for known in self._texts)
         return named and not any(stand_in(name) in text for name in self._live)
 

@@ -8,6 +8,7 @@ a text could hold one.
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final
 from urllib.parse import quote, unquote, unquote_plus
 
@@ -23,8 +24,17 @@ from .secret_shapes import Shapes
 
 _PERCENT: Final = re.compile(r"%[0-9A-Fa-f]{2}")
 _SHORT_RUN: Final = 256
+_MOST_RUNS: Final = 4096
 _DEPTH: Final = 5
 """How many encodings may be nested: JSON in JSON, base64 in a form in gzip."""
+
+
+@lru_cache(maxsize=8)
+def _empty_runs(shapes: Shapes, secrets: Secrets) -> set[tuple[str, int]]:
+    """Short runs of base64 that hold none of these, and how deep they were: the same paths, models
+    and media types are in nearly all requests of a folder.
+    """
+    return set()
 
 
 class TextSearch:
@@ -41,8 +51,7 @@ class TextSearch:
         """The values that were replaced, with their rules."""
         self.unsearched = False
         """Whether there was compressed data too large to be searched."""
-        self._empty_runs = set[tuple[str, int]]()
-        """Short runs of base64 that hold nothing, and how deep they were."""
+        self._empty_runs = _empty_runs(shapes, secrets)
         least = min(shapes.shortest, secrets.shortest or shapes.shortest)
         # The fewest letters of base64 that so many bytes take at any alignment.
         self._run = -(-4 * least // 3)
@@ -85,6 +94,8 @@ class TextSearch:
             if self._run_may_hold(run, depth):
                 return True
             if len(run) < _SHORT_RUN:
+                if len(self._empty_runs) >= _MOST_RUNS:
+                    self._empty_runs.clear()
                 self._empty_runs.add((run, depth))
         return False
 
