@@ -4,12 +4,8 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from tests.support.limits import examples
 
 from wiretape.core.redaction.stream_texts import (
-    JoinedTexts,
     TextPath,
     in_text,
     is_json_text,
@@ -135,57 +131,3 @@ def test_deep_and_broken_json_takes_no_time() -> None:
     assert list(in_text("[" * 200_000, "text", events=False)) == []
     deep = '{"a":' * 300 + '"x"' + "}" * 300
     assert list(in_text(deep, "text", events=False)) == []
-
-
-# ------------------------------------------------------------------ the texts alone
-
-_NAME_TEXT = """
-    choices index delta content logprobs top_logprobs tokens token_strings parts text token logprob
-    type content_block 7 decoded_token rank thought output_index item id bytes
-"""
-NAMES = st.sampled_from(_NAME_TEXT.split())
-STRINGS = st.sampled_from(["", "a", "b", "cd", "content_block_start", "message"])
-ATOMS = st.one_of(STRINGS, st.integers(0, 2), st.none(), st.booleans(), st.just(-0.5))
-ROWS = st.tuples(st.just(-0.5), st.integers(0, 9), STRINGS).map(list)
-EVENTS = st.recursive(
-    ATOMS | ROWS,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=4),
-    max_leaves=15,
-)
-
-
-def joined_leaves(values: list[Any], *, singles: bool) -> list[str] | None:
-    """As `JoinedTexts` joins them, from the leaves that a search takes apart."""
-    by_path: dict[TextPath, list[tuple[int, str]]] = {}
-    for chunk, value in enumerate(values):
-        for leaf in leaves(value)[0]:
-            by_path.setdefault(leaf.path, []).append((chunk, leaf.text))
-    single = ((path, texts[0][0]) for path, texts in by_path.items() if len(texts) == 1)
-    if merged(single):
-        return None
-    return [
-        "".join(text for _, text in texts)
-        for path, texts in by_path.items()
-        if (singles if len(texts) == 1 else is_text(path) or len({text for _, text in texts}) > 1)
-    ]
-
-
-@settings(max_examples=examples(300), deadline=None)
-@given(st.lists(EVENTS, max_size=5), st.booleans(), st.booleans())
-def test_what_is_only_looked_at_is_joined_as_what_is_searched(
-    values: list[Any], repeated: bool, singles: bool
-) -> None:
-    values *= 1 + repeated
-    texts = JoinedTexts()
-    for chunk, value in enumerate(values):
-        texts.add(value, chunk)
-    joined, expected = texts.joined(singles=singles), joined_leaves(values, singles=singles)
-    assert (joined is None) == (expected is None)
-    assert sorted(joined or ()) == sorted(expected or ())
-
-
-def test_numbers_that_count_the_chunks_take_more_than_joining() -> None:
-    texts = JoinedTexts()
-    for chunk in range(4):
-        texts.add({"index": chunk, "text": "a"}, chunk)
-    assert texts.joined() is None

@@ -11,7 +11,7 @@ with the same text path, joined in order, are one text:
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
 from wiretape.core.text import exact_json
@@ -23,12 +23,12 @@ type TextPath = tuple[str | int | tuple[str, int], ...]
 
 # Members that number the object they are in. OpenAI's `item_id` would too, but some providers of
 # the same protocol give a new one with each event.
-_NUMBERS: Final = ("content_index", "index", "output_index", "summary_index", "thought")
-_ANY_NUMBER: Final = frozenset(_NUMBERS)
+NUMBERS: Final = ("content_index", "index", "output_index", "summary_index", "thought")
+ANY_NUMBER: Final = frozenset(NUMBERS)
 # Lists whose items a client joins: Gemini's parts, the tokens of log probabilities, and Mistral's
 # content if it is a list.
-_JOINED: Final = frozenset(("parts", "token_strings", "token_strs", "tokens"))
-_CONTENT_IN: Final = frozenset(("delta", "logprobs"))
+JOINED: Final = frozenset(("parts", "token_strings", "token_strs", "tokens"))
+CONTENT_IN: Final = frozenset(("delta", "logprobs"))
 
 _TEXTS: Final = frozenset(
     (
@@ -99,11 +99,11 @@ def leaves(value: exact_json.Json) -> tuple[list[Leaf], int]:
     ([('', 'delta', 'text')], 3)
     """
     walk = _Walk()
-    walk.into(value, (), (_kind(value),))
+    walk.into(value, (), (kind_of(value),))
     return walk.leaves, walk.strings
 
 
-def _kind(value: exact_json.Json) -> str:
+def kind_of(value: exact_json.Json) -> str:
     """The first step of a value's paths."""
     # In events of two types a path may be two texts, but Anthropic's blocks begin in one type and
     # go on in another.
@@ -126,7 +126,7 @@ class _Walk:
         elif len(json_path) > exact_json.MAX_DEPTH:
             return
         elif kind is dict:
-            for name in () if _ANY_NUMBER.isdisjoint(value) else _NUMBERS:
+            for name in () if ANY_NUMBER.isdisjoint(value) else NUMBERS:
                 number = value.get(name)
                 if isinstance(number, int):
                     path = (*path, (name, number))
@@ -166,143 +166,9 @@ class _Walk:
 
 
 def _is_joined(json_path: JsonPath) -> bool:
-    if not json_path or json_path[-1] in _JOINED:
+    if not json_path or json_path[-1] in JOINED:
         return bool(json_path)
-    return json_path[-1] == "content" and len(json_path) > 1 and json_path[-2] in _CONTENT_IN
-
-
-# ------------------------------------------------------------------ the texts alone
-
-
-class _Path:
-    """A text path: the paths that go on from it, its strings, and the chunk of the first."""
-
-    __slots__ = ("chunk", "next", "path", "texts")
-
-    def __init__(self, path: TextPath) -> None:
-        self.path = path
-        self.next: dict[str | int | tuple[str, int], _Path] = {}
-        self.texts: list[str] = []
-        self.chunk = 0
-
-    def step(self, step: str | int | tuple[str, int]) -> "_Path":
-        after = self.next.get(step)
-        if after is None:
-            after = self.next[step] = _Path((*self.path, step))
-        return after
-
-    def take(self, text: str, chunk: int) -> None:
-        if not self.texts:
-            self.chunk = chunk
-        self.texts.append(text)
-
-    def each(self) -> "Iterator[_Path]":
-        yield self
-        for after in self.next.values():
-            yield from after.each()
-
-
-class JoinedTexts:
-    """Joins the strings of a stream's chunks by their text paths, as those of `leaves` would be:
-    what is only looked at needs no `Leaf`, which takes most of the time.
-
-    >>> texts = JoinedTexts()
-    >>> texts.add({"delta": {"text": "Hel"}}, 0)
-    >>> texts.add({"delta": {"text": "lo"}}, 1)
-    >>> texts.joined()
-    ['Hello']
-    """
-
-    def __init__(self) -> None:
-        self._first = _Path(())
-        self._chunk = 0
-
-    def add(self, value: exact_json.Json, chunk: int) -> None:
-        """Take the JSON of a chunk."""
-        self._chunk = chunk
-        path = self._first.step(_kind(value))
-        if type(value) is str:
-            path.take(value, chunk)
-        elif type(value) in (dict, list):
-            self._into(value, path, None, None, 0)
-
-    def add_data(self, text: str, chunk: int) -> None:
-        """Take the data of a chunk's event, which is not JSON."""
-        self._first.step("data").take(text, chunk)
-
-    def joined(self, *, singles: bool = False) -> list[str] | None:
-        """The texts of several different strings; with `singles` those of one as well. None if
-        paths of one would have to be merged.
-        """
-        paths = [path for path in self._first.each() if path.texts]
-        if merged((path.path, path.chunk) for path in paths if len(path.texts) == 1):
-            return None
-        return [
-            "".join(path.texts)
-            for path in paths
-            if (singles if len(path.texts) == 1 else is_text(path.path) or len(set(path.texts)) > 1)
-        ]
-
-    def _into(self, value: Any, path: _Path, above: object, name: object, depth: int) -> None:
-        """Do as `_Walk.into` and `_into_list`; the JSON path ends with `above` and `name`."""
-        # This runs for each object and list of each chunk.
-        if depth > exact_json.MAX_DEPTH:
-            return
-        members: Iterable[tuple[Any, Any]]
-        if type(value) is dict:
-            if not _ANY_NUMBER.isdisjoint(value):
-                path = _numbered(path, value)
-            members, step_of = value.items(), None
-        else:
-            members, step_of = enumerate(value), _step_of(above, name, value)
-        paths = path.next
-        for key, item in members:
-            kind = type(item)
-            if kind is str:
-                step = key if step_of is None else step_of(key, item)
-                after = paths.get(step)
-                if after is None or not after.texts:
-                    path.step(step).take(item, self._chunk)
-                else:
-                    after.texts.append(item)
-            elif kind is dict or kind is list:
-                if step_of is not None:
-                    step = step_of(key, item)
-                elif key == "content_block" and not depth:
-                    step = "delta"
-                elif kind is dict and "decoded_token" in item and token_lists.is_by_id(value):
-                    step = "*" if key == next(iter(value)) else key
-                else:
-                    step = key
-                after = paths.get(step) or path.step(step)
-                self._into(item, after, name, key, depth + 1)
-
-
-def _numbered(path: _Path, value: dict[str, Any]) -> _Path:
-    for name in _NUMBERS:
-        number = value.get(name)
-        if isinstance(number, int):
-            step = name, number
-            path = path.next.get(step) or path.step(step)
-    return path
-
-
-def _step_of(above: object, name: object, value: list[Any]) -> Callable[[int, Any], str | int]:
-    """What the items of a list add to its path, by position and item."""
-    if (
-        name in _JOINED
-        or (name == "content" and above in _CONTENT_IN)
-        or token_lists.is_token_list(name, value)
-    ):
-        is_row = token_lists.is_row(above, value)
-        return lambda at, item: "token" if is_row and type(item) is str else "*"
-    if token_lists.is_row(above, value):
-        return lambda at, item: "token" if type(item) is str else _item_step(at, item)
-    return _item_step
-
-
-def _item_step(at: int, item: Any) -> str | int:
-    return "*" if type(item) is dict and isinstance(item.get("index"), int) else at
+    return json_path[-1] == "content" and len(json_path) > 1 and json_path[-2] in CONTENT_IN
 
 
 def merged(single: Iterable[tuple[TextPath, object]]) -> dict[TextPath, TextPath]:

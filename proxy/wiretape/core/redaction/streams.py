@@ -25,6 +25,7 @@ from wiretape.core.text.span_pieces import divided, located, moved
 from wiretape.core.text.spans import Span, applied
 
 from . import nested_json, stream_texts, token_lists
+from .joined_texts import JoinedTexts
 from .key_patterns import PATTERNS
 from .rules import Finding, Where, finding
 from .stream_texts import JsonPath, Leaf, TextPath
@@ -131,6 +132,7 @@ def redact(
 
 
 _TEXT_MEMBERS: Final = ("text", "base64", "data")
+_TEXT_NAMES: Final = frozenset(_TEXT_MEMBERS)
 
 
 def _text_member(item: Document) -> str | None:
@@ -147,30 +149,44 @@ def _may_be_divided(
     """Whether `_Stream` could find anything in items of which no string holds a secret by itself;
     False is certain.
     """
-    texts = stream_texts.JoinedTexts()
-    comments: list[str] = []
-    for at, item in enumerate(items):
-        if not isinstance(item, dict):
-            return True  # written by hand
-        member = _text_member(item)
-        if member is None:
-            if "__data__" in item:
-                texts.add(item["__data__"], at)
-        elif member == "data" and (
-            item["data"][:1] not in ("{", "[", '"') or item["data"] == _DONE
-        ):
-            texts.add_data(item["data"], at)
-        elif member == "text" and events and _COMMENT.fullmatch(item["text"]):
-            comments.append(item["text"])
-        else:
-            return True
+    if not set(map(type, items)) <= {dict}:
+        return True  # written by hand
+    texts = JoinedTexts()
+    comments: list[tuple[int, str]] = []
+    for shape, numbers in _by_shape(items):
+        if _TEXT_NAMES.isdisjoint(shape):
+            if "__data__" in shape:
+                texts.add([items[at]["__data__"] for at in numbers], numbers)
+            continue
+        for at in numbers:
+            item = items[at]
+            member = _text_member(item)
+            if member is None:
+                if "__data__" in shape:
+                    texts.add([item["__data__"]], [at])
+            elif member == "data" and (
+                item["data"][:1] not in ("{", "[", '"') or item["data"] == _DONE
+            ):
+                texts.add_data(item["data"], at)
+            elif member == "text" and events and _COMMENT.fullmatch(item["text"]):
+                comments.append((at, item["text"]))
+            else:
+                return True
     joined = texts.joined(singles=is_cut)
     if joined is None:
         return True
-    joined.append("".join(comments))
+    joined.append("".join(text for _, text in sorted(comments)))
     return (is_cut and any(map(search.cut_off, joined))) or search.may_hold(
         exact_json.dumps(joined, parsed=True)
     )
+
+
+def _by_shape(items: Sequence[Document]) -> Iterable[tuple[tuple[str, ...], list[int]]]:
+    """The numbers of items that have the same members in the same order, by these."""
+    shapes: dict[tuple[str, ...], list[int]] = {}
+    for at, shape in enumerate(map(tuple, items)):
+        shapes.setdefault(shape, []).append(at)
+    return shapes.items()
 
 
 _DONE: Final = "[DONE]"

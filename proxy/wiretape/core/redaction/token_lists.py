@@ -19,7 +19,7 @@ So do tokenizers:
 Lists of ids without texts are `token_ids.py`'s.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Set
 from typing import Any, Final
 
 from wiretape.core.text.exact_json import Json
@@ -61,10 +61,23 @@ _COLUMNS_OF_IDS: Final = frozenset(("ids", "token_ids", "tokenIds", "tokens"))
 
 def spells_again(value: Mapping[str, Any]) -> bool:
     """Whether an object has the text of a token and further members of a token."""
+    return _are_of_a_token(value.keys()) and any(
+        isinstance(value.get(name), str) for name in _TEXT & value.keys()
+    )
+
+
+def may_be_token(names: Collection[str]) -> bool:
+    """Whether an object with members of these names could spell a token, or hold one by its number;
+    False is certain.
+    """
+    return _are_of_a_token(frozenset(names)) or any(map(str.isdecimal, names))
+
+
+def _are_of_a_token(names: Set[str]) -> bool:
     # This runs for each object of each chunk, and most are of no token.
-    if _TEXT.isdisjoint(value) or (_SIGNS.isdisjoint(value) and not value.keys() >= _SPAN):
+    if _TEXT.isdisjoint(names):
         return False
-    return any(isinstance(value.get(name), str) for name in _TEXT & value.keys())
+    return not _SIGNS.isdisjoint(names) or names >= _SPAN
 
 
 def is_token_list(name: object, value: list[Any]) -> bool:
