@@ -1,5 +1,6 @@
 """Hooks of requests to wiretape's own ports: the control endpoint and base URLs."""
 
+from collections.abc import Awaitable
 from typing import Final
 
 from mitmproxy import http
@@ -27,9 +28,11 @@ class OwnPort:
         self.links: Final = DoorLinks(providers)
         """To be called after the recorder, which has to have the original headers."""
 
-    async def requestheaders(self, flow: http.HTTPFlow) -> None:
-        if flow.response is not None or not self._is_asked(flow):
-            return
+    def requestheaders(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
+        is_ours = flow.response is None and self._is_asked(flow)
+        return self._take(flow) if is_ours else None
+
+    async def _take(self, flow: http.HTTPFlow) -> None:
         request = flow.request
         headers = {name.lower(): value for name, value in headers_of(request)}
         target = request.data.path.decode("utf-8", "surrogateescape")

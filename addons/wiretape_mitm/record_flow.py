@@ -5,6 +5,7 @@ answer before it sends the rest.
 """
 
 import asyncio
+from collections.abc import Awaitable
 from contextlib import suppress
 from dataclasses import dataclass
 from time import perf_counter
@@ -85,27 +86,28 @@ class RecordFlow:
 
     # -------------------------------------------------------------- requests
 
-    async def requestheaders(self, flow: http.HTTPFlow) -> None:
+    def requestheaders(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         """Let an upload go out as it comes: at once, or once it is in no recording for its size."""
         on_miss = self._rules.on_miss
         if flow.response is not None or not self._is_provider_s(flow):
-            return
+            return None
         if self._rules.spending is not None:
             # What a request may cost is known once it is whole.
-            return
+            return None
         if on_miss is None:
             if self._open(flow) is None and flow.response is not None:
-                return
-            await self._intake.wait_for_room()
+                return None
             upload = flow.metadata[transport.UPLOAD] = Upload(self._begin)
             # Of a request without a body mitmproxy takes no notice of it.
             flow.request.stream = upload.tee
-        elif on_miss.action == "record" or on_miss.passes(
+            return None if self._intake.has_room else self._intake.wait_for_room()
+        if on_miss.action == "record" or on_miss.passes(
             flow.request.data.host, flow.request.data.port
         ):
             flow.metadata[transport.UPLOAD] = Upload(self._begin, self._rules.max_body)
+        return None
 
-    async def request(self, flow: http.HTTPFlow) -> None:
+    def request(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         upload: Upload | None = flow.metadata.get(transport.UPLOAD)
         if upload is not None and upload.has_begun:
             # It went out where its beginning sent it: a route may have changed its host.
@@ -113,9 +115,13 @@ class RecordFlow:
         elif flow.response is None and self._is_provider_s(flow):
             flow.request.stream = False
             if self._open(flow) is not None or flow.response is None:
-                await self._intake.wait_for_room()
-                if await self._may_spend(flow):
-                    self._begin(flow)
+                return self._begin_whole(flow)
+        return None
+
+    async def _begin_whole(self, flow: http.HTTPFlow) -> None:
+        await self._intake.wait_for_room()
+        if await self._may_spend(flow):
+            self._begin(flow)
 
     async def _may_spend(self, flow: http.HTTPFlow) -> bool:
         """Whether a request may go out under the run's budget; if not, its client has an answer."""

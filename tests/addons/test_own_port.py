@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from mitmproxy import http
 from mitmproxy.test import tflow, tutils
+from tests.support.hooks import ended
 
 from wiretape.config.packs import built_in
 from wiretape.core.matching.matcher import Matcher
@@ -33,7 +34,7 @@ def asked(own_port: OwnPort, path: str, host: str = BASE_URL_HOST, **headers: st
     flow.request.headers["host"] = "127.0.0.1:4000"
     for name, value in headers.items():
         flow.request.headers[name.replace("_", "-")] = value
-    asyncio.run(own_port.requestheaders(flow))
+    asyncio.run(ended(own_port.requestheaders(flow)))
     return flow
 
 

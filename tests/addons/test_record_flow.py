@@ -11,6 +11,7 @@ import pytest
 from mitmproxy import flow as flows
 from mitmproxy import http
 from mitmproxy.test import tflow, tutils
+from tests.support.hooks import ended
 from tests.support.parts import parts_in
 
 from wiretape.run.compose import Parts
@@ -47,7 +48,7 @@ class Run:
         flow = tflow.tflow(req=request)
         for name, value in headers.items():
             flow.request.headers[name.replace("_", "-")] = value
-        await self.record_flow.request(flow)
+        await ended(self.record_flow.request(flow))
         return flow
 
     def answered(self, flow: http.HTTPFlow, *pieces: bytes) -> None:

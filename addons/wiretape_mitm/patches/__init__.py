@@ -46,7 +46,8 @@ PATCHES: Final = (
         connection_handler.PatchedConnectionHandler,
         "A reset reads as any end of a connection, and what came before it is lost; five"
         " connections to one address live at a time; an HTTP/2 client that does not read fills"
-        " memory; log lines quote what came on the wire.",
+        " memory; log lines quote what came on the wire; what passes in a tunnel goes through its"
+        " CONNECT's layers too, and each hook is a task (`short_way.py`).",
         f"{_TESTS}/test_connection_handler.py::test_a_provider_s_break_is_told_and_done_as_it_was",
         "Tell hooks how a connection ended; an option for the limit (#8322); back-pressure.",
     ),

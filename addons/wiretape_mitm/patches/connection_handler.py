@@ -12,20 +12,27 @@ import socket
 import struct
 import sys
 from collections import defaultdict
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
 from mitmproxy import connection
-from mitmproxy.proxy import commands, mode_servers, server_hooks
+from mitmproxy.proxy import commands, events, mode_servers, server_hooks
+from mitmproxy.utils import asyncio_utils
 
 from wiretape.core.text.wire_quotes import failure_text, without_quotes
 
+from .short_way import ShortWay
 from .transport import END, broken, drain_timeout, draining, held, to_reset
 
 HELD_LIMIT: Final = 4 * 1024 * 1024
 """Bytes of an HTTP/2 stream kept for a client that does not read; then the provider waits."""
 
 _CONNECTIONS: Final = 1000
+
+type Begin = Callable[[commands.StartHook], Awaitable[None] | None]
+"""Runs a hook in each addon; gives the rest where one has to wait, None where all is done."""
 
 
 class _Reader:
@@ -59,6 +66,26 @@ class PatchedConnectionHandler(mode_servers.ProxyConnectionHandler):
         # mitmproxy lets five connections to one address live at a time; the sixth stream waits.
         self.max_conns = defaultdict(lambda: asyncio.Semaphore(_CONNECTIONS))
         self._read_on = asyncio.Event()
+
+    async def handle_client(self) -> None:
+        # Not where the addons are mitmproxy's own, among which may be any.
+        begin = getattr(self.master.addons, "begin", None)
+        if begin is not None:
+            self.layer = ShortWay(self.layer, partial(self._begin_hook, begin))
+        await super().handle_client()
+
+    def _begin_hook(self, begin: Begin, hook: commands.StartHook) -> bool:
+        rest = begin(hook)
+        if rest is None:
+            return True
+        task, client = self._finish_hook(hook, rest), self.client.peername
+        asyncio_utils.create_task(task, name=hook.name, keep_ref=True, client=client)
+        return False
+
+    async def _finish_hook(self, hook: commands.StartHook, rest: Awaitable[None]) -> None:
+        await rest
+        if hook.blocking:
+            await self.server_event(events.HookCompleted(hook))
 
     async def handle_connection(self, connection: connection.Connection) -> None:
         io = self.transports[connection]

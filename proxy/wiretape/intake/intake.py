@@ -118,6 +118,11 @@ class Intake:
     def _is_behind(self) -> bool:
         return self._behind > _MOST_BEHIND or self._bytes_behind > _MOST_BYTES_BEHIND
 
+    @property
+    def has_room(self) -> bool:
+        """Whether `wait_for_room` would not wait."""
+        return self._room.is_set()
+
     async def wait_for_room(self) -> None:
         """Wait while too much in memory is still to be written, which slows a client that asks
         faster than the disk writes.
