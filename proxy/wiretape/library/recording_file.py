@@ -69,7 +69,7 @@ class AnsweredKey:
     match_kind: MatchKind
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # frozen, it would take five times as long to make
 class Facts:
     """What an index keeps of a file; `name` is its path below the folder, with "/".
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from wiretape.core.errors import StoreError
+from wiretape.core.text.regex import expect_many_texts
 from wiretape.progress import Advance, steps
 
 from . import parallel
@@ -243,6 +244,8 @@ class Sweep:
         """
 
         def work(block: Sequence[str]) -> bytes | None:
+            # In a process of its own, which ends with the folder.
+            expect_many_texts()
             before = remembered()
             results = [self._facts_of(name) for name in block]
             if remembered() != before:

@@ -11,5 +11,5 @@ from wiretape.core.text import regex
 def looks_at_short_texts() -> Iterator[None]:
     """Let RE2 look at short texts as at long ones: those of tests are short."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(regex, "_SHORT", 0)
+        patch.setattr(regex, "_short", 0)
         yield

@@ -20,6 +20,7 @@ from wiretape.core.text.exact_json import (
     parse,
     read,
     read_compact,
+    sorted_dumps,
     style_of,
     unique_keys,
 )
@@ -277,6 +278,22 @@ def test_msgspec_and_python_write_the_same(value: Any, style: str) -> None:
     value = parse(dumps(value))
     assert dumps(value, style, parsed=True) == dumps(value, style)
     assert outcome(dumps, value, style, parsed=True) == by_python(dumps, value, style, parsed=True)
+
+
+@settings(deadline=None)
+@given(VALUES)
+def test_members_by_name_are_written_as_python_does(value: Any) -> None:
+    expected = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    assert sorted_dumps(value) == expected
+    assert outcome(sorted_dumps, value) == by_python(sorted_dumps, value)
+
+
+def test_every_character_is_written_as_python_does_where_members_are_by_name() -> None:
+    for character in map(chr, range(0x300)):
+        value = {f"k{character}": f"a{character}b", "": [0.1, 1e-5, 12e15 + 0.5, 10**30]}
+        expected = json.dumps(value, sort_keys=True, separators=(",", ":"))
+        assert sorted_dumps(value) == expected
+        assert sorted_dumps([character]) == json.dumps([character])
 
 
 EACH = VALUES | st.sampled_from(["\0\0", ["\0\0", {}], {"\0\0": ",", "a": '", "'}])

@@ -2,7 +2,8 @@
 
 import pytest
 
-from wiretape.core.text.regex import Linear
+from wiretape.core.text import regex
+from wiretape.core.text.regex import Linear, expect_many_texts, may_occur
 
 
 def spans(pattern: str, text: str, pos: int = 0) -> list[tuple[int, int]]:
@@ -33,3 +34,13 @@ def test_one_that_is_checked_compiles_when_it_is_used() -> None:
     with pytest.raises(ValueError, match="missing"):
         late.occurs_in("(")
     assert Linear("a+", is_checked=True).occurs_in("baa")
+
+
+def test_where_many_texts_are_expected_short_ones_are_looked_at_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(regex, "_short", 100)
+    assert may_occur("b+", "a")
+    expect_many_texts()
+    assert not may_occur("b+", "a")
+    assert may_occur("b+", "abc")

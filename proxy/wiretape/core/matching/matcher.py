@@ -17,6 +17,7 @@ from wiretape.core.model import DEFAULT_PORTS, Exchange, Request, header, split_
 from wiretape.core.providers.registry import Providers, error_shape
 from wiretape.core.recording.document import Document
 from wiretape.core.redaction.placeholder import WITH_DIGEST, is_encoded_in, may_be_in
+from wiretape.core.text import exact_json
 from wiretape.core.wire.header_names import HeaderNames
 from wiretape.core.wire.jsonrpc import SESSION_HEADER
 from wiretape.core.wire.selecting_headers import (
@@ -140,7 +141,7 @@ class Matcher:
             if rule.on is not None:
                 path_template = applied.leave_out(value, rule, _host(host, port), path_template)
         # ASCII, so a lone surrogate in a prompt can be hashed too.
-        text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+        text = exact_json.sorted_dumps(value)
         if "REDACTED-" in text:
             named = self._placeholders.named(carried_by(request))
             text = WITH_DIGEST.sub(named, text)

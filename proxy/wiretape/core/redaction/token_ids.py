@@ -67,6 +67,8 @@ _RECORDED: Final = re.compile(
     rb'"(?:%b)": *\[[\[\s]*"?(\d"?(?:,\s*"?\d"?){%d}),\s*"?1"?((?:,\s*"?0"?)*)\s*\]'
     % ("|".join(sorted(LISTS)).encode(), _DIGITS - 1)
 )
+_NUMBERS: Final = re.compile(rb'\[[\[\s]*"?\d"?,')
+"""Matches in whatever `_RECORDED` matches: most recordings hold no list of numbers."""
 
 type Ids = list[Any]
 """Token ids: integers, or integers as strings."""
@@ -84,8 +86,9 @@ class Mark(NamedTuple):
 
 def marks_in(recording: bytes) -> Iterator[Mark]:
     """The marks of a recording file's neutral lists that have a digest."""
-    # What is recorded is a list of one of those names, which one look tells.
-    for match in _RECORDED.finditer(recording) if may_occur(_LIST, recording) else ():
+    # What is recorded is a list of one of those names, which two looks tell.
+    may_be_there = _NUMBERS.search(recording) is not None and may_occur(_LIST, recording)
+    for match in _RECORDED.finditer(recording) if may_be_there else ():
         digits = b"".join(re.findall(rb"\d", match[1])).decode()
         yield Mark(_DIGITS + 1 + match[2].count(b"0"), digits)
 

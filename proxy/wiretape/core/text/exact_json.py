@@ -78,6 +78,8 @@ class _Native(NamedTuple):
     encode: Callable[[Json], bytes]
     encode_lines: Callable[[Sequence[Json]], bytes]
     """Writes each value on a line of its own, as `encode` does."""
+    encode_sorted: Callable[[Json], bytes]
+    """Writes members by name; raises for a `Number`."""
     format: Callable[[bytes, int], bytes]
     """Lays out compact JSON: in one line with spaces (0), or with so many a level."""
 
@@ -104,6 +106,7 @@ def _native() -> _Native | None:
         decoder.decode_lines,
         encoder.encode,
         encoder.encode_lines,
+        msgspec.json.Encoder(order="sorted").encode,
         lambda data, indent: msgspec.json.format(data, indent=indent),
     )
 
@@ -235,6 +238,28 @@ def _dumps(value: Json, style: str, *, parsed: bool = True, numbers: bool = True
 
 _BEYOND_ASCII: Final = re.compile("[^\0-~]")
 """What Python escapes in a text that is to be ASCII: DEL too."""
+
+
+def sorted_dumps(value: Json) -> str:
+    """Write plain JSON with its members by name, in ASCII: what `json.dumps` gives.
+
+    >>> sorted_dumps({"b": "é", "a": [1.5, None]})
+    '{"a":[1.5,null],"b":"\\\\u00e9"}'
+    """
+    if native := _native():
+        try:
+            text = native.encode_sorted(value).decode()
+        except Exception:  # a lone surrogate, an integer of more than 64 bits, or a `Number`
+            text = "\x7f"
+        # Where one of the two writes an exponent, the other does not or spells it otherwise.
+        is_alike = ".0000" not in text and not _EXPONENT.search(text)
+        if is_alike and text.isascii() and "\x7f" not in text:  # Python escapes DEL, too
+            return text
+    return _SORTED.encode(value)
+
+
+_EXPONENT: Final = re.compile("[0-9]e-?[0-9]")
+_SORTED: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 
 def _by_msgspec(value: Json, layout: str) -> str | None:

@@ -77,10 +77,18 @@ def is_short(text: str | bytes) -> bool:
     """Whether looking for one thing after the other in a text takes less time than one look by RE2,
     whose tables for many things no processor keeps at hand.
     """
-    return len(text) < _SHORT
+    return len(text) < _short
 
 
-_SHORT: Final = 2048
+_short = 2048
+
+
+def expect_many_texts() -> None:
+    """Take one look by RE2 at short texts, too, in this process from now on: where one text is
+    looked at after the other, its tables stay at hand.
+    """
+    global _short
+    _short = 0
 
 
 def _accepted(string: str) -> str:
