@@ -1,6 +1,7 @@
 """Direct answers are read one by one, or ahead, and are those of the files as they are."""
 
 import os
+import random
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -74,16 +75,34 @@ def test_rows_are_read_ahead_in_the_order_of_recording(folder: Folder) -> None:
     assert folder.queries < COUNT // 10
 
 
-def test_rows_in_another_order_are_read_one_by_one(folder: Folder) -> None:
+def test_few_rows_in_another_order_are_read_one_by_one(folder: Folder) -> None:
+    numbers = list(reversed(in_order()))[: direct_rows._SINGLE]
+    assert [folder.body(number) for number in numbers] == [b"%d" % n for n in numbers]
+    assert folder.queries == len(folder.rows._entries) == len(numbers)
+    assert folder.body(numbers[0]) == b"%d" % numbers[0]
+    assert folder.queries == len(numbers)
+
+
+def test_of_a_small_folder_those_beside_are_read_in_the_end(folder: Folder) -> None:
+    numbers = random.Random(1).sample(range(COUNT), COUNT)
+    assert [folder.body(number) for number in numbers] == [b"%d" % n for n in numbers]
+    assert folder.queries <= direct_rows._SINGLE + -(-COUNT // direct_rows._AHEAD) + 1
+    assert folder.rows._bytes == sum(len(b"head%d" % number) for number in range(COUNT))
+
+
+@pytest.mark.parametrize("limit", ["_SMALL", "_MOST_BYTES"])
+def test_of_a_large_folder_they_are_not(
+    folder: Folder, limit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(direct_rows, limit, 90)
     numbers = list(reversed(in_order()))
     assert [folder.body(number) for number in numbers] == [b"%d" % n for n in numbers]
-    assert folder.queries == COUNT
-    assert folder.body(numbers[0]) == b"%d" % numbers[0]
-    assert folder.queries == COUNT
+    assert folder.queries > COUNT // 2
 
 
 def test_few_rows_are_in_memory(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(direct_rows, "_MOST", 10)
+    monkeypatch.setattr(direct_rows, "_SMALL", 0)
     for number in in_order():
         folder.body(number)
     assert len(folder.rows._entries) <= 10 + direct_rows._AHEAD

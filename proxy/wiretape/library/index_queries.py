@@ -161,6 +161,14 @@ class IndexQueries:
             )
         return [direct_row(row) for row in rows]
 
+    def direct_beside(self, number: int, most: int) -> list[DirectRow]:
+        """What `direct` gives for the rows around row `number`: those of its block of `most`."""
+        first = number - number % most
+        rows = self._db.execute(
+            f"{_DIRECT} files.id BETWEEN ? AND ? AND digest IS NOT NULL", (first, first + most - 1)
+        )
+        return [direct_row(row) for row in rows]
+
     def created(self, ids: Iterable[str]) -> dict[str, list[tuple[int, str]]]:
         """For each id the recordings that created it: when they were made, and their tokens."""
         by_id: dict[str, list[tuple[int, str]]] = {}
