@@ -94,6 +94,7 @@ STREAMS: dict[str, Any] = {
     "rows": [{"meta": {"top_logprobs": [[-1.5, 7, "a"], [-2.5, 8, "b"]]}}] * 5,
     "blocks": [{"type": "content_block_start", "index": 0, "content_block": {"text": "a"}}] * 5
     + [{"type": "content_block_delta", "index": 0, "delta": {"text": "b"}}] * 5,
+    "a text for a block": [{"content_block": "a", "delta": "b"}] * 5,
     "texts, objects and lists in one place": [{"a": "b"}, {"a": {"b": "c"}}, {"a": ["d"]}, "e"] * 5,
     "deep": [json.loads('{"a":' * 30 + '["b"]' + "}" * 30)] * 5,
     "deeper than is looked": [json.loads('{"a":' * 300 + '"b"' + "}" * 300)] * 5,

@@ -58,13 +58,25 @@ class _Path:
         for after in self.next.values():
             yield from after.each()
 
+    def take_all(self, texts: Sequence[str], chunks: Sequence[int]) -> None:
+        self.texts += texts
+        self.chunks += chunks
+
     @property
     def text(self) -> str:
         """The strings joined in the order of their chunks; those of one chunk stand as it has
         them.
         """
+        order = sorted(self.chunks)
+        if order == self.chunks:
+            return "".join(self.texts)
         order = sorted(range(len(self.chunks)), key=self.chunks.__getitem__)
         return "".join(map(self.texts.__getitem__, order))
+
+    @property
+    def varies(self) -> bool:
+        """Whether there are several different strings."""
+        return self.texts.count(self.texts[0]) < len(self.texts)
 
 
 class JoinedTexts:
@@ -82,7 +94,7 @@ class JoinedTexts:
 
     def add(self, values: Sequence[exact_json.Json], chunks: Sequence[int]) -> None:
         """Take the JSON of some chunks, which are given by their numbers, in order."""
-        for kind, alike, of_each in _divided(map(kind_of, values), values, chunks):
+        for kind, alike, of_each in _divided(kind_of, values, chunks):
             self._items(alike, of_each, self._first.step(kind), (None, None), 0)
 
     def add_data(self, text: str, chunk: int) -> None:
@@ -99,7 +111,7 @@ class JoinedTexts:
         return [
             path.text
             for path in paths
-            if (singles if len(path.texts) == 1 else is_text(path.path) or len(set(path.texts)) > 1)
+            if (singles if len(path.texts) == 1 else is_text(path.path) or path.varies)
         ]
 
     # ------------------------------------------------------------------ side by side
@@ -108,10 +120,9 @@ class JoinedTexts:
         self, values: Sequence[Any], chunks: Sequence[int], path: _Path, names: _Names, depth: int
     ) -> None:
         """Take values that stand at one place in their chunks."""
-        for kind, alike, of_each in _divided(map(type, values), values, chunks):
+        for kind, alike, of_each in _divided(type, values, chunks):
             if kind is str:
-                path.texts += alike
-                path.chunks += of_each
+                path.take_all(alike, of_each)
             elif kind is not dict and kind is not list:
                 continue
             elif len(alike) < _FEW or depth > _DEEP:
@@ -124,8 +135,14 @@ class JoinedTexts:
     def _objects(
         self, values: Sequence[Any], chunks: Sequence[int], path: _Path, names: _Names, depth: int
     ) -> None:
-        for shape, alike, of_each in _divided(map(tuple, values), values, chunks):
-            if len(alike) < _FEW or any(map(str.isdecimal, shape)):
+        for shape, alike, of_each in _divided(tuple, values, chunks):
+            # A block's own members go on in others, which a text in its place does not.
+            is_block = not depth and "content_block" in shape
+            if (
+                len(alike) < _FEW
+                or any(map(str.isdecimal, shape))
+                or (is_block and any(type(value["content_block"]) is str for value in alike))
+            ):
                 self._singly(alike, of_each, path, names, depth)
                 continue
             for numbered, some, of_some in _numbered_alike(shape, path, alike, of_each):
@@ -138,15 +155,15 @@ class JoinedTexts:
         self, values: Sequence[Any], chunks: Sequence[int], path: _Path, names: _Names, depth: int
     ) -> None:
         above, name = names
-        for length, alike, of_each in _divided(map(len, values), values, chunks):
+        for length, alike, of_each in _divided(len, values, chunks):
             columns = list(zip(*alike, strict=True))
             if length and (len(alike) < _FEW or _may_be_tokens(names, columns[0])):
                 self._singly(alike, of_each, path, names, depth)
                 continue
             is_joined = name in JOINED or (name == "content" and above in CONTENT_IN)
             for at, column in enumerate(columns):
-                steps = ["*" if is_joined else _item_step(at, item) for item in column]
-                for step, some, of_some in _divided(steps, column, of_each):
+                for is_numbered, some, of_some in _divided(_is_numbered, column, of_each):
+                    step = "*" if is_joined or is_numbered else at
                     self._items(some, of_some, path.step(step), (name, at), depth + 1)
 
     # ------------------------------------------------------------------ chunk by chunk
@@ -188,18 +205,18 @@ class JoinedTexts:
                 self._into(item, after, name, key, depth + 1)
 
 
-def _divided[Label: Hashable, Value](
-    labels: Iterable[Label], values: Sequence[Value], chunks: Sequence[int]
+def _divided[Value, Label: Hashable](
+    label_of: Callable[[Value], Label], values: Sequence[Value], chunks: Sequence[int]
 ) -> Iterator[tuple[Label, Sequence[Value], Sequence[int]]]:
     """The values of each label, with their chunks, in order."""
-    labels = list(labels)
-    if len(set(labels)) < 2:
-        if labels:
-            yield labels[0], values, chunks
+    labels = set(map(label_of, values))
+    if len(labels) < 2:
+        for label in labels:
+            yield label, values, chunks
         return
     groups: dict[Label, tuple[list[Value], list[int]]] = {}
-    for label, value, chunk in zip(labels, values, chunks, strict=True):
-        group = groups.setdefault(label, ([], []))
+    for value, chunk in zip(values, chunks, strict=True):
+        group = groups.setdefault(label_of(value), ([], []))
         group[0].append(value)
         group[1].append(chunk)
     for label, group in groups.items():
@@ -215,9 +232,12 @@ def _numbered_alike(
         yield path, values, chunks
         return
     rest = tuple(other for other in shape if other != name)
-    numbers = [value[name] for value in values]
-    labels = [number if isinstance(number, int) else None for number in numbers]
-    for number, alike, of_each in _divided(labels, values, chunks):
+
+    def number_of(value: Any) -> int | None:
+        number = value[name]
+        return number if isinstance(number, int) else None
+
+    for number, alike, of_each in _divided(number_of, values, chunks):
         after = path if number is None else path.step((name, number))
         yield from _numbered_alike(rest, after, alike, of_each)
 
@@ -260,4 +280,8 @@ def _step_of(above: object, name: object, value: list[Any]) -> Callable[[int, An
 
 
 def _item_step(at: int, item: Any) -> str | int:
-    return "*" if type(item) is dict and isinstance(item.get("index"), int) else at
+    return "*" if _is_numbered(item) else at
+
+
+def _is_numbered(item: Any) -> bool:
+    return type(item) is dict and isinstance(item.get("index"), int)

@@ -152,41 +152,33 @@ def _may_be_divided(
     if not set(map(type, items)) <= {dict}:
         return True  # written by hand
     texts = JoinedTexts()
-    comments: list[tuple[int, str]] = []
-    for shape, numbers in _by_shape(items):
-        if _TEXT_NAMES.isdisjoint(shape):
-            if "__data__" in shape:
-                texts.add([items[at]["__data__"] for at in numbers], numbers)
-            continue
-        for at in numbers:
-            item = items[at]
-            member = _text_member(item)
-            if member is None:
-                if "__data__" in shape:
-                    texts.add([item["__data__"]], [at])
-            elif member == "data" and (
-                item["data"][:1] not in ("{", "[", '"') or item["data"] == _DONE
-            ):
-                texts.add_data(item["data"], at)
-            elif member == "text" and events and _COMMENT.fullmatch(item["text"]):
-                comments.append((at, item["text"]))
-            else:
-                return True
+    comments: list[str] = []
+    # What is JSON alone is taken together.
+    others = [at for at, item in enumerate(items) if not _TEXT_NAMES.isdisjoint(item)]
+    for at in others:
+        item = items[at]
+        member = _text_member(item)
+        if member is None:
+            if "__data__" in item:
+                texts.add([item["__data__"]], [at])
+        elif member == "data" and (
+            item["data"][:1] not in ("{", "[", '"') or item["data"] == _DONE
+        ):
+            texts.add_data(item["data"], at)
+        elif member == "text" and events and _COMMENT.fullmatch(item["text"]):
+            comments.append(item["text"])
+        else:
+            return True
+    skipped = frozenset(others)
+    numbers = [at for at, item in enumerate(items) if "__data__" in item and at not in skipped]
+    texts.add([items[at]["__data__"] for at in numbers], numbers)
     joined = texts.joined(singles=is_cut)
     if joined is None:
         return True
-    joined.append("".join(text for _, text in sorted(comments)))
+    joined.append("".join(comments))
     return (is_cut and any(map(search.cut_off, joined))) or search.may_hold(
         exact_json.dumps(joined, parsed=True)
     )
-
-
-def _by_shape(items: Sequence[Document]) -> Iterable[tuple[tuple[str, ...], list[int]]]:
-    """The numbers of items that have the same members in the same order, by these."""
-    shapes: dict[tuple[str, ...], list[int]] = {}
-    for at, shape in enumerate(map(tuple, items)):
-        shapes.setdefault(shape, []).append(at)
-    return shapes.items()
 
 
 _DONE: Final = "[DONE]"
