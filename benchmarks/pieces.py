@@ -85,7 +85,7 @@ class _Recording:
         clean = CleanParts()
         document, _ = self.redactor.document(from_exchange(exchange), secrets, clean)
         smaller, _ = recording_format.externalise(document)
-        text = recording_format.dumps(smaller)
+        text = recording_format.dumps(smaller, clean.texts)
         if gate.inspect(text, self.redactor, secrets, clean):
             raise ValueError("the benchmark's own exchange holds a secret")
         return text

@@ -327,7 +327,7 @@ class ExchangeWriter:
         row = replace(prepared.row, note=prepared.end_note)
         stamped = stamp(prepared.document["request"], session.known_ids)
         document, files = recording_format.externalise({**prepared.document, "request": stamped})
-        text = recording_format.dumps(document)
+        text = recording_format.dumps(document, prepared.clean.texts)
         known = self.redactor.remembered_ever
         leak = self._leak(prepared, text, files)
         if leak and self.redactor.rules.gate == "refuse":

@@ -107,6 +107,43 @@ def test_a_body_is_laid_out_as_if_each_level_was_written_first(value: Any) -> No
         assert short == dumps(document)
 
 
+@given(VALUES, st.lists(VALUES, max_size=3), st.booleans())
+def test_parts_that_stand_in_a_text_are_taken_out(
+    value: Any, items: list[Any], with_paths: bool
+) -> None:
+    document: Document = {"wiretape": 1, "request": {"body": value}}
+    document |= {"response": {"body": items}}
+    document |= {"paths": ["cwd"]} if with_paths else {}
+    parts = {name: recording_format.part_text(name, document[name]) for name in PARTS}
+    text = dumps(document)
+    rest, names = recording_format.without_parts(text, parts)
+    assert names == ["response", "request"]
+    assert json.loads(rest) == document | dict.fromkeys(PARTS)
+    rest, names = recording_format.without_parts(text, {"response": parts["response"]})
+    assert (json.loads(rest), names) == (document | {"response": None}, ["response"])
+    for other in (text[1:], text + " ", text.replace("response", "answer"), f"{{{text}"):
+        rest, names = recording_format.without_parts(other, parts)
+        assert not names or not is_json(rest)
+
+
+PARTS = ("request", "response")
+
+
+def is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
+def test_a_part_is_written_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts, written = recording_format.PartTexts(), document(b'{"a": "b"}')
+    text = dumps(written, texts)
+    monkeypatch.setattr(recording_format, "part_text", lambda *_: pytest.fail("written again"))
+    assert dumps(written, texts) == text
+
+
 def test_a_list_of_numbers_stays_on_one_line() -> None:
     embedding = b'{"embedding":[' + b",".join([b"-0.0123"] * 300) + b'],"a":["' + b"x" * 99 + b'"]}'
     lines = dumps(document(response=Response(200, JSON, (Chunk(embedding),)))).splitlines()

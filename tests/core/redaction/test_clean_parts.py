@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
+from tests.support.cases import check_each
 from tests.support.keys import KEYS
 from tests.support.limits import examples
 
@@ -84,9 +85,12 @@ def exchange(placed: list[tuple[str, str]], prompt: str) -> Exchange:
     return Exchange(request, response, "2026-11-20T17:30:00Z")
 
 
-def written(document: Document) -> tuple[str, dict[str, bytes]]:
+def written(document: Document, clean: CleanParts | None = None) -> tuple[str, dict[str, bytes]]:
     smaller, files = recording_format.externalise(document)
-    return recording_format.dumps(smaller), files
+    text = recording_format.dumps(smaller)
+    if clean is not None:
+        assert recording_format.dumps(smaller, clean.texts) == text
+    return text, files
 
 
 def put(document: Document, step: str, secret: str) -> Document:
@@ -135,7 +139,7 @@ def looks(
         secrets = redactor.secrets(given.request)
         clean = CleanParts()
         document, _ = redactor.document(from_exchange(given), secrets, clean)
-        text, files = written(text_of(document))
+        text, files = written(text_of(document), clean)
         redactor.remember(later)
         leaks = inspect(text, redactor, secrets, clean if quick else None)
         result.append(
@@ -201,6 +205,82 @@ def test_a_clean_part_is_not_searched_again(monkeypatch: pytest.MonkeyPatch) -> 
     assert not searched
     assert inspect(text, redactor, redactor.secrets(sent.request)) == ()
     assert {"messages", "choices"} <= {name for name in searched if isinstance(name, str)}
+
+
+def put_into_text(text: str, edit: str, secret: str) -> str:
+    """A recording's text that was changed after it was written."""
+    quoted = json.dumps(secret)
+    end = text.removesuffix("\n}\n")
+    match edit:
+        case "a word":
+            return text.replace("hello", secret)
+        case "a name":
+            return text.replace('"content"', '"api_key"').replace("hello", secret)
+        case "another answer":
+            return f'{end},\n  "response": {{"status": 200, "body": [{{"text": {quoted}}}]}}\n}}\n'
+        case "another answer before":
+            return text.replace('"request":', f'"response": {{"a": {quoted}}}, "request":', 1)
+        case "another request":
+            return f'{end},\n  "request": {{"body": {quoted}}}\n}}\n'
+        case "paths":
+            return f'{end},\n  "paths": [{quoted}]\n}}\n'
+        case "more":
+            return f'{end},\n  "notes": {{"password": {quoted}}}\n}}\n'
+        case "recorded":
+            return text.replace('"wiretape": 1', f'"wiretape": 1, "token": {quoted}')
+        case "within":
+            return f'{{"a": {quoted},\n  "request": {text}}}'
+        case "beside":
+            return f'{{"a": {quoted}, "b": {end}\n}}\n}}\n'
+        case "after":
+            return f"{text}{quoted}"
+        case "not JSON":
+            return f"{secret}{text}"
+    return text
+
+
+EDITS = (
+    *("a word", "a name", "another answer", "another answer before", "another request", "paths"),
+    *("more", "recorded", "within", "beside", "after", "not JSON", "nothing"),
+)
+
+
+def test_the_quick_gate_finds_what_was_put_into_the_text() -> None:
+    sent = exchange([("nowhere", KEY)] * 2, "hello")
+
+    def check_edit(edit: str) -> None:
+        for secret in (KEY, VALUE, KNOWN):
+            redactor, clean = Redactor(RedactionRules()), CleanParts()
+            secrets = redactor.secrets(sent.request)
+            document, _ = redactor.document(from_exchange(sent), secrets, clean)
+            text = put_into_text(written(document, clean)[0], edit, secret)
+            leaks = inspect(text, redactor, secrets, clean)
+            assert leaks == inspect(text, redactor, secrets)
+            is_refused = edit not in UNSEEN and (secret != VALUE or edit in NAMING)
+            assert bool(leaks) == is_refused
+
+    check_each(check_edit, {edit: edit for edit in EDITS})
+
+
+NAMING = ("a name", "more", "recorded")
+"""Edits that name their value as a secret."""
+UNSEEN = ("nothing", "another answer before")
+"""Edits that the gate does not see: of two members of one name it reads the last."""
+
+
+def test_a_clean_part_that_stands_in_the_text_is_not_read_again() -> None:
+    redactor, clean = Redactor(RedactionRules()), CleanParts()
+    sent = exchange([("nowhere", KEY)] * 2, "hello")
+    document, _ = redactor.document(from_exchange(sent), redactor.secrets(sent.request), clean)
+    text = written(document, clean)[0]
+    read = clean.read(text)
+    assert read == document == recording_format.loads(text)
+    assert read["request"] is document["request"]
+    assert read["response"] is document["response"]
+    assert clean.read(text.replace("hello", "bye", 1)) is not None
+    assert clean.read(text + " ") is None
+    with_paths = f'{text.removesuffix("\n}\n")},\n  "paths": ["cwd", "home"]\n}}\n'
+    assert (clean.read(with_paths) or {})["paths"] == ["cwd", "home"]
 
 
 def test_what_became_known_later_is_searched_for() -> None:

@@ -7,7 +7,7 @@ changed word as a changed line. Large binary bodies move to side files named by 
 
 import base64
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from json.encoder import encode_basestring
 from typing import Any, Final
 
@@ -20,8 +20,10 @@ WIDTH: Final = 100
 SIDE_FILE_BYTES: Final = 16 * 1024
 """Binary bodies larger than this go to a side file."""
 
-# Around a body of any allowed depth there are the document, the answer and the chunks.
-_MAX_DEPTH: Final = exact_json.MAX_DEPTH + 8
+MAX_DEPTH: Final = exact_json.MAX_DEPTH + 8
+"""The deepest nesting of a file: around a body of any allowed depth there are the document, the
+answer and the chunks.
+"""
 
 _BOM: Final = b"\xef\xbb\xbf"
 _CONFLICT: Final = re.compile(rb"^(?:<{7}|\|{7}|>{7})(?: [^\r\n]*)?\r?$", re.MULTILINE)
@@ -51,9 +53,13 @@ def externalise(document: Document) -> tuple[Document, dict[str, bytes]]:
         return {file_key if k == key else k: name if k == key else v for k, v in item.items()}
 
     request, response = document["request"], document["response"]
+    body = response.get("body")
+    if not _is_base64(request, "body_base64") and not any(
+        _is_base64(item, "base64") for item in (body if isinstance(body, list) else [body])
+    ):
+        return document, {}
     if not str(request["headers"].get("content-type", "")).lower().startswith("multipart/"):
         request = moved_out(request, "body_base64", "body_file")
-    body = response.get("body")
     if isinstance(body, list):
         body = [moved_out(item, "base64", "file") for item in body]
     else:
@@ -63,12 +69,77 @@ def externalise(document: Document) -> tuple[Document, dict[str, bytes]]:
     return {**document, "request": request, "response": response}, files
 
 
+def _is_base64(item: Any, key: str) -> bool:
+    return isinstance(item, dict) and key in item
+
+
 def _decoded_size(text: str) -> int:
     return len(text) * 3 // 4 - text.count("=", -2)
 
 
-def dumps(document: Document) -> str:
-    """Write a recording file: UTF-8, LF, a final newline; equal documents give equal texts.
+class PartTexts:
+    """The `request` and `response` parts of a document as `dumps` writes them, the latest of each,
+    so that none is written twice: what is here must not change any more.
+    """
+
+    def __init__(self) -> None:
+        self._latest: dict[str, tuple[Document, str]] = {}
+
+    def of(self, name: str, part: Document) -> str:
+        """The text of a part called `name`."""
+        known = self._latest.get(name)
+        if known is None or known[0] is not part:
+            known = self._latest[name] = part, part_text(name, part)
+        return known[1]
+
+
+def part_text(name: str, part: Document) -> str:
+    """The text of a document's `request` or `response` part as `dumps` writes it."""
+    return _response(part) if name == "response" else "".join(_wrapped(part, 2, len(name) + 6))
+
+
+_END: Final = re.compile(r'(?:,\n  "paths": \[(?:"[\w-]+"(?:, "[\w-]+")*)?\])?\n\}\n\Z')
+"""What may follow the `response` part in a text of `dumps`."""
+_LONGEST_END: Final = 400
+
+
+def without_parts(text: str, parts: Mapping[str, str]) -> tuple[str, list[str]]:
+    """A recording's text with null in place of those of the `parts`, given by name and text, that
+    stand in it as `dumps` writes them; and their names.
+
+    That the rest is JSON proves that they are the members of these names: each stands between a
+    line end and a name, which no string holds, and only the end of the whole follows the last.
+
+    >>> without_parts('{\\n  "request": {},\\n  "response": {}\\n}\\n', {"response": "{}"})
+    ('{\\n  "request": {},\\n  "response": null\\n}\\n', ['response'])
+    """
+    end = _END.search(text, max(0, len(text) - _LONGEST_END))
+    stop = end.start() if end else 0
+    rest = [text[stop:]]
+    names: list[str] = []
+    for name in ("response", "request"):
+        lead, part = f'\n  "{name}": ', parts.get(name)
+        start = stop - len(part or "")
+        if (
+            part is None
+            or start < len(lead)
+            or not text.startswith(part, start)
+            or not text.startswith(lead, start - len(lead))
+        ):
+            break
+        names.append(name)
+        rest += ["null", lead]
+        stop = start - len(lead)
+        if stop < 1 or text[stop - 1] != ",":
+            break
+        rest.append(",")
+        stop -= 1
+    return "".join((text[:stop], *reversed(rest))), names
+
+
+def dumps(document: Document, texts: PartTexts | None = None) -> str:
+    """Write a recording file: UTF-8, LF, a final newline; equal documents give equal texts. `texts`
+    holds parts that are written already.
 
     >>> body = [{"data": "a"}, {"data": "b"}]
     >>> print(dumps({"wiretape": 1, "request": {}, "response": {"status": 200, "body": body}}))
@@ -85,13 +156,13 @@ def dumps(document: Document) -> str:
     }
     <BLANKLINE>
     """
-    response = document["response"]
+    texts = texts or PartTexts()
     parts = []
     for key, value in document.items():
         if value is None:
             continue
-        if key == "response":
-            parts.append(f"  {_line(key)}: {_response(response)}")
+        if key in ("request", "response"):
+            parts.append(f'  "{key}": {texts.of(key, value)}')
         else:
             parts.append(f"  {_line(key)}: {''.join(_wrapped(value, 2, len(key) + 6))}")
     return "{\n" + ",\n".join(parts) + "\n}\n"
@@ -181,7 +252,7 @@ def loads(text: str | bytes) -> Document:
     if not text or text.isspace():
         raise FormatError("the file is empty, expected a recording")
     try:
-        document = exact_json.parse(text, max_depth=_MAX_DEPTH)
+        document = exact_json.parse(text, max_depth=MAX_DEPTH)
     except UnicodeDecodeError as error:
         raise FormatError(f"not UTF-8 text (byte {error.start}), expected a recording") from None
     except ValueError as error:

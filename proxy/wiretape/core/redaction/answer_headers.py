@@ -66,21 +66,26 @@ class AnswerHeaders:
             return False
         return self._keep.fullmatch(name) is not None or self._drop.fullmatch(name) is None
 
-    def __call__(self, response: Mapping[str, Any], method: str | None) -> dict[str, Any]:
-        """A document's `response` part with the headers and trailers that are recorded.
+    def __call__(self, response: dict[str, Any], method: str | None) -> dict[str, Any]:
+        """A document's `response` part with the headers and trailers that are recorded: itself if
+        these are all.
 
         An answer to HEAD keeps its length, which nothing else shows.
         """
-        result = dict(response)
-        for key in ("headers", "trailers"):
-            if key in response:
-                result[key] = {
-                    lower: value
-                    for name, value in response[key].items()
-                    if self.is_recorded(lower := name.lower())
-                    or (lower == "content-length" and method == "HEAD")
-                }
-        return result
+        changed: dict[str, Any] = {
+            key: headers
+            for key in ("headers", "trailers")
+            if key in response and (headers := self._of(response[key], method)) != response[key]
+        }
+        return {**response, **changed} if changed else response
+
+    def _of(self, headers: Mapping[str, Any], method: str | None) -> dict[str, Any]:
+        return {
+            lower: value
+            for name, value in headers.items()
+            if self.is_recorded(lower := name.lower())
+            or (lower == "content-length" and method == "HEAD")
+        }
 
 
 def _matcher(names: Iterable[str]) -> re.Pattern[str]:

@@ -1,16 +1,18 @@
 """What redaction has searched in vain, so that the gate need not search the same again."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple, cast
 
 from wiretape.core.recording.document import Document
+from wiretape.core.recording.text import MAX_DEPTH, PartTexts, part_text, without_parts
 from wiretape.core.text import exact_json
 
 from .known_values import Secrets
 
 
 class _Noted(NamedTuple):
-    """A part's text, what it was searched for, and whether a look at the text was enough."""
+    """A part and its text, what it was searched for, and whether a look at the text was enough."""
 
+    part: Document
     text: str
     known: Secrets
     by_a_look: bool
@@ -20,8 +22,8 @@ class CleanParts:
     """The parts of a recording in which a search found nothing, and the values it looked for.
 
     A search depends on these two alone, so it finds nothing in an equal part if it looks for no
-    other value. Parts are compared as JSON text, which nobody can change afterwards, and in which
-    order and type count. For one exchange and one redactor.
+    other value. Parts are compared as text, which nobody can change afterwards, and in which order
+    and type count. For one exchange and one redactor.
 
     >>> clean = CleanParts()
     >>> clean.note("response", {"status": 200, "body": None}, Secrets())
@@ -33,25 +35,43 @@ class CleanParts:
     """
 
     def __init__(self) -> None:
+        self.texts: Final = PartTexts()
+        """The parts as they are written."""
         self._noted: dict[str, _Noted] = {}
+        self._read: dict[str, Document] = {}
 
     def note(self, name: str, part: Document, known: Secrets, *, by_a_look: bool = False) -> None:
         """Say that a search for `known` and for patterns found nothing in a part; `by_a_look`: that
         a look at its text already shows that it could not.
         """
-        self._noted[name] = _Noted(exact_json.dumps(part, parsed=True), known, by_a_look)
+        self._noted[name] = _Noted(part, self.texts.of(name, part), known, by_a_look)
+
+    def read(self, text: str) -> Document | None:
+        """The document of a recording's text in which a clean part stands as it was written: that
+        is not read again. None for another text.
+        """
+        noted = {name: each.text for name, each in self._noted.items()}
+        rest, names = without_parts(text, noted)
+        if not names:
+            return None
+        try:
+            document = exact_json.parse(rest, max_depth=MAX_DEPTH)
+        except ValueError:
+            return None
+        for name in names:
+            document[name] = part = self._noted[name].part
+            self._read[name] = part
+        return cast(Document, document)
 
     def holds(self, name: str, part: Document, known: Secrets, *, by_a_look: bool = False) -> bool:
         """Whether a search for `known` is certain to find nothing in a part; `by_a_look`: whether a
         look at its text is.
         """
         noted = self._noted.get(name)
-        return (
-            noted is not None
-            and (noted.by_a_look or not by_a_look)
-            and _all_in(known, noted.known)
-            and noted.text == exact_json.dumps(part, parsed=True)
-        )
+        if noted is None or (by_a_look and not noted.by_a_look) or not _all_in(known, noted.known):
+            return False
+        is_read = part is noted.part and part is self._read.get(name)
+        return is_read or noted.text == part_text(name, part)
 
 
 def _all_in(known: Secrets, searched: Secrets) -> bool:

@@ -9,10 +9,12 @@ import base64
 import json
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from wiretape.core.model import Request, Response
+from wiretape.core.recording.text import MAX_DEPTH
 from wiretape.core.text import exact_json
 from wiretape.core.text.spans import Span
 from wiretape.core.wire.content_coding import codings, decoded
@@ -25,8 +27,6 @@ from .placeholder import label
 from .redactor import Redactor
 from .rules import LARGE, Finding, Where, finding
 from .value_search import Search
-
-_MAX_DEPTH: Final = exact_json.MAX_DEPTH + 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +59,20 @@ def inspect(
     ...     print(leak.where, leak.rule, leak.masked)
     prompt together-key tgp_v1_3kD…(50 characters)
     """
-    try:
-        document = (
-            exact_json.parse(text, max_depth=_MAX_DEPTH) if text.lstrip()[:1] in "{[" else None
-        )
-    except ValueError:
-        document = None
+    document = clean.read(text) if clean is not None else None
+    if document is None:
+        document = _parsed(text)
     if isinstance(document, dict | list) and document:
         return tuple(_in_json(text, document, redactor, secrets, clean))
     return tuple(_in_text(text, redactor.search(redactor.known_in(None, secrets))))
+
+
+def _parsed(text: str) -> exact_json.Json:
+    """The JSON value of a text; None if it is none."""
+    with suppress(ValueError):
+        if text.lstrip()[:1] in "{[":
+            return exact_json.parse(text, max_depth=MAX_DEPTH)
+    return None
 
 
 def inspect_bytes(

@@ -245,6 +245,7 @@ class Redactor:
         searched again; one in which nothing is found is noted there.
         """
         request, response = document["request"], document["response"]
+        clean = CleanParts() if clean is None else clean
         findings = self._secret_headers(document)
         of_request = NamedPlaces(self.rules, findings, self._shapes.placeholder)
         of_response = NamedPlaces(self.rules, findings, self._shapes.placeholder)
@@ -269,8 +270,8 @@ class Redactor:
         self.remember((*values, *search.replaced))
         memory = None if self._remembered is None else self.token_ids
         # One look for a placeholder in a request, for both that ask.
-        is_sent = may_be_in(exact_json.dumps(redacted["request"], parsed=True))
-        redacted, lists = token_ids.redact(redacted, memory, may_be_sent=is_sent)
+        is_sent = may_be_in(clean.texts.of("request", redacted["request"]))
+        redacted, lists = token_ids.redact(redacted, memory, clean.texts)
         findings += lists
         if is_sent:
             redacted["request"] = self._with_carried(redacted["request"], known, of_request)
@@ -291,7 +292,7 @@ class Redactor:
         ]
 
     def _searched(
-        self, document: Document, known: Secrets, clean: CleanParts | None
+        self, document: Document, known: Secrets, clean: CleanParts
     ) -> tuple[Document, Search, list[Finding]]:
         """Replace known values and matches of patterns in the parts of a document."""
         findings: list[Finding] = []
@@ -306,28 +307,27 @@ class Redactor:
         return redacted, search, findings
 
     def _searched_request(
-        self, part: Document, search: Search, known: Secrets, clean: CleanParts | None
+        self, part: Document, search: Search, known: Secrets, clean: CleanParts
     ) -> Document:
-        if clean is not None and clean.holds("request", part, known):
+        if clean.holds("request", part, known):
             return part
-        if search.request_may_hold(part):
+        if search.request_may_hold(part, clean.texts.of("request", part)):
             return search.in_request(part)
-        if clean is not None:
-            clean.note("request", part, known, by_a_look=True)
+        clean.note("request", part, known, by_a_look=True)
         return part
 
     def _searched_response(
-        self, part: Document, search: Search, known: Secrets, clean: CleanParts | None
+        self, part: Document, search: Search, known: Secrets, clean: CleanParts
     ) -> Document:
-        if clean is not None and clean.holds("response", part, known):
+        if clean.holds("response", part, known):
             return part
         replaced = len(search.replaced)
-        may_hold = search.response_may_hold(part)
+        may_hold = search.response_may_hold(part, clean.texts.of("response", part))
         # First secrets divided among the chunks: their pieces cannot be recognised singly.
         redacted = streams.redact(part, search, search.findings, is_searched=not may_hold)
         if may_hold or redacted is not part:
             redacted = search.in_response(redacted)
-        if clean is not None and redacted is part and len(search.replaced) == replaced:
+        if redacted is part and len(search.replaced) == replaced:
             clean.note("response", part, known, by_a_look=not may_hold)
         return redacted
 

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple
 
 from wiretape.core.recording.document import Document
+from wiretape.core.recording.text import PartTexts
 from wiretape.core.text import exact_json
 from wiretape.core.text.regex import linear, may_occur
 
@@ -166,22 +167,25 @@ class KnownTokenIds:
 
 
 def redact(
-    document: Document, known: KnownTokenIds | None, *, may_be_sent: bool = True
+    document: Document, known: KnownTokenIds | None, texts: PartTexts
 ) -> tuple[Document, list[Finding]]:
-    """Make the lists of a redacted document neutral, and remember them in `known`. `may_be_sent`
-    False says that no placeholder is in the request.
+    """Make the lists of a redacted document neutral, and remember them in `known`; `texts` are
+    those of its parts.
     """
     findings: list[Finding] = []
     request, response = document["request"], document["response"]
+    text = texts.of("request", request)
     bodies = _bodies(request)
-    text = exact_json.dumps(bodies, parsed=True)
     standing: list[Ids] = []
     if linear(_LIST).occurs_in(text):
         if known is not None:
             request = _request(request, known.neutral, findings)
         standing = _neutral_in(request)
-    is_sent = may_be_sent and may_be_in(text)
-    is_given = may_be_in(exact_json.dumps(response.get("body"), parsed=True))
+    # First a look at the whole part, whose text is there: most have no placeholder.
+    is_sent = may_be_in(text) and may_be_in(exact_json.dumps(bodies, parsed=True))
+    is_given = may_be_in(texts.of("response", response)) and may_be_in(
+        exact_json.dumps(response.get("body"), parsed=True)
+    )
     if not (is_given or is_sent or standing):
         return ({**document, "request": request} if findings else document), findings
     sent, given = _serialise(_bodies(request)), _serialise(response.get("body"))

@@ -52,9 +52,13 @@ class Search(TextSearch):
     back itself.
     """
 
-    def request_may_hold(self, part: Document) -> bool:
-        """Whether a document's `request` part could hold a secret; False is certain."""
-        return "body_base64" in part or self.may_hold(exact_json.dumps(part, parsed=True))
+    def request_may_hold(self, part: Document, text: str | None = None) -> bool:
+        """Whether a document's `request` part, `text` if that is given, could hold a secret; False
+        is certain.
+        """
+        if "body_base64" in part:
+            return True
+        return self.may_hold(exact_json.dumps(part, parsed=True) if text is None else text)
 
     def request(self, part: Document) -> Document:
         """Redact a document's `request` part."""
@@ -79,9 +83,11 @@ class Search(TextSearch):
             return self._headers(value, where)
         return self._base64(value, where, 1) if key == "body_base64" else self.values(value, where)
 
-    def response_may_hold(self, part: Document) -> bool:
-        """Whether a document's `response` part could hold a secret; False is certain."""
-        text = exact_json.dumps(part, parsed=True)
+    def response_may_hold(self, part: Document, text: str | None = None) -> bool:
+        """Whether a document's `response` part, `text` if that is given, could hold a secret; False
+        is certain.
+        """
+        text = exact_json.dumps(part, parsed=True) if text is None else text
         return '"base64":' in text or self.may_hold(text)
 
     def response(self, part: Document) -> Document:
