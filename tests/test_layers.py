@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from tests.support import paths
 from tests.support.cases import check_each, in_one_test
-from tests.support.syntax import statements, tree_of
+from tests.support.syntax import kept_trees, statements, tree_of
 
 LEAVES = {"core", "core.text"}
 CORE = {
@@ -120,10 +120,9 @@ def _enclosing(name: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _without_trees() -> Iterator[None]:
-    """Leave no trees to the garbage collector, which would go through them in all other tests."""
-    yield
-    tree_of.cache_clear()
+def _trees() -> Iterator[None]:
+    with kept_trees():
+        yield
 
 
 def tree(module: str) -> ast.Module:

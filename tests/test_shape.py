@@ -13,7 +13,7 @@ from typing import Final
 import pytest
 from tests.support import paths
 from tests.support.cases import in_one_test
-from tests.support.syntax import Statement, statements, tree_of
+from tests.support.syntax import Statement, kept_trees, statements, tree_of
 
 MOST_LINES: Final = 50
 MOST_PARAMETERS: Final = 6
@@ -35,10 +35,9 @@ Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _without_trees() -> Iterator[None]:
-    """Leave no trees to the garbage collector, which would go through them in all other tests."""
-    yield
-    tree_of.cache_clear()
+def _trees() -> Iterator[None]:
+    with kept_trees():
+        yield
 
 
 def definitions(tree: ast.AST, around: str) -> Iterator[tuple[str, Definition]]:

@@ -17,7 +17,8 @@ from typing import Any, Final
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.support.limits import PATIENCE, examples
+from tests.support.cases import check_each_async
+from tests.support.limits import PATIENCE, examples, part_of
 from tests.support.virtual_time import VirtualTimeLoop
 
 from wiretape.config.load import load
@@ -372,16 +373,18 @@ MALFORMED: Final = {
 }
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS)
-@pytest.mark.parametrize("name", ANSWERS)
+@pytest.mark.parametrize(("number", "scenario"), [*enumerate(SCENARIOS)])
 async def test_an_answer_is_the_one_that_aiohttp_would_write(
-    folder: Path, scenario: str, name: str
+    folder: Path, number: int, scenario: str
 ) -> None:
-    request = head(f"/v1/{name}") if SCENARIOS[scenario].tunnel else get(name)
-    answers = await compared(folder, SCENARIOS[scenario], [request] * 3)
-    if scenario == "base URL":
-        assert "x-take: 0" in answers
-        assert ("x-take: 1" in answers) == (name not in ("cut", "half"))
+    async def check(name: str) -> None:
+        request = head(f"/v1/{name}") if SCENARIOS[scenario].tunnel else get(name)
+        answers = await compared(folder, SCENARIOS[scenario], [request] * 3)
+        if scenario == "base URL":
+            assert "x-take: 0" in answers
+            assert ("x-take: 1" in answers) == (name not in ("cut", "half"))
+
+    await check_each_async(check, {name: name for name in part_of(ANSWERS, number)})
 
 
 @pytest.mark.parametrize(
@@ -397,22 +400,26 @@ async def test_what_a_client_may_leave_half_read_is_written_by_aiohttp(
     await way.close()
 
 
-@pytest.mark.parametrize("scenario", ["base URL", "workers", "paced"])
-@pytest.mark.parametrize("name", [*REQUESTS, *MALFORMED])
+@pytest.mark.parametrize(("number", "scenario"), [*enumerate(["base URL", "workers", "paced"])])
 async def test_a_request_is_answered_as_aiohttp_would(
-    folder: Path, name: str, scenario: str
+    folder: Path, number: int, scenario: str
 ) -> None:
-    request = {**REQUESTS, **MALFORMED}[name]
-    await compared(folder, SCENARIOS[scenario], [get("whole"), request, get("stream")])
+    async def check(request: bytes) -> None:
+        await compared(folder, SCENARIOS[scenario], [get("whole"), request, get("stream")])
+
+    requests = {**REQUESTS, **MALFORMED}.items()
+    await check_each_async(check, dict(part_of(requests, number, of=3)))
 
 
-@pytest.mark.parametrize("name", ["post", "close", "chunked", "miss", "HEAD"])
-async def test_where_a_request_is_cut_changes_nothing(folder: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("number", "name"), [*enumerate(["post", "close", "chunked", "miss", "HEAD"])]
+)
+async def test_where_a_request_is_cut_changes_nothing(folder: Path, number: int, name: str) -> None:
     request = REQUESTS[name]
     slow_replayer, fast_replayer = replayers(folder, (), False)
     truth = Way(slow_replayer, Scenario(), is_fast=False)
     await truth.send(request)
-    for cut in range(1, len(request)):
+    for cut in part_of(range(1, len(request)), number):
         fast = Way(fast_replayer, Scenario(), is_fast=True)
         await fast.feed(request[:cut])
         await fast.send(request[cut:])
@@ -444,10 +451,12 @@ async def test_requests_that_are_sent_at_once_are_answered_in_turn(
     await compared(folder, SCENARIOS[scenario], [REQUESTS[name] for name in sent], pieces)
 
 
-@pytest.mark.parametrize("name", MALFORMED)
-async def test_what_is_no_request_follows_an_answer(folder: Path, name: str) -> None:
-    requests = [get("whole"), get("stream"), MALFORMED[name]]
-    await compared(folder, Scenario(), requests, lambda sent: [b"".join(sent)])
+async def test_what_is_no_request_follows_an_answer(folder: Path) -> None:
+    async def check(malformed: bytes) -> None:
+        requests = [get("whole"), get("stream"), malformed]
+        await compared(folder, Scenario(), requests, lambda sent: [b"".join(sent)])
+
+    await check_each_async(check, MALFORMED)
 
 
 # ------------------------------------------------------------------ clients that leave

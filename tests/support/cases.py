@@ -5,7 +5,8 @@ pytest needs some 3 ms for each test that it collects, runs and reports: more th
 
 import inspect
 import itertools
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any
 
@@ -25,19 +26,40 @@ def check_each[Case](check: Callable[[Case], None], cases: Mapping[str, Case]) -
     ...     print(group, [error.__notes__ for error in group.exceptions])
     1 of 2 cases fail: three (1 sub-exception) [['case: three']]
     """
-    assert cases, "there is no case to check"
     errors: dict[str, Exception] = {}
     for name, case in cases.items():
-        try:
+        with _kept(errors, name):
             check(case)
-        except pytest.fail.Exception as failed:  # it is no Exception, and would end the others
-            errors[name] = AssertionError(str(failed))
-        except Exception as error:
-            errors[name] = error
+    _raise(errors, len(cases))
+
+
+async def check_each_async[Case](
+    check: Callable[[Case], Awaitable[None]], cases: Mapping[str, Case]
+) -> None:
+    """Check all cases, one after the other, and raise as `check_each` does."""
+    errors: dict[str, Exception] = {}
+    for name, case in cases.items():
+        with _kept(errors, name):
+            await check(case)
+    _raise(errors, len(cases))
+
+
+@contextmanager
+def _kept(errors: dict[str, Exception], name: str) -> Iterator[None]:
+    try:
+        yield
+    except pytest.fail.Exception as failed:  # it is no Exception, and would end the others
+        errors[name] = AssertionError(str(failed))
+    except Exception as error:
+        errors[name] = error
+
+
+def _raise(errors: dict[str, Exception], number: int) -> None:
+    assert number, "there is no case to check"
     if errors:
-        for name, failure in errors.items():
-            failure.add_note(f"case: {name}")
-        text = f"{len(errors)} of {len(cases)} cases fail: {', '.join(errors)}"
+        for name, error in errors.items():
+            error.add_note(f"case: {name}")
+        text = f"{len(errors)} of {number} cases fail: {', '.join(errors)}"
         raise ExceptionGroup(text, list(errors.values()))
 
 

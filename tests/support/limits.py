@@ -30,9 +30,9 @@ def examples(number: int) -> int:
     return max(5, number * settings().max_examples // 100)
 
 
-def part_of[Case](cases: Iterable[Case], number: int) -> list[Case]:
-    """All cases where all tests run; in `make test-fast` every fourth, another quarter for another
-    number: the tests of a product, numbered, together look at each case.
+def part_of[Case](cases: Iterable[Case], number: int, of: int = 4) -> list[Case]:
+    """All cases where all tests run; in `make test-fast` one in `of`, others for another number:
+    the tests of a product, numbered, together look at each case.
     """
     is_part = examples(100) < 100
-    return list(islice(cases, number % 4, None, 4) if is_part else cases)
+    return list(islice(cases, number % of, None, of) if is_part else cases)

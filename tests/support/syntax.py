@@ -1,7 +1,9 @@
 """The syntax trees of the product's modules, for the tests that hold how it is written."""
 
 import ast
+import gc
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 
 Statement = ast.stmt | ast.ExceptHandler | ast.match_case
@@ -12,6 +14,19 @@ Statement = ast.stmt | ast.ExceptHandler | ast.match_case
 def tree_of(source: str) -> ast.Module:
     """The tree of a module's text; it is parsed once."""
     return ast.parse(source)
+
+
+@contextmanager
+def kept_trees() -> Iterator[None]:
+    """Keep trees out of the garbage collector while they are needed, and forget them afterwards: it
+    would go through their million nodes again and again, here and in all other tests.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        tree_of.cache_clear()
+        gc.enable()
 
 
 def statements(node: ast.AST) -> Iterator[ast.AST]:

@@ -1,5 +1,6 @@
 """Many cases in one test: each is checked, and each that fails is named."""
 
+import asyncio
 import doctest
 
 import pytest
@@ -21,6 +22,15 @@ def test_each_case_is_checked_whatever_another_does() -> None:
         cases.check_each(check, {"a": 0, "b": 1, "c": 2})
     assert checked == [0, 1, 2]
     assert [error.__notes__ for error in failed.value.exceptions] == [["case: a"], ["case: b"]]
+
+
+async def test_each_case_is_awaited_whatever_another_does() -> None:
+    async def check(number: int) -> None:
+        await asyncio.sleep(0)
+        assert number > 1, "too small"
+
+    with pytest.raises(ExceptionGroup, match="1 of 2 cases fail: a"):
+        await cases.check_each_async(check, {"a": 0, "c": 2})
 
 
 def test_a_case_that_fails_by_pytest_lets_the_others_be_checked() -> None:
