@@ -5,7 +5,7 @@ state of the session and the run after it.
 import asyncio
 import os
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -42,17 +42,27 @@ from wiretape.engine.http_request import END, Heads, WholeRequest
 from wiretape.engine.replayer import Replayer, ReplayOptions
 from wiretape.engine.sender import ReadyAnswer
 from wiretape.library.library import Library, LocalState
-from wiretape.report.report import Report
-from wiretape.sessions.sessions import Sessions
+from wiretape.report.report import Report, Row
+from wiretape.sequences.file_log import FileLog
+from wiretape.sequences.shared_log import SharedLog
+from wiretape.sessions.sessions import Session, Sessions
+from wiretape.sessions.shared import SharedSessions
 
 ONE: Final = Story(((PLAIN, KEYS[0], None),), ())
+ONE_TWICE: Final = replace(ONE, asked=((PLAIN, KEYS[0], None),) * 2)
 
 
 class Way:
     """A run that answers directly, or does not."""
 
     def __init__(
-        self, config: Config, folder: Path, *, is_direct: bool, repeat: Repeat = "last"
+        self,
+        config: Config,
+        folder: Path,
+        *,
+        is_direct: bool,
+        repeat: Repeat = "last",
+        log: SharedLog | None = None,
     ) -> None:
         self.redactor = Redactor(config.redaction, remember=True)
         self.report = Report("replay", strict_ignored=True)
@@ -66,8 +76,10 @@ class Way:
             return library
 
         self.sessions = Sessions(opened, repeat)
+        self.shared = SharedSessions(self.sessions, log) if log is not None else None
         self.replayer = Replayer(
-            self.sessions, config.matcher, self.redactor, config.providers, self.report
+            *(self.sessions, config.matcher, self.redactor, config.providers, self.report),
+            ReplayOptions(shared=self.shared),
         )
         self.handler = Handler(self.replayer, Pace())
         self._heads = Heads(asyncio.get_running_loop())
@@ -93,12 +105,15 @@ class Way:
         assert outcome.error is None, outcome.error
         return outcome.answer and (outcome.answer.entry.name, outcome.answer.response)
 
-    def state(self) -> Any:
-        """All that an answer changes."""
-        rows = [
-            replace(row, duration=None, first_chunk=row.first_chunk is not None)
+    def rows(self) -> list[Row]:
+        """The rows of the report, without their times."""
+        return [
+            replace(row, duration=None, first_chunk=row.first_chunk and 0.0)
             for row in self.report.rows
         ]
+
+    def state(self) -> Any:
+        """All that an answer changes."""
         sessions = [
             (
                 *(session.name, session.counts, session.used, session.exact_keys),
@@ -108,7 +123,7 @@ class Way:
         ]
         report = self.report
         run = (report.applied, report.beyond, report.notices, report.counts, report.spending)
-        return rows, sessions, run, set(self.redactor.remembered)
+        return self.rows(), sessions, run, set(self.redactor.remembered)
 
 
 def compare(story: Story, repeat: Repeat = "last") -> int:
@@ -136,6 +151,141 @@ def compare(story: Story, repeat: Repeat = "last") -> int:
 @given(story=stories(), repeat=st.sampled_from(["last", "cycle", "miss"]))
 def test_direct_answers_are_what_the_other_ways_give(story: Story, repeat: Repeat) -> None:
     compare(story, repeat)
+
+
+def compare_workers(story: Story, repeat: Repeat, workers: Sequence[int]) -> int:
+    """Ask a story of three workers, of which one answers nothing directly, and of one process;
+    gives how many answers were direct. `workers` says which gets a request.
+    """
+
+    async def asked() -> int:
+        with tempfile.TemporaryDirectory() as name:
+            folder, config = Path(name), config_of(has_rule=story.has_rule)
+            write(story, folder, config)
+            alone = Way(config, folder, is_direct=False, repeat=repeat)
+            crew = [
+                Way(config, folder, is_direct=is_direct, repeat=repeat, log=FileLog(folder))
+                for is_direct in (True, True, False)
+            ]
+            for (call, key, session), number in zip(story.asked, workers, strict=False):
+                live, ways = call.request(key), (crew[number], alone)
+                before = [len(way.report.rows) for way in ways]
+                answer, expected = [await way.ask(live, session) for way in ways]
+                assert answer == expected
+                rows, expected = [
+                    way.rows()[count:] for way, count in zip(ways, before, strict=True)
+                ]
+                assert rows == expected
+            for worker in crew:
+                await agree(worker, alone)
+            run = Report("replay", strict_ignored=True)
+            run.prices = alone.report.prices
+            for worker in crew:
+                run.absorb(worker.report.take_news())
+            assert (run.counts, run.beyond) == (alone.report.counts, alone.report.beyond)
+            assert (run.applied, run.spending) == (alone.report.applied, alone.report.spending)
+            assert (run.exit_status, run.stale) == (alone.report.exit_status, alone.report.stale)
+            return sum(worker.direct for worker in crew)
+
+    return asyncio.run(asked())
+
+
+async def agree(worker: Way, alone: Way) -> None:
+    """Hold the sessions of a worker, once it has read all, to those of one process."""
+
+    def known(session: Session) -> Any:
+        ids, exact = session.known_ids._origins, session.exact_keys
+        return session.counts, session.used, session.player._given, ids, exact
+
+    assert worker.shared is not None
+    for session in worker.sessions.all():
+        await worker.shared.catch_up(session.key)
+        other = alone.sessions.known(session.key)
+        assert known(session) == (known(other) if other else known(alone.sessions.own))
+
+
+def without_secrets(story: Story) -> Story:
+    """The story of one client, whose credential no request holds: what a worker has not seen, it
+    does not know as secret.
+    """
+
+    def plain(asked: tuple[Call, str, str | None]) -> tuple[Call, str, str | None]:
+        encoding = asked[0].encoding if asked[0].encoding == "prose" else "none"
+        return replace(asked[0], key=KEYS[0], encoding=encoding), KEYS[0], asked[2]
+
+    return replace(
+        story,
+        recorded=tuple(map(plain, story.recorded)),
+        asked=tuple(map(plain, story.asked * 2)),
+    )
+
+
+@example(story=TAKES, repeat="last", workers=[0, 1, 2, 0, 1, 0, 1, 0])
+@example(story=ONE_TWICE, repeat="cycle", workers=[0, 1, 2, 1, 0])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    story=stories(),
+    repeat=st.sampled_from(["last", "cycle", "miss"]),
+    workers=st.lists(st.integers(0, 2), min_size=16, max_size=16),
+)
+def test_workers_answer_as_one_process(story: Story, repeat: Repeat, workers: list[int]) -> None:
+    compare_workers(without_secrets(story), repeat, workers)
+
+
+def test_workers_answer_directly() -> None:
+    asked = tuple((Call(id=f"resp_{number}"), KEYS[0], None) for number in range(3, 6))
+    story = Story(asked, asked * 4)
+    # Of the second, which says nothing of tokens, these are estimated.
+    assert compare_workers(story, "last", [number % 2 for number in range(12)]) == 8
+
+
+def test_an_id_that_another_worker_gave_leads_to_its_own_sequence() -> None:
+    poll = Call(id="resp_2")  # which the third recording gives
+    recorded = tuple((call, KEYS[0], None) for call in (poll, Call(id="resp_9"), PLAIN))
+    asked = tuple((call, KEYS[0], None) for call in (poll, PLAIN, poll, PLAIN))
+    assert compare_workers(Story(recorded, asked), "last", [0, 1, 0, 1]) == 3
+
+
+def test_what_others_do_not_know_yet_is_told_first(tmp_path: Path) -> None:
+    async def asked(folder: Path) -> None:
+        config = config_of(has_rule=False)
+        one, two = (Way(config, folder, is_direct=True, log=FileLog(folder)) for _ in "12")
+        one.sessions.own.unshared.append(("miss", "nothing like it"))
+        await one.ask(PLAIN.request(KEYS[0]))
+        await two.ask(PLAIN.request(KEYS[0]))
+        assert (one.direct, two.sessions.own.problems) == (0, ["nothing like it"])
+
+    in_run(asked, tmp_path, ONE)
+
+
+@pytest.mark.parametrize("repeat", ["last", "cycle", "miss"])
+def test_what_is_repeated_is_not_told_and_heard_of_all_the_same(
+    repeat: Repeat, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A long log has no entries of what is repeated.
+    monkeypatch.setattr("wiretape.sessions.shared._MOST_SHARED", 1)
+
+    async def asked(folder: Path) -> None:
+        config = config_of(has_rule=False)
+        one, two = (
+            Way(config, folder, is_direct=True, repeat=repeat, log=FileLog(folder)) for _ in "12"
+        )
+        live = PLAIN.request(KEYS[0])
+        for _ in range(2):
+            for way in (one, two, two, one):
+                await way.ask(live, "a")
+            assert one.shared is not None
+            await one.shared.announce("reset", "a")
+        rows = [[row.beyond for row in way.rows()] for way in (one, two)]
+        if repeat == "miss":
+            assert rows == [[False, False], []]
+        else:
+            assert rows == [[False, True] * 2, [True] * 4]
+            # What others have just told has a take chosen anew, by the longer way.
+            assert (one.direct, two.direct) == (4, 2)
+        assert one.sessions.get("a").player._given == {}
+
+    in_run(asked, tmp_path, replace(ONE, recorded=((PLAIN, KEYS[0], "a"),)))
 
 
 @pytest.mark.parametrize(("repeat", "expected"), [("last", 3), ("cycle", 3), ("miss", 1)])

@@ -8,7 +8,7 @@ import socket
 from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,14 @@ from tests.support import commands, stored
 from tests.support.commands import Wiretape
 from tests.support.limits import PATIENCE, wait_until
 
+from wiretape.core.model import Chunk
+from wiretape.core.recording.document import from_exchange
 from wiretape.report.report import _NEWS, EXIT_REFUSED, Report, Row
 from wiretape.run.workers import _reserve
 
 TAKES = 40
+PROMPTS = [f"prompt {number}" for number in range(10)]
+"""Each recorded once: the index has their answers ready."""
 
 
 @pytest.fixture
@@ -29,6 +33,12 @@ def folder(tmp_path: Path) -> Path:
         document = stored.document("hi", f"2026-11-20T17:30:{take:02}Z")
         suffix = f".{take}" if take > 1 else ""
         stored.put(tmp_path / "r", document, f"{stored.CHAT}/{stored.key12(document)}{suffix}.json")
+    for prompt in PROMPTS:
+        exchange = stored.exchange(prompt)
+        answer = b'{"id":"1","usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}'
+        response = replace(exchange.response, chunks=(Chunk(answer, 0.1),))
+        document = from_exchange(replace(exchange, response=response))
+        os.utime(stored.put(tmp_path / "r", document), (0, 0))
     return tmp_path
 
 
@@ -74,6 +84,8 @@ def test_workers_give_each_take_once_and_a_killed_one_is_replaced(
         with ThreadPoolExecutor(8) as clients:
             names = list(clients.map(lambda _: ask(port), range(TAKES // 2)))
         assert len(set(names)) == TAKES // 2
+        with ThreadPoolExecutor(8) as clients:
+            assert all(clients.map(lambda prompt: ask(port, prompt), PROMPTS * 4))
         killed, *_ = workers = children(nursery)
         assert len(workers) == 3
         os.kill(killed, signal.SIGKILL)
@@ -90,6 +102,9 @@ def test_workers_give_each_take_once_and_a_killed_one_is_replaced(
     document = json.loads(report.read_text())
     assert "ended unexpectedly" in document["notices"][0]
     assert document["counts"]["replayed"] >= len(given)
+    rows = [row for row in document["exchanges"] if row["recording"] not in given]
+    firsts = Counter(row["recording"] for row in rows if "beyond" not in row)
+    assert set(firsts.values()) == {1}, "each but the first was asked again"
 
 
 def test_workers_are_refused_where_they_could_not_share(wiretape: Wiretape, folder: Path) -> None:

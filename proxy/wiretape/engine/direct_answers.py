@@ -64,6 +64,8 @@ class DirectAnswers:
         is_repeated = session.player.is_repeated(direct.name) if direct is not None else None
         if direct is None or is_repeated is None:
             return None
+        if not replayer.share_direct(session, direct, is_repeated=is_repeated):
+            return None
         replayer.note_given(session, direct.name, direct.ids, direct.token, beyond=is_repeated)
         report.applied.update(direct.known.rules)
         took = asyncio.get_running_loop().time() - started

@@ -12,6 +12,8 @@ from wiretape.core.recording.outage import is_outage
 from wiretape.library.file_cache import CachedRecording
 from wiretape.library.library import Entry
 from wiretape.report.report import Report
+from wiretape.sessions.sessions import LogEntry
+from wiretape.sessions.shared import given
 
 from .request import ReplayRequest
 from .selecting import Choice, TakeSelector
@@ -89,12 +91,11 @@ class TakeChooser:
         self._report.notice(f"a recording cannot be used: {error}")
 
 
-def entry_of(request: ReplayRequest, choice: NextTake) -> tuple[str, ...]:
-    """What other processes are told of a take that is given: see `sessions/shared.py`."""
+def entry_of(request: ReplayRequest, choice: NextTake) -> LogEntry:
+    """What other processes are told of a take that is given."""
     entry = choice.entry
-    token = entry.token if entry.ids else ""
     exact = (request.keys[-1], request.exact_key) if request.exact_key else ()
-    return "take", entry.name, token, *exact
+    return given("take", entry.name, entry.token, entry.ids, *exact)
 
 
 def is_apart(request: ReplayRequest, choice: NextTake, others: Sequence[str]) -> bool:

@@ -4,6 +4,7 @@ Requests come from `handler.py` (pure replay) and `wiretape_mitm/replay_flow.py`
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -21,12 +22,13 @@ from wiretape.core.recording.file_names import name_of_take, stem_of
 from wiretape.core.recording.given_ids import AnswerId
 from wiretape.core.redaction.redactor import Redactor
 from wiretape.library.file_cache import CachedRecording
+from wiretape.library.index_rows import DirectRow
 from wiretape.library.library import Entry
 from wiretape.library.on_demand import deferring
 from wiretape.library.sequence import missing_before
 from wiretape.report.report import Report
-from wiretape.sessions.sessions import Session, Sessions
-from wiretape.sessions.shared import SharedSessions
+from wiretape.sessions.sessions import LogEntry, Session, Sessions
+from wiretape.sessions.shared import SessionsChanged, SharedSessions, given, ids_in
 
 from .answer import ReplayAnswer
 from .misses import Misses
@@ -132,20 +134,59 @@ class Replayer:
         if self._shared is None:
             return request, self.answer(request)
         session = request.session
+        choice: NextTake | None = None
+        if self._shared.is_settled(session):
+            choice = self._takes.next(request)
+            if choice is not None and self._changes_nothing(
+                session, is_repeated=choice.pick.beyond
+            ):
+                return request, self._give(request, choice)
         async with session.turn:
-            choice: NextTake | None = None
             while True:
                 if choice is None:
                     request = self.with_current_ids(request)
                     choice = self._takes.next(request)
                 entry = entry_of(request, choice) if choice else ()
-                # A take that is repeated changes nothing, but where all are repeated in turn.
-                is_needed = not (choice and choice.pick.beyond) or session.player.repeat == "cycle"
+                is_repeated = choice is not None and choice.pick.beyond
+                is_needed = not self._changes_nothing(session, is_repeated=is_repeated)
                 others = await self._shared.append(session, *entry, is_needed=is_needed)
                 if others is None:
                     return request, self._give(request, choice) if choice else None
                 if choice and not is_apart(request, choice, others):
                     choice = None
+
+    @staticmethod
+    def _changes_nothing(session: Session, *, is_repeated: bool) -> bool:
+        """Whether other processes need not know of a take: one that is repeated, but where all are
+        repeated in turn.
+        """
+        return is_repeated and session.player.repeat != "cycle"
+
+    def share_direct(self, session: Session, row: DirectRow, *, is_repeated: bool) -> bool:
+        """Tell other processes of a direct answer, without waiting; False where it is to be chosen
+        anew, because of what they have told.
+        """
+        shared = self._shared
+        if shared is None:
+            return True
+        is_needed = not self._changes_nothing(session, is_repeated=is_repeated)
+        if not is_needed and shared.is_settled(session):
+            return True
+        if session.unshared:
+            return False
+
+        def is_apart(others: Sequence[LogEntry]) -> bool:
+            ids = row.known.request_ids
+            return not any(
+                (other[1] == row.name and not is_repeated)
+                or (ids and not set(ids).isdisjoint(ids_in(other)))
+                for other in others
+            )
+
+        entry = given("take", row.name, row.token, row.ids)
+        with suppress(SessionsChanged):
+            return shared.append_now(session, *entry, is_needed=is_needed, is_apart=is_apart)
+        return False
 
     async def share(self, session: Session) -> None:
         """Tell other processes of a session's misses and the WebSockets that ended."""
@@ -210,11 +251,6 @@ class Replayer:
             self.report.old[entry.name] = age.days
 
     @property
-    def is_alone(self) -> bool:
-        """Whether no other process answers for the same run."""
-        return self._shared is None
-
-    @property
     def is_faulty(self) -> bool:
         """Whether the configuration has faults on demand."""
         return bool(self._faults)
@@ -222,7 +258,8 @@ class Replayer:
     @property
     def may_be_direct(self) -> bool:
         """Whether answers depend on nothing but their requests and sessions."""
-        return self.is_alone and not self.is_faulty and self._max_age is None
+        is_immediate = self._shared is None or self._shared.is_immediate
+        return is_immediate and not self.is_faulty and self._max_age is None
 
     def fault(self, request: ReplayRequest, requested: Fault | None = None) -> Fault | None:
         """The fault of an answer: `requested` by the request itself, else the configuration's."""

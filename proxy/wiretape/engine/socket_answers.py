@@ -15,6 +15,7 @@ from wiretape.core.playback.websocket import (
 )
 from wiretape.core.redaction.redactor import Redactor
 from wiretape.report.report import Report, Row
+from wiretape.sessions.shared import given
 
 from .answer import ReplayAnswer, replayed_row
 from .misses import Misses
@@ -86,8 +87,8 @@ class SocketAnswers:
         if other is not None:
             session.known_ids.learn(other.ids, other.token)
         if self._is_shared:
-            token = other.token if other else ""
-            session.unshared.append(("socket", connection.recording, token))
+            token, ids = (other.token, other.ids) if other else ("", ())
+            session.unshared.append(given("socket", connection.recording, token, ids))
         self._report.applied.update(connection.rules)
         row = replace(
             replayed_row(request, answer, connection.first, connection.duration, connection.note),

@@ -4,9 +4,8 @@ So a process that has read all of a log chooses the next take by itself, with al
 run in one process, and only its turn is decided elsewhere.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from wiretape.core.errors import WiretapeError
 
@@ -15,10 +14,9 @@ class SequencesLost(WiretapeError):
     """The state that a run's processes share is gone or out of reach; `str()` says what to do."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tail:
+class Tail(NamedTuple):
     """What others appended to a run's control log and to one other log; `is_appended`: the caller's
-    own entries are in the log, before these.
+    own entries are in the log.
     """
 
     is_appended: bool
@@ -46,4 +44,21 @@ class SharedLog(Protocol):
 
     async def close(self) -> None:
         """Let go of connections and files."""
+        ...
+
+
+@runtime_checkable
+class LocalLog(SharedLog, Protocol):
+    """Logs of one machine: nothing has to be waited for."""
+
+    def is_read(self, name: str) -> bool:
+        """Whether nobody has appended to any log since all of this one was read."""
+        ...
+
+    def append_now(
+        self, name: str, entries: Sequence[str], is_apart: Callable[[Sequence[str]], bool]
+    ) -> Tail:
+        """Append as `append` does; and after what others appended to the log, if `is_apart` says of
+        it that the entries are right all the same. No other process appends meanwhile.
+        """
         ...

@@ -10,7 +10,7 @@ import binascii
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 from urllib.parse import unquote
 
 from wiretape.core.errors import StoreError
@@ -27,6 +27,9 @@ HEADER: Final = "x-wiretape-session"
 
 MAX_SESSIONS: Final = 10_000
 _MAX_PROBLEMS: Final = 100
+
+type LogEntry = tuple[Any, ...]
+"""What other processes are told of a session: see `shared.py`."""
 
 
 class UnknownSession(Exception):
@@ -60,7 +63,7 @@ class Session:
     """What went wrong, each once: misses, and what could not be recorded."""
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while a take is handed out that other processes may want too."""
-    unshared: list[tuple[str, ...]] = field(default_factory=list)
+    unshared: list[LogEntry] = field(default_factory=list)
     """What other processes do not know yet."""
 
     @property
