@@ -5,6 +5,7 @@ logging, exiting and trusting. One Master a process: mitmproxy's `ctx` is global
 """
 
 import asyncio
+import dataclasses
 import gc
 import inspect
 import logging
@@ -55,17 +56,19 @@ class _Addons(addonmanager.AddonManager):
     mitmproxy's own also sends each flow event on as `update`, for which no addon of ours asks.
     """
 
-    _hooks: dict[str, list[_Hook]]
+    _hooks: dict[str, tuple[list[_Hook], list[str]]]
 
     def begin(self, event: hooks.Hook) -> Coroutine[Any, Any, None] | None:
         """Call the hooks of an event; gives the rest, to be awaited, where one has to wait."""
         if not hasattr(self, "_hooks"):
             self._hooks = {}
-        callables = self._hooks.get(event.name)
-        if callables is None:
+        if event.name not in self._hooks:
             members = (getattr(addon, event.name, None) for addon in traverse(self.chain))
-            callables = self._hooks[event.name] = [hook for hook in members if callable(hook)]
-        return _call(event.name, callables, event.args())
+            callables = [hook for hook in members if callable(hook)]
+            names = [field.name for field in dataclasses.fields(event)]  # type: ignore[arg-type]  # mitmproxy's are data classes
+            self._hooks[event.name] = callables, names
+        callables, names = self._hooks[event.name]
+        return _call(event.name, callables, [getattr(event, name) for name in names])
 
     async def handle_lifecycle(self, event: hooks.Hook) -> None:
         rest = self.begin(event)

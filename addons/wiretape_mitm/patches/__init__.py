@@ -8,12 +8,23 @@ by itself, which test fails without it, and what mitmproxy would have to offer t
 from types import ModuleType
 from typing import Any, Final, NamedTuple
 
+from mitmproxy.http import MessageData
 from mitmproxy.proxy import mode_servers
+from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers import http as http_layers
 from mitmproxy.proxy.layers import websocket
 from mitmproxy.proxy.layers.http import _http1
 
-from . import connection_handler, error_answers, http1, http2, listening, transport, websocket_close
+from . import (
+    connection_handler,
+    error_answers,
+    http1,
+    http2,
+    listening,
+    quick_parts,
+    transport,
+    websocket_close,
+)
 
 
 class Patch(NamedTuple):
@@ -31,7 +42,7 @@ class Patch(NamedTuple):
 
     @property
     def is_installed(self) -> bool:
-        return vars(self.owner)[self.name] is self.ours
+        return vars(self.owner).get(self.name) is self.ours
 
     def install(self) -> None:
         setattr(self.owner, self.name, self.ours)
@@ -112,6 +123,32 @@ PATCHES: Final = (
         "An error is a page of HTML, which no SDK can read.",
         "end_to_end/test_record.py::test_a_provider_that_is_not_reached_is_a_clear_502_and_no_recording",
         "Let the `error` hook set the answer.",
+    ),
+    Patch(
+        MessageData,
+        "__post_init__",
+        quick_parts.check_types,
+        "The type of each part of each message is looked up in its annotations: a tenth of what a"
+        " small exchange takes.",
+        f"{_TESTS}/test_quick_parts.py::test_plain_parts_are_not_looked_at_one_by_one",
+        "Check types where a user's addon sets them.",
+    ),
+    Patch(
+        Context,
+        "fork",
+        quick_parts.fork,
+        "Each layer's context makes a server connection, with a random id, and throws it away.",
+        f"{_TESTS}/test_quick_parts.py::test_a_fork_makes_no_connection",
+        "Make none.",
+    ),
+    Patch(
+        http_layers.HttpLayer,
+        "handle_event",
+        quick_parts.handle_event,
+        "All that passes goes through one more generator, which would wait for the reply to a"
+        " command of this layer; it has none.",
+        f"{_TESTS}/test_quick_parts.py::test_a_layer_of_http_has_no_command_to_wait_for",
+        "Let a layer say that it never waits.",
     ),
     Patch(
         websocket.WebsocketConnection,

@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any, Final
 
 from mitmproxy import connection
-from mitmproxy.proxy import commands, events, mode_servers, server_hooks
+from mitmproxy.proxy import commands, events, mode_servers, server, server_hooks
 from mitmproxy.utils import asyncio_utils
 
 from wiretape.core.text.wire_quotes import failure_text, without_quotes
@@ -56,6 +56,14 @@ class _Reader:
                 rest.clear()
                 return data
             raise
+
+
+def _is_idle(writer: object) -> bool:
+    """Whether a writer has sent all, and is neither closed nor broken."""
+    if not isinstance(writer, asyncio.StreamWriter):
+        return writer is None
+    transport = writer.transport
+    return not (transport.is_closing() or transport.get_write_buffer_size())
 
 
 class PatchedConnectionHandler(mode_servers.ProxyConnectionHandler):
@@ -101,6 +109,8 @@ class PatchedConnectionHandler(mode_servers.ProxyConnectionHandler):
 
     def log(self, message: str, level: int = logging.INFO, exc_info: Any = None) -> None:
         """Log without the bytes that mitmproxy quotes: any may be secret."""
+        if not server.logger.isEnabledFor(level):
+            return
         error = sys.exception() if exc_info is True else exc_info and exc_info[1]
         text = without_quotes(message)
         if error is not None:
@@ -124,7 +134,8 @@ class PatchedConnectionHandler(mode_servers.ProxyConnectionHandler):
                 stream.flow.metadata.setdefault(END, "client-closed")
 
     async def drain_writers(self) -> None:
-        await super().drain_writers()  # type: ignore[no-untyped-call]  # mitmproxy's
+        if not all(_is_idle(io.writer) for io in self.transports.values()):
+            await super().drain_writers()  # type: ignore[no-untyped-call]  # mitmproxy's
         client = self.transports.get(self.client)
         if client is None or client.handler is asyncio.current_task():
             self._read_on.set()

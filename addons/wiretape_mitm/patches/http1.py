@@ -29,6 +29,7 @@ from mitmproxy.proxy.layers.http._events import (
     ResponseTrailers,
 )
 
+from .quick_parts import handle_event
 from .transport import authorizations, to_reset
 
 HEAD_LIMIT: Final = 64 * 1024
@@ -142,6 +143,7 @@ class PatchedHttp1Server(_http1.Http1Server):
 
     _trailers: http.Headers | None = None
     _is_chunked = False
+    handle_event = handle_event
 
     def send(self, event: HttpEvent) -> layer.CommandGenerator[None]:
         if isinstance(event, ResponseData):
@@ -217,6 +219,7 @@ class PatchedHttp1Client(_http1.Http1Client):
 
     _trailers: http.Headers | None = None
     _interim_bytes = 0
+    handle_event = handle_event
     _searched = 0
 
     def send(self, event: HttpEvent) -> layer.CommandGenerator[None]:

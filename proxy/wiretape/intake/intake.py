@@ -92,7 +92,7 @@ class Intake:
     def _now(self) -> str:
         """The time, later at each call, so that it orders recordings."""
         self._latest = max(self._clock(), self._latest + timedelta(microseconds=1))
-        return self._latest.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        return f"{self._latest.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
     def _start_waiting(self, loop: asyncio.AbstractEventLoop) -> None:
         self._timer = None
