@@ -5,25 +5,17 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
-import click
 import pytest
+from tests.support.all_commands import all_commands, forget_help_options
 from tests.support.limits import PATIENCE
 
 from wiretape.cli import start
 from wiretape.cli.main import main as program
 
 type Start = Callable[..., str | None]
-
-
-def paths(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """The words that name a command, and each below it."""
-    yield path
-    if isinstance(command, click.Group):
-        for name, below in command.commands.items():
-            yield from paths(below, (*path, name))
 
 
 @pytest.fixture
@@ -58,8 +50,9 @@ def by_click() -> None:
         program(prog_name="wiretape")
 
 
-def test_every_help_is_what_click_prints(printed: Start) -> None:
-    all_paths = list(paths(program))
+def test_every_help_is_what_click_prints(printed: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    forget_help_options(monkeypatch)
+    all_paths = [path for path, _ in all_commands()]
     assert {("ls",), ("report", "merge")} < set(all_paths)
     for columns in ("80", "100", "250"):
         for path in all_paths if columns == "80" else [(), ("ls",), ("report", "merge")]:
