@@ -126,8 +126,8 @@ def _click(value: Value) -> str:
 
 def _listing(value: Value) -> str:
     return (
-        f"{_click(value)}; the rest is importing what reads a recording and its conversation,"
-        " reading the files less than a tenth"
+        f"{_click(value)}; the rest is importing the command and its data classes, and comparing"
+        " wiretape's own files with those that the known rows were made by"
     )
 
 

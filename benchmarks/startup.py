@@ -24,11 +24,13 @@ CONTESTANTS: Final = (PYTHON, MITMDUMP, WIRETAPE)
 _MANY: Final = 1000
 
 CLICK: Final = "import click"
+_FIRST: Final = "ls, files new to it"
 
 _GOALS: Final[dict[str, tuple[str, Goal | None]]] = {
     CLICK: (PYTHON, None),
     "--help": (PYTHON, Goal(3)),
     "ls": (PYTHON, Goal(6)),
+    _FIRST: (PYTHON, None),
     "replay -- true": (MITMDUMP, Goal(0.6)),
     f"replay -- true, {_MANY} recordings": (MITMDUMP, None),
     "record -- true": (MITMDUMP, Goal(0.9)),
@@ -71,7 +73,11 @@ def section(rounds: int, folder: Path) -> Section:
     commands, env = _commands(folder), process.environment(state)
     times = Rounds()
     for number in range(rounds + 1):
-        taken = {name: timed(command, env, folder) for name, command in commands.items()}
+        taken: dict[str, Times] = {}
+        for name, command in commands.items():
+            if name == _FIRST:
+                shutil.rmtree(state / "kept")  # where `ls` keeps the rows it knows
+            taken[name] = timed(command, env, folder)
         # The first round warms the system's cache and writes bytecode.
         for name in _GOALS if number else ():
             for who in (PYTHON, MITMDUMP, name):
@@ -96,6 +102,7 @@ def _commands(folder: Path) -> dict[str, list[str]]:
     ours = (
         [sys.executable, "-c", CLICK],
         [wiretape, "--help"],
+        [wiretape, "ls", "-r", str(shipped)],
         [wiretape, "ls", "-r", str(shipped)],
         [wiretape, "replay", *quiet, str(shipped), *nothing],
         [wiretape, "replay", *quiet, str(many), *nothing],

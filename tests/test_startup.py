@@ -44,7 +44,16 @@ COMMANDS: Final[dict[str, tuple[list[str], tuple[str, ...]]]] = {
     "ls": (
         ["ls", "-r", str(RECORDINGS)],
         (
-            *("cryptography", "asyncio", "filelock", "ssl", "hashlib", "yaml", "sqlite3", "brotli"),
+            *("asyncio", "hashlib", "urllib", "decimal", "ipaddress", "msgspec", "tempfile"),
+            *("wiretape.core.model", "wiretape.core.cost", "wiretape.core.conversation"),
+            *("wiretape.core.recording.text", "wiretape.config.shipped", "wiretape.config.packs"),
+            *("wiretape.core.providers", "wiretape.maintenance.read_row", "wiretape.library.index"),
+        ),
+    ),
+    "ls of other files": (
+        ["ls", "-r", str(RECORDINGS), "--grep", "x"],
+        (
+            *("cryptography", "asyncio", "filelock", "ssl", "yaml", "sqlite3", "brotli"),
             *("wiretape.engine", "wiretape.run", "wiretape.config.load", "wiretape.library.index"),
             *("wiretape.core.matching", "wiretape.core.redaction", "wiretape.core.playback"),
         ),
@@ -87,8 +96,8 @@ def test_a_command_imports_what_it_needs(
     args, without = COMMANDS[name]
     if name == "narrow help":
         clean_env["COLUMNS"] = "60"
-    if name in ("replay", "record"):
-        started(tmp_path, clean_env, args)  # makes the authority, which takes more
+    if name in ("replay", "record", "ls"):
+        started(tmp_path, clean_env, args)  # makes the authority, or reads recordings
     modules = started(tmp_path, clean_env, args)
     assert "wiretape.cli.start" in modules
     assert [part for part in (*NEVER, *without) if part in modules] == []

@@ -2,7 +2,6 @@
 
 import os
 import stat
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -42,6 +41,8 @@ def _made(path: Path) -> Path:
 
 
 def _temporary_state_dir() -> Path:
+    import tempfile  # late: most have a home, and it takes longer to import than all of this
+
     path = Path(tempfile.gettempdir(), f"wiretape-{os.getuid()}")
     try:
         with suppress(FileExistsError):

@@ -11,7 +11,7 @@ from tests.support.page_recordings import write
 
 from wiretape.cli import library
 from wiretape.cli.main import main
-from wiretape.maintenance.listing import COLUMNS
+from wiretape.maintenance.listed_recording import COLUMNS
 
 type Run = Callable[..., Result]
 
@@ -24,6 +24,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def run(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WIRETAPE_HOME", str(tmp_path / "home"))
     return lambda *args: CliRunner().invoke(main, list(args))
 
 

@@ -1,5 +1,6 @@
 """The entry of the program prints the help that click prints, and leaves the rest to click."""
 
+import gc
 import io
 import os
 import shutil
@@ -81,6 +82,24 @@ LEFT: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
 def test_the_rest_is_left_to_click(why: str, printed: Start) -> None:
     args, how = LEFT[why]
     assert printed(*args, **how) is None
+
+
+def test_garbage_is_collected_again_when_a_command_begins(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen = {}
+
+    def run() -> None:
+        seen["importing"] = gc.isenabled()
+        assert program.commands["ls"].name == "ls"
+        seen["running"] = gc.isenabled()
+
+    monkeypatch.setattr(gc, "freeze", lambda: seen.setdefault("frozen", True))
+    monkeypatch.setattr(sys, "argv", ["wiretape", "ls"])
+    monkeypatch.setattr("wiretape.cli.main.main", run)
+    start.main()
+    assert seen == {"importing": False, "frozen": True, "running": True}
+    assert gc.isenabled()
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\xff"])

@@ -22,9 +22,10 @@ def test_it_is_what_the_configuration_says(
     settings, config = folder_settings(None, {}), load(None, {})
     assert settings.recordings == config.recordings
     assert settings.stale_after == config.stale_after
-    assert settings.providers.all == config.providers.all
+    providers, prices = settings.load()
+    assert providers.all == config.providers.all
     asked = ("openai", "gpt-5")
-    assert settings.prices.find(*asked) == config.prices.find(*asked) is not None
+    assert prices.find(*asked) == config.prices.find(*asked) is not None
 
 
 def test_a_wrong_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

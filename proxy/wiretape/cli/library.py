@@ -15,7 +15,11 @@ from .options import CONFIG, RECORDINGS, as_json, html_file, session, with_optio
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
-    from wiretape.maintenance.listing import ListedRecording, Listing
+    from wiretape.config.folder_settings import FolderSettings
+    from wiretape.maintenance.known_rows import KnownRows
+    from wiretape.maintenance.listed_recording import ListedRecording
+    from wiretape.maintenance.listing import Listing
+    from wiretape.maintenance.read_row import RowReader
 
 _SCOPE: Final = (
     CONFIG,
@@ -116,8 +120,6 @@ def list_(
     from wiretape.config.folder_settings import folder_settings
     from wiretape.maintenance import listing
 
-    from .terminal import echo_cells
-
     config = folder_settings(config_file, os.environ)
     now = datetime.now(UTC)
     if age is not None:
@@ -125,7 +127,7 @@ def list_(
         sort, reverse = "age", not reverse
     chosen = listing.Filter(session=session, **filters)
     folder = recordings or config.recordings
-    listed = listing.read(folder, config.providers, chosen, config.prices)
+    listed = listing.read(folder, chosen, lambda: _row_reader(config), _known_rows(folder, config))
     rows = listing.ordered(listed.rows, sort, reverse=reverse)
     if as_json:
         print_json(
@@ -134,14 +136,35 @@ def list_(
             recordings=[row.as_json() for row in rows],
             faults=[{"name": name, "reason": reason} for name, reason in listed.faults],
         )
-    elif not _is_terminal():
-        echo_cells(listing.COLUMNS, *(row.cells(now) for row in rows))
-    elif rows:
-        _table(rows, now)
+    else:
+        _print_rows(rows, now)
     _say_faults(listed)
     if not rows and not as_json:
         say(listed.nothing)
     return 0
+
+
+def _print_rows(rows: "Sequence[ListedRecording]", now: "datetime") -> None:
+    from wiretape.maintenance.listed_recording import COLUMNS
+
+    from .terminal import echo_cells
+
+    if not _is_terminal():
+        echo_cells(COLUMNS, *(row.cells(now) for row in rows))
+    elif rows:
+        _table(rows, now)
+
+
+def _row_reader(settings: "FolderSettings") -> "RowReader":
+    from wiretape.maintenance.read_row import RowReader
+
+    return RowReader(*settings.load())
+
+
+def _known_rows(folder: Path, settings: "FolderSettings") -> "KnownRows":
+    from wiretape.maintenance.known_rows import KnownRows
+
+    return KnownRows(folder, settings.fingerprint)
 
 
 def _say_faults(listed: "Listing") -> None:
@@ -244,7 +267,7 @@ def _table(rows: "Sequence[ListedRecording]", now: "datetime") -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from wiretape.maintenance.listing import COLUMNS, NUMBERS
+    from wiretape.maintenance.listed_recording import COLUMNS, NUMBERS
 
     cells = [row.cells(now, brief=True) for row in rows]
     width = {

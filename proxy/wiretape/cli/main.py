@@ -4,6 +4,7 @@ A command's module is imported when the command is run, and what it needs then: 
 completion waits for neither. Commands parse, call and print.
 """
 
+import gc
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import Any, Final
@@ -138,6 +139,10 @@ class Commands(Mapping[str, click.Command]):
     def __getitem__(self, name: str) -> click.Command:
         module, _, function = COMMANDS[name][0].partition(":")
         command: click.Command = getattr(import_module(f"wiretape.cli.{module}"), function)
+        if not gc.isenabled():
+            # `start.py` has put it off; what is imported by now stays, and is never looked through.
+            gc.freeze()
+            gc.enable()
         return command
 
     def __iter__(self) -> Iterator[str]:

@@ -2,9 +2,10 @@
 
 The texts of help are in `help.txt`, which `make packs` writes: what click prints at the two widths
 that most have. Whatever else is asked, or at another width, goes to click. Nothing is imported here
-that Python has not imported by itself.
+that Python has not imported by itself, or has built in.
 """
 
+import gc
 import os
 import sys
 
@@ -18,12 +19,17 @@ def main() -> None:
     text = None
     if len(sys.argv) > 1 and sys.argv[-1] in ("-h", "--help"):
         text = _help_in_stock()
-    if text is None:
+    if text is not None:
+        _print(text)
+        return
+    # While modules are imported there is no garbage, only more and more to look through.
+    gc.disable()
+    try:
         from .main import main as program
 
         program()
-    else:
-        _print(text)
+    finally:
+        gc.enable()
 
 
 def title(path: list[str], columns: int) -> str:

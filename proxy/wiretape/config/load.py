@@ -106,6 +106,8 @@ class Config:
     traces: bool = False
     trace_content: bool = False
     """Whether spans have what was asked and answered."""
+    depends_on_more: bool = False
+    """Whether other files, variables or places decide what it says, or whether it is right."""
 
     @property
     def prices(self) -> PriceTable:
@@ -178,8 +180,7 @@ def _config(
     )
     prices = tuple(own_prices(file.prices, providers, wrong))
     upstream_proxy, proxy_notices = _upstream_proxy(file, environ, wrong)
-    problems += [Problem(tree.line(location), location, text) for location, text in wrong]
-    _refuse(source, problems)
+    _refuse(source, [*problems, *(Problem(tree.line(at), at, text) for at, text in wrong)])
     return Config(
         **{name: getattr(file, name) for name in _AS_WRITTEN},
         source=source,
@@ -210,7 +211,12 @@ def _config(
         metrics=file.telemetry.metrics,
         traces=file.telemetry.traces,
         trace_content=file.telemetry.content,
+        depends_on_more=_depends_on_more(file),
     )
+
+
+def _depends_on_more(file: "File") -> bool:
+    return bool(file.redact.dotenv or file.upstream_proxy or is_store(file.recordings))
 
 
 _AS_WRITTEN: Final = ("pace", "other_hosts", "on_miss", "http2", "stale_after", "sequences")

@@ -27,7 +27,7 @@ from wiretape.core.recording.file_names import by_take
 from wiretape.core.redaction.placeholder import PLACEHOLDER
 from wiretape.library.read_file import read_bytes
 from wiretape.maintenance.inventory import SessionFiles, sessions
-from wiretape.maintenance.listing import Known, listed, read_stored
+from wiretape.maintenance.read_row import RowReader
 
 PAGE: Final = 100
 SEARCHED: Final = 20_000
@@ -95,7 +95,7 @@ class Catalog:
         self.unused: list[str] = []
         self.unread = 0
         """How many files have still to be read."""
-        self._providers = providers
+        self._reader: Final = RowReader(providers)
         self._lock: Final = Lock()
         if database is not None:
             os.close(os.open(database, os.O_RDWR | os.O_CREAT, 0o600))
@@ -142,32 +142,31 @@ class Catalog:
         row |= {"name": name, "session": files.session or "", "stat": stat, "text": ""}
         try:
             data, (_, _, size) = read_bytes(self.folder / name)
-            stored = read_stored(data)
+            stored = self._reader.stored(data)
             whole = conversation(stored.document)
-            entry = listed(stored, name, files.session, Known(self._providers), size, whole)
+            entry = self._reader(stored, name, files.session, size, whole)
         except (FormatError, StoreError) as error:
             return row | {"fault": str(error)}
-        summary = entry.summary
         times = _times(stored.document)
         rules = {rule_of(text) for text in PLACEHOLDER.findall(data.decode("utf-8", "ignore"))}
         return row | {
-            "prompt": entry.as_json()["prompt"],
+            "prompt": entry.prompt,
             "request": re.sub(r"(\.\d+)?\.json$", "", name),
             "provider": entry.provider,
-            "model": summary.model or "",
-            "endpoint": entry.request.path,
+            "model": entry.model or "",
+            "endpoint": entry.path,
             "text": f"{name}\n{whole.text}"[:SEARCHED],
             "gaps": json.dumps(_sparks(times)),
-            "status": summary.status,
-            "chunks": summary.chunks,
-            "tokens_in": summary.usage.tokens_in,
-            "tokens_out": summary.usage.tokens_out,
-            "usage": json.dumps(summary.usage.as_json()),
+            "status": entry.status,
+            "chunks": entry.chunks,
+            "tokens_in": entry.tokens_in,
+            "tokens_out": entry.tokens_out,
+            "usage": json.dumps(entry.usage),
             "size": entry.size,
             "first": times[0] if times else None,
             "total": stored.document["response"].get("end_at"),
             "recorded": entry.recorded_at.timestamp() if entry.recorded_at else None,
-            "end": summary.end,
+            "end": entry.end,
             "redacted": ", ".join(sorted(rules)),
         }
 

@@ -16,7 +16,7 @@ from wiretape.core.conversation.redactions import pieces
 from wiretape.core.errors import WiretapeError, reason_of
 from wiretape.core.text.printable import count, size
 from wiretape.files import write_output
-from wiretape.maintenance.listing import age
+from wiretape.maintenance.listed_recording import age
 
 _HERE: Final = Path(__file__).parent
 STATIC: Final = _HERE / "static"
