@@ -174,14 +174,21 @@ class Lookup(ScannedFolder):
     def _examine(self, request: Document, /, read: Request | None = None) -> StoredRequest:
         redacted = self._prepare(request)
         forms = self.keys(redacted)
-        # A live request has no tokens of ids: its form is the one with the ids spelled out.
-        is_spelled = "ids" not in redacted or len(forms) > 1
-        digest = document_digest(request, redacted, read) if is_spelled else None
-        if digest is None:
-            return StoredRequest(forms)
-        spelled, sent = forms[-1], sent_ids(redacted)
-        known = KnownRequest(spelled.key, sent, redacted.get("model"), spelled.rules)
-        return StoredRequest(forms, digest, known, sent if redacted is request else None)
+        return _stored_request(request, redacted, forms, _digest(request, redacted, forms, read))
+
+    def _examine_all(self, requests: Sequence[tuple[Document, Request]]) -> Sequence[StoredRequest]:
+        all_redacted = [self._prepare(request) for request, _ in requests]
+        all_forms = [self.keys(redacted) for redacted in all_redacted]
+        parts = [
+            (request, redacted, forms, read)
+            for (request, read), redacted, forms in zip(
+                requests, all_redacted, all_forms, strict=True
+            )
+        ]
+        digests = [_digest(*each) for each in parts]
+        return [
+            _stored_request(*each[:3], digest) for each, digest in zip(parts, digests, strict=True)
+        ]
 
     def known(self, digest: bytes) -> KnownRequest | None:
         """What is known of the live requests with a digest (`known_request.digest_of`); None if no
@@ -480,6 +487,25 @@ class Lookup(ScannedFolder):
         if may_defer() and not self._sweep.has(self._query, name):
             raise NotHere(lambda: self._recordings.get(name))
         self._sweep.fetch(self._query, name)
+
+
+def _digest(
+    request: Document, redacted: Document, forms: Sequence[Canonical], read: Request | None
+) -> bytes | None:
+    """The digest of the live requests that a stored part stands for, if their bytes tell."""
+    # A live request has no tokens of ids: its form is the one with the ids spelled out.
+    is_spelled = "ids" not in redacted or len(forms) > 1
+    return document_digest(request, redacted, read) if is_spelled else None
+
+
+def _stored_request(
+    request: Document, redacted: Document, forms: tuple[Canonical, ...], digest: bytes | None
+) -> StoredRequest:
+    if digest is None:
+        return StoredRequest(forms)
+    spelled, sent = forms[-1], sent_ids(redacted)
+    known = KnownRequest(spelled.key, sent, redacted.get("model"), spelled.rules)
+    return StoredRequest(forms, digest, known, sent if redacted is request else None)
 
 
 def _entry(row: IndexRow, key: str) -> Entry:

@@ -137,6 +137,10 @@ class Examine(Protocol):
     def __call__(self, request: Document, /, read: Request | None = None) -> StoredRequest: ...
 
 
+type ExamineAll = Callable[[Sequence[tuple[Document, Request]]], Sequence[StoredRequest]]
+"""Examines many, each with its request."""
+
+
 def stat_or_none(path: str | Path) -> Stat | None:
     """A file's `Stat`; None if it cannot be had."""
     try:
@@ -289,33 +293,62 @@ def of_document(
     is_foreign, also = (recording.foreign, recording.also) if recording else (False, ())
     # llama-stack's is not as it would be written.
     read = recording.exchange.request if recording and not is_foreign else None
-    forms, wire_digest, known, sent = examine(document["request"], read)
+    stored = examine(document["request"], read)
     more = [form for request in also for form in examine(request).forms]
-    keys = answered(forms, more, foreign=is_foreign)
-    sides, links = tuple(side_files(document)), links_of(document)
-    answer = None
-    # Other recordings have more keys, or depend on ids that were given before.
-    is_plain = wire_digest is not None and len(keys) == 1 and not (is_foreign or sides or links)
-    if read_answer is not None and is_plain:
+    derived = Derived(
+        answered(stored.forms, more, foreign=is_foreign),
+        tuple(side_files(document)),
+        links_of(document),
+        sketch(stored.forms[0].value),
+        answer_ids(document, stored.sent),
+    )
+    if read_answer is not None and not is_foreign and answers_directly(stored, derived):
         recorded = read_answer()
         answer = direct_answer(bare.name, recorded.response, recorded.paths)
+        derived = derived._replace(answer=answer)
+    return complete(bare, document, data, stored, derived)
+
+
+class Derived(NamedTuple):
+    """What of the facts of a recording takes a step of its own to be known."""
+
+    keys: tuple[AnsweredKey, ...]
+    sides: tuple[str, ...]
+    links: Mapping[str, str]
+    sketch: bytes
+    ids: tuple[AnswerId, ...]
+    answer: DirectAnswer | None = None
+
+
+def answers_directly(stored: StoredRequest, derived: Derived) -> bool:
+    """Whether an answer may be kept for a request: others have more keys, or depend on ids that
+    were given before.
+    """
+    is_alone = stored.digest is not None and len(derived.keys) == 1
+    return is_alone and not (derived.sides or derived.links)
+
+
+def complete(
+    bare: Facts, document: Document, data: bytes, stored: StoredRequest, derived: Derived
+) -> Facts:
+    """The facts of a recording, put together."""
     return Facts(
         name=bare.name,
         stat=bare.stat,
         settled=bare.settled,
         content=bare.content,
         take=take_of(bare.name),
-        token=token_of(bare.name, forms[0].file_key),
-        sketch=sketch(forms[0].value),
-        ids=answer_ids(document, sent),
-        sides=sides,
-        keys=keys,
+        token=token_of(bare.name, stored.forms[0].file_key),
+        sketch=derived.sketch,
+        ids=derived.ids,
+        sides=derived.sides,
+        keys=derived.keys,
         recorded=recorded_us(document),
-        links=links,
+        links=derived.links,
         traces=traces_in(data),
-        digest=wire_digest,
-        known=known,
-        answer=answer,
+        digest=stored.digest,
+        known=stored.known,
+        answer=derived.answer,
     )
 
 

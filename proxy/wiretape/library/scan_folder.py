@@ -25,8 +25,10 @@ from .folder_names import LINKED as LINKED
 from .folder_names import is_host_folder as is_host_folder
 from .index import Index
 from .index_tables import FileRows, file_rows
+from .many_files import facts_of_many
 from .recording_file import (
     Examine,
+    ExamineAll,
     Facts,
     Same,
     Stat,
@@ -75,6 +77,8 @@ class Sweep:
         """Counts what `examine` has remembered of files for those after them. Where it is known
         that there is nothing, many files are read in several processes.
         """
+        self.examine_all: ExamineAll | None = None
+        """As `examine`, for many at once, if there is such a way."""
 
     def scan(self, index: Index, *, full: bool) -> bool:
         """Bring the index up to date; gives whether it changed. StoreError if the top folder exists
@@ -236,6 +240,13 @@ class Sweep:
     def _facts_of(self, name: str, content: bytes | None = None) -> Facts | Same | None:
         return facts(self.folder, name, self._examine, content, keeps_answer=self.keeps_answers)
 
+    def _facts_of_block(self, names: Sequence[str]) -> list[Facts | Same | None]:
+        if self.examine_all is None:
+            return [self._facts_of(name) for name in names]
+        return facts_of_many(
+            self.folder, names, self._examine, self.examine_all, keeps_answers=self.keeps_answers
+        )
+
     def _rows_of_many(
         self, names: Sequence[str], remembered: Callable[[], int]
     ) -> Iterator[tuple[str, FileRows | None]]:
@@ -247,7 +258,7 @@ class Sweep:
             # In a process of its own, which ends with the folder.
             expect_many_texts()
             before = remembered()
-            results = [self._facts_of(name) for name in block]
+            results = self._facts_of_block(block)
             if remembered() != before:
                 return None
             # Which costs a quarter of pickling their facts.

@@ -10,7 +10,7 @@ import re
 import sqlite3
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -132,6 +132,10 @@ class ScannedFolder(ABC):
         """What the index is to know of a stored `request` part."""
 
     @abstractmethod
+    def _examine_all(self, requests: Sequence[tuple[Document, Request]]) -> Sequence[StoredRequest]:
+        """The same of many, each with its request."""
+
+    @abstractmethod
     def _note_change(self, index: Index) -> None:
         """Take note that rows of the index have changed."""
 
@@ -161,6 +165,7 @@ class ScannedFolder(ABC):
         nothing of one for the next: `remembered` counts that.
         """
         self._sweep.remembered = remembered
+        self._sweep.examine_all = self._examine_all
 
     def load(self) -> None:
         """Read the folder. Files that are not recordings become `faults`; the others still work.

@@ -114,3 +114,8 @@ def test_the_model_and_the_host_are_public_unless_they_look_like_keys() -> None:
     public = list(public_values({"url": url, "model": "gpt-x"}))
     assert public == ["h.example:8443", "h.example", "gpt-x", "gemini-x"]
     assert SHAPED not in list(public_values({"url": "https://h.example/", "model": SHAPED}))
+
+
+def test_an_endpoint_that_is_no_text_is_searched_as_any_value() -> None:
+    assert Searched("request", request(endpoint=[SHAPED], model=SHAPED)).text.count(SHAPED) == 0
+    assert Searched("request", request(endpoint=None, model=SHAPED)).part["endpoint"] is None

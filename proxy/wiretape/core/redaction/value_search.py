@@ -77,7 +77,7 @@ class Search(TextSearch):
         where = ("request", key)
         if key == "url":
             return self._url(value, where)
-        if key == "endpoint":
+        if key == "endpoint" and isinstance(value, str):  # a recording may be edited by hand
             return self._path(value, where)
         if key == "headers":
             return self._headers(value, where)
