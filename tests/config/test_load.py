@@ -1001,6 +1001,7 @@ def test_fault_names_line_key_and_what_is_expected(text: str, fault: str) -> Non
 def test_what_is_no_host_is_a_fault(host: str) -> None:
     assert faults(json.dumps({"providers": {"x": {"hosts": [host]}}})) == [
         f"1: providers.x.hosts[0]: {ASK_FOR_HOST}"
+        + ("; what is asked of it by http counts as by https" if "://" in host else "")
     ]
 
 

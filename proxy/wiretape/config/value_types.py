@@ -43,9 +43,10 @@ def as_host(text: str) -> str:
     host = text.lower()
     match = _HOST.fullmatch(host) or _ipv6(host)
     if not match or len(match["name"]) > 253:
+        both = "; what is asked of it by http counts as by https" if "://" in host else ""
         raise ValueError(
             "expected a host such as api.example.com, localhost:8443, [::1]:8443 or *.example.com,"
-            " without scheme and path"
+            f" without scheme and path{both}"
         )
     if match["port"] and not 1 <= int(match["port"]) <= 65535:
         raise ValueError("expected a port from 1 to 65535 after the host's colon")
