@@ -170,12 +170,15 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Where the keys of journals are kept; the machine's own place stays as it is."""
-    place = tmp_path_factory.mktemp("runtime")
-    os.environ["WIRETAPE_RUNTIME_DIR"] = str(place)
-    yield place
-    del os.environ["WIRETAPE_RUNTIME_DIR"]
+def runtime(state: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where the keys of journals are kept. The machine's own folders stay as they are: locks and
+    indexes of what tests read in their own process are in `state`.
+    """
+    folders = {"WIRETAPE_RUNTIME_DIR": tmp_path_factory.mktemp("runtime"), "WIRETAPE_HOME": state}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, folder in folders.items():
+            patch.setenv(name, str(folder))
+        yield folders["WIRETAPE_RUNTIME_DIR"]
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,9 @@ from wiretape.core.playback.policy import RecordMode
 from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import from_exchange, from_request
 from wiretape.library.library import Library, LocalState
+from wiretape.library.replace_files import SUFFIX
 from wiretape.library.staged_take import StagedTake
+from wiretape.state_dir import state_dir
 
 SEEDS = paths.RECORDINGS
 JSON = (("content-type", "application/json"),)
@@ -63,6 +65,21 @@ def key(of: Library, what: Exchange) -> str:
 def answers(of: Library, what: Exchange) -> list[str]:
     found = [of.read(entry.name).response.body for entry in of.takes(key(of, what))]
     return [json.loads(body)["choices"][0]["message"]["content"] for body in found]
+
+
+def test_who_names_no_place_for_the_lock_is_excluded_by_a_run_that_records(tmp_path: Path) -> None:
+    folder = tmp_path / "recordings"
+    listed = folder / f".ab12cd34{SUFFIX}"
+    write(library(folder), exchange("Hi"))
+    by_default = Library(folder, Matcher(built_in()))
+    by_default.load()
+    listed.write_text("{}")
+    with LocalState(state_dir()).lock(folder):
+        by_default.check()
+        assert listed.exists(), "its writer, which holds the lock, may still need it"
+    listed.with_stem(".ab12cd35").write_text("{}")
+    by_default.check()
+    assert not listed.exists()
 
 
 def test_a_recording_is_found_by_its_request_and_read_back_whole(tmp_path: Path) -> None:

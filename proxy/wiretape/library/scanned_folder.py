@@ -8,7 +8,6 @@ import math
 import os
 import re
 import sqlite3
-import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Final
 from wiretape.core.errors import StoreError
 from wiretape.core.model import Request
 from wiretape.core.recording.document import Document
+from wiretape.state_dir import state_dir
 
 from . import index_cache, replace_files, replace_set
 from .folder_names import LINKED, SESSION_NAME
@@ -87,7 +87,7 @@ class ScannedFolder(ABC):
     """The files of one folder, or of one session in it, and their index.
 
     What is made of a file's request is for who inherits this to say. `state` is where the lock of
-    the folder is, and its index if it is large.
+    the folder is, and its index if it is large; without one, the lock is where runs have it.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class ScannedFolder(ABC):
         self.session: Final = session
         self.notify: Callable[[SkippedFile], None] | None = None
         """Called with each file that becomes bad after `load`, in any thread."""
-        self._state = state or LocalState(Path(tempfile.gettempdir()))
+        self._state = state or LocalState(state_dir())
         self._cached = (
             index_cache.database_path(self._state.indexes, self.folder, self._state.fingerprint)
             if self._state.fingerprint
