@@ -1,5 +1,7 @@
 """The command line: exit statuses, bad input, signals, what CMD is given."""
 
+import fcntl
+import http.client
 import json
 import os
 import pty
@@ -8,10 +10,11 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.support.commands import Wiretape, command, serving
+from tests.support.commands import Wiretape, command, serving, start
 from tests.support.limits import PATIENCE, wait_until
 from tests.support.stream_call import BODY, CHAT, EVENTS, HOST, STREAM, curl, documents, options
 from tests.support.upstream import Answer, Upstream
@@ -365,6 +368,26 @@ def test_a_terminal_shows_what_is_under_way_and_what_is_over(
         _until(ours, b"1 recorded")
         assert process.wait(timeout=PATIENCE) == 0
     os.close(ours)
+
+
+def test_a_log_that_nobody_reads_stops_no_answer(clean_env: dict[str, str], tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    arguments = ("replay", "--allow-none", "--port", "0", "--base-url-port", "0", "-r", "r")
+    with start(arguments, clean_env, tmp_path, stderr=writer) as process:
+        os.close(writer)
+        assert process.stdout is not None
+        door = process.stdout.readline().split("base URLs http://")[1].split("/")[0]
+        with closing(http.client.HTTPConnection(door, timeout=PATIENCE)) as client:
+            for number in range(200):
+                client.request("GET", f"/api.openai.com/v1/models/{number}")
+                client.getresponse().read()
+        process.terminate()
+        log = b"".join(iter(lambda: os.read(reader, 65536), b"")).decode()
+        assert process.wait(timeout=PATIENCE) == 3
+    os.close(reader)
+    assert log.count("\nmissed ") + log.startswith("missed ") == 200
+    assert "wiretape replay: 200 missed" in log
 
 
 def _until(descriptor: int, text: bytes) -> bytes:

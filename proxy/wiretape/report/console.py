@@ -15,6 +15,7 @@ from wiretape.core.text.wire_quotes import failure_text, without_quotes
 from wiretape.core.text.word_diff import in_brackets
 
 from .report import Report, Row, RowOutcome, other_host_lines
+from .unblocked_stream import unblocked
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -145,7 +146,7 @@ class _Redacted(logging.Formatter):
 
 def log_to_stderr(rules: RedactionRules, *, verbose: bool) -> None:
     """Send warnings to stderr, and with `verbose` wiretape's own debug log."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(unblocked(sys.stderr))
     handler.setFormatter(_Redacted(Redactor(rules)))
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, handlers=[handler])
     logging.getLogger("wiretape").setLevel(logging.DEBUG if verbose else logging.WARNING)
@@ -159,6 +160,7 @@ class View:
     ) -> None:
         self._report = report
         self._stream = stream or sys.stderr
+        self._lines = unblocked(self._stream)
         self._quiet = quiet
         self._misses: set[int] = set()
         self._console = _console(self._stream) if not quiet and self._stream.isatty() else None
@@ -213,10 +215,12 @@ class View:
         """Stop without a summary: the run could not begin or end properly."""
         if self._live is not None:
             self._live.stop()
+        self._lines.close()
 
     def close(self) -> None:
         """Print the summary: the run is over."""
-        self.abandon()
+        if self._live is not None:
+            self._live.stop()
         strict = self._report.strict_ignored
         if strict or not self._quiet:
             for text in stale_lines(self._report):
@@ -227,6 +231,7 @@ class View:
             for text in spending_lines(self._report):
                 self._print(f"wiretape: {printable(text)}", "default")
             self._print(summary(self._report), "bold")
+        self._lines.close()
 
     def _miss(self, miss: Miss) -> None:
         if self._console is None or not miss.differences:
@@ -244,7 +249,8 @@ class View:
 
             self._console.print(Text(text, style))
         else:
-            print(text, file=self._stream, flush=True)
+            self._lines.write(f"{text}\n")
+            self._lines.flush()
 
 
 def _console(stream: TextIO) -> "Console":
