@@ -82,6 +82,14 @@ async def test_state_that_is_gone_is_noticed_not_begun_anew(logs: list[RedisLog]
         await one.append("b")
 
 
+async def test_the_state_of_another_version_is_refused(logs: list[RedisLog]) -> None:
+    log, other = logs
+    await other._client.rpush(f"{log._prefix}control", "life 0123456789abcdef")
+    with pytest.raises(SequencesLost, match=r"another version of wiretape.*--run"):
+        await log.append("a", ["1"])
+    assert await other._client.exists(log._key("a")) == 0
+
+
 async def test_a_server_that_is_gone_is_named_without_its_password(server: RedisServer) -> None:
     log = RedisLog("redis://user:hunter2@127.0.0.1:1/0", "gone")
     with pytest.raises(SequencesLost, match=r"redis://127\.0\.0\.1:1/0") as caught:

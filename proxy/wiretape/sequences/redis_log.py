@@ -2,7 +2,8 @@
 
 All keys of a run have the same hash tag, so that a cluster keeps them on one node:
 
-    wiretape:{RUN}:control     its first entry is random and stands for the life of the state
+    wiretape:{RUN}:control     its first entry is `life FORMAT RANDOM`: how entries are written, and
+                               what stands for the life of the state
     wiretape:{RUN}:log:NAME
 
 One script reads and appends. It compares the state's life, and the last entry that was read, with
@@ -22,6 +23,10 @@ TTL_SECONDS: Final = 7 * 24 * 3600
 """How long Redis keeps what is not used."""
 
 SCHEMES: Final = ("redis", "rediss", "unix")
+_FORMAT: Final = 2
+"""How the entries of `sessions/shared.py` are written: raise it where another version would read
+them otherwise.
+"""
 _TIMEOUT: Final = 1.5
 _CONNECTIONS: Final = 64
 _MOST_ENTRIES: Final = 10_000
@@ -134,9 +139,14 @@ class RedisLog:
         return Tail(is_own, _texts(control_tail), _texts(others))
 
     async def _begin(self) -> str:
-        key, candidate = self._prefix + "control", f"life {token_hex(8)}"
-        call = self._client.eval(_BEGIN, 1, key, candidate, TTL_SECONDS)
+        key, beginning = self._prefix + "control", f"life {_FORMAT} "
+        call = self._client.eval(_BEGIN, 1, key, beginning + token_hex(8), TTL_SECONDS)
         life = cast(str, await self._call(call))
+        if not life.startswith(beginning):
+            raise SequencesLost(
+                f"{self._server} (sequences) has this run's state from another version of wiretape:"
+                " all replicas of a run have the same one; begin a run of another name (--run)"
+            )
         if self._life is None:
             self._life = life
             self._positions[""].advance([life])
