@@ -1,6 +1,7 @@
 """`wiretape ls` on the command line, and how names are completed."""
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from tests.support.page_recordings import write
 from wiretape.cli import library
 from wiretape.cli.main import main
 from wiretape.maintenance.listed_recording import COLUMNS
+from wiretape.maintenance.read_row import RowReader
 
 type Run = Callable[..., Result]
 
@@ -87,6 +89,35 @@ def test_ls_lists_what_is_asked_for(run: Run, args: list[str], keys: list[str]) 
     result = run("ls", "--json", *args)
     listed = [row["name"].rpartition("/")[2][:2] for row in json.loads(result.stdout)["recordings"]]
     assert (result.exit_code, listed) == (0, keys)
+
+
+@pytest.mark.parametrize("config", ["", "prices:\n- {model: gpt-x, input: 2, output: 8}\n"])
+def test_ls_prints_the_same_of_files_that_it_knows(
+    config: str, run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "broken.json").write_text("{")
+    if config:
+        (tmp_path / "config.yaml").write_text(config)
+    time.sleep(0.03)  # until a change would show in a file's times
+
+    def printed(home: str) -> list[tuple[int, str, str]]:
+        monkeypatch.setenv("WIRETAPE_HOME", str(tmp_path / home))
+        arguments: tuple[list[str], ...] = (
+            [],
+            ["--json"],
+            ["--all-sessions", "--sort", "cost"],
+            ["--session", "demo"],
+        )
+        results = [run("ls", *more) for more in (*arguments, ["-r", "nope"])]
+        return [(each.exit_code, each.stdout, each.stderr) for each in results]
+
+    first = printed("one")
+    assert "broken.json: not JSON" in first[0][2]
+    assert ("0.000038" in first[1][1]) == bool(config)
+    with monkeypatch.context() as patch:
+        patch.setattr(RowReader, "stored", lambda *_: pytest.fail("a recording is read"))
+        assert printed("one") == first
+    assert printed("other") == first
 
 
 def test_ls_gives_json_with_a_version(run: Run, folder: Path) -> None:
