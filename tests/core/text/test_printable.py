@@ -14,10 +14,19 @@ def test_what_is_printed_is_printable(text: str) -> None:
     assert escaped(text).isprintable()
 
 
-@given(st.text())
-def test_what_is_printable_stays(text: str) -> None:
-    if text.isprintable():
-        assert printable(text) == printable(text, one_line=True) == escaped(text) == text
+@given(st.text(), st.characters())
+def test_each_character_is_judged_by_itself(text: str, character: str) -> None:
+    for shorter in (text, text + character):
+        one_line = [printable(each, one_line=True) for each in shorter]
+        assert printable(shorter, one_line=True) == "".join(one_line)
+        assert printable(shorter) == "".join(map(printable, shorter))
+        assert escaped(shorter) == "".join(map(escaped, shorter))
+
+
+@given(st.characters())
+def test_what_is_printable_stays(character: str) -> None:
+    if character.isprintable():
+        assert printable(character) == escaped(character) == character
 
 
 def test_line_ends_stay_where_there_may_be_lines() -> None:

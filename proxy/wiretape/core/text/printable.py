@@ -7,6 +7,8 @@ def printable(text: str, *, one_line: bool = False) -> str:
     >>> printable("a\\x1b[2Jb\\n"), printable("a\\nb", one_line=True)
     ('a\N{REPLACEMENT CHARACTER}[2Jb\\n', 'a\N{REPLACEMENT CHARACTER}b')
     """
+    if text.isprintable():
+        return text
     return "".join(
         c if c.isprintable() or (c == "\n" and not one_line) else "\N{REPLACEMENT CHARACTER}"
         for c in text
@@ -15,6 +17,8 @@ def printable(text: str, *, one_line: bool = False) -> str:
 
 def escaped(text: str) -> str:
     """Escape control characters, so that different names stay different: "a\\n" gives "a\\\\n"."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
