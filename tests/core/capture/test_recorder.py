@@ -59,7 +59,7 @@ def test_events_cut_at_once_are_those_cut_read_by_read(
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(
                 "wiretape.core.capture.recorder.plain_blocks",
-                lambda stream, _, most=most: plain_blocks(stream, most),
+                lambda pieces, _, most=most: plain_blocks(pieces, most),
             )
             recorder = Recorder(CHAT)
             recorder.start(200, SSE, 0.1)

@@ -47,12 +47,20 @@ def test_blocks_byte_by_byte_are_those_of_the_whole(stream: bytes) -> None:
     assert split(stream[i : i + 1] for i in range(len(stream))) == split([stream])
 
 
+READS = st.lists(STREAMS | st.sampled_from([b"a\n\n", b"b\n\n", b"\n", b"b", b""]), max_size=9)
+
+
 @settings(deadline=None)
-@given(STREAMS | st.lists(st.sampled_from([b"a\n\n", b"\n", b"b"]), max_size=9).map(b"".join))
-def test_blocks_of_a_whole_stream_are_those_that_are_cut_one_by_one(stream: bytes) -> None:
-    blocks = plain_blocks(stream, 99)
-    assert blocks is None or blocks == split([stream])
-    assert plain_blocks(stream, stream.count(b"\n\n")) is None
+@given(READS)
+def test_blocks_of_a_whole_stream_are_those_that_are_cut_one_by_one(reads: list[bytes]) -> None:
+    blocks = plain_blocks(reads, 99)
+    assert blocks is None or list(blocks) == split(reads)
+    assert plain_blocks(reads, b"".join(reads).count(b"\n\n")) is None
+
+
+def test_reads_that_are_blocks_are_not_cut() -> None:
+    reads = [b"data: 1\n\n", b": note\n\n"]
+    assert plain_blocks(reads, 99) is reads
 
 
 DATA = st.sampled_from(

@@ -291,10 +291,10 @@ _SLICE: Final = 64 * 1024
 def _events(reads: list[tuple[bytes, float]]) -> list[Chunk] | None:
     """The events of a stream as nearly all are; None for another, or if they are too many."""
     pieces = [data for data, _ in reads]
-    blocks = plain_blocks(b"".join(pieces), MAX_CHUNKS)
+    blocks = plain_blocks(pieces, MAX_CHUNKS)
     if blocks is None:
         return None
-    if blocks == pieces:
+    if blocks is pieces:
         return list(starmap(Chunk, reads))
     chunks: list[Chunk] = []
     ends = zip(accumulate(map(len, pieces)), (at for _, at in reads), strict=True)

@@ -7,7 +7,7 @@ changed word as a changed line. Large binary bodies move to side files named by 
 
 import base64
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from json.encoder import encode_basestring
 from typing import Any, Final
 
@@ -95,7 +95,7 @@ class PartTexts:
 
 def part_text(name: str, part: Document) -> str:
     """The text of a document's `request` or `response` part as `dumps` writes it."""
-    return _response(part) if name == "response" else "".join(_wrapped(part, 2, len(name) + 6))
+    return _response(part) if name == "response" else _wrapped(part, 2, len(name) + 6)
 
 
 _END: Final = re.compile(r'(?:,\n  "paths": \[(?:"[\w-]+"(?:, "[\w-]+")*)?\])?\n\}\n\Z')
@@ -164,7 +164,7 @@ def dumps(document: Document, texts: PartTexts | None = None) -> str:
         if key in ("request", "response"):
             parts.append(f'  "{key}": {texts.of(key, value)}')
         else:
-            parts.append(f"  {_line(key)}: {''.join(_wrapped(value, 2, len(key) + 6))}")
+            parts.append(f"  {_line(key)}: {_wrapped(value, 2, len(key) + 6)}")
     return "{\n" + ",\n".join(parts) + "\n}\n"
 
 
@@ -176,7 +176,7 @@ def _response(response: Document) -> str:
             chunks = exact_json.dumps_each(value, ",\n      ")
             text = f"[\n      {chunks}\n    ]" if value else "[]"
         else:
-            text = "".join(_wrapped(value, 4, len(key) + 8))
+            text = _wrapped(value, 4, len(key) + 8)
         parts.append(f"    {_line(key)}: {text}")
     return "{\n" + ",\n".join(parts) + "\n  }"
 
@@ -188,31 +188,41 @@ def _line(value: exact_json.Json) -> str:
     return exact_json.dumps(value, "spaced", parsed=True)
 
 
-def _wrapped(value: exact_json.Json, indent: int, used: int) -> Iterator[str]:
+def _wrapped(value: exact_json.Json, indent: int, used: int) -> str:
     """Write a value on one line if it fits, else a member a line; a list of numbers always stays on
     one line.
     """
+    parts: list[str] = []
+    _wrap(value, indent, used, parts)
+    return "".join(parts)
+
+
+def _wrap(value: exact_json.Json, indent: int, used: int, parts: list[str]) -> None:
+    is_object = isinstance(value, dict)
+    if not is_object and not isinstance(value, list):
+        parts.append(_line(value))
+        return
     # A long body is not written at each of its levels only to see that it is long.
-    if not isinstance(value, (dict, list)) or not _holds_long_text(value):
+    if not _holds_long_text(value):
         line = _line(value)
-        if (
-            not isinstance(value, (dict, list))
-            or len(line) + used <= WIDTH
-            or (
-                isinstance(value, list) and not any(isinstance(i, (dict, list, str)) for i in value)
-            )
+        if len(line) + used <= WIDTH or not (
+            is_object or any(isinstance(item, (dict, list, str)) for item in value)
         ):
-            yield line
+            parts.append(line)
             return
     gap = "\n" + " " * (indent + 2)
-    yield "{" if isinstance(value, dict) else "["
-    for count, item in enumerate(value):
-        lead = _line(item) + ": " if isinstance(value, dict) else ""
-        yield ("," if count else "") + gap + lead
-        yield from _wrapped(
-            value[item] if isinstance(value, dict) else item, indent + 2, indent + 3 + len(lead)
-        )
-    yield "\n" + " " * indent + ("}" if isinstance(value, dict) else "]")
+    begin = ("{" if is_object else "[") + gap
+    for name in value if is_object else range(len(value)):
+        item, lead = value[name], f"{_line(name)}: " if is_object else ""
+        parts.append(begin + lead)
+        if type(item) is str:
+            parts.append(_line(item))
+        else:
+            _wrap(item, indent + 2, indent + 3 + len(lead), parts)
+        begin = "," + gap
+    if not value:
+        parts.append("{" if is_object else "[")
+    parts.append("\n" + " " * indent + ("}" if is_object else "]"))
 
 
 def _holds_long_text(value: exact_json.Json) -> bool:

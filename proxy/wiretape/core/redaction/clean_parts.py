@@ -7,6 +7,7 @@ from wiretape.core.recording.text import MAX_DEPTH, PartTexts, part_text, withou
 from wiretape.core.text import exact_json
 
 from .known_values import Secrets
+from .placeholder import may_be_in
 
 
 class _Noted(NamedTuple):
@@ -37,8 +38,17 @@ class CleanParts:
     def __init__(self) -> None:
         self.texts: Final = PartTexts()
         """The parts as they are written."""
+        self._placeholders: dict[str, tuple[str, bool]] = {}
         self._noted: dict[str, _Noted] = {}
         self._read: dict[str, Document] = {}
+
+    def may_hold_placeholder(self, name: str, part: Document) -> bool:
+        """Whether a placeholder could be in a part; False is certain."""
+        text = self.texts.of(name, part)
+        known = self._placeholders.get(name)
+        if known is None or known[0] is not text:
+            known = self._placeholders[name] = text, may_be_in(text)
+        return known[1]
 
     def note(self, name: str, part: Document, known: Secrets, *, by_a_look: bool = False) -> None:
         """Say that a search for `known` and for patterns found nothing in a part; `by_a_look`: that

@@ -161,8 +161,7 @@ def _in_json(
                 for rule, secret in matches:
                     remedy = _remedy(where, name if rule == CREDENTIAL_FIELD else rule)
                     yield Leak(rule, path, line, masked(secret), remedy)
-    has_bytes = recorded is not None and '"base64"' in text
-    for leak in _in_chunks(document, redactor, secrets) if has_bytes else ():
+    for leak in () if recorded is None else _in_chunks(document, redactor, secrets):
         reported.add((leak.rule, leak.where))
         yield leak
     unlocated = {
@@ -204,7 +203,7 @@ def _in_chunks(document: Any, redactor: Redactor, secrets: Secrets | None) -> It
     body = document["response"].get("body")
     chunks = body if isinstance(body, list) else []
     encoded = [chunk.get("base64", "") for chunk in chunks if isinstance(chunk, dict)]
-    if len(encoded) < 2:
+    if len(encoded) < 2 or not any(encoded):
         return
     try:
         data = b"".join(map(base64.b64decode, encoded))

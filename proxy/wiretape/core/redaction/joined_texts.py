@@ -94,6 +94,9 @@ class JoinedTexts:
 
     def add(self, values: Sequence[exact_json.Json], chunks: Sequence[int]) -> None:
         """Take the JSON of some chunks, which are given by their numbers, in order."""
+        if not any(type(value) is dict and "type" in value for value in values):
+            self._items(values, chunks, self._first.step(kind_of(None)), (None, None), 0)
+            return
         for kind, alike, of_each in _divided(kind_of, values, chunks):
             self._items(alike, of_each, self._first.step(kind), (None, None), 0)
 
@@ -162,8 +165,7 @@ class JoinedTexts:
                 continue
             is_joined = name in JOINED or (name == "content" and above in CONTENT_IN)
             for at, column in enumerate(columns):
-                for is_numbered, some, of_some in _divided(_is_numbered, column, of_each):
-                    step = "*" if is_joined or is_numbered else at
+                for step, some, of_some in _steps(at, column, of_each, is_joined=is_joined):
                     self._items(some, of_some, path.step(step), (name, at), depth + 1)
 
     # ------------------------------------------------------------------ chunk by chunk
@@ -240,6 +242,20 @@ def _numbered_alike(
     for number, alike, of_each in _divided(number_of, values, chunks):
         after = path if number is None else path.step((name, number))
         yield from _numbered_alike(rest, after, alike, of_each)
+
+
+def _steps(
+    at: int, column: Sequence[Any], chunks: Sequence[int], *, is_joined: bool
+) -> Iterator[tuple[str | int, Sequence[Any], Sequence[int]]]:
+    """The items in one place of several lists, by what they add to the path."""
+    kinds = {type(item.get("index")) if type(item) is dict else None for item in column}
+    if is_joined or kinds == {int}:
+        yield "*", column, chunks
+    elif kinds.isdisjoint((int, bool)):
+        yield at, column, chunks
+    else:
+        for is_numbered, some, of_some in _divided(_is_numbered, column, chunks):
+            yield "*" if is_numbered else at, some, of_some
 
 
 def _may_be_tokens(names: _Names, first_items: Sequence[Any]) -> bool:

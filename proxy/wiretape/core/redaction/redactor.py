@@ -270,8 +270,8 @@ class Redactor:
         self.remember((*values, *search.replaced))
         memory = None if self._remembered is None else self.token_ids
         # One look for a placeholder in a request, for both that ask.
-        is_sent = may_be_in(clean.texts.of("request", redacted["request"]))
-        redacted, lists = token_ids.redact(redacted, memory, clean.texts)
+        is_sent = clean.may_hold_placeholder("request", redacted["request"])
+        redacted, lists = token_ids.redact(redacted, memory, clean)
         findings += lists
         if is_sent:
             redacted["request"] = self._with_carried(redacted["request"], known, of_request)

@@ -19,11 +19,11 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple
 
 from wiretape.core.recording.document import Document
-from wiretape.core.recording.text import PartTexts
 from wiretape.core.text import exact_json
 from wiretape.core.text.regex import linear, may_occur
 
 from . import token_lists
+from .clean_parts import CleanParts
 from .placeholder import PLACEHOLDER, WITH_DIGEST, hard_digest, is_encoded_in, may_be_in
 from .rules import Finding, Where, finding
 
@@ -167,24 +167,26 @@ class KnownTokenIds:
 
 
 def redact(
-    document: Document, known: KnownTokenIds | None, texts: PartTexts
+    document: Document, known: KnownTokenIds | None, clean: CleanParts
 ) -> tuple[Document, list[Finding]]:
-    """Make the lists of a redacted document neutral, and remember them in `known`; `texts` are
-    those of its parts.
+    """Make the lists of a redacted document neutral, and remember them in `known`; `clean` has the
+    texts of its parts.
     """
     findings: list[Finding] = []
     request, response = document["request"], document["response"]
-    text = texts.of("request", request)
     bodies = _bodies(request)
     standing: list[Ids] = []
-    if linear(_LIST).occurs_in(text):
+    if linear(_LIST).occurs_in(clean.texts.of("request", request)):
         if known is not None:
             request = _request(request, known.neutral, findings)
         standing = _neutral_in(request)
     # First a look at the whole part, whose text is there: most have no placeholder.
-    is_sent = may_be_in(text) and may_be_in(exact_json.dumps(bodies, parsed=True))
-    is_given = may_be_in(texts.of("response", response)) and may_be_in(
-        exact_json.dumps(response.get("body"), parsed=True)
+    is_sent, is_given = (
+        clean.may_hold_placeholder(name, part) and may_be_in(exact_json.dumps(body, parsed=True))
+        for name, part, body in (
+            ("request", document["request"], bodies),
+            ("response", response, response.get("body")),
+        )
     )
     if not (is_given or is_sent or standing):
         return ({**document, "request": request} if findings else document), findings
