@@ -138,21 +138,37 @@ class JoinedTexts:
     def _objects(
         self, values: Sequence[Any], chunks: Sequence[int], path: _Path, names: _Names, depth: int
     ) -> None:
-        for shape, alike, of_each in _divided(tuple, values, chunks):
-            # A block's own members go on in others, which a text in its place does not.
-            is_block = not depth and "content_block" in shape
-            if (
-                len(alike) < _FEW
-                or any(map(str.isdecimal, shape))
-                or (is_block and any(type(value["content_block"]) is str for value in alike))
-            ):
+        # A block's own members go on in others, so there their order counts.
+        is_block = not depth and any("content_block" in value for value in values)
+        columns = None if is_block else _columns(values)
+        if columns is not None:
+            self._alike(values, columns, chunks, path, names, depth)
+            return
+        for _, alike, of_each in _divided(tuple, values, chunks):
+            columns = _columns(alike)
+            if columns is None or (is_block and str in map(type, columns.get("content_block", ()))):
                 self._singly(alike, of_each, path, names, depth)
-                continue
-            for numbered, some, of_some in _numbered_alike(shape, path, alike, of_each):
-                for name in shape:
-                    column = [value[name] for value in some]
-                    step = "delta" if name == "content_block" and not depth else name
-                    self._items(column, of_some, numbered.step(step), (names[1], name), depth + 1)
+            else:
+                self._alike(alike, columns, of_each, path, names, depth)
+
+    def _alike(
+        self,
+        values: Sequence[Any],
+        columns: dict[str, list[Any]],
+        chunks: Sequence[int],
+        path: _Path,
+        names: _Names,
+        depth: int,
+    ) -> None:
+        """Take objects of which the members are given as well."""
+        if len(values) < _FEW or any(map(str.isdecimal, columns)):
+            self._singly(values, chunks, path, names, depth)
+            return
+        for numbered, some, of_some in _numbered_alike(tuple(columns), path, values, chunks):
+            members = columns if some is values else _columns(some) or {}
+            for name, column in members.items():
+                step = "delta" if name == "content_block" and not depth else name
+                self._items(column, of_some, numbered.step(step), (names[1], name), depth + 1)
 
     def _lists(
         self, values: Sequence[Any], chunks: Sequence[int], path: _Path, names: _Names, depth: int
@@ -223,6 +239,16 @@ def _divided[Value, Label: Hashable](
         group[1].append(chunk)
     for label, group in groups.items():
         yield label, *group
+
+
+def _columns(objects: Sequence[dict[str, Any]]) -> dict[str, list[Any]] | None:
+    """The values of each member of objects that all have the same; None if they do not."""
+    if len(set(map(len, objects))) > 1:
+        return None
+    try:
+        return {name: [each[name] for each in objects] for name in objects[0]}
+    except KeyError:
+        return None
 
 
 def _numbered_alike(
