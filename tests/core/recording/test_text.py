@@ -164,6 +164,12 @@ def test_a_stream_without_chunks_has_an_empty_list() -> None:
     assert '"body": []' in dumps(document(response=Response(200, EVENTS, (), True)))
 
 
+def test_a_part_without_members_is_an_object() -> None:
+    assert dumps({"request": {}, "response": {}}) == (
+        '{\n  "request": {},\n  "response": {\n\n  }\n}\n'
+    )
+
+
 def test_a_body_of_null_is_kept() -> None:
     text = dumps(document(b"null"))
     assert '"body": null' in text

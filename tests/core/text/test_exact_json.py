@@ -331,6 +331,16 @@ def test_compact_texts_are_read_together_as_each_is(texts: list[str]) -> None:
         assert spelled([(value, "compact") for value in values]) == spelled(each)
 
 
+def test_more_values_than_go_together_are_read_and_written_in_order() -> None:
+    texts = [f'{{"a":{number}}}' for number in range(2 * exact_json._TOGETHER + 1)]
+    values = read_compact(texts)
+    assert values == [{"a": number} for number in range(len(texts))]
+    assert dumps_each(values, "\n") == "\n".join(texts).replace(":", ": ")
+    assert read_compact([*texts, "[1, 2]"]) is None
+    assert read_compact([]) == []
+    assert dumps_each([], ", ") == ""
+
+
 def test_many_values_are_laid_out_at_once() -> None:
     values = [{"a": [1, 2.5], "b": "é"}] * 3
     assert exact_json._each_by_msgspec(values, ", ") == dumps(values, "spaced")[1:-1]

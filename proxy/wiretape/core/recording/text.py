@@ -157,28 +157,30 @@ def dumps(document: Document, texts: PartTexts | None = None) -> str:
     <BLANKLINE>
     """
     texts = texts or PartTexts()
-    parts = []
+    # A part may be long: it is put into one text once.
+    parts = ["{\n"]
     for key, value in document.items():
         if value is None:
             continue
-        if key in ("request", "response"):
-            parts.append(f'  "{key}": {texts.of(key, value)}')
-        else:
-            parts.append(f"  {_line(key)}: {_wrapped(value, 2, len(key) + 6)}")
-    return "{\n" + ",\n".join(parts) + "\n}\n"
+        is_part = key in ("request", "response")
+        text = texts.of(key, value) if is_part else _wrapped(value, 2, len(key) + 6)
+        parts += [f"  {_line(key)}: ", text, ",\n"]
+    parts[-1 if len(parts) > 1 else 1 :] = ["\n}\n"]
+    return "".join(parts)
 
 
 def _response(response: Document) -> str:
-    parts = []
+    parts = ["{\n"]
     for key, value in response.items():
-        if key == "body" and isinstance(value, list):
+        parts.append(f"    {_line(key)}: ")
+        if key == "body" and isinstance(value, list) and value:
             # The times in a document are rounded, and what else it holds was read.
-            chunks = exact_json.dumps_each(value, ",\n      ")
-            text = f"[\n      {chunks}\n    ]" if value else "[]"
+            parts += ["[\n      ", exact_json.dumps_each(value, ",\n      "), "\n    ]"]
         else:
-            text = _wrapped(value, 4, len(key) + 8)
-        parts.append(f"    {_line(key)}: {text}")
-    return "{\n" + ",\n".join(parts) + "\n  }"
+            parts.append(_wrapped(value, 4, len(key) + 8))
+        parts.append(",\n")
+    parts[-1 if len(parts) > 1 else 1 :] = ["\n  }"]
+    return "".join(parts)
 
 
 def _line(value: exact_json.Json) -> str:

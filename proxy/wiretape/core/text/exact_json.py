@@ -24,9 +24,9 @@ the time for: what it refuses, or would spell in its own way, Python does.
 
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, lru_cache
-from itertools import chain, product
+from itertools import chain, product, repeat
 from json.encoder import encode_basestring, encode_basestring_ascii
 from typing import Any, Final, NamedTuple
 
@@ -283,12 +283,22 @@ def dumps_each(values: Sequence[Json], between: str) -> str:
     >>> dumps_each([{"a": 1, "b": 2}, []], " / ")
     '{"a": 1, "b": 2} / []'
     """
-    text = _each_by_msgspec(values, between)
-    return between.join(_dumps(value, "spaced") for value in values) if text is None else text
+    return between.join(_each(some, between) for some in _batches(values))
 
 
+_TOGETHER: Final = 256
+"""Values that are read or written in one call: what they take stays in the processor's cache."""
 _BORDER: Final = rb'"\u0000\u0000"'
 """Stands between values that are laid out together, if none holds it."""
+
+
+def _batches[Value](values: Sequence[Value]) -> Iterator[Sequence[Value]]:
+    return (values[at : at + _TOGETHER] for at in range(0, len(values), _TOGETHER))
+
+
+def _each(values: Sequence[Json], between: str) -> str:
+    text = _each_by_msgspec(values, between)
+    return between.join(_dumps(value, "spaced") for value in values) if text is None else text
 
 
 def _each_by_msgspec(values: Sequence[Json], between: str) -> str | None:
@@ -414,6 +424,16 @@ def read_compact(texts: Sequence[str]) -> list[Json] | None:
     >>> read_compact(['{"a":1}', "[]"]), read_compact(['{"a":1}', '{"a": 1}'])
     ([{'a': 1}, []], None)
     """
+    values: list[Json] = []
+    for some in _batches(texts):
+        compact = _read_lines(some)
+        if compact is None:
+            return None
+        values += compact
+    return values
+
+
+def _read_lines(texts: Sequence[str]) -> list[Json] | None:
     native = _native()
     if native is None:
         return None
@@ -428,10 +448,11 @@ def read_compact(texts: Sequence[str]) -> list[Json] | None:
             return None
     except Exception:
         return None
-    for text, value in zip(texts, values, strict=True):
-        # So deep a value has as many brackets that open and that close.
-        if len(text) > 2 * MAX_DEPTH and _is_too_deep(text, value, MAX_DEPTH):
-            return None
+    # So deep a value has as many brackets that open and that close.
+    if max(map(len, texts)) > 2 * MAX_DEPTH and any(
+        map(_is_too_deep, texts, values, repeat(MAX_DEPTH))
+    ):
+        return None
     return values
 
 
