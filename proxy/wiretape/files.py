@@ -124,19 +124,22 @@ class StagedFile:
 
         self._path = path
         self._mode = mode
-        self._temporary = f"{path.parent}{os.sep}.{os.getpid()}-{token_hex(6)}.tmp"
+        folder = os.path.dirname(path) or os.curdir
+        self._temporary = f"{folder}{os.sep}.{os.getpid()}-{token_hex(6)}.tmp"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-        handle = os.open(self._temporary, flags, 0o644 if mode is None else mode & 0o600)
-        self._file = os.fdopen(handle, "wb")
+        self._handle = os.open(self._temporary, flags, 0o644 if mode is None else mode & 0o600)
         with self._discarded_on_error():
-            self._file.writelines([data] if isinstance(data, bytes) else data)
-            self._file.flush()
+            if isinstance(data, bytes):
+                _write(self._handle, data)
+            else:
+                with open(self._handle, "wb", closefd=False) as file:
+                    file.writelines(data)
 
     def sync(self) -> None:
         """Have the content on disk."""
         with self._discarded_on_error():
-            os.fsync(self._file.fileno())
-            self._file.close()
+            os.fsync(self._handle)
+            self._close()
             if self._mode is not None:
                 os.chmod(self._temporary, self._mode)
 
@@ -148,9 +151,14 @@ class StagedFile:
     def discard(self) -> None:
         """Remove the temporary file."""
         with suppress(OSError):
-            self._file.close()
+            self._close()
         with suppress(OSError):
             os.unlink(self._temporary)
+
+    def _close(self) -> None:
+        handle, self._handle = self._handle, -1
+        if handle >= 0:
+            os.close(handle)
 
     @contextmanager
     def _discarded_on_error(self) -> Iterator[None]:
@@ -159,3 +167,10 @@ class StagedFile:
         except BaseException:
             self.discard()
             raise
+
+
+def _write(handle: int, data: bytes) -> None:
+    written = os.write(handle, data)
+    # A full disk takes a part, and raises the reason with the next write.
+    while written < len(data):
+        written += os.write(handle, data[written:])

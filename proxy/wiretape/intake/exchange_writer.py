@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +24,7 @@ from wiretape.core.redaction.clean_parts import CleanParts
 from wiretape.core.redaction.known_values import Secrets
 from wiretape.core.redaction.redactor import Redactor
 from wiretape.core.redaction.rules import Finding
+from wiretape.core.redaction.traces import KnownTraces
 from wiretape.core.text import exact_json
 from wiretape.core.text.printable import count
 from wiretape.core.wire.content_coding import plain_request
@@ -91,13 +92,13 @@ class _PreparedExchange:
 
 @dataclass(frozen=True, slots=True)
 class _StagedExchange:
-    """An exchange whose recording is staged, its row once that is written, and how many values were
-    `known` when it was searched for them.
+    """An exchange whose recording is staged, the note of its row once that is written, and how many
+    values were `known` when it was searched for them.
     """
 
     prepared: _PreparedExchange
     take: StagedTake
-    row: Row
+    note: str | None
     known: int
 
 
@@ -169,11 +170,12 @@ class ExchangeWriter:
         for number, ending in enumerate(endings):
             by_session.setdefault(id(ending.session), []).append(number)
         for numbers in by_session.values():
-            library = endings[numbers[0]].session.writable
+            session = endings[numbers[0]].session
+            library, traces = session.writable, cache(session.library.redacted)
             staged: dict[int, list[Row | _StagedExchange]] = {}
             try:
                 for number in numbers:
-                    stage = partial(self._staged, endings[number], recovered=recovered)
+                    stage = partial(self._staged, endings[number], traces, recovered=recovered)
                     staged[number] = self._attempt(endings[number], stage, recovered=recovered)
             finally:
                 fault = _fault_of(library.commit)
@@ -210,11 +212,13 @@ class ExchangeWriter:
                 forget(prepared.recorder)
         return rows
 
-    def _staged(self, ending: EndedExchange, *, recovered: bool) -> list[Row | _StagedExchange]:
+    def _staged(
+        self, ending: EndedExchange, traces: Callable[[], KnownTraces], *, recovered: bool
+    ) -> list[Row | _StagedExchange]:
         """Stage an exchange, and before it the outages that it is the retry of; rows of what is not
         to be written.
         """
-        prepared = self._prepare(ending)
+        prepared = self._prepare(ending, traces())
         if prepared.never_recorded:
             forget(prepared.recorder)
             return [
@@ -235,7 +239,7 @@ class ExchangeWriter:
         outages = self._outages.pop(prepared.retry_key, [])
         return [self._stage(exchange, recovered=recovered) for exchange in (*outages, prepared)]
 
-    def _prepare(self, ending: EndedExchange) -> _PreparedExchange:
+    def _prepare(self, ending: EndedExchange, recorded: KnownTraces) -> _PreparedExchange:
         recorder, ended_at, session = ending.recorder, ending.at, ending.session
         exchange = recorder.finish(ending.outcome, ended_at, ending.recorded_at)
         # Not the recorder's request, which lacks the body of a large upload.
@@ -244,7 +248,6 @@ class ExchangeWriter:
         exchange = Exchange(plain_request(request), response, ending.recorded_at)
         unredacted = from_exchange(exchange)
         # What an earlier run found is secret in this one, too.
-        recorded = session.library.redacted()
         for part in ("request", "response"):
             self.redactor.recognise(unredacted[part], recorded)
         exact = self.redactor.exact(unredacted["request"], secrets)
@@ -262,6 +265,7 @@ class ExchangeWriter:
             first_chunk=recorder.first_chunk_at,
             duration=ended_at,
             note=_end_note(response, recorder.client_closed_at),
+            session=session.name,
             usage=self._usage(exchange, unredacted),
         )
         if is_outage(response.status) and not self._record_errors:
@@ -324,7 +328,7 @@ class ExchangeWriter:
         self, prepared: _PreparedExchange, *, recovered: bool
     ) -> Row | _StagedExchange:
         session = prepared.session
-        row = replace(prepared.row, note=prepared.end_note)
+        row = prepared.row
         stamped = stamp(prepared.document["request"], session.known_ids)
         document, files = recording_format.externalise({**prepared.document, "request": stamped})
         text = recording_format.dumps(document, prepared.clean.texts)
@@ -348,9 +352,8 @@ class ExchangeWriter:
             return replace(row, outcome="passed", note=ALREADY_RECORDED)
         # A request of the same batch may send them back.
         session.known_ids.learn(take.entry.ids, take.entry.token)
-        if leak:
-            row = replace(row, note=f"written although {leak}")
-        return _StagedExchange(prepared, take, replace(row, outcome="recorded"), known)
+        note = f"written although {leak}" if leak else prepared.end_note
+        return _StagedExchange(prepared, take, note, known)
 
     def _row_of(self, staged: _StagedExchange, *, recovered: bool) -> Row:
         """The row of an exchange whose library has been asked to write it."""
@@ -364,7 +367,8 @@ class ExchangeWriter:
         session.used.add(take.entry.name)
         self._written[session.writable.folder / take.entry.name] = staged.known
         self._report.redactions.update(finding.rule for finding in prepared.findings)
-        return replace(staged.row, recording=take.entry.name)
+        name = take.entry.name
+        return replace(prepared.row, outcome="recorded", note=staged.note, recording=name)
 
     def _unwritten(self, prepared: _PreparedExchange, error: WiretapeError) -> Row:
         note = self.redactor.text(f"not written: {error}", prepared.secrets)

@@ -187,7 +187,8 @@ class Intake:
         for ending, rows_of_one in zip(batch, rows, strict=True):
             for row in rows_of_one:
                 _count(row, ending.session)
-                self._report.add(replace(row, session=ending.session.name))
+                name = ending.session.name
+                self._report.add(row if row.session == name else replace(row, session=name))
 
 
 def _batches(endings: Iterable[EndedExchange]) -> Iterator[list[EndedExchange]]:

@@ -1,6 +1,7 @@
 """What the name of a folder says: a host's, a session's, or one that is not followed."""
 
 import re
+from functools import lru_cache
 from typing import Final
 
 LINKED: Final = "a link to a folder, which is not followed: put the folder itself here"
@@ -33,6 +34,16 @@ def host_folder(url: str) -> str:
     host = re.sub(r"[^a-z0-9.-]+", "-", host.lower()).strip(".-")[:120] or "host"
     usual = port == (443 if scheme == "https" else 80)
     return host if usual and "." in host else f"{host}+{port}"
+
+
+@lru_cache(maxsize=256)
+def recording_folder(url: str) -> str:
+    """The folder of a recording below that of its session, by its request's URL.
+
+    >>> recording_folder("https://api.together.xyz/v1/models")
+    'api.together.xyz/v1-models'
+    """
+    return f"{host_folder(url)}/{endpoint_slug(url)}"
 
 
 def endpoint_slug(url: str) -> str:

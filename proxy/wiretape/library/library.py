@@ -26,7 +26,7 @@ from wiretape.core.wire.selecting_headers import document_vary
 from wiretape.files import write_whole
 
 from . import recording_file, replace_files
-from .folder_names import LINKED, SESSION_NAME, endpoint_slug, host_folder
+from .folder_names import LINKED, SESSION_NAME, recording_folder
 from .index import Index
 from .index_rows import IndexRow
 from .lookup import Entry, Lookup
@@ -160,8 +160,7 @@ class Library(Lookup):
 
         stored = self._examine(document["request"])
         key = stored.forms[0].key
-        url = document["request"]["url"]
-        below = f"{host_folder(url)}/{endpoint_slug(url)}"
+        below = recording_folder(document["request"]["url"])
         folder = self._staged_folders.get(below) or self.folder / below
         try:
             if below not in self._staged_folders:
