@@ -81,3 +81,14 @@ def test_what_was_not_written_for_long_is_removed(home: Path) -> None:
     os.utime(old, (long_ago, long_ago))
     write_kept("newest", "key", 1)
     assert [read_kept(name, "key") for name in ("old", "new", "newest")] == [None, 1, 1]
+
+
+def test_of_many_the_latest_are_kept(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wiretape.kept_json._MOST_KEPT", 3)
+    for number in range(5):
+        for age, file in enumerate(reversed(files(home)) if number else []):
+            os.utime(file, (file.stat().st_mtime - 60 - age,) * 2)
+        write_kept(f"value {number}", "key", number)
+    assert len(files(home)) == 3
+    assert read_kept("value 4", "key") == 4
+    assert read_kept("value 0", "key") is None

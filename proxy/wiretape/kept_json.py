@@ -16,6 +16,7 @@ from .core.errors import WiretapeError
 from .state_dir import state_dir
 
 _KEPT_SECONDS: Final = 60 * 24 * 3600
+_MOST_KEPT: Final = 100
 
 
 def read_kept(name: str, key: str) -> Any:
@@ -64,7 +65,8 @@ def _head(name: str, key: str) -> bytes:
 
 
 def _tidy(folder: Path) -> None:
-    """Remove what was not written for long."""
-    for path in folder.iterdir():
-        if path.stat().st_mtime < time.time() - _KEPT_SECONDS:
+    """Make room for one more: remove what was not written for long, and of many the oldest."""
+    by_age = sorted(((path.stat().st_mtime, path) for path in folder.iterdir()), reverse=True)
+    for number, (written, path) in enumerate(by_age, 1):
+        if number >= _MOST_KEPT or written < time.time() - _KEPT_SECONDS:
             path.unlink(missing_ok=True)

@@ -24,6 +24,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("TERM", "NO_COLOR", "FORCE_COLOR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("WIRETAPE_HOME", str(tmp_path / "home"))
     for number in range(4):
         path = put(tmp_path / "recordings", document(f"prompt {number}"))
     name = path.relative_to(tmp_path / "recordings").as_posix()

@@ -45,7 +45,9 @@ class KnownRows:
     def __init__(self, folder: Path, key: str) -> None:
         self._name: Final = f"rows of {os.path.realpath(folder)}"
         self._key: Final = key
-        self._rows: dict[str, tuple[FileState, Any]] = read_kept(self._name, key) or {}
+        self._rows: dict[str, tuple[FileState, Any]] = {}
+        if key:
+            self._rows = read_kept(self._name, key) or {}
         self._changed = False
 
     def get(self, name: str, path: Path) -> Any:
