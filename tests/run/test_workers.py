@@ -142,6 +142,15 @@ def test_news_of_a_report_are_told_once_and_add_up() -> None:
     assert run.other_hosts == {"example.com": {"refused": 2}}
 
 
+def test_of_a_run_that_shows_no_rows_the_latest_are_told_and_all_that_went_wrong() -> None:
+    worker, run = Report("replay"), Report("replay", keep_rows=False)
+    for number in range(10):
+        worker.add(Row("missed" if number == 2 else "replayed", "openai", "POST", f"/{number}"))
+    run.absorb(worker.take_news(3))
+    assert [row.path for row in run.rows] == ["/2", "/7", "/8", "/9"]
+    assert (run.counts, worker.take_news(3)["rows"]) == ({"replayed": 9, "missed": 1}, [])
+
+
 def test_every_member_of_a_report_is_told_or_is_the_runs_own() -> None:
     own = {"mode", "trust_remedy", "expects_requests", "isolated", "listen", "notify", "watched"}
     own |= {"underway", "strict_ignored", "command_status", "prices", "budget"}

@@ -232,7 +232,8 @@ def _run(mode: "Mode", is_server: bool = False, **options: Any) -> int:
     report.isolated = isolate_if_wanted(settings, has_command=bool(command) and not is_server)
     # A live view and a bar would write into each other's lines.
     bars = nullcontext() if command else shown_by(None)
-    with crew_of(settings, ReplayProxy) as settings, bars:
+    all_rows = keeps or not quiet or settings.config.traces
+    with crew_of(settings, ReplayProxy, all_rows=all_rows) as settings, bars:
         # CMD shares the terminal, and would write into the lines of a live view.
         view = View(report, quiet=quiet, live=not command)
         try:

@@ -196,10 +196,19 @@ class Report:
         for observe in self.observers:
             observe(row)
 
-    def take_news(self) -> dict[str, Any]:
-        """What came since the last call, for another process's report to absorb."""
-        fresh = Report(self.mode, keep_rows=self.rows.maxlen is None)
+    def take_news(self, latest: int | None = None) -> dict[str, Any]:
+        """What came since the last call, for another process's report to absorb; with `latest` no
+        more rows of replayed answers than that.
+        """
+        fresh = Report(self.mode)
         news = {name: getattr(self, name) for name in _NEWS}
+        if latest is not None:
+            first = len(self.rows) - latest
+            news["rows"] = [
+                row
+                for number, row in enumerate(self.rows)
+                if number >= first or row.outcome != "replayed"
+            ]
         for name in _NEWS:
             setattr(self, name, getattr(fresh, name))
         return news

@@ -39,6 +39,8 @@ from .sharing import shared_log
 
 _SECONDS: Final = 0.25
 """How often a worker reports, and how soon one that ended is replaced."""
+_LATEST: Final = 100
+"""Rows that a worker tells each time of a run that shows and writes none."""
 _MOST_RESTARTS: Final = 100
 _END_SECONDS: Final = 10.0
 _LENGTH: Final = struct.Struct("!I")
@@ -48,8 +50,10 @@ type Serve = Callable[[Settings, Report, Authority], Any]
 
 
 @contextmanager
-def crew_of(settings: Settings, serve: Serve) -> Iterator[Settings]:
-    """Fork the nursery of a run with workers; the settings then have their crew."""
+def crew_of(settings: Settings, serve: Serve, *, all_rows: bool) -> Iterator[Settings]:
+    """Fork the nursery of a run with workers; the settings then have their crew. `all_rows`:
+    whether the run shows or writes the row of each exchange.
+    """
     if settings.workers < 2:
         yield settings
         return
@@ -63,7 +67,8 @@ def crew_of(settings: Settings, serve: Serve) -> Iterator[Settings]:
         pid = os.fork()
         if pid == 0:
             ours.close()
-            _leave(lambda: _Nursery(settings, theirs, serve).run())
+            latest = None if all_rows else _LATEST
+            _leave(lambda: _Nursery(settings, theirs, serve, latest).run())
         theirs.close()
         try:
             yield settings
@@ -91,10 +96,13 @@ def _leave(work: Callable[[], object]) -> NoReturn:
 class _Nursery:
     """Keeps the workers of a run alive until its channel ends."""
 
-    def __init__(self, settings: Settings, channel: socket.socket, serve: Serve) -> None:
+    def __init__(
+        self, settings: Settings, channel: socket.socket, serve: Serve, latest: int | None
+    ) -> None:
         self._settings = settings
         self._channel = channel
         self._serve = serve
+        self._latest = latest
         self._workers: set[int] = set()
         self._authority: Authority | None = None
         self._ports: tuple[int, int | None] = (0, None)
@@ -131,9 +139,8 @@ class _Nursery:
         descriptors.raise_limit()
         authority = self._authority
         assert authority is not None
-        keep_rows = self._settings.as_json or self._settings.report is not None
-        report = Report(self._settings.mode, keep_rows=keep_rows)
-        worker = _Worker(self._settings, report)
+        report = Report(self._settings.mode)
+        worker = _Worker(self._settings, report, self._latest)
         await worker.run(lambda: self._serve(self._settings, report, authority), self._ports)
 
     def _reap(self) -> int:
@@ -158,9 +165,10 @@ class _Nursery:
 class _Worker:
     """One process of a crew: a proxy, and what it tells the run."""
 
-    def __init__(self, settings: Settings, report: Report) -> None:
+    def __init__(self, settings: Settings, report: Report, latest: int | None) -> None:
         self._settings = settings
         self._report = report
+        self._latest = latest
 
     async def run(self, serve: Callable[[], Any], ports: tuple[int, int | None]) -> None:
         """Serve until the run says stop, or is gone."""
@@ -185,7 +193,7 @@ class _Worker:
         # An empty line: the run itself is gone.
         news.cancel()
         await proxy.stop()
-        _send(writer, "bye", self._report.take_news())
+        _send(writer, "bye", self._report.take_news(self._latest))
         with suppress(ConnectionError):
             await writer.drain()
             writer.close()
@@ -194,7 +202,7 @@ class _Worker:
     async def _tell(self, writer: asyncio.StreamWriter) -> None:
         while True:
             await asyncio.sleep(_SECONDS)
-            _send(writer, "news", self._report.take_news())
+            _send(writer, "news", self._report.take_news(self._latest))
             await writer.drain()
 
 
