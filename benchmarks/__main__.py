@@ -53,7 +53,7 @@ def _sections(
         "recording": lambda: recording.section(recorded, folder, cores),
         "base-url": lambda: base_url.section(replayed, folder, cores),
         "replay": lambda: replaying.section(replayed, folder, cores),
-        "several": lambda: several.section(replayed, folder),
+        "several": lambda: several.section(replayed, folder, cores),
         "paced": lambda: paced.section(paced.QUICK if quick else paced.FULL, folder, cores),
         "growth": lambda: growth.section(counts, 0.1 if quick else 0.4, folder, cores),
         "start-up": lambda: startup.section(2 if quick else 5, folder),

@@ -132,8 +132,12 @@ def _listing(value: Value) -> str:
 
 
 _WORKERS: Final = (
-    "the two clients and both workers share this machine's cores, so a second worker finds none"
-    " free; and which take is next is asked of the others"
+    "the clients share these cores with both workers: what two processes of bare aiohttp give, in"
+    " the same table, is the limit"
+)
+_WORKER: Final = (
+    "each worker reads rows of the index ahead for itself, and looks whether the others gave"
+    " anything; with two processes on one core fewer requests come at once to each"
 )
 _CLOCK: Final = "a time on the clock: other work on these cores stretches it; go by the CPU"
 _LARGE: Final = (
@@ -159,6 +163,7 @@ _WHERE: Final[dict[str, str | Callable[[Value], str]]] = {
     "small JSON, never the same": _never_the_same,
     "JSON, never the same": _never_the_same,
     "small JSON: answers": _WORKERS,
+    "small JSON: CPU per answer": _WORKER,
     "--help": "Python's own start: a file is read and written, and nothing imported for it",
     "ls": _listing,
     "4 MB request": _LARGE,

@@ -11,7 +11,7 @@ import ssl
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import quantiles
@@ -31,8 +31,8 @@ CONTESTANTS: Final = (LIMIT, REPLAY)
 _TIMEOUT: Final = 60.0
 _READ: Final = 64 * 1024
 _WARM: Final = 0.7
-_GAP: Final = 0.001
-"""Seconds between the beginnings of two streams."""
+_ROUNDS: Final = 3
+"""One alone is as noisy as the machine is."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,8 @@ class Load:
     seconds: float
     """Between two chunks."""
     is_tls: bool = False
+    gap: float = 0.001
+    """Seconds between the beginnings of two streams."""
 
     @property
     def number(self) -> int:
@@ -53,25 +55,24 @@ class Load:
 
 
 FULL: Final = (
-    Load("1,000 streams", 1000, 12, 0.25),
-    Load("5,000 streams", 5000, 7, 1.0),
-    Load("1,000 streams, TLS", 1000, 6, 0.5, is_tls=True),
+    Load("1,000 streams", 1000, 8, 0.25),
+    Load("5,000 streams", 5000, 6, 1.0, gap=0.0008),
+    Load("1,000 streams, TLS", 1000, 5, 0.5, is_tls=True),
 )
 QUICK: Final = (Load("200 streams", 200, 6, 0.25),)
 
 
 def section(loads: tuple[Load, ...], folder: Path, cores: process.Cores) -> Section:
     """Measure; what is written goes to `folder`."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     rounds = Rounds()
-    try:
-        with process.on(cores.rest):
-            for load in loads:
-                for name in CONTESTANTS:
-                    _measure(rounds, load, name, folder, cores)
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    with many_files(), process.on(cores.rest):
+        for load in loads:
+            with ExitStack() as stack, process.on(cores.measured):
+                servers = {name: _start(stack, load, name, folder) for name in CONTESTANTS}
+                with process.on(cores.rest):
+                    for number in range(_ROUNDS):
+                        for name, server in servers.items():
+                            measure(rounds, load, name, server, is_first=number == 0)
     return Section(
         "Paced streams",
         CONTESTANTS,
@@ -81,12 +82,24 @@ def section(loads: tuple[Load, ...], folder: Path, cores: process.Cores) -> Sect
             " client's read of it; client and server have a core each, and one client reads all",
             *(
                 f"{load.name}: {load.chunks} chunks, one every {load.seconds * 1000:g} ms; a stream"
-                f" begins every {_GAP * 1000:g} ms"
+                f" begins every {load.gap * 1000:g} ms"
                 for load in loads
             ),
+            f"medians of {_ROUNDS} rounds, each ratio with its lowest and highest",
             "memory: what the server has more while all streams are open, by their number",
         ),
     )
+
+
+@contextmanager
+def many_files() -> Iterator[None]:
+    """Allow this process, and what it starts meanwhile, all files that it may open."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def _measures(rounds: Rounds, load: Load) -> Iterator[Measure]:
@@ -98,28 +111,29 @@ def _measures(rounds: Rounds, load: Load) -> Iterator[Measure]:
     yield rounds.measure(f"{load.name}: memory per stream", "kB", CONTESTANTS, [], goal)
 
 
-def _measure(rounds: Rounds, load: Load, name: str, folder: Path, cores: process.Cores) -> None:
-    with ExitStack() as stack:
-        with process.on(cores.measured):
-            server = _start(stack, load, name, folder)
-        tunnel = f"{workload.HOST}:443" if load.is_tls and name == REPLAY else None
-        place = Place(server.port, tunnel, plain=not load.is_tls)
-        is_base_url = name == REPLAY and not load.is_tls
-        path = f"/{workload.HOST}{workload.PATH}" if is_base_url else workload.PATH
-        authority = workload.HOST if load.is_tls else "127.0.0.1"
-        request = workload.request(load.number, stream=True, path=path, authority=authority)
+def measure(
+    rounds: Rounds, load: Load, name: str, server: Server, *, is_first: bool = False
+) -> None:
+    """Measure one round of a server, as contestant `name`; of the first one also memory."""
+    tunnel = f"{workload.HOST}:443" if load.is_tls and name != LIMIT else None
+    place = Place(server.port, tunnel, plain=not load.is_tls)
+    is_base_url = name != LIMIT and not load.is_tls
+    path = f"/{workload.HOST}{workload.PATH}" if is_base_url else workload.PATH
+    authority = workload.HOST if load.is_tls else "127.0.0.1"
+    request = workload.request(load.number, stream=True, path=path, authority=authority)
+    if is_first:
         Connection(place).detached().close()
         time.sleep(_WARM)  # what serves is imported with the first connection
-        before, memory = server.cpu(), server.memory()
-        result = _play(place, request, load, server)
-        after = server.cpu()
+    before, memory = server.cpu(), server.memory()
+    result = _play(place, request, load, server)
+    after = server.cpu()
     percentiles = quantiles(result.lateness, n=100)
     rounds.add(f"{load.name}: lateness, p50", name, percentiles[49] * 1000)
     rounds.add(f"{load.name}: lateness, p99", name, percentiles[98] * 1000)
     if before is not None and after is not None:
         each = (after - before) / len(result.lateness) * 1000
         rounds.add(f"{load.name}: CPU per chunk", name, each)
-    if memory is not None and result.memory is not None:
+    if is_first and memory is not None and result.memory is not None:
         used = (result.memory - memory) / load.streams / 1000
         rounds.add(f"{load.name}: memory per stream", name, max(used, 0.0))
 
@@ -135,6 +149,11 @@ def _start(stack: ExitStack, load: Load, name: str, folder: Path) -> Server:
             *("--delay", str(load.seconds * 1000), "--paced", str(load.chunks)),
         ]
         return stack.enter_context(process.serving(command, env, process.ROOT, log))
+    return stack.enter_context(process.serving(replay_of(load, folder), env, state, log))
+
+
+def replay_of(load: Load, folder: Path) -> list[str]:
+    """The command that replays a load's recording, which is written below `folder`."""
     recordings = folder / f"paced-{load.number}"
     if not recordings.exists():
         chunks = tuple(
@@ -144,9 +163,8 @@ def _start(stack: ExitStack, load: Load, name: str, folder: Path) -> Server:
         headers = (("content-type", "text/event-stream"),)
         response = Response(200, headers, chunks, streaming=True)
         replaying.write_one(recordings, "paced", load.number, response, stream=True)
-    command = [process.script("wiretape"), "replay", "-q", "--pace", "recorded"]
-    command += ["--recordings", str(recordings)]
-    return stack.enter_context(process.serving(command, env, state, log))
+    replay = [process.script("wiretape"), "replay", "-q", "--pace", "recorded"]
+    return [*replay, "--recordings", str(recordings)]
 
 
 # ------------------------------------------------------------------ the client
@@ -180,7 +198,7 @@ def _play(place: Place, request: bytes, load: Load, server: Server) -> _Played:
     is_open, started = 0, 0
     while started < len(waiting) or is_open:
         now = time.perf_counter()
-        while started < len(waiting) and now >= begin + started * _GAP:
+        while started < len(waiting) and now >= begin + started * load.gap:
             stream = waiting[started]
             stream.socket.sendall(request)
             stream.sent = time.perf_counter()
@@ -191,7 +209,7 @@ def _play(place: Place, request: bytes, load: Load, server: Server) -> _Played:
                 played.memory = server.memory()
         if now > begin + _TIMEOUT:
             raise TimeoutError(f"{load.name}: {is_open} streams are not over")
-        for key, _ in selector.select(_GAP if started < len(waiting) else 1.0):
+        for key, _ in selector.select(load.gap if started < len(waiting) else 1.0):
             if _read(key.data, load, played):
                 selector.unregister(key.fileobj)
                 _compare(key.data, expected)
