@@ -6,6 +6,7 @@ import asyncio
 import re
 import socket
 import struct
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
@@ -506,6 +507,27 @@ async def test_a_stream_at_a_pace_ends_when_its_client_leaves(folder: Path) -> N
     assert (row.outcome, row.note, row.chunks) == ("replayed", "the client left", 4)
     assert not way.report.underway
     way.report.watched = False
+    await way.close()
+
+
+async def test_thousands_of_clients_that_leave_at_once_leave_nothing_behind(folder: Path) -> None:
+    way = Way(replayers(folder, (), False)[1], SLOW, is_fast=True)
+    wires = [Wire() for _ in range(2_000)]
+    for wire in wires:
+        wire.protocol = way.server()
+        wire.protocol.connection_made(wire)
+        wire.protocol.data_received(get("stream"))
+    assert (way.handler.under_way, len(way.server.connections)) == (2_000, 2_001)
+    for wire in wires:
+        wire.is_over = True
+        wire.protocol.connection_lost(ConnectionResetError())
+    assert (way.handler.under_way, len(way.server.connections)) == (0, 1)
+    assert Counter(row.note for row in way.report.rows) == {"the client left": 2_000}
+    before = [bytes(wire.sent) for wire in wires]
+    way.wire.protocol.data_received(get("whole"))
+    await way.quiet()
+    assert b"HTTP/1.1 200 OK" in way.wire.sent
+    assert [bytes(wire.sent) for wire in wires] == before
     await way.close()
 
 

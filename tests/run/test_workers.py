@@ -44,12 +44,19 @@ def folder(tmp_path: Path) -> Path:
 
 def ask(port: int, prompt: str = "hi") -> str | None:
     """The recording that answers, by a connection of its own; None where it broke."""
+    answer = answered(port, prompt)
+    return answer and answer[0]
+
+
+def answered(port: int, prompt: str) -> tuple[str, bytes] | None:
+    """The same, with the answer's body."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
     body = stored.exchange(prompt).request.body
     headers = {"content-type": "application/json"}
     try:
         connection.request("POST", "/api.together.xyz/v1/chat/completions", body, headers)
-        return connection.getresponse().getheader("x-wiretape", "").removeprefix("replay ")
+        answer = connection.getresponse()
+        return answer.getheader("x-wiretape", "").removeprefix("replay "), answer.read()
     except (OSError, http.client.HTTPException):
         return None
     finally:
@@ -69,6 +76,30 @@ def children(pid: int) -> list[int]:
     return [int(child) for child in tasks.read_text().split()]
 
 
+def change_while_asked(folder: Path, port: int) -> None:
+    """Change a recording while workers give it: each answer is the old one or the new, and in the
+    end the new.
+    """
+    prompt = PROMPTS[0]
+    path = folder / "r" / f"{stored.CHAT}/{stored.key12(stored.document(prompt))}.json"
+    new = path.with_suffix(".tmp")
+    new.write_text(
+        path.read_text().replace('"id":"1"', '"id":"2"').replace('"id": "1"', '"id": "2"')
+    )
+    with ThreadPoolExecutor(8) as clients:
+        asked = [clients.submit(answered, port, prompt) for _ in range(40)]
+        assert asked[0].result() is not None
+        os.replace(new, path)
+        bodies = {answer[1][:9] for each in asked if (answer := each.result())}
+    assert bodies <= {b'{"id":"1"', b'{"id":"2"'}, bodies
+
+    def is_new() -> bool:
+        answers = [answered(port, prompt) for _ in range(8)]
+        return all(answer and answer[1].startswith(b'{"id":"2"') for answer in answers)
+
+    wait_until(is_new)
+
+
 @pytest.mark.skipif(not hasattr(socket, "SO_REUSEPORT"), reason="no port can be shared here")
 def test_workers_give_each_take_once_and_a_killed_one_is_replaced(
     folder: Path, clean_env: Mapping[str, str]
@@ -86,6 +117,9 @@ def test_workers_give_each_take_once_and_a_killed_one_is_replaced(
         assert len(set(names)) == TAKES // 2
         with ThreadPoolExecutor(8) as clients:
             assert all(clients.map(lambda prompt: ask(port, prompt), PROMPTS * 4))
+        change_while_asked(folder, port)
+        refused = control(port, token, "POST", "sessions/reset")
+        assert refused["error"]["code"] == 405, "it names no session"
         killed, *_ = workers = children(nursery)
         assert len(workers) == 3
         os.kill(killed, signal.SIGKILL)
