@@ -2,7 +2,7 @@
 
 Lines are put in below `rules:`, in front of the rules that are there: what is above a rule, such as
 a comment, stays above it. Where `match` is written in braces ruamel.yaml writes the file anew, with
-its comments. The result is read again: it says what the file said, and the rules, or it is refused.
+its comments. The result is parsed again, and refused unless it is the old values with the rules.
 """
 
 import io
@@ -22,9 +22,9 @@ _INDENT: Final = 4
 
 
 def add_rules(data: bytes, rules: Sequence[str], source: str) -> bytes:
-    """A file with rules added; `rules` have the form in which misses suggest them.
+    """Add rules to the text of a file; each is lines of YAML, as misses suggest them.
 
-    Raises ConfigError, which names `source`, where the file is not one that this can be done to.
+    Raises ConfigError, which names `source`, if the file's `match.rules` cannot be added to.
 
     >>> rule = '    - name: a\\n      ignore: ["$.x"]'
     >>> print(add_rules(b"match:\\n  rules: # ours\\n  - name: b\\n", [rule], "x").decode())

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 def default_file() -> "File":
-    """The file in which every key has its default."""
+    """Give the file in which every key has its default, without reading or checking one."""
     from wiretape.core.playback.pace import Pace
 
     return cast("File", _section({**shipped()["defaults"], "pace": Pace()}))
 
 
 def _section(members: dict[str, Any]) -> SimpleNamespace:
-    """A section of the file; a mapping that is empty (`providers`) is no section."""
+    """Make a section of the file; an empty mapping (`providers`) stays a mapping."""
     return SimpleNamespace(**{name: _value(value) for name, value in members.items()})
 
 

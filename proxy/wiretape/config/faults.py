@@ -13,8 +13,9 @@ _MEMBERS: Final = tuple(field.name for field in fields(Fault))
 
 
 def fault(entry: Mapping[str, Any]) -> Fault:
-    """The fault of an entry, whose values have the right types. ValueError if it does nothing, or
-    two things that exclude each other.
+    """Make the fault of an entry whose values have been checked.
+
+    Raises ValueError if it does nothing, or two things that exclude each other.
     """
     return Fault(**{name: entry[name] for name in _MEMBERS if entry.get(name) is not None})
 
@@ -24,8 +25,8 @@ def faults(
     provider: Callable[[str, Location], str],
     wrong: list[tuple[Location, str]],
 ) -> tuple[FaultRule, ...]:
-    """The rules of a file's `faults`, whose entries have been checked; problems between them are
-    added to `wrong`. `provider` gives the key that matchers have for the provider of `when`, or
+    """Make rules of a file's `faults`, whose entries have been checked; add problems between them
+    to `wrong`. `provider` gives the key that matchers have for the provider of `when`, or
     reports at that location that it is unknown.
     """
     fault_rules = []

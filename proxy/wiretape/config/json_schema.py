@@ -8,7 +8,7 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def config_schema() -> dict[str, Any]:
-    """The schema (JSON Schema 2020-12), as JSON has it.
+    """Give the schema (JSON Schema 2020-12) as the dict that JSON is written from.
 
     >>> config_schema()["properties"]["recordings"]["default"]
     'recordings'

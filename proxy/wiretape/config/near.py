@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 
 def near(text: str, names: Iterable[str]) -> str:
-    """The hint, or nothing.
+    """Give a hint at the name that resembles `text` most; the empty string if none does.
 
     >>> near("macth", ["match", "redact"])
     ' (did you mean "match"?)'

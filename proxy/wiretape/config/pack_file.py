@@ -53,9 +53,8 @@ class PackFile(Section):
 
 
 def faults(name: str, data: bytes, names: Collection[str]) -> list[str]:
-    """What is wrong with the pack `name`, a line for each: file, line, key, what was expected.
-
-    `names` are those of all packs.
+    """Check the text of the pack `name`; give a line for each fault: file, line, key, what was
+    expected. `names` are those of all packs.
     """
     file = f"packs/{name}.yaml"
     try:

@@ -91,7 +91,7 @@ class DummyKey:
 
 @cache
 def packs() -> Mapping[str, Pack]:
-    """All packs that come with wiretape, by name."""
+    """Give all packs that come with wiretape, by name."""
     return {name: _pack(text) for name, text in shipped()["packs"].items()}
 
 
@@ -125,8 +125,8 @@ def _pack(text: Mapping[str, Any]) -> Pack:
 
 @cache
 def providers() -> tuple[Provider, ...]:
-    """The providers that wiretape knows; one without hosts is there for config.yaml to give it
-    some.
+    """List the providers that wiretape knows. One without hosts, such as a server of the user's,
+    gets them from config.yaml.
     """
     known = packs()
     return tuple(
@@ -147,13 +147,13 @@ def providers() -> tuple[Provider, ...]:
 
 
 def built_in() -> Providers:
-    """The providers that wiretape knows, as a run without a config.yaml has them."""
+    """Give the providers of a run without a config.yaml."""
     return Providers(providers())
 
 
 def dummy_keys(names: Iterable[str]) -> tuple[DummyKey, ...]:
-    """The dummies of key variables, and of those that hold keys of a provider besides; of one that
-    no pack has it says that it is one.
+    """Give a dummy for each variable of a key, and for others that hold a key of the same provider;
+    for a variable of no pack one that says what it is.
     """
     known = {dummy.name: dummy for pack in packs().values() for dummy in pack.dummies}
     besides = (dummy.name for dummy in known.values() if not dummy.always)
@@ -171,7 +171,7 @@ def _key_header(entry: Any, variables: tuple[str, ...]) -> KeyHeader:
 
 
 def key_header(provider: Provider) -> KeyHeader:
-    """Where a provider's key goes; one of the user's own takes it as the one it speaks like."""
+    """Give the header of a provider's key; a user's own has that of the one it speaks like."""
     known = packs().get(provider.name) or packs()[provider.errors or "openai"]
     if known.provider is None or known.provider.key_env == provider.key_env:
         return known.key_header
@@ -179,7 +179,9 @@ def key_header(provider: Provider) -> KeyHeader:
 
 
 def drift_rules() -> "tuple[DriftRule, ...]":
-    """The packs' rules for what `wiretape drift` finds; those of `common` are every provider's."""
+    """List the packs' rules for changes that `wiretape drift` finds; those of `common` are for all
+    providers.
+    """
     from wiretape.core.drift.rules import DriftRule
 
     return tuple(
@@ -190,7 +192,7 @@ def drift_rules() -> "tuple[DriftRule, ...]":
 
 
 def base_urls() -> dict[str, str]:
-    """The variables that SDKs read a base URL from, each with the one its SDK has by itself."""
+    """Give the variables that SDKs read a base URL from, each with its SDK's default URL."""
     return {name: url for pack in packs().values() for name, url in pack.base_urls.items()}
 
 
@@ -199,13 +201,13 @@ def _ids(pack: Pack) -> tuple[str, ...]:
 
 
 def id_names(errors: ErrorShape) -> tuple[str, ...]:
-    """The members that hold ids at a provider of the user's own that speaks as this one does."""
+    """Give the members that hold ids at a provider of the user's own that speaks like `shape`'s."""
     return next((known.ids for known in providers() if known.name == errors), ())
 
 
 def rules(of: Iterable[Provider]) -> "Iterator[Rule]":
-    """The rules of packs: everybody's, agents', MCP's, each provider's. One that no pack is
-    named for has those of the provider in whose shape its errors are.
+    """Make the rules of packs: everybody's, agents', MCP's, each provider's. A provider without a
+    pack has those of the provider in whose shape its errors are.
     """
     known = packs()
     for name in _ANYWHERE:

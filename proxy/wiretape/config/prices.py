@@ -22,7 +22,7 @@ _AMOUNTS: Final = ("input", "output", "cached_input", "cache_write", "cache_writ
 
 @cache
 def built_in_prices() -> tuple[Price, ...]:
-    """The prices that come with wiretape."""
+    """Give the prices that come with wiretape, per million tokens."""
     return tuple(
         Price(
             provider=group["provider"],
@@ -43,16 +43,14 @@ def _amounts(entry: Mapping[str, str]) -> dict[str, Any]:
 
 @cache
 def price_table(own: tuple[Price, ...] = ()) -> PriceTable:
-    """All prices, those of config.yaml (`own`) first."""
+    """Make the table of all prices, those of config.yaml (`own`) first."""
     return PriceTable((*own, *built_in_prices()))
 
 
 def own_prices(
     entries: Sequence["PriceEntry"], providers: Providers, wrong: "list[Wrong]"
 ) -> Iterator[Price]:
-    """The prices of a file, whose entries have been checked; problems between them are added to
-    `wrong`.
-    """
+    """Make prices of a file's checked entries; add problems between them to `wrong`."""
     from .rules import host_key
 
     subjects: set[tuple[str, str, int]] = set()

@@ -33,9 +33,7 @@ def rule(
     own: bool = True,
     origin: str = "",
 ) -> Rule:
-    """The rule that an entry says, which has been checked; `name` and `provider` go before what the
-    entry says of them.
-    """
+    """Make the rule of a checked entry; `name` and `provider` go before the entry's."""
     when: Mapping[str, Any] = entry.get("when") or {}
     nulls = entry.get("null_is_absent", False)
     on = entry.get("on")
@@ -64,7 +62,7 @@ _NOTHING: Final[tuple[Any, ...]] = (None, [], {}, (), False)
 
 
 def normaliser(entry: str | Mapping[str, Any]) -> Normaliser:
-    """One item of `normalise`, which has been checked."""
+    """Make the normaliser of one item of `normalise`, which has been checked."""
     if isinstance(entry, str):
         return Normaliser(entry)  # type: ignore[arg-type]  # checked: one of the names
     finders = _finders(entry.get("at", ()))
@@ -84,8 +82,8 @@ def _condition(text: str) -> Condition:
 
 
 def condition(expected: str | Mapping[str, Any]) -> Condition:
-    """What `when.body` says: a JSONPath that must find something, or JSONPaths each of which must
-    find one of its values (texts may be globs).
+    """Make the condition of `when.body`: a JSONPath that must find something, or JSONPaths each of
+    which must find one of its values (texts may be globs).
     """
     if isinstance(expected, str):
         find = finder(expected)

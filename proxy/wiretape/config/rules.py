@@ -21,7 +21,7 @@ type Wrong = tuple[Location, str]
 def rules(
     file: "File", tree: Tree, source: str, providers: Providers, wrong: list[Wrong]
 ) -> tuple[tuple[Rule, ...], tuple[Rule, ...]]:
-    """The rules in effect, and those of packs that the file takes out; adds faults to `wrong`."""
+    """Give the rules in effect, and those of packs that the file removes; add faults to `wrong`."""
     built_in = tuple(pack_rules(providers.all))
     names = [rule.name for rule in built_in]
     for index, name in enumerate(file.match.without):
@@ -64,7 +64,7 @@ def host_key(
     *,
     is_any_host: bool = False,
 ) -> str:
-    """The key that a matcher has for a provider, which a rule names by its name or a host.
+    """Give the key by which matchers know a provider that a rule names, by its name or a host.
 
     With `is_any_host` any name with a dot or a colon is a host, also if no provider has it.
     """

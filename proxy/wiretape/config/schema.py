@@ -85,7 +85,7 @@ VERSION: Final = 1
 
 
 def check(tree: Tree) -> tuple["File", list[Problem]]:
-    """The file that a document is, and its problems; where there are any, the defaults."""
+    """Check a document; give it as a file, and its problems. With any, the file is the defaults."""
     value = tree.value
     version = value.get("version", VERSION) if isinstance(value, dict) else VERSION
     if type(version) is int and version != VERSION:
@@ -97,7 +97,7 @@ def check(tree: Tree) -> tuple["File", list[Problem]]:
 
 
 def check_as[S: "Section"](section: type[S], tree: Tree) -> tuple[S | None, list[Problem]]:
-    """A document as a section, None if it is not one, and its problems."""
+    """Check a document against a section; give it as one, None if it is not, and its problems."""
     reported = {(problem.line, problem.location) for problem in tree.problems}
     try:
         return section.model_validate(tree.value), list(tree.problems)

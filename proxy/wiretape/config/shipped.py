@@ -15,7 +15,7 @@ NAME: Final = "shipped.json"
 
 @cache
 def shipped() -> dict[str, Any]:
-    """What the YAML files say: "packs" by name, "prices" with all numbers as texts; "defaults"."""
+    """Read the file: "packs" by name, "prices" with all numbers as texts, "defaults"."""
     # The package's own data, read as its modules are: the same in every run.
     data: dict[str, Any] = json.loads(get_data(__package__, NAME) or b"")
     return data

@@ -25,7 +25,7 @@ from .rule_entry import finder, linear_regex
 
 
 def text_like(regex: str, expected: str, change: Callable[[str], str] = str) -> AfterValidator:
-    """What checks that all of a text fits."""
+    """Make a check that all of a text fits `regex`; `change` is what becomes of one that does."""
     allowed = re.compile(regex)
 
     def fits(text: str) -> str:
@@ -37,8 +37,11 @@ def text_like(regex: str, expected: str, change: Callable[[str], str] = str) -> 
 
 
 def as_host(text: str) -> str:
-    """A host or host:port; an asterisk stands for any text of its first labels. An IPv6 address has
-    brackets.
+    """Check a host or host:port, and write it in lower case. An asterisk stands for any text of its
+    first labels; an IPv6 address has brackets.
+
+    >>> as_host("*.Example.com:8443")
+    '*.example.com:8443'
     """
     host = text.lower()
     match = _HOST.fullmatch(host) or _ipv6(host)
@@ -90,7 +93,7 @@ def _between(least: int, most: int, expected: str) -> AfterValidator:
 
 
 def as_flag(value: Any) -> Any:
-    """True or false also where it is written as YAML 1.1 had it: yes, no, on, off."""
+    """Turn yes, no, on and off, as YAML 1.1 has them, into true or false; leave other values."""
     return _FLAGS.get(value.lower(), value) if isinstance(value, str) else value
 
 
@@ -98,7 +101,7 @@ _FLAGS: Final = {"yes": True, "on": True, "no": False, "off": False}
 
 
 def as_gate(value: Any) -> Gate:
-    """What `redact.gate` may be."""
+    """Check `redact.gate`: refuse or warn."""
     if value in ("refuse", "warn"):
         return cast(Gate, value)
     if as_flag(value) is False:
@@ -110,7 +113,7 @@ def as_gate(value: Any) -> Gate:
 
 
 def as_pace(value: Any) -> Pace:
-    """What `pace` may be."""
+    """Parse `pace`: instant, recorded, a factor or a speed."""
     if isinstance(value, str):
         return Pace.parse(value)
     raise ValueError(
@@ -120,7 +123,7 @@ def as_pace(value: Any) -> Pace:
 
 
 def as_amount(value: Any) -> Decimal:
-    """What a million tokens cost: the decimal number as it is written."""
+    """Parse what a million tokens cost, from 0 to 1,000,000, to the digit as it is written."""
     try:
         amount = Decimal("NaN") if isinstance(value, bool) else Decimal(str(value))
     except InvalidOperation:
@@ -139,7 +142,7 @@ def _age(text: str) -> str:
 
 
 def as_on_miss(value: Any) -> OnMiss:
-    """What `on_miss` may be."""
+    """Parse `on_miss`: fail, record, or {passthrough: HOSTS}."""
     if value in ("fail", "record"):
         return OnMiss(value)
     expected = "expected fail, record, or passthrough with the hosts that may be reached"
@@ -173,7 +176,7 @@ def is_proxy_url(text: str) -> bool:
 
 
 def as_recordings(text: str) -> str:
-    """What `recordings` may be: a folder, or the URL of an object store."""
+    """Check `recordings`: a folder, or the URL of an object store."""
     if is_store(text) and (why := why_unfit(text)) is not None:
         raise ValueError(why)
     if "://" in text and not is_store(text):
@@ -189,7 +192,7 @@ SEQUENCES_EXPECTED: Final = (
 
 
 def as_sequences(text: str) -> str:
-    """What `sequences` may be."""
+    """Check `sequences`: a URL of Redis, or a variable that holds one."""
     # The value is not shown: it may hold a password.
     if not VARIABLES.fullmatch(text) and not SEQUENCES_URL.match(text):
         raise ValueError(SEQUENCES_EXPECTED)
@@ -197,7 +200,7 @@ def as_sequences(text: str) -> str:
 
 
 def as_upstream_proxy(text: str) -> str:
-    """What `upstream_proxy` may be."""
+    """Check `upstream_proxy`: a proxy's URL, in which variables may stand for parts."""
     # What a variable stands for is known only where the file is used: any fits here.
     bare = VARIABLES.fullmatch(text)
     if not bare and not is_proxy_url(VARIABLES.sub("1", text)):
@@ -206,7 +209,7 @@ def as_upstream_proxy(text: str) -> str:
 
 
 def as_regex(text: str) -> str:
-    """A regular expression that takes linear time and matches no empty text."""
+    """Check that a regular expression takes linear time and does not match the empty text."""
     try:
         with warnings.catch_warnings():
             # "Possible nested set": what will mean another thing in another Python.
@@ -247,7 +250,7 @@ _PLACEHOLDERS: Final = ("REDACTED-authorization", "REDACTED-x-api-key-0a1b2c3d")
 
 
 def as_json_path(path: str) -> str:
-    """A JSONPath below the body."""
+    """Check a JSONPath below the body."""
     if not path.startswith("$") or not path.strip("$ "):
         raise ValueError("expected a JSONPath below the body, such as $.messages[0].id or $..id")
     finder(path)
@@ -255,7 +258,7 @@ def as_json_path(path: str) -> str:
 
 
 def as_body(value: Any) -> str | dict[str, Any]:
-    """What `when.body` may say: a JSONPath, or JSONPaths with the values they must find."""
+    """Check `when.body`: a JSONPath, or JSONPaths with the values they must find."""
     if isinstance(value, str):
         return as_json_path(value)
     if not isinstance(value, dict) or not value:
@@ -277,7 +280,7 @@ _NORMALISERS: Final = (
 
 
 def as_normaliser(value: Any) -> str | dict[str, Any]:
-    """One item of `normalise`."""
+    """Check one item of `normalise`."""
     if isinstance(value, str) and value in NAMED:
         return value
     if not isinstance(value, dict):
@@ -303,7 +306,7 @@ def as_normaliser(value: Any) -> str | dict[str, Any]:
 
 
 def as_places(value: Any) -> bool | list[str]:
-    """What `null_is_absent` may say: true for everywhere, or JSONPaths."""
+    """Check `null_is_absent`: true for everywhere, or JSONPaths."""
     flag = as_flag(value)
     return flag if isinstance(flag, bool) else _paths("", value)
 
@@ -379,7 +382,7 @@ HostGlob = Annotated[
 
 
 def kind_of(value: Any) -> str:
-    """What a value is, without it."""
+    """Name the kind of a value without showing it: "text", "a number"."""
     if value is None:
         return "nothing"
     if isinstance(value, bool):
@@ -397,7 +400,7 @@ _KINDS: Final[dict[type, str]] = {
 
 
 def got(value: Any) -> str:
-    """A value of a key that holds no secret."""
+    """Show a value of a key that never holds a secret, at most 40 characters of it."""
     if isinstance(value, str):
         return repr(value if len(value) <= 40 else value[:39] + "…")
     return str(value) if type(value) in (int, float) else kind_of(value)

@@ -19,7 +19,9 @@ from .shipped import NAME
 
 
 def read_pack(name: str, data: bytes) -> dict[str, Any]:
-    """What a pack's file says; a ConfigError names the line, the key and what was expected.
+    """Parse a pack's file.
+
+    Raises ConfigError with a line for each fault:
 
     packs/groq.yaml:2: host: unknown key, expected one of: …, hosts, … (did you mean "hosts"?)
     """
@@ -30,7 +32,7 @@ def read_pack(name: str, data: bytes) -> dict[str, Any]:
 
 
 def as_text() -> str:
-    """The content of `shipped.json`; ConfigError if a pack is not as it has to be."""
+    """Make the content of `shipped.json`; raises ConfigError if a pack has a fault."""
     files = {name: get_data(__package__, f"packs/{name}.yaml") or b"" for name in NAMES}
     packs = [f"{json.dumps(name)}: {json.dumps(read_pack(name, files[name]))}" for name in NAMES]
     # As texts: no number is to be a binary fraction on its way to a decimal one.

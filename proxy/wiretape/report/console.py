@@ -63,7 +63,7 @@ def line(row: Row) -> str:
 
 
 def summary(report: Report) -> str:
-    """The run in one line: "wiretape record: 3 recorded, 1 missed"."""
+    """Word the run in one line: "wiretape record: 3 recorded, 1 missed"."""
     counts = report.counts
     outcomes = [f"{counts[outcome]} {outcome}" for outcome in OUTCOMES if counts[outcome]]
     text = f"wiretape {report.mode}: {', '.join(outcomes) or 'no exchanges'}"
@@ -82,7 +82,7 @@ def summary(report: Report) -> str:
 
 
 def spending_lines(report: Report) -> list[str]:
-    """What was recorded and what was replayed, in tokens and money: a line for each.
+    """Word what was recorded and what was replayed, in tokens and money: a line for each.
 
     "replayed 212 answers: 1.2 M tokens, 3.40 USD not spent"
     """
@@ -110,7 +110,7 @@ def spending_lines(report: Report) -> list[str]:
 
 
 def stale_lines(report: Report) -> list[str]:
-    """What has changed since the recordings though rules ignore it, a line for each rule."""
+    """Word what has changed since the recordings though rules ignore it: a line for each rule."""
     paths: dict[str, list[str]] = {}
     for path, rule in report.stale:
         paths.setdefault(rule, []).append(path)
@@ -209,6 +209,7 @@ class View:
                 self._miss(row.miss)
 
     def notice(self, text: str) -> None:
+        """Print a notice, even when quiet."""
         self._print(f"wiretape: {printable(text)}", "yellow")
 
     def abandon(self) -> None:

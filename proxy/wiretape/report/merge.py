@@ -28,7 +28,7 @@ def merged(documents: Sequence[_Document]) -> _Document:
 
 
 def exit_status(document: _Document) -> int:
-    """The exit status of a run with this report, apart from its CMD's."""
+    """Give the exit status of a run with this report, apart from its CMD's."""
     counts = document.get("counts", {})
     if counts.get("refused") or document.get("unserved"):
         return EXIT_REFUSED

@@ -67,7 +67,7 @@ class Row:
 
     @classmethod
     def of(cls, request: Request, providers: Providers, document: Document, **facts: Any) -> "Row":
-        """The row of a request, from its redacted document and further fields of a row."""
+        """Make the row of a request from its redacted document and further fields of a row."""
         provider = providers.find(request.host, request.port)
         return cls(
             provider=provider.name if provider else request.host,
@@ -78,7 +78,7 @@ class Row:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """The row for `--report`, without empty members."""
+        """Give the row as `--report` has it, without empty members."""
         members = {name: getattr(self, name) for name in self.__slots__ if name != "_"}
         members["miss"] = self.miss and self.miss.as_json()
         members["beyond"] = self.beyond or None
@@ -197,7 +197,7 @@ class Report:
             observe(row)
 
     def take_news(self, latest: int | None = None) -> dict[str, Any]:
-        """What came since the last call, for another process's report to absorb; with `latest` no
+        """Give what came since the last call, for another process's report to absorb; with `latest` no
         more rows of replayed answers than that.
         """
         fresh = Report(self.mode)
@@ -336,7 +336,7 @@ class Report:
         return self.unserved > 0 or self.exchanges > unrecorded
 
     def as_json(self) -> dict[str, Any]:
-        """The document `--report` writes."""
+        """Give the document that `--report` writes."""
         status = {} if self.command_status is None else {"command_status": self.command_status}
         return {
             "wiretape_report": 1,
@@ -385,7 +385,7 @@ def _counter[K, V](counters: dict[K, Counter[V]], key: K) -> Counter[V]:
 
 
 def other_host_lines(report: Report) -> list[str]:
-    """The hosts of no provider that were asked for: a line for each fate."""
+    """Word which hosts of no provider were asked for: a line for each fate."""
     lines = []
     texts: dict[Fate, str] = {"refused": "refused", "unrecorded": "passed unrecorded"}
     for fate, text in texts.items():

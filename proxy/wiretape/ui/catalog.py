@@ -171,7 +171,7 @@ class Catalog:
         }
 
     def find(self, query: Query) -> Results:
-        """The rows that fit, a page of them, and what they could be narrowed to."""
+        """Give a page of the rows that fit, and the values of each facet that could narrow them."""
         where, values = self._where(query)
         by = SORTS[query.sort]
         order = f"{by} IS NULL, {by} {'DESC' if query.reverse else ''}"
@@ -222,7 +222,7 @@ class Catalog:
         return sorted((row["name"] for row in rows), key=by_take)
 
     def named(self) -> list[tuple[str, str]]:
-        """The session and name of every recording that can be read."""
+        """List the session and name of every recording that can be read."""
         rows = self._all("SELECT session, name FROM rows WHERE fault IS NULL")
         return [(row["session"], row["name"]) for row in rows]
 

@@ -56,7 +56,7 @@ class DiffView:
 def diff_view(
     a: tuple[str, LoadedRecording], b: tuple[str, LoadedRecording], result: Comparison
 ) -> DiffView:
-    """What is shown of two recordings, each with its name, and of their comparison."""
+    """Lay out the comparison of two recordings, each with its name, for the template."""
     lines = [_timeline(recording) for _, recording in (a, b)]
     timed = [line for line in lines if line is not None]
     end = max((line.end for line in timed), default=None)
@@ -76,7 +76,7 @@ def _timeline(recording: LoadedRecording) -> Timeline | None:
 
 
 def differences(items: Iterable[PairDifference]) -> list[DifferenceView]:
-    """Differences for a template, texts by their words."""
+    """Lay out differences for a template, texts by their words."""
     return [_difference(item.path, item.a, item.b) for item in items]
 
 

@@ -35,12 +35,12 @@ class Inline:
 
 
 def render(template: str, **context: Any) -> str:
-    """A page as it is served."""
+    """Render a page to be served; its scripts and styles are files beside it."""
     return environment().get_template(template).render(inline=None, **context)
 
 
 def one_file(template: str, **context: Any) -> str:
-    """The same page as one file: it loads nothing, and no script runs but wiretape's."""
+    """Render a page as one HTML file, which loads nothing and runs no script but wiretape's."""
     return environment().get_template(template).render(inline=_inline(), **context)
 
 
@@ -56,7 +56,7 @@ def write_page(path: Path, page: str) -> None:
 
 @cache
 def environment() -> Environment:
-    """The templates; what they show is escaped, without exception."""
+    """Give the templates; what they show is escaped, without exception."""
     templates = Environment(
         loader=FileSystemLoader(_HERE / "templates"),
         autoescape=True,
@@ -75,14 +75,14 @@ def environment() -> Environment:
 
 
 def seconds(value: object) -> str:
-    """A time for a reader: "182 ms", "1.20 s", "-" where it is unknown."""
+    """Write a time in seconds for a reader: "182 ms", "1.20 s", "-" where it is unknown."""
     if not isinstance(value, int | float):
         return "-"
     return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.2f} s"
 
 
 def when(recorded: float | None) -> str:
-    """How long ago a moment of the epoch was: "9d"; "-" where it is unknown."""
+    """Write how long ago a moment of the epoch (in seconds) was: "9d"; "-" where it is unknown."""
     if recorded is None:
         return "-"
     return age(datetime.now(UTC), datetime.fromtimestamp(recorded, UTC))

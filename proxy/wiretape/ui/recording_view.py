@@ -136,7 +136,7 @@ class RecordingView:
 
     @property
     def texts(self) -> list[str]:
-        """What both sides say, as far as it is shown."""
+        """List the texts of both sides, as far as they are shown."""
         words = self.timeline.words if self.timeline is not None else []
         parts = [part for turn in self.turns for part in turn.parts]
         return [*(f"{part.name} {part.text}" for part in parts), "".join(words)]
@@ -149,8 +149,8 @@ def recording_view(
     events: int = EVENTS,
     config: Config | None = None,
 ) -> RecordingView:
-    """What is shown of a recording, with its first `events` chunks; its cost by the prices of a
-    configuration.
+    """Lay out a recording for the template: its first `events` chunks, and its cost by the prices
+    of a configuration.
     """
     request, response = recording.exchange.request, recording.exchange.response
     seen = conversation(recording.document)
@@ -194,7 +194,7 @@ def _cost(config: Config, request: Request, seen: Conversation) -> Money | None:
 
 
 def at_event(view: RecordingView, recording: LoadedRecording, start: int) -> RecordingView:
-    """The same with its chunks from number `start` on."""
+    """Give the view with its chunks from number `start` on."""
     events = list(_events(recording.exchange.response, start, EVENTS))
     return replace(view, events=events, events_from=start)
 
@@ -264,7 +264,7 @@ def _data_url(text: str, types: dict[bytes, str]) -> str:
 
 
 def timeline_view(line: Timeline, end: float | None = None) -> TimelineView:
-    """A timeline thinned to what a screen can show; `end` is that of the scale."""
+    """Thin a timeline to what a screen can show; `end` is that of the scale, in seconds."""
     moments = thinned(at_once(line.moments), _POINTS)
     so_far = lengths(moments)
     total = so_far[-1] or 1

@@ -45,7 +45,7 @@ class RunView:
 
 
 def run_view(report: Mapping[str, Any], *, is_live: bool = False) -> RunView:
-    """What is shown of a report's document; FormatError if it does not read as one."""
+    """Lay out a report's document for the template; raises FormatError if it is not one."""
     try:
         return _view(report, is_live)
     except (TypeError, KeyError, AttributeError, ValueError):

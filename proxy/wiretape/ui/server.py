@@ -75,16 +75,16 @@ class Page:
 
     @property
     def has_run(self) -> bool:
-        """Whether there is a run to be looked at."""
+        """Whether the page has the views of a run."""
         return self.document is not None or self.report is not None
 
     def run_document(self) -> Mapping[str, Any] | None:
-        """The report as it is now."""
+        """Give the report as it is now."""
         return self.document if self.report is None else self.report.as_json()
 
 
 def database_of(config: Config, folder: Path) -> Path | None:
-    """Where the rows of a folder are kept from one page to the next; None if they cannot be."""
+    """Give the file that keeps a folder's rows from one page to the next; None if none can be."""
     cache = state_dir() / "ui"
     digest = index_cache.fingerprint(cache, config.text)
     if not digest:
@@ -97,7 +97,7 @@ def database_of(config: Config, folder: Path) -> Path | None:
 @asynccontextmanager
 async def serving(page: Page, at: int | socket = 0) -> AsyncIterator[str]:
     """Serve a page as long as the block lasts, at a port of loopback or at a socket that listens;
-    gives the URL that opens it. OSError if the port is taken.
+    gives the URL that opens it. Raises OSError if the port is taken.
     """
     runner = web.AppRunner(application(page), access_log=None, shutdown_timeout=0.1)
     await runner.setup()
@@ -113,7 +113,7 @@ async def serving(page: Page, at: int | socket = 0) -> AsyncIterator[str]:
 
 
 def application(page: Page) -> web.Application:
-    """The views of a page as an application."""
+    """Make the application that serves the views of a page."""
     views = _Views(page)
     app = web.Application(middlewares=[_guard(page)])
     for path, view in (
