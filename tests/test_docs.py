@@ -80,6 +80,24 @@ def product() -> str:
     return re.sub(r'"\s*\n\s*f?"', "", text)
 
 
+def test_the_architecture_names_every_package_and_only_files_that_are_there() -> None:
+    text = text_of(paths.ROOT / "docs" / "architecture.md")
+    product = paths.ROOT / "proxy" / "wiretape"
+    rooms = [path for folder in (product, product / "core") for path in folder.iterdir()]
+    names = {
+        path.name
+        for path in rooms
+        if not path.name.startswith(("_", ".")) and path.name not in ("core", "py.typed")
+    }
+    missing = {name for name in names if not re.search(rf"`(?:core/)?{re.escape(name)}`", text)}
+    assert not missing, "add them to the table"
+    folders = ("proxy", "addons", "tests", "benchmarks")
+    files = {path.as_posix() for name in folders for path in (paths.ROOT / name).rglob("*.py")}
+    named = set(re.findall(r"`([a-z_0-9/]+\.py)`", text))
+    gone = {name for name in named if not any(file.endswith(f"/{name}") for file in files)}
+    assert not gone, "these files are not there any more"
+
+
 def test_what_the_page_of_symptoms_quotes_is_said_by_the_program() -> None:
     page = text_of(paths.ROOT / "docs" / "troubleshooting.md")
     headings = re.findall(r"^### (.*)$", page, re.M)
