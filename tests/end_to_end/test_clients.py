@@ -36,6 +36,7 @@ from tests.clients.cases import (
 )
 from tests.clients.rounds import KEYS, Clients, Rounds
 from tests.support import paths
+from tests.support.cases import in_one_test
 from tests.support.commands import Wiretape, serving
 from tests.support.limits import PATIENCE
 from tests.support.upstream import Received, Upstream
@@ -106,7 +107,7 @@ def rounds(clean_env: dict[str, str], tmp_path_factory: pytest.TempPathFactory) 
 # ------------------------------------------------------------------ call by call
 
 
-@pytest.mark.parametrize("name", CASES)
+@in_one_test("name", CASES)
 def test_the_client_understands_the_provider(rounds: Rounds, name: str) -> None:
     # Without this the others might compare failures.
     assert rounds.direct.end(name) == {"end": "ok"}
@@ -114,12 +115,12 @@ def test_the_client_understands_the_provider(rounds: Rounds, name: str) -> None:
     assert contains(got, sent), (got, sent)
 
 
-@pytest.mark.parametrize("name", CASES)
+@in_one_test("name", CASES)
 def test_recording_changes_nothing_for_the_client(rounds: Rounds, name: str) -> None:
     assert rounds.recorded.lines[name] == rounds.direct.lines[name]
 
 
-@pytest.mark.parametrize("name", CASES)
+@in_one_test("name", CASES)
 def test_replay_gives_the_client_what_it_got(rounds: Rounds, name: str) -> None:
     assert rounds.replayed.lines[name] == rounds.direct.lines[name]
 
@@ -134,7 +135,7 @@ def test_an_event_reaches_the_client_before_the_next_is_sent(rounds: Rounds, nam
     assert name not in rounds.recorded.late
 
 
-@pytest.mark.parametrize("name", CASES)
+@in_one_test("name", CASES)
 def test_the_provider_gets_the_request_as_it_was_made(rounds: Rounds, name: str) -> None:
     [direct], [recorded] = rounds.direct.requests[name], rounds.recorded.requests[name]
     assert recorded.method == direct.method

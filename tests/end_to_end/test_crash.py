@@ -283,7 +283,7 @@ def test_sigterm_right_after_a_burst_loses_nothing(
     assert list(Path(home["WIRETAPE_HOME"], "journal").iterdir()) == []
 
 
-@pytest.mark.parametrize("label", ["same", "other"])
+@pytest.mark.parametrize(("label", "number"), [("same", 200), ("other", 100)])
 def test_two_proxies_on_one_folder_lose_nothing(
     wiretape: Wiretape,
     home: dict[str, str],
@@ -291,6 +291,7 @@ def test_two_proxies_on_one_folder_lose_nothing(
     tmp_path: Path,
     load: str,
     label: str,
+    number: int,
 ) -> None:
     upstream.script(CHAT, Answer(headers=STREAM, chunks=EVENTS))
     arguments = ["record", *record_options(upstream, tmp_path / "r")]
@@ -300,7 +301,7 @@ def test_two_proxies_on_one_folder_lose_nothing(
     ):
         asking = [
             subprocess.Popen(
-                [sys.executable, load, proxy_of(line), "200", f"{label} {name}"],
+                [sys.executable, load, proxy_of(line), str(number), f"{label} {name}"],
                 env=home,
                 stdout=subprocess.DEVNULL,
             )
@@ -310,7 +311,7 @@ def test_two_proxies_on_one_folder_lose_nothing(
         for process in (one, two):
             process.send_signal(signal.SIGTERM)
         assert [process.wait(timeout=PATIENCE) for process in (one, two)] == [0, 0]
-    assert len(documents(tmp_path / "r")) == 400
+    assert len(documents(tmp_path / "r")) == 2 * number
     assert wiretape("verify", "-r", tmp_path / "r", env=home).returncode == 0
 
 

@@ -18,6 +18,7 @@ import brotli  # type: ignore[import-untyped]  # it ships no types
 import pytest
 import zstandard
 from tests.support import paths
+from tests.support.cases import in_one_test
 from tests.support.commands import command
 from tests.support.limits import PATIENCE
 from tests.support.rawclient import SEES_RESETS
@@ -308,14 +309,14 @@ def seen(call: dict[str, Any]) -> tuple[Any, Any]:
     return call["got"], call["raised"]
 
 
-@pytest.mark.parametrize("call", CALLS)
+@in_one_test("call", CALLS)
 def test_a_client_sees_the_same_end_in_replay_as_it_did_live(rounds: Rounds, call: str) -> None:
     assert seen(rounds.replayed[call]) == seen(rounds.recorded[call])
     if CASES[call.partition(":")[0]].direct:
         assert seen(rounds.recorded[call]) == seen(rounds.direct[call])
 
 
-@pytest.mark.parametrize("call", CALLS)
+@in_one_test("call", CALLS)
 def test_a_client_sees_the_same_end_at_once(rounds: Rounds, call: str) -> None:
     assert seen(rounds.instant[call]) == seen(rounds.recorded[call])
 
@@ -326,7 +327,7 @@ def is_timed(call: str) -> bool:
     return bool(case.answers[0].delays) and not case.retries and "httpx" not in call
 
 
-@pytest.mark.parametrize("call", [call for call in CALLS if is_timed(call)])
+@in_one_test("call", [call for call in CALLS if is_timed(call)])
 def test_nothing_comes_before_its_time(rounds: Rounds, call: str) -> None:
     case, told = CASES[call.partition(":")[0]], rounds.replayed[call]
     due = list(accumulate(case.answers[0].delays))

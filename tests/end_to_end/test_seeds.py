@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 import pytest
 from tests.support import paths
+from tests.support.cases import in_one_test
 from tests.support.commands import command, serving
 from tests.support.limits import PATIENCE
 
@@ -241,7 +242,7 @@ def test_a_seed_is_its_objects_and_done_on_the_wire(seeds_door: Door, seed: str)
 
 
 @needs_data
-@pytest.mark.parametrize("name", REQUESTS)
+@in_one_test("name", REQUESTS)
 def test_a_recording_of_llama_stack_answers_its_request(data_door: Door, name: str) -> None:
     """With no configuration: the folder holds recordings of its host."""
     check(data_door.ask(REQUESTS[name]), stored(DATA / name))

@@ -12,6 +12,7 @@ from typing import Final
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.support.cases import in_one_test
 from tests.support.forms import CODINGS, coded, filed, frame, in_base64
 from tests.support.realwire import WIRE, Real, exchanges
 
@@ -89,7 +90,7 @@ CUTS = st.lists(st.floats(0, 1), max_size=6)
 
 
 @pytest.mark.skipif(not REAL, reason=f"real exchanges ({WIRE.name}) are not beside the project")
-@pytest.mark.parametrize("real", [pytest.param(one, id=one.name) for one in REAL])
+@in_one_test("real", [pytest.param(one, id=one.name) for one in REAL])
 def test_a_real_exchange_is_the_same_at_every_step(real: Real) -> None:
     request = replace(real.request, body=decoded(real.request.headers, real.request.body))
     headers = without(real.headers, "content-encoding")

@@ -106,7 +106,7 @@ def in_threads(number: int, work: Callable[[int], None]) -> None:
 def test_writers_of_one_request_give_each_take_a_number_of_its_own(
     store: ObjectStore, tmp_path: Path
 ) -> None:
-    writers, takes = 20, 50
+    writers, takes = 20, 20
 
     def write(index: int) -> None:
         machine = Machine(store, tmp_path / str(index))

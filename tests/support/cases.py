@@ -70,7 +70,7 @@ def in_one_test(
 
     `names` are the parameters, with commas between them; a case is a value, a tuple of as many
     values, or a `pytest.param` with an id. The cases share the fixtures: a test that leaves
-    something in one is to be parametrized.
+    something in one is to be parametrized. Without a case it is skipped, as `parametrize` does.
 
     >>> @in_one_test("text, number", [("1", 1), ("2", 3)])
     ... def test_int(text: str, number: int) -> None:
@@ -89,6 +89,9 @@ def in_one_test(
     def decorate(test: Callable[..., None]) -> Callable[..., None]:
         @wraps(test)
         def check_all(**fixtures: Any) -> None:
+            if not cases:
+                pytest.skip("there is no case: what they are read from is not here")
+
             def check(values: Collection[Any]) -> None:
                 test(**fixtures, **dict(zip(parameters, values, strict=True)))
 
