@@ -197,8 +197,8 @@ class Report:
             observe(row)
 
     def take_news(self, latest: int | None = None) -> dict[str, Any]:
-        """Give what came since the last call, for another process's report to absorb; with `latest` no
-        more rows of replayed answers than that.
+        """Give what came since the last call, for another process's report to absorb: with `latest`
+        no more rows of replayed answers than that.
         """
         fresh = Report(self.mode)
         news = {name: getattr(self, name) for name in _NEWS}
