@@ -17,9 +17,11 @@ from wiretape.config.packs import built_in
 from wiretape.core.errors import FormatError, StoreError
 from wiretape.core.matching.matcher import Matcher
 from wiretape.core.model import Chunk, Close, Exchange, Message, Request, Response, WebSocket
+from wiretape.core.playback.known_request import document_digest
 from wiretape.core.playback.policy import RecordMode
 from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import from_exchange, from_request
+from wiretape.library import scanned_folder
 from wiretape.library.library import Library, LocalState
 from wiretape.library.replace_files import SUFFIX
 from wiretape.library.staged_take import StagedTake
@@ -804,3 +806,37 @@ def test_a_batch_that_is_killed_at_any_step_leaves_each_old_or_new(tmp_path: Pat
         assert list(folder.rglob("*.void")) == []
     assert seen[0] == [["old", "old"], ["old"], []]
     assert seen[-1] == [["new"], ["new"], ["new"]]
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_run_that_only_records_keeps_no_answers_in_an_index_that_goes_with_it(
+    tmp_path: Path, kept: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kept index is another run's, too: that has to find there what a reading would give."""
+    (tmp_path / "r").mkdir()
+    if kept:
+        monkeypatch.setattr(scanned_folder, "LARGE", 0)
+    state = LocalState(tmp_path, "fingerprint" if kept else "")
+    request = from_request(exchange("Hi").request)
+    digest = document_digest(request, request)
+    assert digest is not None
+
+    def opened() -> Library:
+        made = Library(tmp_path / "r", Matcher(built_in()), state=state)
+        made.load()
+        return made
+
+    recorder = opened()
+    recorder.is_asked = False
+    write(recorder, exchange("Hi"))
+    assert answers(recorder, exchange("Hi")) == ["hello"]
+    again = Library(tmp_path / "r", Matcher(built_in()), state=LocalState(tmp_path))
+    again.load()
+    assert again.known(digest) is not None
+    assert sketches(again) != [(b"",)]
+    is_known = recorder.known(digest) is not None
+    assert [is_known, sketches(recorder) == sketches(again)] == [kept, kept]
+
+
+def sketches(of: Library) -> list[tuple[bytes]]:
+    return of._query(lambda index: index._db.execute("SELECT sketch FROM files").fetchall())

@@ -27,6 +27,7 @@ async def test_a_mode_has_its_parts(
 ) -> None:
     parts = parts_in(tmp_path, mode)
     assert (parts.intake is not None, parts.replayer is not None) == (records, replays)
+    assert parts.sessions.get(None).library.is_asked is replays
     await parts.finish()
 
 

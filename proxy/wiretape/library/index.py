@@ -58,6 +58,8 @@ class Index(IndexQueries):
             self._db.close()
             raise
         self.is_copy = False
+        self.is_in_memory: Final = path is None
+        """Whether nobody else ever reads it."""
         weakref.finalize(self, self._db.close)
 
     def _create_tables(self) -> None:

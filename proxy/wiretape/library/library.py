@@ -96,6 +96,10 @@ class Library(Lookup):
         # Files younger than this are the work of another run that is still recording.
         self._others_since_ns: float = math.inf
         self.names_elsewhere: NamesElsewhere | None = None
+        self.is_asked = True
+        """Whether this run answers requests from these recordings. Where it does not, an index that
+        goes with the run holds no more of what is written than writing needs.
+        """
 
     def join(self, since_ns: float = math.inf) -> None:
         """Announce a recording run; call it before `load`.
@@ -158,9 +162,11 @@ class Library(Lookup):
         """
         from filelock import Timeout
 
-        stored = self._examine(document["request"])
+        request = document["request"]
+        is_asked = self.is_asked or not self._query(lambda index: index.is_in_memory)
+        stored = self._examine(request) if is_asked else StoredRequest(self._stored_keys(request))
         key = stored.forms[0].key
-        below = recording_folder(document["request"]["url"])
+        below = recording_folder(request["url"])
         folder = self._staged_folders.get(below) or self.folder / below
         try:
             if below not in self._staged_folders:
@@ -177,7 +183,7 @@ class Library(Lookup):
             new = self._new_take(document, stored, files)
             if self.record_mode == "missing-only" and self._has_others(key, new):
                 return None
-            take = self._staged_take(below, key, new, text.encode("utf-8"), files)
+            take = self._staged_take(below, new, text.encode("utf-8"), files, is_asked=is_asked)
             self._staged[take.entry.name] = take
             return take
         except Timeout as error:
@@ -218,8 +224,9 @@ class Library(Lookup):
         self._has_attributes = True
 
     def _staged_take(
-        self, below: str, key: str, new: NewTake, data: bytes, files: dict[str, bytes]
+        self, below: str, new: NewTake, data: bytes, files: dict[str, bytes], *, is_asked: bool
     ) -> StagedTake:
+        key = new.stored.forms[0].key
         name, void = self._reserved_name(below, key, new)
         is_first = (key, new.identity) not in self._rewritten
         self._rewritten.add((key, new.identity))
@@ -229,7 +236,8 @@ class Library(Lookup):
             data,
             Facts(name=name, stat=(0, 0, 0), settled=False, content=content),
             lambda *_: new.stored,
-            lambda: to_answer(new.document),
+            (lambda: to_answer(new.document)) if is_asked else None,
+            is_asked=is_asked,
         )
         return StagedTake(
             entry=_entry_of(facts),

@@ -284,11 +284,13 @@ def of_document(
     examine: Examine,
     read_answer: Callable[[], Exchange | RecordedAnswer] | None,
     recording: LoadedRecording | None = None,
+    *,
+    is_asked: bool = True,
 ) -> Facts:
     """The facts of a valid recording with this text, of which `bare` are known without it.
 
     `read_answer` gives its answer, where the index is to keep it. `recording` is as it was loaded,
-    where it may be llama-stack's.
+    where it may be llama-stack's. Without `is_asked`, what only a miss asks for is left out.
     """
     is_foreign, also = (recording.foreign, recording.also) if recording else (False, ())
     # llama-stack's is not as it would be written.
@@ -299,7 +301,7 @@ def of_document(
         answered(stored.forms, more, foreign=is_foreign),
         tuple(side_files(document)),
         links_of(document),
-        sketch(stored.forms[0].value),
+        sketch(stored.forms[0].value) if is_asked else b"",
         answer_ids(document, stored.sent),
     )
     if read_answer is not None and not is_foreign and answers_directly(stored, derived):

@@ -266,6 +266,7 @@ def _sessions(settings: Settings, redactor: Redactor, report: Report) -> Session
             fingerprint=fingerprint,
         )
         library.names_elsewhere = settings.mirror
+        library.is_asked = settings.mode != "record"
         top = library.folder.resolve()
         for path, exchange in edits.items():
             if path.is_relative_to(top):
