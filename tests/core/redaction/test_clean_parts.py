@@ -283,6 +283,21 @@ def test_a_clean_part_that_stands_in_the_text_is_not_read_again() -> None:
     assert (clean.read(with_paths) or {})["paths"] == ["cwd", "home"]
 
 
+@pytest.mark.parametrize("text", ["REDACTED-x-0a1b2c3d", "UkVEQUNURUQteC0wYTFiMmMzZA=="])
+def test_a_placeholder_that_came_on_the_wire_is_seen_in_a_clean_part(text: str) -> None:
+    redactor, clean = Redactor(RedactionRules()), CleanParts()
+    sent = Exchange(
+        exchange([], text).request, Response(200, (), (Chunk(delta(text)),), streaming=True)
+    )
+    document, _ = redactor.document(from_exchange(sent), redactor.secrets(sent.request), clean)
+    for name in ("request", "response"):
+        assert clean.may_hold_placeholder(name, document[name])
+    plain = exchange([("nowhere", KEY)], "hello")
+    document, _ = redactor.document(from_exchange(plain), redactor.secrets(plain.request), clean)
+    for name in ("request", "response"):
+        assert not clean.may_hold_placeholder(name, document[name])
+
+
 def test_what_became_known_later_is_searched_for() -> None:
     sent = exchange([("divided", KNOWN.upper())], "hi")
     later = (("token", KNOWN.upper()),)

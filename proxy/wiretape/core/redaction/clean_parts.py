@@ -50,11 +50,23 @@ class CleanParts:
             known = self._placeholders[name] = text, may_be_in(text)
         return known[1]
 
-    def note(self, name: str, part: Document, known: Secrets, *, by_a_look: bool = False) -> None:
+    def note(
+        self,
+        name: str,
+        part: Document,
+        known: Secrets,
+        *,
+        by_a_look: bool = False,
+        is_plain: bool = False,
+    ) -> None:
         """Say that a search for `known` and for patterns found nothing in a part; `by_a_look`: that
-        a look at its text already shows that it could not.
+        a look at its text already shows that it could not; `is_plain`: nor could a placeholder be
+        in it.
         """
-        self._noted[name] = _Noted(part, self.texts.of(name, part), known, by_a_look)
+        text = self.texts.of(name, part)
+        self._noted[name] = _Noted(part, text, known, by_a_look)
+        if is_plain:
+            self._placeholders[name] = text, False
 
     def read(self, text: str) -> Document | None:
         """The document of a recording's text in which a clean part stands as it was written: that

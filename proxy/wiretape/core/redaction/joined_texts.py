@@ -175,10 +175,14 @@ class JoinedTexts:
     ) -> None:
         above, name = names
         for length, alike, of_each in _divided(len, values, chunks):
-            columns = list(zip(*alike, strict=True))
-            if length and (len(alike) < _FEW or _may_be_tokens(names, columns[0])):
+            if length and (
+                len(alike) < max(_FEW, length)
+                or _may_be_tokens(names, [value[0] for value in alike])
+            ):
                 self._singly(alike, of_each, path, names, depth)
                 continue
+            # `zip` would make an iterator of each, thousands at once for the garbage collector.
+            columns = [[value[at] for value in alike] for at in range(length)]
             is_joined = name in JOINED or (name == "content" and above in CONTENT_IN)
             for at, column in enumerate(columns):
                 for step, some, of_some in _steps(at, column, of_each, is_joined=is_joined):

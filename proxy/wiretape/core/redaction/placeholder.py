@@ -25,6 +25,9 @@ WITH_DIGEST: Final = re.compile(r"REDACTED-([a-z0-9]+(?:-[a-z0-9]+)*?)-([0-9a-f]
 ENCODED: Final = ("UkVEQUNURUQt", "JFREFDVEVEL", "SRURBQ1RFRC", "52454441435445442")
 """The start of a placeholder in base64, at each alignment, and in hexadecimal digits."""
 
+STARTS_OF_ANY: Final = "|".join(("REDACTED-", *ENCODED))
+"""Matches a text for which `may_be_in` holds: for RE2."""
+
 SECRET: Final = "secret"
 """The label of a value that fits no pattern."""
 

@@ -311,9 +311,10 @@ class Redactor:
     ) -> Document:
         if clean.holds("request", part, known):
             return part
-        if search.request_may_hold(part, clean.texts.of("request", part)):
+        text = clean.texts.of("request", part)
+        if search.request_may_hold(part, text):
             return search.in_request(part)
-        clean.note("request", part, known, by_a_look=True)
+        clean.note("request", part, known, by_a_look=True, is_plain=search.plain is text)
         return part
 
     def _searched_response(
@@ -322,13 +323,15 @@ class Redactor:
         if clean.holds("response", part, known):
             return part
         replaced = len(search.replaced)
-        may_hold = search.response_may_hold(part, clean.texts.of("response", part))
+        text = clean.texts.of("response", part)
+        may_hold = search.response_may_hold(part, text)
+        is_plain = search.plain is text
         # First secrets divided among the chunks: their pieces cannot be recognised singly.
         redacted = streams.redact(part, search, search.findings, is_searched=not may_hold)
         if may_hold or redacted is not part:
             redacted = search.in_response(redacted)
         if redacted is part and len(search.replaced) == replaced:
-            clean.note("response", part, known, by_a_look=not may_hold)
+            clean.note("response", part, known, by_a_look=not may_hold, is_plain=is_plain)
         return redacted
 
     def _answer_credentials(self, response: Document) -> Iterator[KnownValue]:

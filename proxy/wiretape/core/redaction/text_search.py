@@ -18,7 +18,7 @@ from wiretape.core.text.spans import Edit, Span, applied
 from . import encodings
 from .key_patterns import SIGNS, Pattern
 from .known_values import USERINFO, KnownValue, Secrets, credentials_in_userinfo
-from .placeholder import PLACEHOLDER
+from .placeholder import PLACEHOLDER, STARTS_OF_ANY
 from .rules import Finding, Where, finding
 from .secret_shapes import Shapes
 
@@ -51,6 +51,8 @@ class TextSearch:
         """The values that were replaced, with their rules."""
         self.unsearched = False
         """Whether there was compressed data too large to be searched."""
+        self.plain: str | None = None
+        """The latest JSON text in which `may_hold` saw no sign of a secret nor of a placeholder."""
         self._empty_runs = _empty_runs(shapes, secrets)
         least = min(shapes.shortest, secrets.shortest or shapes.shortest)
         # The fewest letters of base64 that so many bytes take at any alignment.
@@ -66,7 +68,8 @@ class TextSearch:
             return True
         # One look for all that follows, which finds nothing in nearly every text.
         signs = self._shapes.signs
-        if not may_occur(f"{signs}|{encodings.run_of(self._run)}", text):
+        if not may_occur(f"{signs}|{encodings.run_of(self._run)}|{STARTS_OF_ANY}", text):
+            self.plain = json_text
             return False
         return self._encoded_may_hold(text, 0) or (
             may_occur(signs, text)
