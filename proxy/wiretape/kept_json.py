@@ -51,6 +51,12 @@ def write_kept(name: str, key: str, value: Any) -> None:
         os.replace(temporary, path)
 
 
+def forget_kept(name: str) -> None:
+    """Forget the value of this name, whatever its key."""
+    with suppress(WiretapeError, OSError):
+        _path(name).unlink(missing_ok=True)
+
+
 def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 

@@ -4,8 +4,10 @@ back, and where it would not be nothing is written.
 
 import base64
 import json
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -24,9 +26,9 @@ from wiretape.core.recording.document import from_exchange
 from wiretape.core.recording.given_ids import answer_ids, stamp
 from wiretape.core.redaction.redactor import Redactor
 from wiretape.engine.replayer import Replayer
-from wiretape.library import replace_set
+from wiretape.library import index_cache, replace_set
 from wiretape.library.library import Library
-from wiretape.maintenance import conversation
+from wiretape.maintenance import conversation, known_rows
 from wiretape.report.report import Report
 from wiretape.sessions.sessions import Sessions
 
@@ -444,6 +446,29 @@ def test_a_file_that_changes_while_it_is_proved_is_not_written_over(
     ran = folder.redact()
     assert (ran.exit_code, "was changed meanwhile" in ran.stderr) == (4, True)
     assert "logon" in path.read_text()
+
+
+def test_nor_does_wiretape_s_own_directory_hold_it_any_more(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompt = {"messages": [{"role": "user", "content": f"What is {VALUE}?"}]}
+    gives = request("/v1/a", {"n": 1}), answer({"tok": VALUE})
+    folder.record(gives, (request("/v1/chat/completions", prompt), answer()))
+    home = Path(os.environ["WIRETAPE_HOME"])
+    for cache, kept_of in product((home / "index", home / "ui"), (folder.recordings, home)):
+        cache.mkdir(exist_ok=True)
+        index_cache.database_path(cache, kept_of, "f" * 40).write_text(VALUE)
+    monkeypatch.setattr(known_rows, "_GRANULARITY_NS", 0)
+    assert CliRunner().invoke(main, ["ls"]).exit_code == 0
+
+    def holders() -> list[Path]:
+        files = (path for path in home.rglob("*") if path.is_file())
+        return sorted(path for path in files if VALUE.encode() in path.read_bytes())
+
+    of_others = [index_cache.database_path(home / at, home, "f" * 40) for at in ("index", "ui")]
+    assert len(holders()) == 5, "two databases of this folder, two of another, and the rows of ls"
+    assert folder.redact().exit_code == 0
+    assert holders() == of_others
 
 
 def test_what_was_interrupted_is_finished_by_whoever_opens_the_folder(

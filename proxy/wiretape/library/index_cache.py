@@ -111,6 +111,12 @@ def remove(path: Path) -> None:
             path.with_name(name).unlink(missing_ok=True)
 
 
+def forget(cache: Path, folder: Path) -> None:
+    """Remove all databases of a folder: they hold what was taken out of its recordings."""
+    for database in cache.glob(f"{_of_folder(folder)}-*.sqlite"):
+        remove(database)
+
+
 def tidy(path: Path) -> None:
     """Remove databases unused for long, and of this folder's all but the latest."""
     folder = path.name.partition("-")[0]

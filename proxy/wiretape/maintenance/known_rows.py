@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
-from wiretape.kept_json import read_kept, write_kept
+from wiretape.kept_json import forget_kept, read_kept, write_kept
 
 type FileState = list[int]
 """A file's inode, when its content and when anything of it changed (ns), and its size in bytes."""
@@ -43,7 +43,7 @@ class KnownRows:
     """
 
     def __init__(self, folder: Path, key: str) -> None:
-        self._name: Final = f"rows of {os.path.realpath(folder)}"
+        self._name: Final = _name_of(folder)
         self._key: Final = key
         self._rows: dict[str, tuple[FileState, Any]] = {}
         if key:
@@ -77,3 +77,12 @@ class KnownRows:
         """Write what has changed; where that is not possible, the next listing reads anew."""
         if self._changed and self._key:
             write_kept(self._name, self._key, self._rows)
+
+
+def forget_rows(folder: Path) -> None:
+    """Forget all rows of a folder."""
+    forget_kept(_name_of(folder))
+
+
+def _name_of(folder: Path) -> str:
+    return f"rows of {os.path.realpath(folder)}"

@@ -21,7 +21,7 @@ from wiretape.core.recording.document import Document
 from wiretape.core.redaction.redactor import Redactor
 from wiretape.core.redaction.rules import Finding
 from wiretape.core.text import exact_json
-from wiretape.library import replace_set
+from wiretape.library import index_cache, replace_set
 from wiretape.library.folder_names import endpoint_slug, host_folder
 from wiretape.library.library import LocalState
 from wiretape.library.recording_file import read_bytes, side_files_beside
@@ -31,6 +31,7 @@ from wiretape.scanning.redact_file import Refused, Rewritten, rewrite
 from wiretape.state_dir import state_dir
 
 from .inventory import sessions
+from .known_rows import forget_rows
 from .redact_proof import FileChanges, LoadedFile, Prover, load_file
 
 if TYPE_CHECKING:
@@ -120,15 +121,17 @@ def plan(
 
 
 def carry_out(planned: Plan) -> None:
-    """Write what was planned, all or nothing. NotRedacted where a file was changed meanwhile or the
-    system does not let it be written.
+    """Write what was planned, all or nothing, and forget what wiretape's own directory has of the
+    recordings. NotRedacted where a file was changed meanwhile or the system does not let it be
+    written.
     """
     root, state = planned.root, LocalState(state_dir())
     if not planned.new:
         return
+    folders = sorted({root, *_sessions_in(planned)})
     with ExitStack() as locks:
         try:
-            for folder in sorted({root, *_sessions_in(planned)}):
+            for folder in folders:
                 locks.enter_context(state.lock(folder))
             for name, data in planned.read.items():
                 if (root / name).read_bytes() != data:
@@ -137,6 +140,7 @@ def carry_out(planned: Plan) -> None:
                         EXIT_REFUSED,
                     )
             replace_set.replace(root, planned.new, planned.void)
+            _forget(folders, state)
         except Timeout:
             fault = "locked by another wiretape for 30 s; nothing was written"
             raise NotRedacted([(str(root), fault)], EXIT_REFUSED) from None
@@ -146,6 +150,14 @@ def carry_out(planned: Plan) -> None:
                 rest = "it was begun, and whatever opens the folder next finishes it"
             fault = f"cannot be rewritten: {error.strerror}; {rest}"
             raise NotRedacted([(str(error.filename or root), fault)], EXIT_REFUSED) from error
+
+
+def _forget(folders: Iterable[Path], state: LocalState) -> None:
+    """Remove indexes, which hold small answers, and rows of listings and of the page."""
+    for folder in folders:
+        index_cache.forget(state.indexes, folder)
+        index_cache.forget(state.folder / "ui", folder)
+        forget_rows(folder)
 
 
 def _sessions_in(planned: Plan) -> Iterator[Path]:
