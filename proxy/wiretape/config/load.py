@@ -1,7 +1,5 @@
 """Read config.yaml and turn it into the values that the other modules take."""
 
-import fnmatch
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,17 +15,9 @@ from wiretape.core.playback.pace import Pace
 from wiretape.core.playback.player import Repeat
 from wiretape.core.playback.policy import MISS_STATUS, OnMiss, RecordMode
 from wiretape.core.providers.registry import Provider, Providers
-from wiretape.core.redaction.answer_headers import DROP_RESPONSE_HEADERS
-from wiretape.core.redaction.key_patterns import PATTERNS, Pattern
-from wiretape.core.redaction.placeholder import PLACEHOLDER, SECRET, is_strong, label
-from wiretape.core.redaction.rules import (
-    KEEP_REQUEST_HEADERS,
-    SECRET_ENV,
-    SECRET_HEADERS,
-    SECRET_QUERY,
-    JsonRule,
-    RedactionRules,
-)
+from wiretape.core.redaction.key_patterns import PATTERNS
+from wiretape.core.redaction.placeholder import SECRET, label
+from wiretape.core.redaction.rules import RedactionRules
 from wiretape.core.text.located import MAX_BYTES, NotYaml, Problem, Tree
 from wiretape.store_url import is_store, mirror_of
 
@@ -37,16 +27,18 @@ from .near import near
 from .packs import drift_rules, id_names
 from .packs import providers as known_providers
 from .prices import own_prices, price_table
-from .rule_entry import finder, linear_regex
+from .redact_section import (
+    dotenv_variables,
+    redaction_rules,
+    secret_variables,
+    weak_value_notices,
+)
 from .rules import Wrong, host_key, rules
 
 if TYPE_CHECKING:
     from .schema import File, OtherHosts
 
 BUILT_IN: Final = "built-in defaults"
-
-# A body cannot be read without these.
-_NEEDED_HEADERS: Final = frozenset(("content-encoding", "content-type"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,8 +161,8 @@ def _config(
     file, problems = checked
     wrong: list[Wrong] = []
     providers = _providers(file, wrong)
-    environ = {**_dotenv(file, wrong), **environ}
-    redaction = _redaction(file, _secrets(file, providers, environ), wrong)
+    environ = {**dotenv_variables(file, wrong), **environ}
+    redaction = redaction_rules(file, secret_variables(file, providers, environ), wrong)
     in_effect, removed = rules(file, tree, source, providers, wrong)
     matcher = _matcher(file, providers, in_effect, redaction, wrong)
     on_demand = faults_of(
@@ -196,7 +188,7 @@ def _config(
         redaction=redaction,
         text=data,
         removed_rules=removed,
-        notices=(*_notices(file, environ), *proxy_notices),
+        notices=(*weak_value_notices(file, environ), *proxy_notices),
         record_mode=file.record.mode,
         record_drain=file.record.drain,
         run_paths=file.record.folders,
@@ -284,55 +276,6 @@ def _joined(first: Sequence[str], second: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*first, *second)))
 
 
-def _dotenv(file: "File", wrong: list[Wrong]) -> dict[str, str]:
-    """The variables of `redact.dotenv`; where two files have one, the first counts. A missing file
-    is fine: not everybody has it.
-    """
-    variables: dict[str, str] = {}
-    for index, name in enumerate(file.redact.dotenv):
-        # Imported late: only who has such files needs it.
-        from dotenv.parser import parse_stream
-
-        try:
-            with Path(name).open(encoding="utf-8") as stream:
-                for binding in parse_stream(stream):
-                    if binding.error:
-                        text = f"{name}:{binding.original.line}: expected NAME=value"
-                        wrong.append((("redact", "dotenv", index), text))
-                    elif binding.key is not None and binding.value is not None:
-                        variables.setdefault(binding.key, binding.value)
-        except FileNotFoundError:
-            continue
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-            wrong.append((("redact", "dotenv", index), f"{name}: cannot be read: {reason}"))
-    return variables
-
-
-def _secrets(file: "File", providers: Providers, environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables whose values are secret: those that are named, then those named as keys are."""
-    patterns = _joined(file.redact.env, (*providers.key_names, *SECRET_ENV))
-    return {
-        name: environ[name]
-        for pattern in patterns
-        for name in (
-            sorted(fnmatch.filter(environ, pattern)) if set("*?") & set(pattern) else [pattern]
-        )
-        if environ.get(name, "").strip()
-    }
-
-
-def _notices(file: "File", environ: Mapping[str, str]) -> Iterator[str]:
-    for name in file.redact.env:
-        value = environ.get(name, "").strip()
-        if value and not is_strong(value) and not PLACEHOLDER.fullmatch(value):
-            yield (
-                f"redact.env: the value of {name} is too short or plain to be looked for: it would"
-                " be replaced where it is no secret; name its places under redact.json, query or"
-                " headers"
-            )
-
-
 def _upstream_proxy(
     file: "File", environ: Mapping[str, str], wrong: list[Wrong]
 ) -> tuple[str | None, tuple[str, ...]]:
@@ -353,53 +296,6 @@ def _upstream_proxy(
         message = f"with {', '.join(names)} filled in it is not a proxy: {PROXY_EXPECTED}"
         wrong.append((("upstream_proxy",), message))
     return url, ()
-
-
-def _redaction(file: "File", values: Mapping[str, str], wrong: list[Wrong]) -> RedactionRules:
-    """What wiretape comes with and what the file adds; the environment's keys are secret."""
-    redact = file.redact
-    secret = SECRET_HEADERS.union(redact.headers)
-    for key, names, text in (
-        ("headers", redact.headers, "cannot be secret: a body is not readable without it"),
-        (
-            "drop_response_headers",
-            redact.drop_response_headers,
-            "cannot be left out: a body is not readable without it",
-        ),
-        ("keep_request_headers", redact.keep_request_headers, "is secret and never kept"),
-        ("keep_response_headers", redact.keep_response_headers, "is secret and never kept"),
-    ):
-        refused = secret if key.startswith("keep") else _NEEDED_HEADERS
-        wrong += [
-            (("redact", key, index), f"{name} {text}")
-            for index, name in enumerate(names)
-            if name in refused
-        ]
-    return RedactionRules(
-        # A header that is compared has to be in the recording.
-        keep_request_headers=(
-            KEEP_REQUEST_HEADERS.union(redact.keep_request_headers, file.match.headers) - secret
-        ),
-        keep_response_headers=frozenset(redact.keep_response_headers) - secret,
-        drop_response_headers=DROP_RESPONSE_HEADERS.union(redact.drop_response_headers),
-        secret_headers=secret,
-        secret_query=SECRET_QUERY.union(redact.query),
-        json=tuple(
-            JsonRule(entry.name or _label(entry.path), finder(entry.path)) for entry in redact.json_
-        ),
-        patterns=(
-            PATTERNS
-            + tuple(Pattern(entry.name, linear_regex(entry.regex)) for entry in redact.patterns)
-        ),
-        values=tuple((name, value.strip()) for name, value in values.items()),
-        gate=redact.gate,
-        unsearched=frozenset(redact.unsearched),
-    )
-
-
-def _label(path: str) -> str:
-    """What a placeholder says of a JSONPath: "$.user.Email" gives "user-email"."""
-    return "-".join(re.findall(r"[a-z][a-z0-9]*", path.lower())) or "json"
 
 
 def _matcher(
