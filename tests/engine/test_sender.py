@@ -21,9 +21,12 @@ from tests.support.timed_stream import EVENTS, STREAM
 from wiretape.config.packs import built_in
 from wiretape.core.matching.matcher import Matcher
 from wiretape.core.model import Chunk, Exchange, Request, Response
+from wiretape.core.playback.pace import Pace
 from wiretape.core.recording import text as recording_format
 from wiretape.core.recording.document import from_exchange
+from wiretape.engine.sender import AnswerSender
 from wiretape.library.library import Library
+from wiretape.report.report import Report
 
 HOST = "api.openai.com"
 TEXT, JSON, BYTES = (
@@ -384,3 +387,18 @@ def test_little_is_kept_for_clients_that_do_not_read_and_their_rows_say_they_lef
     assert int(done.stdout) < 40 * 1024
     rows = json.loads((tmp_path / "report.json").read_text())["exchanges"]
     assert [row.get("note") for row in rows] == ["the client left"] * 21
+
+
+@pytest.mark.parametrize("text", ["recorded", "2x", "ttft=0.4,tps=60,jitter=0.5"])
+def test_all_streams_of_an_answer_share_its_times_until_it_changes(text: str) -> None:
+    pace = Pace.parse(text)
+    sender = AnswerSender(pace, Report("replay"), built_in())
+    shared = sender._schedule("a.json", STREAM)
+    assert shared == pace.schedule(STREAM)
+    assert sender._schedule("a.json", STREAM) is shared
+    changed = replace(STREAM, chunks=STREAM.chunks[1:])
+    for name, response in (("b.json", changed), ("a.json", changed), ("a.json", STREAM)):
+        assert sender._schedule(name, response) == pace.schedule(response)
+    for number in range(1000):
+        sender._schedule(f"{number}.json", STREAM)
+    assert len(sender._schedules) < 1000

@@ -57,6 +57,7 @@ class AnswerSender:
         self._encoded: dict[tuple[str, str | None], tuple[Response, Headers, Response]] = {}
         self._chunked = ChunkedBodies()
         self._ready: dict[tuple[str, str | None, str | None], tuple[Response, ReadyAnswer]] = {}
+        self._schedules: dict[str, tuple[Response, Schedule]] = {}
         self._linked: dict[tuple[Headers, str, str, int], Headers] = {}
 
     async def send(
@@ -160,13 +161,24 @@ class AnswerSender:
         return PacedAnswer(
             head=ready_head(coded, self._with_links(headers, request, door), name, 0),
             chunks=coded.chunks,
-            due=self._pace.schedule(response),
+            due=self._schedule(name, response),
             started=started,
             framed=framed,
             end=last_chunk(coded),
             row_of=partial(replayed_row, request, answer),
             report=self._report,
         )
+
+    def _schedule(self, name: str, response: Response) -> Schedule:
+        """When the chunks of an answer are due: the same for each stream of it."""
+        cached = self._schedules.get(name)
+        if cached is not None and cached[0] is response:
+            return cached[1]
+        schedule = self._pace.schedule(response)
+        self._schedules[name] = response, schedule
+        if len(self._schedules) > _MOST_CACHED:
+            del self._schedules[next(iter(self._schedules))]
+        return schedule
 
     def _coded(
         self, name: str, response: Response, accepted: str | None
