@@ -141,8 +141,14 @@ _WORKER: Final = (
 )
 _CLOCK: Final = "a time on the clock: other work on these cores stretches it; go by the CPU"
 _LARGE: Final = (
-    "reading and writing its JSON, one look for secrets over each text (redaction) and another"
-    " over the file (gate)"
+    "reading its JSON and proving that it comes back to the byte, writing it with a member a line,"
+    " one look for secrets over that text; the gate compares bytes"
+)
+_LONG_STREAM: Final = (
+    "of some 8 µs a chunk about 3 go into its JSON as Python's values and into proving that these"
+    " give its bytes back (msgspec, of which 1.1 are parsing), 1 into the file's text, 1.3 into"
+    " joining what chunks divide, 0.8 into events with their times, 0.5 into the look for secrets,"
+    " and some 0.7 of all are the garbage collector's"
 )
 _WHERE: Final[dict[str, str | Callable[[Value], str]]] = {
     "stream: CPU per exchange": _recorded_stream,
@@ -167,7 +173,7 @@ _WHERE: Final[dict[str, str | Callable[[Value], str]]] = {
     "--help": "Python's own start: a file is read and written, and nothing imported for it",
     "ls": _listing,
     "4 MB request": _LARGE,
-    "3 MB stream": _LARGE,
+    "3 MB stream": _LONG_STREAM,
     "lateness, p99": _CLOCK,
     "wall clock": _CLOCK,
 }

@@ -24,7 +24,7 @@ MOST: Final = {
     "the same request again": 1_025,
     "an answer on its connection": 1_700,
     "a request that is read": 10_810,
-    "a stream of 200 chunks becomes a recording": 55_750,
+    "a stream of 200 chunks becomes a recording": 57_750,
     "a recording of 200 chunks becomes a stream": 136_500,
 }
 MORE: Final = 1.1

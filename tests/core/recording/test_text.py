@@ -103,7 +103,7 @@ def test_a_body_is_laid_out_as_if_each_level_was_written_first(value: Any) -> No
     document = {"request": {"body": value}, "response": {"body": value}}
     short = dumps(document)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recording_format, "_holds_long_text", lambda value: False)
+        patch.setattr(recording_format, "_is_long", lambda value: False)
         assert short == dumps(document)
 
 

@@ -184,8 +184,13 @@ def _response(response: Document) -> str:
 
 
 def _line(value: exact_json.Json) -> str:
-    if type(value) is str and value.isascii():
+    kind = type(value)
+    if kind is str and value.isascii():
         return encode_basestring(value)
+    if kind is int:
+        return str(value)
+    if kind is bool:
+        return "true" if value else "false"
     # The times in a document are rounded, and what else it holds was read.
     return exact_json.dumps(value, "spaced", parsed=True)
 
@@ -205,7 +210,7 @@ def _wrap(value: exact_json.Json, indent: int, used: int, parts: list[str]) -> N
         parts.append(_line(value))
         return
     # A long body is not written at each of its levels only to see that it is long.
-    if not _holds_long_text(value):
+    if not _is_long(value):
         line = _line(value)
         if len(line) + used <= WIDTH or not (
             is_object or any(isinstance(item, (dict, list, str)) for item in value)
@@ -227,18 +232,26 @@ def _wrap(value: exact_json.Json, indent: int, used: int, parts: list[str]) -> N
     parts.append("\n" + " " * indent + ("}" if is_object else "]"))
 
 
-def _holds_long_text(value: exact_json.Json) -> bool:
-    """Whether a string in an object or list is longer than a line; False says little."""
+def _is_long(value: exact_json.Json) -> bool:
+    """Whether an object or list takes more than a line, by the fewest characters of its first
+    members; False says little, also of a list of numbers.
+    """
+    size = 0
     level = [value]
     for _ in range(_LEVELS):
         below: list[exact_json.Json] = []
         for part in level[:_LOOKED_AT]:
-            for item in part.values() if isinstance(part, dict) else part[:_LOOKED_AT]:
+            is_object = isinstance(part, dict)
+            if is_object:
+                # A name has quotation marks, a colon, a comma and two spaces with it.
+                size += sum(map(len, part)) + 6 * len(part)
+            for item in part.values() if is_object else part[:_LOOKED_AT]:
                 if isinstance(item, str):
-                    if len(item) > WIDTH:
-                        return True
+                    size += len(item) + 2
                 elif isinstance(item, (dict, list)):
                     below.append(item)
+            if size > WIDTH:
+                return True
         level = below
     return False
 

@@ -175,7 +175,9 @@ def _may_be_divided(
     joined = texts.joined(singles=is_cut)
     if joined is None:
         return True
-    joined.append("".join(comments))
+    joined = [text for text in (*joined, "".join(comments)) if text]
+    if not joined:
+        return False
     return (is_cut and any(map(search.cut_off, joined))) or search.may_hold(
         exact_json.dumps(joined, parsed=True)
     )
