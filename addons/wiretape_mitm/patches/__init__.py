@@ -9,10 +9,11 @@ from types import ModuleType
 from typing import Any, Final, NamedTuple
 
 from mitmproxy.http import MessageData
+from mitmproxy.optmanager import _Option
 from mitmproxy.proxy import mode_servers
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers import http as http_layers
-from mitmproxy.proxy.layers import websocket
+from mitmproxy.proxy.layers import tls, websocket
 from mitmproxy.proxy.layers.http import _http1
 
 from . import (
@@ -149,6 +150,30 @@ PATCHES: Final = (
         " command of this layer; it has none.",
         f"{_TESTS}/test_quick_parts.py::test_a_layer_of_http_has_no_command_to_wait_for",
         "Let a layer say that it never waits.",
+    ),
+    Patch(
+        tls.TLSLayer,
+        "handle_event",
+        quick_parts.handle_event_of_tls,
+        "The same of TLS, which waits for a command of its own in its handshake alone.",
+        f"{_TESTS}/test_quick_parts.py::test_what_is_open_is_not_gone_around",
+        "Let a layer say that it never waits.",
+    ),
+    Patch(
+        http_layers.HttpClient,
+        "handle_event",
+        quick_parts.handle_event_of_client,
+        "The same of a connection to a provider, which waits until it is there.",
+        f"{_TESTS}/test_quick_parts.py::test_what_is_open_is_not_gone_around",
+        "Let a layer say that it never waits.",
+    ),
+    Patch(
+        _Option,
+        "current",
+        quick_parts.current,
+        "Each look at an option copies it twice, a number too; an exchange takes fourteen looks.",
+        f"{_TESTS}/test_quick_parts.py::test_an_option_that_nobody_can_change_is_not_copied",
+        "Copy lists alone.",
     ),
     Patch(
         websocket.WebsocketConnection,

@@ -115,7 +115,7 @@ class Journal:
         """A number that orders the beginnings and ends of exchanges."""
         return next(self._numbers)
 
-    def open_file(self, path: Path) -> tuple[int, bool]:
+    def open_file(self, path: str) -> tuple[int, bool]:
         """Open a file: its handle, and whether it stays open; OSError as the system has it."""
         handle = os.open(path, _FLAGS, 0o600)
         if len(self._handles) >= MAX_HANDLES:
@@ -155,7 +155,7 @@ class ExchangeFile:
     def __init__(self, journal: Journal, key: RunKey, number: int) -> None:
         self._journal = journal
         self._key = key
-        self._path = journal.folder / str(number)
+        self._path = f"{journal.folder}{os.sep}{number}"
         self._number = number
         self._entries = 0
         self._handle: int | None = None
@@ -195,7 +195,7 @@ class ExchangeFile:
             self._journal.close_file(self._handle)
             self._handle = None
         with suppress(OSError):
-            self._path.unlink(missing_ok=True)
+            os.unlink(self._path)
 
     def add(self, kind: bytes, data: bytes) -> None:
         """Append an entry; the journal reports a fault, and the exchange goes on."""

@@ -1,5 +1,8 @@
 """The quick parts do what mitmproxy's own do, without what those do besides."""
 
+import copy
+from pathlib import Path
+
 import pytest
 from mitmproxy import connection, http
 from mitmproxy.addons import proxyserver
@@ -7,6 +10,7 @@ from mitmproxy.proxy import commands, context, events, layer
 from mitmproxy.proxy.layers import http as http_layers
 from mitmproxy.test import taddons, tflow
 from mitmproxy.utils import typecheck
+from tests.support.embedded import OK, answering, asking, providing, proxying, tls_for
 
 from wiretape_mitm import patches
 from wiretape_mitm.patches import quick_parts
@@ -67,3 +71,45 @@ def test_a_layer_of_http_has_no_command_to_wait_for() -> None:
     assert http_layer._paused is None
     (more,) = http_layer.handle_event(events.HookCompleted(given[0]))
     assert type(more).__name__ == "HttpRequestHook"
+
+
+async def test_what_is_open_is_not_gone_around(
+    state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    around: list[str] = []
+    generic = layer.Layer.handle_event
+
+    def noted(handler: layer.Layer, event: events.Event) -> layer.CommandGenerator[None]:
+        around.append(type(handler).__name__)
+        return generic(handler, event)
+
+    context, roots = tls_for("localhost", tmp_path)
+    async with (
+        proxying(state, roots) as proxy,
+        providing(answering(OK, OK), ssl=context) as port,
+    ):
+        client = await asking(proxy, port, secure=True)
+        assert await client.exactly(len(OK)) == OK
+        await proxy.watch.end()
+        monkeypatch.setattr(layer.Layer, "handle_event", noted)
+        await client.send(b"GET /again HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert await client.exactly(len(OK)) == OK
+        await proxy.watch.end()
+        monkeypatch.undo()
+    assert set(around) == {"PatchedHttpStream"}
+
+
+def test_an_option_that_nobody_can_change_is_not_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+    options = context_of_flow().options
+    plain = {name: getattr(options, name) for name in ("http2", "tcp_timeout", "body_size_limit")}
+    copied: list[object] = []
+
+    def noted(value: object) -> object:
+        copied.append(value)
+        return [] if value == [] else value
+
+    monkeypatch.setattr(copy, "deepcopy", noted)
+    assert {name: getattr(options, name) for name in plain} == plain
+    assert copied == []
+    assert options.ignore_hosts is not options.ignore_hosts, "a list is copied"
+    assert copied
