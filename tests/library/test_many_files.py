@@ -51,6 +51,9 @@ def documents() -> Iterator[Document]:
     yield {**document("Form"), "request": from_request(form)}
     binary = Request("POST", "https", "h.example", 443, "/f", headers=(), body=b"\xff\xfe")
     yield {**document("Binary"), "request": from_request(binary)}
+    repeated = document("Again", file_id="file-1")
+    repeated["response"]["body"]["__data__"]["file_id"] = "file-1"
+    yield repeated
     with_ids = document("file-1", file_id="file-1")
     with_ids["request"]["ids"] = {"file-1": "0123456789ab#0"}
     yield with_ids
