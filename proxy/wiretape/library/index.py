@@ -31,6 +31,8 @@ from .index_tables import (
 from .recording_file import Facts, Same
 
 _WAIT_SECONDS: Final = 10.0
+_CACHE_KIB: Final = 16 * 1024
+"""Of pages in memory: keys and digests come in no order, and so go into any page."""
 _VARIABLES: Final = 500
 """How many names one statement asks for."""
 
@@ -51,6 +53,7 @@ class Index(IndexQueries):
         try:
             if path is not None:
                 self._db.execute("PRAGMA journal_mode = WAL").fetchone()
+                self._db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
             # It may be lost at any time, but never be inconsistent.
             self._db.execute("PRAGMA synchronous = NORMAL")
             self._create_tables()
@@ -217,6 +220,7 @@ class Index(IndexQueries):
         for number in numbers:
             self._db.execute("DELETE FROM files WHERE id = ?", (number,))
             self._db.execute("DELETE FROM keys WHERE file = ?", (number,))
+            self._db.execute("DELETE FROM sketches WHERE file = ?", (number,))
             self._db.execute("DELETE FROM sides WHERE file = ?", (number,))
             self._db.execute("DELETE FROM creators WHERE file = ?", (number,))
             self._db.execute("DELETE FROM traces WHERE file = ?", (number,))

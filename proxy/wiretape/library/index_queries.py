@@ -269,8 +269,8 @@ class IndexQueries:
             self._sketches.clear()
         if endpoint not in self._sketches:
             rows = self._db.execute(
-                "SELECT id, sketch FROM files WHERE id IN (SELECT file FROM keys WHERE endpoint ="
-                " (SELECT id FROM endpoints WHERE parts = ?))",
+                "SELECT file, sketch FROM sketches WHERE file IN (SELECT file FROM keys WHERE"
+                " endpoint = (SELECT id FROM endpoints WHERE parts = ?))",
                 (json.dumps(endpoint),),
             )
             self._sketches[endpoint] = Sketches(rows)

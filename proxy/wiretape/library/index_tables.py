@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 from .index_rows import blob, known_text, usage_text
 from .recording_file import AnsweredKey, Endpoint, Facts, Stat
 
-VERSION: Final = 8
+VERSION: Final = 9
 """The version of the tables, and of what the facts in them mean."""
 
 TABLES: Final = """
@@ -21,7 +21,7 @@ CREATE TABLE files (
     folder INTEGER NOT NULL, name TEXT NOT NULL,
     ino INTEGER NOT NULL, changed INTEGER NOT NULL, size INTEGER NOT NULL,
     settled INTEGER NOT NULL, content BLOB NOT NULL, fault TEXT,
-    take INTEGER NOT NULL, token TEXT NOT NULL, sketch BLOB NOT NULL, ids TEXT NOT NULL,
+    take INTEGER NOT NULL, token TEXT NOT NULL, ids TEXT NOT NULL,
     awaits INTEGER NOT NULL, recorded INTEGER NOT NULL, links TEXT NOT NULL,
     hops INTEGER NOT NULL, is_rooted INTEGER NOT NULL, digest BLOB, known_key BLOB, known TEXT,
     UNIQUE (folder, name)
@@ -41,6 +41,7 @@ CREATE TABLE keys (
 ) WITHOUT ROWID;
 CREATE INDEX keys_of_file ON keys (file);
 CREATE INDEX keys_of_endpoint ON keys (endpoint, file);
+CREATE TABLE sketches (file INTEGER PRIMARY KEY, sketch BLOB NOT NULL);
 CREATE TABLE sides (file INTEGER NOT NULL, name TEXT NOT NULL, PRIMARY KEY (file, name))
     WITHOUT ROWID;
 CREATE TABLE answers (
@@ -54,12 +55,13 @@ CREATE TABLE traces (file INTEGER NOT NULL, trace TEXT NOT NULL, PRIMARY KEY (fi
 _INSERTED: Final = {
     "files": (
         *("id", "since", "folder", "name", "ino", "changed", "size", "settled", "content", "fault"),
-        *("take", "token", "sketch", "ids", "awaits", "recorded", "links", "hops", "is_rooted"),
+        *("take", "token", "ids", "awaits", "recorded", "links", "hops", "is_rooted"),
         *("digest", "known_key", "known"),
     ),
     "keys": ("key", "file", "match_kind", "endpoint"),
     "creators": ("id", "file"),
     "answers": ("file", "head", "body", "status", "chunks", "usage"),
+    "sketches": ("file", "sketch"),
     "sides": ("file", "name"),
     "traces": ("file", "trace"),
 }
@@ -86,6 +88,7 @@ class FileRows(NamedTuple):
     settled: bool
     more: tuple[Any, ...]
     keys: tuple[KeyRow, ...]
+    sketch: bytes
     created: tuple[str, ...]
     sides: tuple[str, ...]
     traces: tuple[str, ...]
@@ -103,12 +106,13 @@ def file_rows(facts: Facts) -> FileRows:
         facts.stat,
         facts.settled,
         (
-            *(facts.take, facts.token, facts.sketch, json.dumps(ids) if ids else ""),
+            *(facts.take, facts.token, json.dumps(ids) if ids else ""),
             *(facts.awaits_side_file, facts.recorded, json.dumps(links) if links else ""),
             *(int(bool(links)), not links, facts.digest),
             *(known and blob(known.key), known and known_text(known)),
         ),
         tuple([key_row(key) for key in facts.keys]),
+        facts.sketch,
         tuple([text for text, claim in ids if claim == "created"]),
         facts.sides,
         tuple(facts.traces),
@@ -159,6 +163,9 @@ class NewRows:
         )
         for key, kind, endpoint in file.keys:
             rows["keys"].append((key, number, kind, numbers.endpoint(endpoint)))
+        if file.keys:
+            # Apart from the others: a miss reads those of all recordings of an endpoint.
+            rows["sketches"].append((number, file.sketch))
         rows["creators"] += [(text, number) for text in file.created]
         rows["sides"] += [(number, side) for side in file.sides]
         rows["traces"] += [(number, trace) for trace in file.traces]

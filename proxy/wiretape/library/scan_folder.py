@@ -37,7 +37,8 @@ from .recording_file import (
 )
 from .replace_files import SUFFIX as VOID_SUFFIX
 
-_BATCH: Final = 500
+_BATCH: Final = 2_000
+"""The files that are put into the index in one transaction: each writes what it changed whole."""
 _MANY: Final = 1_000
 """The number of new files at which several processes are worth their start."""
 _BLOCK: Final = 50
