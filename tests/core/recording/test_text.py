@@ -107,6 +107,23 @@ def test_a_body_is_laid_out_as_if_each_level_was_written_first(value: Any) -> No
         assert short == dumps(document)
 
 
+def test_what_fits_into_a_line_to_the_letter_stands_on_one() -> None:
+    values = [
+        value
+        for size in range(50, 110)
+        for value in (
+            {"a": 1, "b": "x" * size, "c": {"d": 2}},
+            [1, "x" * size, {"a": None}],
+            {f"{number}": number for number in range(size // 8)},
+            ["é" * (size // 3)] * 3,
+        )
+    ]
+    short = [dumps({"request": value, "response": {"a": value}}) for value in values]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recording_format, "_is_long", lambda value: False)
+        assert short == [dumps({"request": value, "response": {"a": value}}) for value in values]
+
+
 @given(VALUES, st.lists(VALUES, max_size=3), st.booleans())
 def test_parts_that_stand_in_a_text_are_taken_out(
     value: Any, items: list[Any], with_paths: bool
@@ -121,7 +138,7 @@ def test_parts_that_stand_in_a_text_are_taken_out(
     assert json.loads(rest) == document | dict.fromkeys(PARTS)
     rest, names = recording_format.without_parts(text, {"response": parts["response"]})
     assert (json.loads(rest), names) == (document | {"response": None}, ["response"])
-    for other in (text[1:], text + " ", text.replace("response", "answer"), f"{{{text}"):
+    for other in (text[1:], text + " ", text.replace("response", "resPonse"), f"{{{text}"):
         rest, names = recording_format.without_parts(other, parts)
         assert not names or not is_json(rest)
 

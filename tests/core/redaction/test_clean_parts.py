@@ -8,6 +8,7 @@ import base64
 import copy
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -63,6 +64,7 @@ PLACES: dict[str, Callable[[str], list[bytes]]] = {
     ],
     "side file": lambda secret: [b"\xff" * 20_000 + secret.encode() + b"\n\n"],
 }
+LONG = "v" * 60
 PLACED = st.tuples(st.sampled_from(sorted(PLACES)), st.sampled_from((KEY, VALUE, KNOWN)))
 
 
@@ -214,6 +216,10 @@ def put_into_text(text: str, edit: str, secret: str) -> str:
     match edit:
         case "a word":
             return text.replace("hello", secret)
+        case "as long, in the answer":
+            return text.replace(LONG[: len(secret)], secret, 1)
+        case "as long, in the request":
+            return text.replace(LONG.upper()[: len(secret)], secret, 1)
         case "a name":
             return text.replace('"content"', '"api_key"').replace("hello", secret)
         case "another answer":
@@ -240,13 +246,16 @@ def put_into_text(text: str, edit: str, secret: str) -> str:
 
 
 EDITS = (
+    *("as long, in the answer", "as long, in the request"),
     *("a word", "a name", "another answer", "another answer before", "another request", "paths"),
     *("more", "recorded", "within", "beside", "after", "not JSON", "nothing"),
 )
 
 
 def test_the_quick_gate_finds_what_was_put_into_the_text() -> None:
-    sent = exchange([("nowhere", KEY)] * 2, "hello")
+    sent = exchange([("nowhere", KEY)] * 2, f"hello {LONG.upper()}")
+    chunks = (*sent.response.chunks, Chunk(delta(LONG), 0.5))
+    sent = replace(sent, response=replace(sent.response, chunks=chunks))
 
     def check_edit(edit: str) -> None:
         for secret in (KEY, VALUE, KNOWN):

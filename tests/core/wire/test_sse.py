@@ -58,6 +58,11 @@ def test_blocks_of_a_whole_stream_are_those_that_are_cut_one_by_one(reads: list[
     assert plain_blocks(reads, b"".join(reads).count(b"\n\n")) is None
 
 
+@pytest.mark.parametrize("reads", [[b"a\n\n", b"\nb\n\n"], [b"\n", b"a\n\n"], [b"a\r\n\r\n"]])
+def test_blank_lines_of_their_own_are_left_to_the_splitter(reads: list[bytes]) -> None:
+    assert plain_blocks(reads, 99) is None
+
+
 def test_reads_that_are_blocks_are_not_cut() -> None:
     reads = [b"data: 1\n\n", b": note\n\n"]
     assert plain_blocks(reads, 99) is reads
