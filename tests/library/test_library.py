@@ -839,4 +839,4 @@ def test_a_run_that_only_records_keeps_no_answers_in_an_index_that_goes_with_it(
 
 
 def sketches(of: Library) -> list[tuple[bytes]]:
-    return of._query(lambda index: index._db.execute("SELECT sketch FROM files").fetchall())
+    return of._query(lambda index: index._db.execute("SELECT sketch FROM sketches").fetchall())
