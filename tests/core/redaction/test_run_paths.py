@@ -1,8 +1,11 @@
 """The folders of a run are stored as what they are, and come back as the next run's own."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise, product
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -114,6 +117,85 @@ def test_a_folder_that_is_cut_over_the_chunks_of_a_stream_is_found() -> None:
         if line
     ]
     assert "".join(texts) == "open /tmp/ci/build 7/a.py"
+
+
+def streamed(texts: list[str], asked: str = "hi", ending: str = "[DONE]") -> dict[str, Any]:
+    """A recording whose answer says `texts`, one a chunk."""
+    events = [json.dumps({"choices": [{"index": 0, "delta": {"content": x}}]}) for x in texts]
+    chunks = tuple(Chunk(f"data: {event}\n\n".encode()) for event in (*events, ending))
+    document = from_exchange(
+        Exchange(
+            Request("POST", "https", "api.openai.com", 443, "/v1/x", headers=JSON, body=b"{}"),
+            Response(200, SSE, chunks, streaming=True),
+        )
+    )
+    return {**document, "request": asking(asked)["request"]}
+
+
+ESCAPES: list[Callable[[str], str]] = [
+    str,
+    lambda text: text.replace("/", "\\/"),
+    lambda text: quote(text, safe=""),
+    lambda text: quote(quote(text, safe="")),
+    lambda text: json.dumps(text)[1:-1].replace("/", "\\u002f"),
+    lambda text: json.dumps(json.dumps({"path": text, "by": '"a\\b"'})),
+    lambda text: text.replace("a", "\x1b[1ma"),
+    lambda text: f"a=3Db {text.replace('h', '=68')}",
+    lambda text: text.replace("a", "\\x61"),
+]
+
+
+@given(
+    st.lists(
+        st.builds(
+            lambda escape, text: escape(text),
+            st.sampled_from(ESCAPES),
+            st.sampled_from(
+                ["/home/ann/shop", "/home/ann/x", "-home-ann-shop", "/home", "\\", "%"]
+            ),
+        ),
+        max_size=3,
+    ),
+    st.lists(st.integers(0, 80), max_size=4),
+    st.sampled_from(["[DONE]", "of /home/ann", "[1, 2"]),
+    st.sampled_from(["hi", "in /home/ann/shop"]),
+)
+def test_a_look_at_a_stream_finds_what_a_search_does(
+    parts: list[str], cuts: list[int], ending: str, asked: str
+) -> None:
+    text = "".join(parts)
+    cuts = [0, *sorted(cut for cut in cuts if cut < len(text)), len(text)]
+    document = streamed([text[a:b] for a, b in pairwise(cuts)], asked, ending)
+    by_search = RunPaths({"cwd": ["/home/ann/shop"], "home": ["/home/ann"]})
+    by_search._may_be_named = lambda response: True  # type: ignore[method-assign]
+    assert HERE.document(document) == by_search.document(document)
+
+
+def test_it_does_under_any_two_escapes() -> None:
+    by_search = RunPaths({"cwd": ["/home/ann/shop"], "home": ["/home/ann"]})
+    by_search._may_be_named = lambda response: True  # type: ignore[method-assign]
+    found = 0
+    for outer, inner in product(ESCAPES, repeat=2):
+        text = f" {outer(inner('/home/ann/shop'))}."
+        document = streamed([text[: len(text) // 2], text[len(text) // 2 :]])
+        stored = by_search.document(document)
+        assert HERE.document(document) == stored, text
+        found += "paths" in stored
+    assert found > 30, "or nothing was looked for"
+
+
+def test_a_stream_that_names_no_folder_is_not_taken_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    document = streamed(['{"path":"', "\\/srv\n", '"} 100%', " of C:\\\\home\\ann"])
+    monkeypatch.setattr("wiretape.core.redaction.streams.redact", None)
+    assert HERE.document(document) is document
+
+
+def test_a_recorded_request_is_what_a_live_one_is() -> None:
+    for asked in ("%2Fhome%2Fann", "\\u002fhome\\u002fann", "/home/ann and %2Fhome%2Fann"):
+        document = streamed(["in /home/ann"], asked)
+        stored = HERE.document(document)
+        assert stored["paths"] == ["home"]
+        assert stored["request"] == HERE.request(document["request"])
 
 
 def test_what_is_not_named_in_paths_is_what_was_on_the_wire() -> None:

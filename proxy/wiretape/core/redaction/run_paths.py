@@ -13,16 +13,17 @@ the wire.
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 from wiretape.core.model import Response
 from wiretape.core.recording.document import Document
 from wiretape.core.text import exact_json
 
-from . import streams
+from . import encodings, streams
 from .key_patterns import Pattern
 from .known_values import Secrets
 from .secret_shapes import Shapes
+from .text_search import DEPTH
 from .value_search import Search
 
 _PLAIN: Final = re.compile(r"/[\w.+@%=,:~ -]+(?:/[\w.+@%=,:~ -]+)*", re.ASCII)
@@ -74,19 +75,44 @@ class RunPaths:
 
     def document(self, document: Document) -> Document:
         """Put stand-ins into a recording, and their names into `paths`, if it names the folders."""
-        streaming = document["response"].get("is_streaming", False)
-        if not self or not self._applies(document, cut_up=streaming):
+        if not self or self._holds_stand_in(exact_json.dumps(document, parsed=True)):
             return document
-        search = self._search()
-        changed = {
-            **document,
-            "request": search.request(document["request"]),
-            # First what is divided among the chunks.
-            "response": search.response(streams.redact(document["response"], search, [])),
-        }
+        # As a live one is changed.
+        request = self.request(document["request"])
+        response = self._shown(document["response"])
+        if request is document["request"] and response is document["response"]:
+            return document
+        changed = {**document, "request": request, "response": response}
         text = exact_json.dumps(changed, parsed=True)
         names = [name for name in sorted(self._live) if stand_in(name) in text]
         return {**changed, "paths": names} if names else document
+
+    def _shown(self, response: Document) -> Document:
+        if not self._may_be_named(response):
+            return response
+        search = self._search()
+        # First what is divided among the chunks.
+        return search.response(streams.redact(response, search, []))
+
+    def _may_be_named(self, response: Document) -> bool:
+        """Whether a response may name one of the folders, divided among its chunks or under the
+        escapes that a search undoes; False is certain.
+        """
+        divided = streams.divided_texts(response)
+        if divided is None:
+            return True
+        text = encodings.text_of_json(exact_json.dumps([response, divided], parsed=True))
+        if text is None:
+            text = "\n".join((*_strings(response), *divided))
+        for _ in range(DEPTH + 1):
+            # What is quoted-printable is for each text by itself to tell.
+            if encodings.is_printable(text) or any(known in text for known in self._texts):
+                return True
+            unescaped = encodings.Unescaped(text)
+            if not unescaped:
+                return False
+            text = unescaped.text
+        return True
 
     def restored(self, data: bytes, names: Iterable[str]) -> bytes:
         """Replace the stand-ins of `names` in an answer's bytes by this run's folders.
@@ -110,14 +136,27 @@ class RunPaths:
     def _search(self) -> Search:
         return Search(self._shapes, Secrets(()), [])
 
-    def _applies(self, value: Any, *, cut_up: bool = False) -> bool:
-        """Whether a value may name one of the folders and does not hold a stand-in. With `cut_up`
-        the name may be divided among strings.
-        """
-        text = exact_json.dumps(value, parsed=True)
-        text = text.replace("\\\\/", "/")  # JSON may escape the slash
-        named = cut_up or any(known in text for known in self._texts)
-        return named and not any(stand_in(name) in text for name in self._live)
+    def _applies(self, request: Document) -> bool:
+        """Whether a request names one of the folders and does not hold a stand-in."""
+        text = exact_json.dumps(request, parsed=True)
+        named = text.replace("\\\\/", "/")  # JSON may escape the slash
+        return any(known in named for known in self._texts) and not self._holds_stand_in(text)
+
+    def _holds_stand_in(self, text: str) -> bool:
+        return any(stand_in(name) in text for name in self._live)
+
+
+def _strings(value: exact_json.Json) -> Iterator[str]:
+    """All strings of a JSON value, and the names of its members."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            yield name
+            yield from _strings(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _strings(item)
 
 
 def _texts(folders: Mapping[str, Iterable[str]]) -> Iterator[tuple[str, str]]:

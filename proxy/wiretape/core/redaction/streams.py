@@ -113,11 +113,7 @@ def redact(
 
     Gives the `response` part itself if there are none.
     """
-    body = response.get("body")
-    items = body if isinstance(body, list) else [body] if isinstance(body, dict) else []
-    # A document's header names are in lower case; a repeated header is a list.
-    media = str(response.get("headers", {}).get("content-type", "")).lower()
-    events = media.startswith("text/event-stream")
+    body, items, events = response.get("body"), _items(response), _is_of_events(response)
     is_cut = response.get("end", "complete") != "complete" or _is_too_long(items)
     if is_searched and not _may_be_divided(items, search, events=events, is_cut=is_cut):
         return response
@@ -143,14 +139,33 @@ def _text_member(item: Document) -> str | None:
     return None
 
 
-def _may_be_divided(
-    items: Sequence[Document], search: Search, *, events: bool, is_cut: bool
-) -> bool:
-    """Whether `_Stream` could find anything in items of which no string holds a secret by itself;
-    False is certain.
+def divided_texts(response: Document) -> list[str] | None:
+    """The texts that a response's chunks hold only together; None if that takes `redact`'s reading.
+
+    >>> content = [{"__data__": {"delta": {"text": part}}} for part in ("Hel", "lo")]
+    >>> divided_texts({"headers": {}, "body": content})
+    ['Hello']
     """
+    return _joined_texts(_items(response), events=_is_of_events(response))
+
+
+def _items(response: Document) -> list[Document]:
+    body = response.get("body")
+    return body if isinstance(body, list) else [body] if isinstance(body, dict) else []
+
+
+def _is_of_events(response: Document) -> bool:
+    # A document's header names are in lower case; a repeated header is a list.
+    media = str(response.get("headers", {}).get("content-type", "")).lower()
+    return media.startswith("text/event-stream")
+
+
+def _joined_texts(
+    items: Sequence[Document], *, events: bool, singles: bool = False
+) -> list[str] | None:
+    """The texts of items, joined as `JoinedTexts.joined` does; None if only `_Stream` reads all."""
     if not set(map(type, items)) <= {dict}:
-        return True  # written by hand
+        return None  # written by hand
     texts = JoinedTexts()
     comments: list[str] = []
     # What is JSON alone is taken together.
@@ -168,16 +183,25 @@ def _may_be_divided(
         elif member == "text" and events and _COMMENT.fullmatch(item["text"]):
             comments.append(item["text"])
         else:
-            return True
+            return None
     skipped = frozenset(others)
     numbers = [at for at, item in enumerate(items) if "__data__" in item and at not in skipped]
     texts.add([items[at]["__data__"] for at in numbers], numbers)
-    joined = texts.joined(singles=is_cut)
+    joined = texts.joined(singles=singles)
     if joined is None:
-        return True
-    joined = [text for text in (*joined, "".join(comments)) if text]
+        return None
+    return [text for text in (*joined, "".join(comments)) if text]
+
+
+def _may_be_divided(
+    items: Sequence[Document], search: Search, *, events: bool, is_cut: bool
+) -> bool:
+    """Whether `_Stream` could find anything in items of which no string holds a secret by itself;
+    False is certain.
+    """
+    joined = _joined_texts(items, events=events, singles=is_cut)
     if not joined:
-        return False
+        return joined is None
     return (is_cut and any(map(search.cut_off, joined))) or search.may_hold(
         exact_json.dumps(joined, parsed=True)
     )

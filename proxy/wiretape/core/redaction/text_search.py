@@ -25,7 +25,7 @@ from .secret_shapes import Shapes
 _PERCENT: Final = re.compile(r"%[0-9A-Fa-f]{2}")
 _SHORT_RUN: Final = 256
 _MOST_RUNS: Final = 4096
-_DEPTH: Final = 5
+DEPTH: Final = 5
 """How many encodings may be nested: JSON in JSON, base64 in a form in gzip."""
 
 
@@ -121,7 +121,7 @@ class TextSearch:
 
     def _bytes_may_hold(self, data: bytes, depth: int) -> bool:
         """Whether decoded bytes could hold a secret; most are neither text nor base64."""
-        if depth > _DEPTH:
+        if depth > DEPTH:
             return False
         return encodings.may_be_packed(data) or self._decoded_may_hold(
             data.decode("utf-8", "surrogateescape"), depth
@@ -136,7 +136,7 @@ class TextSearch:
         ):
             return True
         # An image may hold backslashes, too: look at the text without them as well.
-        for _ in range(_DEPTH + 1):
+        for _ in range(DEPTH + 1):
             if (
                 self._plain_may_hold(text)
                 or self._encoded_may_hold(text, depth)
@@ -153,7 +153,7 @@ class TextSearch:
         return any(
             self._decoded_may_hold(plain, depth + 1)
             for _, plain, _ in encodings.wide_texts(text)
-            if depth < _DEPTH
+            if depth < DEPTH
         )
 
     def _plain_may_hold(self, text: str) -> bool:
@@ -248,7 +248,7 @@ class TextSearch:
     def _spans(self, text: str, layer: int, depth: int, own: bool) -> list[Span]:
         """The spans of a text under `layer` layers of escapes and `depth` encodings."""
         edit = self._plain(text, depth, own=own)
-        if layer < _DEPTH and (plain := encodings.Unescaped(edit.text)):
+        if layer < DEPTH and (plain := encodings.Unescaped(edit.text)):
             edit.put(
                 [
                     Span(*source, _quoted(span.placeholder, edit.text[slice(*source)]), span.rule)
@@ -257,7 +257,7 @@ class TextSearch:
                 ]
             )
         # After the escapes: base64 in a URL has its punctuation escaped.
-        if depth < _DEPTH:
+        if depth < DEPTH:
             edit.put(list(self._encoded(edit.text, depth, own)))
             edit.put(list(self._wide(edit.text, depth, own)))
         return edit.spans
@@ -323,7 +323,7 @@ class TextSearch:
     def _bytes(self, data: bytes, depth: int, *, own: bool) -> tuple[bytes, list[str]] | None:
         """Bytes without their secrets, and the rules that matched; None if none did."""
         try:
-            packed = list(encodings.packed(data)) if depth < _DEPTH else []
+            packed = list(encodings.packed(data)) if depth < DEPTH else []
         except OverflowError:
             self.unsearched = True
             return None
