@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.support.journals import CHAT, LATER, SSE, WHEN, begun, files, unfinished
+from tests.support.journals import CHAT, JSON, LATER, SSE, WHEN, begun, files, unfinished
 
 from wiretape.core.capture.recorder import Recorder
 from wiretape.intake import journal as module
@@ -54,6 +54,55 @@ def test_an_exchange_that_is_recorded_leaves_no_file(journal: Journal) -> None:
     track.drop()
     track.read(b"late", 1.0)
     assert files(journal) == []
+
+
+def test_a_file_is_used_again_and_holds_the_later_exchange_alone(journal: Journal) -> None:
+    first = Recorder(CHAT)
+    begun(journal, first)
+    first.start(200, SSE, 0.125)
+    (path,) = files(journal)
+    inode = path.stat().st_ino
+    assert first.listener is not None
+    first.listener.drop()
+    (spare,) = journal.folder.glob("*.spare")
+    assert spare.stat().st_size == 0
+    second = Recorder(CHAT)
+    begun(journal, second)
+    second.start(201, JSON, 0.5)
+    assert unfinished(journal).recorder.status == 201
+    assert [path.stat().st_ino for path in files(journal)] == [inode]
+    assert not list(journal.folder.glob("*.spare"))
+
+
+def test_few_files_wait_for_exchanges_to_come(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_MOST_SPARE", 2)
+    for track in [begun(journal, Recorder(CHAT)) for _ in range(4)]:
+        track.drop()
+    assert len(list(journal.folder.glob("*.spare"))) == 2
+    assert files(journal) == []
+
+
+@pytest.mark.parametrize("refused", ["rename", "ftruncate"])
+def test_a_system_that_lets_no_file_be_used_again_gets_it_removed(
+    refused: str, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    track = begun(journal, Recorder(CHAT))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, refused, _refuse)
+        track.drop()
+    assert files(journal) == []
+    assert not list(journal.folder.glob("*.spare"))
+    begun(journal, Recorder(CHAT)).drop()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", _refuse)
+        begun(journal, Recorder(CHAT))
+    assert unfinished(journal).recorder.request == CHAT
+
+
+def _refuse(*args: object) -> None:
+    raise PermissionError(errno.EACCES, "Permission denied")
 
 
 def test_nor_does_one_that_became_too_large(journal: Journal) -> None:
@@ -138,7 +187,9 @@ def test_more_exchanges_than_files_can_stay_open(
     for recorder in recorders:
         assert recorder.listener is not None
         recorder.listener.drop()
-    assert len(os.listdir("/dev/fd")) == before
+    assert len(os.listdir("/dev/fd")) - before == 2, "for exchanges to come"
+    journal.close()
+    assert len(os.listdir("/dev/fd")) < before
 
 
 def test_a_full_disk_is_told_once_and_ends_the_file_there(

@@ -3,7 +3,8 @@
     HOME/journal/FOLDER.PID.RUN/        FOLDER: a digest of the recordings' folder
         lock                            locked as long as the run lives
         run.json                        the path of its key; encrypted: start and known secrets
-        1, 2, …                         an exchange each, removed when it is recorded
+        1, 2, …                         an exchange each, until it is recorded
+        N.spare                         one whose exchange is recorded, emptied for the next
 
 An exchange's file has entries: a length, then a letter and bytes, encrypted. Each is written in one
 call without waiting for the disk: the kernel keeps it when the process dies. So the last entry may
@@ -41,6 +42,11 @@ log = logging.getLogger(__name__)
 MAX_HANDLES: Final = 128
 """Files kept open; with more exchanges at once, the others are opened for each write."""
 
+_MOST_SPARE: Final = 16
+"""Files kept for exchanges to come. To make and remove one each time takes longer, where the system
+looks through what was removed in the last seconds (ext4) a fifth of what an exchange costs.
+"""
+
 _LOCK_SECONDS: Final = 10.0
 ENTRY: Final = struct.Struct("<I")
 AT: Final = struct.Struct("<d")
@@ -70,6 +76,7 @@ class Journal:
         self._notify = notify
         self._numbers = count(1)
         self._handles: set[int] = set()
+        self._spare: list[tuple[int, str]] = []
         name = f"{digest(recordings)}.{os.getpid()}.{token_hex(4)}"
         self.folder: Final = home / "journal" / name
         self._lock = lock_of(self.folder, _LOCK_SECONDS)
@@ -117,11 +124,33 @@ class Journal:
 
     def open_file(self, path: str) -> tuple[int, bool]:
         """Open a file: its handle, and whether it stays open; OSError as the system has it."""
+        while self._spare:
+            handle, spare = self._spare.pop()
+            try:
+                os.rename(spare, path)
+                return handle, True
+            except OSError:
+                self.close_file(handle)
         handle = os.open(path, _FLAGS, 0o600)
         if len(self._handles) >= MAX_HANDLES:
             return handle, False
         self._handles.add(handle)
         return handle, True
+
+    def set_aside(self, handle: int, path: str) -> None:
+        """Empty a file that stayed open, for another exchange, or remove it."""
+        spare = f"{path}.spare"
+        with suppress(OSError):
+            if self._is_open and len(self._spare) < _MOST_SPARE:
+                # First: from now on its exchange is not to be recovered.
+                os.rename(path, spare)
+                path = spare
+                os.ftruncate(handle, 0)
+                self._spare.append((handle, spare))
+                return
+        self.close_file(handle)
+        with suppress(OSError):
+            os.unlink(path)
 
     def close_file(self, handle: int) -> None:
         """Close a handle that stayed open."""
@@ -191,9 +220,10 @@ class ExchangeFile:
     def drop(self) -> None:
         """Remove the file: the exchange is recorded, or never will be."""
         self._is_whole = False
-        if self._handle is not None:
-            self._journal.close_file(self._handle)
-            self._handle = None
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            self._journal.set_aside(handle, self._path)
+            return
         with suppress(OSError):
             os.unlink(self._path)
 
