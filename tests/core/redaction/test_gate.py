@@ -175,6 +175,26 @@ def test_a_number_that_is_a_known_value_is_a_leak_that_nothing_takes_out() -> No
     assert (leak.rule, leak.remedy.partition(" #")[0]) == ("pin", "redact: {gate: warn}")
 
 
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        (f'{{"a": "{KEY}", "a": "x"}}', "a"),
+        (f'[{{"n": 1,\n"a": {{"b": ["{KEY}"]}}, "a": 1, "a": 2}}]', "a.b[0]"),
+        (f'{{"{KEY}": 1, "a": {{}}, "{KEY}": 2, "a": {{"c": "{KEY}"}}, "a": 0}}', "a.c"),
+        ('{"password": "kD9fWq7RzX2mB5nTc8vLj", "password": ""}', "password"),
+    ],
+)
+def test_a_member_that_a_later_one_takes_the_place_of_is_searched(text: str, where: str) -> None:
+    leaks = inspect(text, redactor)
+    assert where in [leak.where for leak in leaks]
+    assert KEY not in repr(leaks)
+
+
+def test_so_is_a_number_there() -> None:
+    by = Redactor(RedactionRules(values=(("PIN", "271828182845904523536028"),)))
+    assert [leak.rule for leak in inspect('{"a":271828182845904523536028,"a":1}', by)] == ["pin"]
+
+
 def test_a_broken_json_text_is_searched_as_it_is() -> None:
     (leak,) = inspect(f'{{"half": "a file:\n {KEY}', redactor)
     assert (leak.rule, leak.where, leak.line) == ("together-key", "", 2)

@@ -60,11 +60,21 @@ def inspect(
     prompt together-key tgp_v1_3kD…(50 characters)
     """
     document = clean.read(text) if clean is not None else None
-    if document is None:
-        document = _parsed(text)
-    if isinstance(document, dict | list) and document:
+    if document is not None:
         return tuple(_in_json(text, document, redactor, secrets, clean))
+    document = _parsed(text)
+    if isinstance(document, dict | list) and document:
+        leaks = tuple(_in_json(text, document, redactor, secrets, clean))
+        # What was written from a document has each name once.
+        return leaks if clean is not None else (*leaks, *_in_overridden(text, redactor, secrets))
     return tuple(_in_text(text, redactor.search(redactor.known_in(None, secrets))))
+
+
+def _in_overridden(text: str, redactor: Redactor, secrets: Secrets | None) -> Iterator[Leak]:
+    """The leaks in what a file has and nobody reads: of members with one name all but the last."""
+    if members := exact_json.overridden(text):
+        for leak in _in_json(text, members, redactor, secrets, None):
+            yield replace(leak, where=leak.where.partition("]")[2].removeprefix("."))
 
 
 def _parsed(text: str) -> exact_json.Json:

@@ -167,19 +167,33 @@ def unique_keys(text: str | bytes) -> bool:
     >>> unique_keys('{"a": 1, "b": {"a": 2}}'), unique_keys('{"a": 1, "a": 2}')
     (True, False)
     """
-    seen_twice = False
+    return not overridden(text)
+
+
+def overridden(text: str | bytes) -> list[dict[str, Json]]:
+    """The members of objects in the JSON text that a later one of the same name takes the place of
+    when it is read, in order.
+
+    Raises ValueError if `text` is not JSON.
+
+    >>> overridden('{"a": 1, "b": {"c": 2, "c": 3}, "a": 4}')
+    [{'c': 2}, {'a': 1}]
+    """
+    lost: list[dict[str, Json]] = []
 
     def pairs(members: list[tuple[str, Json]]) -> dict[str, Json]:
-        nonlocal seen_twice
-        result = dict(members)
-        seen_twice = seen_twice or len(result) != len(members)
+        result: dict[str, Json] = {}
+        for name, value in members:
+            if name in result:
+                lost.append({name: result[name]})
+            result[name] = value
         return result
 
     try:
         json.loads(text, object_pairs_hook=pairs)
     except RecursionError:
         raise ValueError("JSON nested too deeply") from None
-    return not seen_twice
+    return lost
 
 
 _HTML: Final = (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026"))
