@@ -1,6 +1,7 @@
 """A store's manifests: what they list, and what becomes of damaged ones."""
 
 import json
+from collections.abc import Iterable
 
 import pytest
 
@@ -39,6 +40,34 @@ def test_without_manifests_the_objects_are_listed_and_then_the_manifests(
     assert manifest.list_files(store, rebuild=True) == {
         **FILES,
         "h/e/later.json": manifest.digest(B),
+    }
+
+
+@pytest.mark.parametrize("rebuild", [False, True])
+def test_what_others_list_while_objects_are_read_is_kept(
+    rebuild: bool, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert store.create("h/e/gone.json", A)
+    read_objects = manifest._digests
+
+    def read_and_be_overtaken(store: ObjectStore, names: Iterable[str]) -> manifest.Files:
+        files = read_objects(store, names)
+        monkeypatch.undo()
+        assert store.create("h/e/late.json", B)
+        store.put("h/e/a.json", B)
+        manifest.update(
+            store, "h/e", lambda listed: listed.update({"late.json": "?", "a.json": "?"})
+        )
+        store.remove("h/e/gone.json")
+        manifest.update(store, "h/e", lambda listed: listed.update({"gone.json": "?"}))
+        return files
+
+    monkeypatch.setattr(manifest, "_digests", read_and_be_overtaken)
+    manifest.list_files(store, rebuild=rebuild)
+    assert manifest.list_files(store) == {
+        "h/e/a.json": manifest.digest(B),
+        "h/e/late.json": manifest.digest(B),
+        "top.json": manifest.digest(B),
     }
 
 

@@ -103,10 +103,11 @@ def in_threads(number: int, work: Callable[[int], None]) -> None:
     assert errors == []
 
 
+@pytest.mark.parametrize(("url", "writers"), [("memory:///", 20), ("file://{tmp}/store", 6)])
 def test_writers_of_one_request_give_each_take_a_number_of_its_own(
-    store: ObjectStore, tmp_path: Path
+    url: str, writers: int, tmp_path: Path
 ) -> None:
-    writers, takes = 20, 20
+    store, takes = ObjectStore(url.format(tmp=tmp_path)), 20
 
     def write(index: int) -> None:
         machine = Machine(store, tmp_path / str(index))

@@ -40,10 +40,9 @@ def test_what_was_created_is_not_overwritten(store: ObjectStore) -> None:
     assert there.data == b"1"
     assert store.read("h/e/b.json") is None
     assert list(store.names("h/e")) == ["h/e/a.json"]
-    if store.replaces:
-        assert store.replace("h/e/a.json", b"3", there.tag)
-        assert not store.replace("h/e/a.json", b"4", there.tag)
-        assert not store.replace("h/e/none.json", b"4", there.tag)
+    assert store.replace("h/e/a.json", b"3", there.tag)
+    assert not store.replace("h/e/a.json", b"4", there.tag)
+    assert not store.replace("h/e/none.json", b"4", there.tag)
     store.remove("h/e/a.json")
     store.remove("h/e/a.json")
     assert list(store.names("h/e")) == []

@@ -117,13 +117,18 @@ def rebuild_all(store: ObjectStore) -> Files:
     """List and read all objects, and write the manifests anew where that is allowed."""
     files = _digests(store, store.names())
     for folder in {folder_of(name) for name in files}:
+        known = in_folder(files, folder)
 
-        def change(listed: Files, folder: str = folder) -> None:
+        def change(listed: Files, folder: str = folder, known: Files = known) -> None:
+            # What others have listed meanwhile may have been uploaded after it was looked for.
+            later = [last for last, sha in listed.items() if known.get(last) != sha]
+            lead = f"{folder}/" if folder else ""
+            now = in_folder(_digests(store, [lead + last for last in later]), folder)
             listed.clear()
-            listed.update(in_folder(files, folder))
+            listed.update({last: sha for last, sha in known.items() if last not in later} | now)
 
         try:
-            update(store, folder, change, in_folder(files, folder))
+            update(store, folder, change, known)
         except StoreError:
             break  # who may only read gets the files all the same
     return files
@@ -182,9 +187,6 @@ def update(
         if there is not None and there.data == data:
             return
         if there is None and store.create(name, data):
-            return
-        if there is not None and not store.replaces:
-            store.put(name, data)
             return
         if there is not None and store.replace(name, data, there.tag):
             return

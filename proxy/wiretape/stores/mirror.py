@@ -238,9 +238,6 @@ class Mirror:
         tag = self._reserved.get(name)
         if tag is None:
             return self.store.create(name, data)
-        if not self.store.replaces:
-            self.store.put(name, data)
-            return True
         return self.store.replace(name, data, tag)
 
     def _keep_names(self, file: str, names: list[str]) -> None:

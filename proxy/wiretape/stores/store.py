@@ -15,6 +15,8 @@ from secrets import token_hex
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from filelock import FileLock
+
 from wiretape.core.errors import ConfigError, StoreError
 from wiretape.progress import steps
 from wiretape.store_url import ADVICE, why_unfit
@@ -38,6 +40,9 @@ _RETRY: Final[Any] = {
     "retry_timeout": timedelta(seconds=1),
     "backoff": {"init_backoff": timedelta(milliseconds=50), "max_backoff": timedelta(seconds=0.2)},
 }
+_LOCK: Final = ".wiretape/lock"
+"""In a store of files: held while one is replaced."""
+_LOCK_SECONDS: Final = 30.0
 _ENDPOINT: Final = re.compile(r"https?://[^\s/?#@]+(?:/[^\s?#]*)?")
 _ENDPOINTS: Final = {
     "s3": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"),
@@ -111,11 +116,6 @@ class ObjectStore:
             client["allow_http"] = True
         return client
 
-    @property
-    def replaces(self) -> bool:
-        """Whether an object can be replaced on condition; files cannot."""
-        return self._scheme != "file"
-
     def read(self, name: str) -> StoredObject | None:
         """An object; None if it is not there."""
         with self._errors(name):
@@ -152,6 +152,8 @@ class ObjectStore:
         """Write an object that is as it was read; False if it is not any more."""
         changed: Any = self._obstore.exceptions.PreconditionError
         with self._errors(name):
+            if self._scheme == "file":
+                return self._replace_file(name, data, tag)
             try:
                 self._obstore.put(self._store, name, data, mode={"e_tag": tag})
                 return True
@@ -160,6 +162,17 @@ class ObjectStore:
                     raise
                 there = self.read(name)
                 return there is not None and there.data == data
+
+    def _replace_file(self, name: str, data: bytes, tag: str) -> bool:
+        """As `replace`: no file system has a condition for it, so a lock is held."""
+        lock = Path(urlsplit(self.url).path, _LOCK)
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(lock, timeout=_LOCK_SECONDS):
+            there = self.read(name)
+            if there is None or there.tag != tag:
+                return there is not None and there.data == data
+            self._obstore.put(self._store, name, data)
+            return True
 
     def remove(self, name: str) -> None:
         """Remove an object, if it is there."""
@@ -187,7 +200,9 @@ class ObjectStore:
             for objects in self._obstore.list(self._store, prefix or None, offset=after or None):
                 for stored in objects:
                     changed = stored["last_modified"].timestamp()
-                    yield ListedObject(str(stored["path"]), str(stored["e_tag"] or ""), changed)
+                    if stored["path"] != _LOCK:
+                        tag = str(stored["e_tag"] or "")
+                        yield ListedObject(str(stored["path"]), tag, changed)
 
     def probe(self) -> None:
         """StoreError unless the store enforces conditions of writes; some ignore them silently."""
@@ -196,11 +211,10 @@ class ObjectStore:
             first = self.created(name, b"1")
             if first is None or self.create(name, b"2"):
                 raise self._unfit("overwrites what was to be created only (If-None-Match)")
-            if self.replaces:
-                if not self.replace(name, b"3", first):
-                    raise self._unfit("refuses to replace an object that is as it was (If-Match)")
-                if self.replace(name, b"4", first):
-                    raise self._unfit("replaces an object that has changed (If-Match)")
+            if not self.replace(name, b"3", first):
+                raise self._unfit("refuses to replace an object that is as it was (If-Match)")
+            if self.replace(name, b"4", first):
+                raise self._unfit("replaces an object that has changed (If-Match)")
         finally:
             with suppress(StoreError):
                 self.remove(name)
