@@ -70,7 +70,7 @@ class CleanParts:
 
     def read(self, text: str) -> Document | None:
         """The document of a recording's text in which a clean part stands as it was written: that
-        is not read again. None for another text.
+        is not read again. None for another text, and for one with members of one name.
         """
         noted = {name: each.text for name, each in self._noted.items()}
         rest, names = without_parts(text, noted)
@@ -78,6 +78,8 @@ class CleanParts:
             return None
         try:
             document = exact_json.parse(rest, max_depth=MAX_DEPTH)
+            if exact_json.overridden(rest):
+                return None
         except ValueError:
             return None
         for name in names:

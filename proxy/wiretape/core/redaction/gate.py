@@ -64,9 +64,8 @@ def inspect(
         return tuple(_in_json(text, document, redactor, secrets, clean))
     document = _parsed(text)
     if isinstance(document, dict | list) and document:
-        leaks = tuple(_in_json(text, document, redactor, secrets, clean))
-        # What was written from a document has each name once.
-        return leaks if clean is not None else (*leaks, *_in_overridden(text, redactor, secrets))
+        leaks = _in_json(text, document, redactor, secrets, clean)
+        return (*leaks, *_in_overridden(text, redactor, secrets))
     return tuple(_in_text(text, redactor.search(redactor.known_in(None, secrets))))
 
 
