@@ -34,6 +34,14 @@ def test_a_file_with_the_same_content_is_the_same_row(index: Index) -> None:
     assert (now.id, now.stat, now.settled) == (first.id, (7, 8, 9), False)
 
 
+def test_a_file_that_comes_twice_leaves_the_others_of_its_batch_known(index: Index) -> None:
+    index.put([facts("h/a.json"), facts("h/b.json")])
+    changed = [facts(f"h/{name}.json", content="new", key=OTHER) for name in "aab"]
+    index.put(changed)
+    assert sorted(names(index, OTHER)) == ["h/a.json", "h/b.json"]
+    assert index.count() == 2
+
+
 def test_what_this_run_wrote_was_not_there_before(index: Index) -> None:
     index.put([facts("h/a.json")])
     (first,) = index.takes(KEY)

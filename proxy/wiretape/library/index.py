@@ -133,14 +133,13 @@ class Index(IndexQueries):
         with self.transaction():
             numbers = Numbers(self._db)
             rows = NewRows(self._db)
-            known = self._known_rows(files, numbers)
+            places = [_split(file.name, numbers) for file in files]
+            known = self._known_rows(places)
             seen: set[_FolderAndName] = set()
-            for file in files:
-                folder, _, name = file.name.rpartition("/")
-                folder_and_name = (numbers.folder(folder), name)
+            for file, folder_and_name in zip(files, places, strict=True):
                 if folder_and_name in seen:
                     rows.insert()
-                    known = self._known_rows([file], numbers)
+                    known |= self._known_rows([folder_and_name])
                 seen.add(folder_and_name)
                 if self._put(
                     file, folder_and_name, known.get(folder_and_name), rows, numbers, anew=anew
@@ -150,13 +149,12 @@ class Index(IndexQueries):
         return faults
 
     def _known_rows(
-        self, files: Sequence[FileRows], numbers: Numbers
+        self, places: Sequence[_FolderAndName]
     ) -> dict[_FolderAndName, tuple[Any, ...]]:
         """The rows that files have now: number, `since`, content and fault."""
         names: dict[int, list[str]] = {}
-        for file in files:
-            folder, _, name = file.name.rpartition("/")
-            names.setdefault(numbers.folder(folder), []).append(name)
+        for folder_id, name in places:
+            names.setdefault(folder_id, []).append(name)
         known = {}
         for folder_id, in_folder in names.items():
             for batch in batched(in_folder, _VARIABLES):
@@ -246,6 +244,11 @@ class Index(IndexQueries):
                         for key, kind, endpoint in map(key_row, recording.keys)
                     ]
                     self._db.executemany(INSERT["keys"], rows)
+
+
+def _split(name: str, numbers: Numbers) -> _FolderAndName:
+    folder, _, last = name.rpartition("/")
+    return numbers.folder(folder), last
 
 
 def is_index(path: Path) -> bool:
