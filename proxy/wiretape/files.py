@@ -130,7 +130,7 @@ class StagedFile:
         self._handle = os.open(self._temporary, flags, 0o644 if mode is None else mode & 0o600)
         with self._discarded_on_error():
             if isinstance(data, bytes):
-                _write(self._handle, data)
+                write_all(self._handle, data)
             else:
                 with open(self._handle, "wb", closefd=False) as file:
                     file.writelines(data)
@@ -169,7 +169,8 @@ class StagedFile:
             raise
 
 
-def _write(handle: int, data: bytes) -> None:
+def write_all(handle: int, data: bytes) -> None:
+    """Write bytes to an open file; OSError as the system has it, with a part of them written."""
     written = os.write(handle, data)
     # A full disk takes a part, and raises the reason with the next write.
     while written < len(data):

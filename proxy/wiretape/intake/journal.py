@@ -33,7 +33,7 @@ from wiretape.core.capture.recorder import Recorder
 from wiretape.core.capture.websocket import WebSocketRecorder
 from wiretape.core.model import SENDERS, Headers, Outcome, Request
 from wiretape.core.redaction.known_values import KnownValue
-from wiretape.files import write_whole
+from wiretape.files import write_all, write_whole
 
 from .journal_key import RunKey, make
 
@@ -236,7 +236,7 @@ class ExchangeFile:
         entry = ENTRY.pack(len(encrypted)) + encrypted
         try:
             if self._handle is not None:
-                _write(self._handle, entry)
+                write_all(self._handle, entry)
             else:
                 self._open_and_write(entry)
         except OSError as error:
@@ -248,17 +248,10 @@ class ExchangeFile:
         if stays_open:
             self._handle = handle
         try:
-            _write(handle, entry)
+            write_all(handle, entry)
         finally:
             if not stays_open:
                 os.close(handle)
-
-
-def _write(handle: int, data: bytes) -> None:
-    written = os.write(handle, data)
-    # A full disk takes a part, and raises the reason with the next write.
-    while written < len(data):
-        written += os.write(handle, data[written:])
 
 
 def lock_of(folder: Path, seconds: float) -> FileLock:

@@ -16,6 +16,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from wiretape.files import write_all
+
 from .shared_log import SequencesLost, Tail
 
 _COUNTERS: Final = 16
@@ -48,10 +50,9 @@ class _LogFile:
 
     def write(self, entries: Sequence[str]) -> None:
         """Append lines to a log that was read to its end; the lock has to be held."""
-        rest = data = ("\n".join(entries) + "\n").encode()
+        data = ("\n".join(entries) + "\n").encode()
         try:
-            while rest:
-                rest = rest[os.write(self.descriptor, rest) :]
+            write_all(self.descriptor, data)
         except OSError:  # the disk is full
             os.ftruncate(self.descriptor, self.read_bytes)
             raise
