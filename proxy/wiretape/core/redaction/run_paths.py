@@ -20,6 +20,7 @@ from wiretape.core.recording.document import Document
 from wiretape.core.text import exact_json
 
 from . import encodings, streams
+from .credential_names import leaves
 from .key_patterns import Pattern
 from .known_values import Secrets
 from .secret_shapes import Shapes
@@ -103,7 +104,7 @@ class RunPaths:
             return True
         text = encodings.text_of_json(exact_json.dumps([response, divided], parsed=True))
         if text is None:
-            text = "\n".join((*_strings(response), *divided))
+            text = "\n".join((*(each for _, _, each in leaves(response)), *divided))
         for _ in range(DEPTH + 1):
             # What is quoted-printable is for each text by itself to tell.
             if encodings.is_printable(text) or any(known in text for known in self._texts):
@@ -144,19 +145,6 @@ class RunPaths:
 
     def _holds_stand_in(self, text: str) -> bool:
         return any(stand_in(name) in text for name in self._live)
-
-
-def _strings(value: exact_json.Json) -> Iterator[str]:
-    """All strings of a JSON value, and the names of its members."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for name, item in value.items():
-            yield name
-            yield from _strings(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _strings(item)
 
 
 def _texts(folders: Mapping[str, Iterable[str]]) -> Iterator[tuple[str, str]]:
