@@ -26,9 +26,9 @@ from wiretape.core.recording.document import from_exchange
 from wiretape.core.recording.given_ids import answer_ids, stamp
 from wiretape.core.redaction.redactor import Redactor
 from wiretape.engine.replayer import Replayer
-from wiretape.library import index_cache, replace_set
+from wiretape.library import index_cache, read_file, replace_set
 from wiretape.library.library import Library
-from wiretape.maintenance import conversation, known_rows
+from wiretape.maintenance import conversation
 from wiretape.report.report import Report
 from wiretape.sessions.sessions import Sessions
 
@@ -458,7 +458,7 @@ def test_nor_does_wiretape_s_own_directory_hold_it_any_more(
     for cache, kept_of in product((home / "index", home / "ui"), (folder.recordings, home)):
         cache.mkdir(exist_ok=True)
         index_cache.database_path(cache, kept_of, "f" * 40).write_text(VALUE)
-    monkeypatch.setattr(known_rows, "_GRANULARITY_NS", 0)
+    monkeypatch.setattr(read_file, "MTIME_GRANULARITY_NS", 0)
     assert CliRunner().invoke(main, ["ls"]).exit_code == 0
 
     def holders() -> list[Path]:

@@ -8,6 +8,8 @@ from typing import Final
 from wiretape.core.errors import StoreError
 
 MAX_FILE_BYTES: Final = 256 * 1024 * 1024
+MTIME_GRANULARITY_NS: Final = 20_000_000
+"""A file changed less long ago may change again and keep its time: clocks have ticks."""
 
 type Stat = tuple[int, int, int]
 """A file's inode, time of change (ns) and size in bytes; it differs when the content does."""
@@ -17,6 +19,13 @@ def stat_of(path: str | Path) -> Stat:
     """A file's `Stat`; OSError as the system has it."""
     info = os.stat(path)
     return info.st_ino, info.st_mtime_ns, info.st_size
+
+
+def is_settled(changed_ns: int, read_ns: int) -> bool:
+    """Whether a change after `read_ns` would show in a time of change that is `changed_ns`."""
+    return (
+        changed_ns < read_ns - MTIME_GRANULARITY_NS or changed_ns > read_ns + MTIME_GRANULARITY_NS
+    )
 
 
 def read_bytes(path: str | Path) -> tuple[bytes, Stat]:

@@ -31,12 +31,11 @@ from wiretape.core.redaction.traces import traces_in
 
 from .direct_answer import DirectAnswer, direct_answer
 from .read_file import MAX_FILE_BYTES as MAX_FILE_BYTES
+from .read_file import MTIME_GRANULARITY_NS as MTIME_GRANULARITY_NS
 from .read_file import Stat as Stat
+from .read_file import is_settled as is_settled
 from .read_file import read_bytes as read_bytes
 from .read_file import stat_of as stat_of
-
-MTIME_GRANULARITY_NS: Final = 20_000_000
-"""A file changed less long ago may change again and keep its time: clocks have ticks."""
 
 _KEY_AND_TAKE: Final = re.compile(r"[0-9a-f]{12}(?:\.\d{1,6})?")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -147,13 +146,6 @@ def stat_or_none(path: str | Path) -> Stat | None:
         return stat_of(path)
     except OSError:
         return None
-
-
-def is_settled(changed_ns: int, read_ns: int) -> bool:
-    """Whether a change after `read_ns` would show in a time of change that is `changed_ns`."""
-    return (
-        changed_ns < read_ns - MTIME_GRANULARITY_NS or changed_ns > read_ns + MTIME_GRANULARITY_NS
-    )
 
 
 def token_of(name: str, key: str) -> str:

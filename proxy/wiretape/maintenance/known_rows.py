@@ -11,18 +11,16 @@ from pathlib import Path
 from typing import Any, Final
 
 from wiretape.kept_json import forget_kept, read_kept, write_kept
+from wiretape.library.read_file import is_settled
 
 type FileState = list[int]
 """A file's inode, when its content and when anything of it changed (ns), and its size in bytes."""
-
-_GRANULARITY_NS: Final = 20_000_000
-"""How far apart changes must be to have different times."""
 
 
 def state_of(path: Path) -> FileState | None:
     """What tells that a file is still the same; None where a change now would not show in it."""
     state, now = _state(path), time.time_ns()
-    if state is None or any(abs(now - changed) <= _GRANULARITY_NS for changed in state[1:3]):
+    if state is None or not all(is_settled(changed, now) for changed in state[1:3]):
         return None
     return state
 
