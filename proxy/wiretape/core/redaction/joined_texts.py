@@ -10,11 +10,9 @@ from typing import Any, Final
 
 from wiretape.core.text import exact_json
 
-from . import token_lists
+from . import stream_texts, token_lists
 from .stream_texts import (
     ANY_NUMBER,
-    CONTENT_IN,
-    JOINED,
     NUMBERS,
     TextPath,
     is_text,
@@ -173,7 +171,7 @@ class JoinedTexts:
     def _lists(
         self, values: Sequence[Any], chunks: Sequence[int], path: _Path, names: _Names, depth: int
     ) -> None:
-        above, name = names
+        is_joined = stream_texts.is_joined(*names)
         for length, alike, of_each in _divided(len, values, chunks):
             if length and (
                 len(alike) < max(_FEW, length)
@@ -183,10 +181,9 @@ class JoinedTexts:
                 continue
             # `zip` would make an iterator of each, thousands at once for the garbage collector.
             columns = [[value[at] for value in alike] for at in range(length)]
-            is_joined = name in JOINED or (name == "content" and above in CONTENT_IN)
             for at, column in enumerate(columns):
                 for step, some, of_some in _steps(at, column, of_each, is_joined=is_joined):
-                    self._items(some, of_some, path.step(step), (name, at), depth + 1)
+                    self._items(some, of_some, path.step(step), (names[1], at), depth + 1)
 
     # ------------------------------------------------------------------ chunk by chunk
 
@@ -313,11 +310,7 @@ def _numbered(path: _Path, value: dict[str, Any]) -> _Path:
 
 def _step_of(above: object, name: object, value: list[Any]) -> Callable[[int, Any], str | int]:
     """What the items of a list add to its path, by position and item."""
-    if (
-        name in JOINED
-        or (name == "content" and above in CONTENT_IN)
-        or token_lists.is_token_list(name, value)
-    ):
+    if stream_texts.is_joined(above, name) or token_lists.is_token_list(name, value):
         is_row = token_lists.is_row(above, value)
         return lambda at, item: "token" if is_row and type(item) is str else "*"
     if token_lists.is_row(above, value):

@@ -27,8 +27,8 @@ NUMBERS: Final = ("content_index", "index", "output_index", "summary_index", "th
 ANY_NUMBER: Final = frozenset(NUMBERS)
 # Lists whose items a client joins: Gemini's parts, the tokens of log probabilities, and Mistral's
 # content if it is a list.
-JOINED: Final = frozenset(("parts", "token_strings", "token_strs", "tokens"))
-CONTENT_IN: Final = frozenset(("delta", "logprobs"))
+_JOINED: Final = frozenset(("parts", "token_strings", "token_strs", "tokens"))
+_CONTENT_IN: Final = frozenset(("delta", "logprobs"))
 
 _TEXTS: Final = frozenset(
     (
@@ -149,9 +149,9 @@ class _Walk:
             self._into_list(value, json_path, path)
 
     def _into_list(self, value: list[Any], json_path: JsonPath, path: TextPath) -> None:
-        name = json_path[-1] if json_path else None
-        joined = _is_joined(json_path) or token_lists.is_token_list(name, value)
-        is_row = len(json_path) > 1 and token_lists.is_row(json_path[-2], value)
+        above, name = (None, None, *json_path)[-2:]
+        joined = is_joined(above, name) or token_lists.is_token_list(name, value)
+        is_row = len(json_path) > 1 and token_lists.is_row(above, value)
         for at, item in enumerate(value):
             kind = type(item)
             if kind is str:
@@ -165,10 +165,9 @@ class _Walk:
                 self.into(item, (*json_path, at), (*path, step))
 
 
-def _is_joined(json_path: JsonPath) -> bool:
-    if not json_path or json_path[-1] in JOINED:
-        return bool(json_path)
-    return json_path[-1] == "content" and len(json_path) > 1 and json_path[-2] in CONTENT_IN
+def is_joined(above: object, name: object) -> bool:
+    """Whether a client joins the items of a list, by the last two steps of its JSON path."""
+    return name in _JOINED or (name == "content" and above in _CONTENT_IN)
 
 
 def merged(single: Iterable[tuple[TextPath, object]]) -> dict[TextPath, TextPath]:
