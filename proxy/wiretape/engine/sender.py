@@ -141,9 +141,7 @@ class AnswerSender:
         ready = ReadyAnswer(ready_head(coded, linked, name, len(body)), body)
         # Relative links lead elsewhere from another URL.
         if linked == headers:
-            self._ready[name, door, accepted] = response, ready
-            if len(self._ready) > _MOST_CACHED:
-                del self._ready[next(iter(self._ready))]
+            _remember(self._ready, (name, door, accepted), (response, ready))
         return ready
 
     def _paced(
@@ -175,9 +173,7 @@ class AnswerSender:
         if cached is not None and cached[0] is response:
             return cached[1]
         schedule = self._pace.schedule(response)
-        self._schedules[name] = response, schedule
-        if len(self._schedules) > _MOST_CACHED:
-            del self._schedules[next(iter(self._schedules))]
+        _remember(self._schedules, name, (response, schedule))
         return schedule
 
     def _coded(
@@ -197,9 +193,7 @@ class AnswerSender:
             response, chunks=tuple(replace(chunk, data=data) for chunk, data in chunks)
         )
         if sum(map(len, coded)) <= _MOST_CACHED_BYTES:
-            self._encoded[name, accepted] = (response, headers, encoded)
-            if len(self._encoded) > _MOST_CACHED:
-                del self._encoded[next(iter(self._encoded))]
+            _remember(self._encoded, (name, accepted), (response, headers, encoded))
         return headers, encoded
 
     def _with_links(self, headers: Headers, request: ReplayRequest, door: str | None) -> Headers:
@@ -218,3 +212,10 @@ class AnswerSender:
 def _accepted(http: HttpRequest, response: Response) -> str | None:
     """The content codings that a client accepts, where an answer has one."""
     return http.headers.get("accept-encoding") if response.coding is not None else None
+
+
+def _remember[Key, Value](cache: dict[Key, Value], key: Key, value: Value) -> None:
+    """Keep a value, and of too many not the oldest."""
+    cache[key] = value
+    if len(cache) > _MOST_CACHED:
+        del cache[next(iter(cache))]
