@@ -201,7 +201,7 @@ def _ids(pack: Pack) -> tuple[str, ...]:
 
 
 def id_names(errors: ErrorShape) -> tuple[str, ...]:
-    """Give the members that hold ids at a provider of the user's own that speaks like `shape`'s."""
+    """Give the members that hold ids at a provider of the user's own that answers with `errors`."""
     return next((known.ids for known in providers() if known.name == errors), ())
 
 

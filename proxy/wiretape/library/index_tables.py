@@ -149,16 +149,8 @@ class NewRows:
         rows = self._rows
         rows["files"].append(
             (
-                *(
-                    number,
-                    since,
-                    *folder_and_name,
-                    *file.stat,
-                    file.settled,
-                    file.content,
-                    file.fault,
-                ),
-                *file.more,
+                *(number, since, *folder_and_name),
+                *(*file.stat, file.settled, file.content, file.fault, *file.more),
             )
         )
         for key, kind, endpoint in file.keys:
